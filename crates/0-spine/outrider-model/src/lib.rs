@@ -1,0 +1,1 @@
+//! The event batch, its catalogue, findings and the ports between layers.

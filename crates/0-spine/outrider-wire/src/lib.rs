@@ -1,0 +1,1 @@
+//! Uplink, acknowledgement and command frames between vehicle and cloud.

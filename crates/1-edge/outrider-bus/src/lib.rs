@@ -1,0 +1,1 @@
+//! Vehicle bus protocols: zero-copy views and checked values.

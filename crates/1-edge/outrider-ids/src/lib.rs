@@ -1,0 +1,1 @@
+//! Intrusion detectors for vehicle buses over fixed tables.

@@ -1,0 +1,1 @@
+//! The vehicle program: capture adapters, detectors, gateway and uplink.

@@ -1,0 +1,1 @@
+//! Lanes, aggregation, spool and the uplink state machine of the vehicle.

@@ -1,0 +1,1 @@
+//! Sessions, deduplication, gaps, time correction, decoding and quarantine.

@@ -1,0 +1,1 @@
+//! The event lake: Delta tables, Parquet and SQL. The only home of arrow.

@@ -1,0 +1,1 @@
+//! Event-time correlation over a fleet, findings and alert grouping.

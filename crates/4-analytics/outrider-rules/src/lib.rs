@@ -1,0 +1,1 @@
+//! Sigma rules: parse, check, compile and match over columns.

@@ -1,0 +1,1 @@
+//! Alert dispositions, cases, the safety gate, permits and commands.

@@ -1,0 +1,1 @@
+//! The async shell: vehicle listener, HTTP API, identity and dashboard.

@@ -1,0 +1,1 @@
+//! The cloud binary: command line, configuration and roles.

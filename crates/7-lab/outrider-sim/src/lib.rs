@@ -1,0 +1,1 @@
+//! Seeded fleet simulator, red team and checkers.
