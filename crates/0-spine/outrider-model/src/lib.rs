@@ -1,1 +1,24 @@
 //! The event batch, its catalogue, findings and the ports between layers.
+//!
+//! **In:** rows from decoders. **Out:** the one batch shape ([`EventBatch`]) that enrichment, rules, lake and
+//! screen share; [`Finding`]s; the traits at which layers meet ([`EventLog`], [`Stage`], [`Decoder`], [`Sink`]).
+//! **Never:** I/O, a wall clock, a row turned into JSON. **Start reading** at [`EventBatch`].
+
+mod balance;
+mod batch;
+pub mod catalogue;
+mod column;
+mod finding;
+pub mod invariants;
+mod ports;
+mod registry;
+
+pub use balance::{Balance, StageName};
+pub use batch::{EventBatch, EventRow, FieldValue, RowRef};
+pub use column::{BoolColumn, Dictionary, FieldColumn, FieldValues, Presence, TextColumn};
+pub use finding::{Evidence, Finding, FindingId, GroupKey, Matched, RuleId, Window};
+pub use ports::{
+    AppendError, Decoder, EventLog, LogOffset, LogRecord, Partition, Reject, SaveError, Sink, SinkError,
+    Stage, Watermark,
+};
+pub use registry::{Connectivity, EcuEntry, VehicleRecord, VehicleRegistry};

@@ -147,6 +147,11 @@ number!(
     EventTypeId(u16)
 );
 
+number!(
+    /// Number of a field in `content/catalogue/fields.toml`; append-only, never reused. 0 means unspecified.
+    FieldKey(u16)
+);
+
 impl Seq {
     /// Returns the number after this one, or `None` at the end of the range.
     #[must_use]

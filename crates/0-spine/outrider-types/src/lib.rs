@@ -25,7 +25,8 @@ mod time;
 
 pub use clock::{Clock, ManualClock};
 pub use id::{
-    BootEpoch, BusId, EcuId, EventId, EventTypeId, HexError, ParseIdError, Seq, TenantId, VehicleId, hex_decode,
+    BootEpoch, BusId, EcuId, EventId, EventTypeId, FieldKey, HexError, ParseIdError, Seq, TenantId,
+    VehicleId, hex_decode,
 };
 pub use lane::Lane;
 pub use seed::Seed;

@@ -27,7 +27,8 @@ impl fmt::Display for UnixMicros {
         let rest = self.0.rem_euclid(86_400_000_000);
         let (year, month, date) = civil_from_days(day);
         let (seconds, micros) = (rest.div_euclid(1_000_000), rest.rem_euclid(1_000_000));
-        let (hour, minute, second) = (seconds.div_euclid(3600), seconds.div_euclid(60).rem_euclid(60), seconds.rem_euclid(60));
+        let (hour, minute, second) =
+            (seconds.div_euclid(3600), seconds.div_euclid(60).rem_euclid(60), seconds.rem_euclid(60));
         write!(f, "{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
     }
 }

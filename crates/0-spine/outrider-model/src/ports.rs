@@ -1,0 +1,179 @@
+//! The traits at which layers meet.
+
+use outrider_types::{IngestTime, UnixMicros};
+
+use crate::batch::EventBatch;
+use crate::finding::Finding;
+
+/// Number of a partition of the event log, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Partition(pub u16);
+
+/// Position of a record in a partition of the event log, from 0 without gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct LogOffset(pub u64);
+
+/// One record of the event log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRecord {
+    /// Where it stands.
+    pub offset: LogOffset,
+    /// When the listener accepted it.
+    pub ingest: IngestTime,
+    /// The bytes as the vehicle sent them.
+    pub bytes: Vec<u8>,
+}
+
+/// Error of appending to the event log.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The record is larger than the log takes.
+    #[error("record of {bytes} bytes exceeds the limit of {limit}")]
+    TooLarge {
+        /// Size of the record.
+        bytes: usize,
+        /// Largest size.
+        limit: usize,
+    },
+    /// The storage refused, for example because the disk is full; nothing was appended.
+    #[error("event log storage failed: {0}")]
+    Storage(String),
+}
+
+/// Durable, ordered log of uplink batches.
+///
+/// `append` returns only after the bytes survive a crash of machine and power (LOG-2). Auxiliary keys written in
+/// the same call become visible together with the records or not at all.
+pub trait EventLog: Send + Sync {
+    /// Returns the number of partitions; fixed for the life of the log.
+    fn partitions(&self) -> u16;
+
+    /// Appends records to a partition and puts `(key, value)` pairs, atomically and durably; returns the
+    /// offset of the first record.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing was appended.
+    fn append(
+        &self,
+        partition: Partition,
+        ingest: IngestTime,
+        records: &[&[u8]],
+        puts: &[(&[u8], &[u8])],
+    ) -> Result<LogOffset, AppendError>;
+
+    /// Returns the value of an auxiliary key.
+    ///
+    /// # Errors
+    /// [`AppendError::Storage`].
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, AppendError>;
+
+    /// Reads records from an offset, at most `records_max` and about `bytes_max` (at least one if there is one).
+    ///
+    /// # Errors
+    /// [`AppendError::Storage`].
+    fn read(
+        &self,
+        partition: Partition,
+        from: LogOffset,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, AppendError>;
+
+    /// Returns the offset that the next record of a partition will get.
+    ///
+    /// # Errors
+    /// [`AppendError::Storage`].
+    fn end(&self, partition: Partition) -> Result<LogOffset, AppendError>;
+
+    /// Allows the log to forget records below an offset.
+    ///
+    /// # Errors
+    /// [`AppendError::Storage`].
+    fn release(&self, partition: Partition, below: LogOffset) -> Result<(), AppendError>;
+
+    /// Returns the bytes that the log holds on disk, roughly.
+    fn bytes(&self) -> u64;
+}
+
+/// One input that could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Reason from a closed list.
+    pub reason: &'static str,
+    /// Where: offset, field or lane, in words.
+    pub place: String,
+    /// Units that the reject stands for; at least 1.
+    pub units: u64,
+}
+
+/// Turns bytes into rows; cannot fail: yields rows and rejects.
+pub trait Decoder {
+    /// Appends the rows of `bytes` to `batch` and returns what could not be decoded.
+    fn decode(&mut self, bytes: &[u8], ingest: IngestTime, batch: &mut EventBatch) -> Vec<Reject>;
+}
+
+/// Promise that no event with an earlier event time is expected on time any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Watermark(pub UnixMicros);
+
+/// Error of restoring a stage's state.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SaveError {
+    /// The state was written by a version that this one does not read.
+    #[error("state version {got} is not {expected}")]
+    Version {
+        /// Version that this program reads.
+        expected: u32,
+        /// Version of the state.
+        got: u32,
+    },
+    /// The bytes are damaged.
+    #[error("state is damaged at byte {offset}")]
+    Damaged {
+        /// Where reading stopped.
+        offset: usize,
+    },
+}
+
+/// A detector as a synchronous state machine over batches.
+pub trait Stage {
+    /// Takes a sealed batch and appends new findings and new revisions.
+    fn on_batch(&mut self, batch: &EventBatch, now: IngestTime, findings: &mut Vec<Finding>);
+
+    /// Takes a watermark and appends what only became certain now.
+    fn on_watermark(&mut self, watermark: Watermark, now: IngestTime, findings: &mut Vec<Finding>);
+
+    /// Writes the whole state.
+    fn save(&self, out: &mut Vec<u8>);
+
+    /// Replaces the whole state.
+    ///
+    /// # Errors
+    /// [`SaveError`]; the state is as it was before.
+    fn load(&mut self, bytes: &[u8]) -> Result<(), SaveError>;
+}
+
+/// Error of a sink.
+#[derive(Debug, thiserror::Error)]
+#[error("sink {sink} failed: {reason}")]
+pub struct SinkError {
+    /// Name of the sink.
+    pub sink: &'static str,
+    /// What it said.
+    pub reason: String,
+}
+
+/// Durable home of batches, idempotent by log offset.
+pub trait Sink {
+    /// Returns the first log offset of a partition that the sink does not have yet.
+    ///
+    /// # Errors
+    /// [`SinkError`].
+    fn next_offset(&mut self, partition: Partition) -> Result<LogOffset, SinkError>;
+
+    /// Stores a sealed batch that covers the log up to, not including, `next`; durable on return.
+    ///
+    /// # Errors
+    /// [`SinkError`]; nothing was stored.
+    fn store(&mut self, partition: Partition, next: LogOffset, batch: &EventBatch) -> Result<(), SinkError>;
+}
