@@ -1,1 +1,3 @@
 //! The async shell: vehicle listener, HTTP API, identity and dashboard.
+
+pub mod api;

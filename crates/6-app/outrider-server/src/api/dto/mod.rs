@@ -1,0 +1,80 @@
+//! What the API says and hears: owned by this crate, versioned with `/api/v1`, free of domain types.
+//!
+//! Optional fields are left out when empty. Words are `snake_case` strings; times are RFC 3339 in UTC with
+//! microseconds; ids are strings.
+
+mod alert;
+mod case;
+mod event;
+mod fleet;
+mod identity;
+mod platform;
+mod query;
+mod time;
+mod vehicle;
+mod words;
+
+pub use alert::{
+    Alert, AlertActionRequest, AlertActionResult, AlertDetail, AlertFinding, AlertList, AlertQuery, AlertRef,
+    AlertSelection, Explanation, HistoryEntry, MatchedCondition, RefusedAction, SeverityCounts, StatusCounts,
+    VehicleFinding, WindowExplanation,
+};
+pub use case::{
+    AddAlertsRequest, Case, CaseList, CaseSummary, CloseCaseRequest, CreateCaseRequest,
+    CreateEvidenceRequest, EvidenceRequest, EvidenceStep, NoteRequest, TimelineEntry,
+};
+pub use event::{Event, EventList, FieldValue, Scalar};
+pub use fleet::{
+    FleetMap, MapCell, ModelCount, Overview, RateBucket, Region, RuleCount, VehicleCounts, WaitingItem,
+};
+pub use identity::{
+    CreateUserRequest, LoginRequest, PasswordChangeRequest, Session, SessionUser, UpdateUserRequest, User,
+    UserList,
+};
+pub use platform::{
+    Catalogue, CatalogueEventType, CatalogueField, DatabaseHealth, DetectHealth, GapHealth, Health,
+    LakeHealth, LogHealth, QuarantineItem, QuarantineList, Rule, SqlColumn, SqlRequest, SqlResult,
+    StageBalance,
+};
+pub use query::{CaseQuery, MapQuery, PageQuery, StreamQuery, TimelineQuery, VehicleQuery};
+pub use time::Timestamp;
+pub use vehicle::{BusHealth, ClockHealth, EcuHealth, Gap, LaneState, Vehicle, VehicleList, VehicleSummary};
+pub use words::{
+    AlertActionKind, AlertStatus, CaseStatus, Connectivity, Disposition, EvidenceState, GapState, Lane,
+    MapLayer, Role, RuleKind, Severity, TimelineKind, WaitingKind,
+};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Why a request was refused; the body of every answer from 400 upwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ApiError {
+    /// Word from a closed list, for programs.
+    pub code: String,
+    /// Sentence for people; names the place and the reason, never internals.
+    pub message: String,
+    /// What exactly was wrong, one entry a problem.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+}
+
+/// Derives a page of items with its cursor, total and moment.
+macro_rules! list {
+    ($(#[$doc:meta])* $name:ident, $item:ty) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+        pub struct $name {
+            /// The items of this page, in the order asked for.
+            pub items: Vec<$item>,
+            /// Cursor of the next page; absent on the last one.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub next_cursor: Option<String>,
+            /// Number of items on all pages.
+            pub total: u64,
+            /// Moment the list was read.
+            pub as_of: crate::api::dto::Timestamp,
+        }
+    };
+}
+pub(crate) use list;

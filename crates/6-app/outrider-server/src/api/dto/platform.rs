@@ -1,0 +1,246 @@
+//! Health, quarantine, rules, catalogue and hunting.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Lane, RuleKind, Severity, Timestamp};
+
+/// What one stage received and what became of it: received = passed + dropped + quarantined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StageBalance {
+    /// Stage.
+    pub stage: String,
+    /// What is counted: `requests`, `batches`, `events` or `findings`.
+    pub unit: String,
+    /// Received since the start of the program.
+    pub received: u64,
+    /// Handed on.
+    pub passed: u64,
+    /// Dropped, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Put aside, by reason.
+    pub quarantined: BTreeMap<String, u64>,
+    /// Whether the sum holds.
+    pub balanced: bool,
+}
+
+/// Event log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogHealth {
+    /// Offset after the newest record.
+    pub head_offset: u64,
+    /// Offset after the newest record the worker has finished.
+    pub worker_offset: u64,
+    /// Records between them.
+    pub lag_records: u64,
+    /// Size on disk.
+    pub bytes: u64,
+}
+
+/// Lake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LakeHealth {
+    /// Version of the table.
+    pub version: i64,
+    /// Rows in it.
+    pub rows: u64,
+    /// Files in it.
+    pub files: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// When the last version was committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_commit_at: Option<Timestamp>,
+}
+
+/// Detection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DetectHealth {
+    /// Entries of state held.
+    pub state_entries: u64,
+    /// Findings late events raised or changed.
+    pub late_findings: u64,
+}
+
+/// Holes in the lanes of all vehicles.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GapHealth {
+    /// Missing, still in time.
+    pub open: u64,
+    /// Missing for too long.
+    pub overdue: u64,
+    /// Arrived after all.
+    pub filled: u64,
+}
+
+/// Case database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DatabaseHealth {
+    /// Size on disk.
+    pub bytes: u64,
+}
+
+/// State of the installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// Stages in the order of the data.
+    pub stages: Vec<StageBalance>,
+    /// Event log.
+    pub log: LogHealth,
+    /// Lake.
+    pub lake: LakeHealth,
+    /// Detection.
+    pub detect: DetectHealth,
+    /// Holes in the lanes.
+    pub gaps: GapHealth,
+    /// Case database.
+    pub database: DatabaseHealth,
+    /// Seconds since the start of the program.
+    pub uptime_s: u64,
+    /// Version of the program.
+    pub version: String,
+    /// Moment of the numbers.
+    pub as_of: Timestamp,
+}
+
+/// Input that could not be used and was kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QuarantineItem {
+    /// Identity.
+    pub id: String,
+    /// When it came.
+    pub at: Timestamp,
+    /// Vehicle it came from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vehicle_id: Option<String>,
+    /// Word from a closed list.
+    pub reason: String,
+    /// Where in the input the trouble is.
+    pub place: String,
+    /// Size of the input.
+    pub bytes: u64,
+    /// Its first bytes, hexadecimal.
+    pub excerpt_hex: String,
+}
+
+super::list!(
+    /// Page of the quarantine, newest first.
+    QuarantineList,
+    QuarantineItem
+);
+
+/// Detection rule with what it has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rule {
+    /// Identity.
+    pub id: String,
+    /// Title.
+    pub title: String,
+    /// How bad it is.
+    pub level: Severity,
+    /// Status word of the rule file, such as `stable`.
+    pub status: String,
+    /// What it looks for.
+    pub description: String,
+    /// Tags, such as `unr155.4.3.3`.
+    pub tags: Vec<String>,
+    /// How it decides.
+    pub kind: RuleKind,
+    /// The rule as written.
+    pub yaml: String,
+    /// File it came from.
+    pub file: String,
+    /// Findings made.
+    pub findings: u64,
+    /// Alerts they belong to.
+    pub alerts: u64,
+    /// Closed alerts by disposition.
+    pub dispositions: BTreeMap<String, u64>,
+    /// Entries of state held.
+    pub state_entries: u64,
+    /// What is wrong with the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// Event type of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CatalogueEventType {
+    /// Number on the wire.
+    pub id: u32,
+    /// Name, such as `diag.security_access_denied`.
+    pub name: String,
+    /// Title.
+    pub title: String,
+    /// Default severity.
+    pub severity: Severity,
+    /// Default lane.
+    pub lane: Lane,
+    /// Names of its fields.
+    pub fields: Vec<String>,
+    /// UN R155 Annex 5 ids.
+    pub unr155: Vec<String>,
+}
+
+/// Field of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CatalogueField {
+    /// Name.
+    pub name: String,
+    /// Type word.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Title.
+    pub title: String,
+}
+
+/// Event types and fields this version knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Catalogue {
+    /// Event types by number.
+    pub event_types: Vec<CatalogueEventType>,
+    /// Fields by name.
+    pub fields: Vec<CatalogueField>,
+}
+
+/// One reading query over the lake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlRequest {
+    /// SQL, at most 20,000 characters.
+    #[schema(min_length = 1, max_length = 20000)]
+    pub query: String,
+    /// Rows wanted, at most 10,000; 1,000 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 10000)]
+    pub limit: Option<u32>,
+}
+
+/// Column of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SqlColumn {
+    /// Name.
+    pub name: String,
+    /// Type word.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// Answer to a query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SqlResult {
+    /// Columns.
+    pub columns: Vec<SqlColumn>,
+    /// Rows; null where there is no value.
+    #[schema(value_type = Vec<Vec<Option<super::Scalar>>>)]
+    pub rows: Vec<Vec<serde_json::Value>>,
+    /// Whether there were more rows than wanted.
+    pub truncated: bool,
+    /// Time taken.
+    pub elapsed_ms: u64,
+}

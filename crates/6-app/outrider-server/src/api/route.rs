@@ -1,0 +1,203 @@
+//! The one list of routes: what exists, who may use it, what it says and hears.
+//!
+//! Router, policy, OpenAPI document and tests are made from [`Operation::ALL`], so a route that is not in the
+//! list does not exist, and one that is cannot lack a policy.
+
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+
+use super::dto::{
+    AlertQuery, CaseQuery, MapQuery, PageQuery, Role, StreamQuery, TimelineQuery, VehicleQuery,
+};
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody; says nothing that is not public.
+    Public,
+    /// Every session, also one that must change its password first.
+    AnySession,
+    /// Sessions of this role or a higher one, whose password is not due.
+    Role(Role),
+}
+
+/// HTTP methods in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Reads; changes nothing.
+    Get,
+    /// Creates or acts.
+    Post,
+    /// Changes in part.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// Returns the method's name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// Whether a request of this method needs the CSRF header.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        !matches!(self, Self::Get)
+    }
+}
+
+/// What a route answers when all goes well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// One object of this schema.
+    Json(&'static str),
+    /// Array of objects of this schema.
+    JsonArray(&'static str),
+    /// Some JSON without a schema of its own.
+    AnyJson,
+    /// No body.
+    Empty,
+    /// Plain text.
+    Text,
+    /// File.
+    Bytes,
+    /// Server-sent events.
+    Stream,
+}
+
+/// One route.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// Name in the OpenAPI document.
+    pub id: &'static str,
+    /// Method.
+    pub method: Method,
+    /// Path with `{parameters}`.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+    /// One line.
+    pub summary: &'static str,
+    /// Query string.
+    pub query: Option<fn() -> Vec<Parameter>>,
+    /// Schema of the body.
+    pub body: Option<&'static str>,
+    /// What it answers.
+    pub answer: Answer,
+}
+
+/// Parameters of a query type.
+fn query<T: IntoParams>() -> Vec<Parameter> {
+    T::into_params(|| Some(ParameterIn::Query))
+}
+
+macro_rules! operations {
+    ($(#[doc = $summary:literal] $name:ident = $id:literal $method:ident $path:literal $access:expr,
+        $query:expr, $body:expr => $answer:expr;)*) => {
+        /// Everything the API can be asked to do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Operation {
+            $(#[doc = $summary] $name,)*
+        }
+
+        impl Operation {
+            /// Every operation, in the order of the document.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Returns the route of this operation.
+            #[must_use]
+            pub const fn route(self) -> Route {
+                match self {
+                    $(Self::$name => Route {
+                        id: $id,
+                        method: Method::$method,
+                        path: $path,
+                        access: $access,
+                        summary: $summary.trim_ascii(),
+                        query: $query,
+                        body: $body,
+                        answer: $answer,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+const ANALYST: Access = Access::Role(Role::Analyst);
+const ENGINEER: Access = Access::Role(Role::Engineer);
+const ADMIN: Access = Access::Role(Role::Admin);
+
+operations! {
+    /// Says that the program runs.
+    Livez = "livez" Get "/livez" Access::Public, None, None => Answer::Text;
+    /// Logs in.
+    Login = "login" Post "/api/v1/session" Access::Public, None, Some("LoginRequest") => Answer::Json("Session");
+    /// Shows the caller's session.
+    ShowSession = "show_session" Get "/api/v1/session" Access::AnySession, None, None => Answer::Json("Session");
+    /// Logs out.
+    Logout = "logout" Delete "/api/v1/session" Access::AnySession, None, None => Answer::Empty;
+    /// Changes the caller's password.
+    ChangePassword = "change_password" Post "/api/v1/session/password" Access::AnySession, None, Some("PasswordChangeRequest") => Answer::Json("Session");
+    /// Shows the first page.
+    ShowOverview = "show_overview" Get "/api/v1/overview" ANALYST, None, None => Answer::Json("Overview");
+    /// Lists alerts.
+    ListAlerts = "list_alerts" Get "/api/v1/alerts" ANALYST, Some(query::<AlertQuery>), None => Answer::Json("AlertList");
+    /// Shows one alert.
+    ShowAlert = "show_alert" Get "/api/v1/alerts/{id}" ANALYST, None, None => Answer::Json("AlertDetail");
+    /// Acts on a selection of alerts.
+    ActOnAlerts = "act_on_alerts" Post "/api/v1/alerts/actions" ANALYST, None, Some("AlertActionRequest") => Answer::Json("AlertActionResult");
+    /// Lists cases.
+    ListCases = "list_cases" Get "/api/v1/cases" ANALYST, Some(query::<CaseQuery>), None => Answer::Json("CaseList");
+    /// Opens a case.
+    CreateCase = "create_case" Post "/api/v1/cases" ANALYST, None, Some("CreateCaseRequest") => Answer::Json("Case");
+    /// Shows one case.
+    ShowCase = "show_case" Get "/api/v1/cases/{id}" ANALYST, None, None => Answer::Json("Case");
+    /// Adds alerts to a case.
+    AddAlertsToCase = "add_alerts_to_case" Post "/api/v1/cases/{id}/alerts" ANALYST, None, Some("AddAlertsRequest") => Answer::Json("Case");
+    /// Writes a note into a case.
+    AddNote = "add_note" Post "/api/v1/cases/{id}/notes" ANALYST, None, Some("NoteRequest") => Answer::Json("Case");
+    /// Closes a case.
+    CloseCase = "close_case" Post "/api/v1/cases/{id}/close" ANALYST, None, Some("CloseCaseRequest") => Answer::Json("Case");
+    /// Asks a vehicle for evidence.
+    RequestEvidence = "request_evidence" Post "/api/v1/cases/{id}/evidence-requests" ANALYST, None, Some("CreateEvidenceRequest") => Answer::Json("EvidenceRequest");
+    /// Fetches the capture a vehicle sent.
+    FetchEvidence = "fetch_evidence" Get "/api/v1/cases/{id}/evidence-requests/{rid}/content" ANALYST, None, None => Answer::Bytes;
+    /// Lists vehicles.
+    ListVehicles = "list_vehicles" Get "/api/v1/vehicles" ANALYST, Some(query::<VehicleQuery>), None => Answer::Json("VehicleList");
+    /// Shows one vehicle.
+    ShowVehicle = "show_vehicle" Get "/api/v1/vehicles/{id}" ANALYST, None, None => Answer::Json("Vehicle");
+    /// Lists a vehicle's events.
+    ListVehicleEvents = "list_vehicle_events" Get "/api/v1/vehicles/{id}/timeline" ANALYST, Some(query::<TimelineQuery>), None => Answer::Json("EventList");
+    /// Shows the map of the fleet.
+    ShowFleetMap = "show_fleet_map" Get "/api/v1/fleet/map" ANALYST, Some(query::<MapQuery>), None => Answer::Json("FleetMap");
+    /// Lists regions.
+    ListRegions = "list_regions" Get "/api/v1/fleet/regions" ANALYST, None, None => Answer::JsonArray("Region");
+    /// Shows the state of the installation.
+    ShowHealth = "show_health" Get "/api/v1/health" ANALYST, None, None => Answer::Json("Health");
+    /// Lists what was put aside.
+    ListQuarantine = "list_quarantine" Get "/api/v1/quarantine" ENGINEER, Some(query::<PageQuery>), None => Answer::Json("QuarantineList");
+    /// Lists rules.
+    ListRules = "list_rules" Get "/api/v1/rules" ENGINEER, None, None => Answer::JsonArray("Rule");
+    /// Shows the catalogue of events.
+    ShowCatalogue = "show_catalogue" Get "/api/v1/catalogue" ANALYST, None, None => Answer::Json("Catalogue");
+    /// Lists users.
+    ListUsers = "list_users" Get "/api/v1/users" ADMIN, None, None => Answer::Json("UserList");
+    /// Makes an account.
+    CreateUser = "create_user" Post "/api/v1/users" ADMIN, None, Some("CreateUserRequest") => Answer::Json("User");
+    /// Changes an account.
+    UpdateUser = "update_user" Patch "/api/v1/users/{name}" ADMIN, None, Some("UpdateUserRequest") => Answer::Json("User");
+    /// Runs a reading query over the lake.
+    RunSql = "run_sql" Post "/api/v1/sql" ENGINEER, None, Some("SqlRequest") => Answer::Json("SqlResult");
+    /// Streams what changes.
+    Stream = "stream" Get "/api/v1/stream" ANALYST, Some(query::<StreamQuery>), None => Answer::Stream;
+    /// Shows this document.
+    ShowOpenApi = "show_openapi" Get "/api/v1/openapi.json" ANALYST, None, None => Answer::AnyJson;
+}
