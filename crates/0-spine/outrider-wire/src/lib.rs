@@ -1,1 +1,49 @@
-//! Uplink, acknowledgement and command frames between vehicle and cloud.
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::std_instead_of_core
+)]
+
+mod ack;
+pub mod catalogue;
+mod command;
+pub mod dictionary;
+mod envelope;
+mod fixed;
+pub mod limits;
+mod pb;
+mod reader;
+mod receipt;
+mod reply;
+mod rows;
+mod writer;
+
+pub use ack::{ACK_MAGIC, ACK_VERSION, Ack, SealedAck, Watermark, WatermarkView};
+pub use command::{
+    COMMAND_BYTES_MAX, COMMAND_MAGIC, COMMAND_VERSION, Command, CommandHead, EvidenceWindow, IntentHash,
+    ParameterError, Parameters, PermitId, SealedCommand,
+};
+pub use dictionary::DictId;
+pub use envelope::{
+    BATCH_MAGIC, ENVELOPE_HEADER_BYTES, ENVELOPE_VERSION, Envelope, EnvelopeHeader, SealedEnvelope,
+};
+pub use fixed::{FrameError, Signer, SignerError, Verifier};
+pub use pb::{Full, StructureError};
+pub use reader::{Batch, BatchError, EventView, Events, Fields, LaneHeadView, RowError, RowFault};
+pub use receipt::{
+    CommandId, EvidenceHash, Outcome, RECEIPT_BYTES, RECEIPT_MAGIC, RECEIPT_VERSION, Receipt, RefuseReason,
+    SealedReceipt,
+};
+pub use reply::{REPLY_MAGIC, REPLY_VERSION, Reply, UplinkFrame};
+pub use rows::{DropCount, DropReason, EventHead, Field, Gap, LaneHead, SeqRange, Value};
+pub use writer::{BatchWriter, Refusal, WriteError};
+
+/// Length of a signature.
+pub const SIGNATURE_BYTES: usize = 64;
+/// Suite 1: Ed25519 (RFC 8032) over the frame's bytes before the signature.
+pub const SUITE_ED25519: u16 = 1;

@@ -1,0 +1,38 @@
+//! Caps that a frame must keep, on both sides; all are in bytes or counts.
+//!
+//! They bound memory and work on hostile input. Raising one is compatible for readers that were updated first;
+//! lowering one is not.
+
+/// Longest uplink frame: header, payload and signature. One mebibyte is a few seconds on a poor mobile link.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+/// Longest batch after decompression; the guard against decompression bombs.
+pub const RAW_BYTES_MAX: u32 = 4 << 20;
+/// Most rows in a batch.
+pub const EVENTS_MAX: u32 = 8192;
+/// Most fields in a row.
+pub const FIELDS_MAX: u16 = 64;
+/// Longest text or bytes field.
+pub const VALUE_BYTES_MAX: usize = 1024;
+/// Longest context of a row: one full Ethernet frame fits.
+pub const CONTEXT_BYTES_MAX: usize = 2048;
+/// Most clock fixes in a batch.
+pub const FIXES_MAX: u32 = 64;
+/// Most lane heads in a batch: one a lane, and room for lanes of a later version.
+pub const HEADS_MAX: u32 = 8;
+/// Most gaps in a batch.
+pub const GAPS_MAX: u32 = 512;
+/// Most drop reasons in a lane head.
+pub const DROPS_MAX: u16 = 16;
+/// Longest single row that a writer accepts.
+pub const EVENT_BYTES_MAX: usize = 8192;
+
+/// Most watermarks in an acknowledgement: 64 boots that are not yet fully delivered, three lanes each.
+pub const WATERMARKS_MAX: usize = 192;
+/// Most wanted holes in a watermark; further holes are asked for by the next acknowledgement.
+pub const HOLES_MAX: usize = 32;
+/// Longest parameters of a command.
+pub const PARAMETER_BYTES_MAX: usize = 512;
+/// Most commands in a reply.
+pub const REPLY_COMMANDS_MAX: usize = 16;
+/// Longest reply.
+pub const REPLY_BYTES_MAX: usize = 256 << 10;

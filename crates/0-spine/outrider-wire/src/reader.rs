@@ -1,0 +1,605 @@
+//! Zero-copy reader of `EventBatch` (see `proto/outrider/wire/v1/batch.proto`).
+//!
+//! Two kinds of fault are told apart. A row whose *structure* is broken ends the reading, because the numbers of the
+//! rows after it depend on it. A row whose *content* is not allowed (unknown lane, too long a text, broken UTF-8) is
+//! rejected with its identity, and the rows after it are read.
+
+use core::fmt;
+
+use outrider_types::{
+    BusId, ClockFix, ClockSource, EcuId, EventTypeId, FieldKey, Lane, Seq, Severity, UnixMicros,
+    VehicleMicros,
+};
+
+use crate::limits::{
+    CONTEXT_BYTES_MAX, DROPS_MAX, EVENTS_MAX, FIELDS_MAX, FIXES_MAX, GAPS_MAX, HEADS_MAX, VALUE_BYTES_MAX,
+};
+use crate::pb::{RawField, RawValue, Reader, StructureError, unzigzag};
+use crate::rows::{DropCount, DropReason, EventHead, Field, Gap, LaneHead, SeqRange, Value};
+
+/// Why a batch cannot be read at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchError {
+    /// Its outermost structure is broken.
+    Structure(StructureError),
+    /// It has more entries of one kind than allowed.
+    TooMany {
+        /// Field number in `EventBatch`.
+        field: u32,
+        /// Highest number allowed.
+        max: u32,
+    },
+}
+
+impl BatchError {
+    /// Returns the error's stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Structure(error) => error.code(),
+            Self::TooMany { .. } => "wire.too_many",
+        }
+    }
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Structure(error) => error.fmt(f),
+            Self::TooMany { field, max } => write!(f, "more than {max} entries of field {field}"),
+        }
+    }
+}
+
+impl core::error::Error for BatchError {}
+
+impl From<StructureError> for BatchError {
+    fn from(error: StructureError) -> Self {
+        Self::Structure(error)
+    }
+}
+
+/// Why a row is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowFault {
+    /// Its structure is broken; no row after it can be read.
+    Structure(StructureError),
+    /// Number or time leaves the range of 64 bits; no row after it can be read.
+    Overflow,
+    /// The lane's number is unknown.
+    Lane {
+        /// Number found.
+        got: u64,
+    },
+    /// The event type is 0 or above 65,535.
+    EventType {
+        /// Number found.
+        got: u64,
+    },
+    /// Bus or ECU number is out of range.
+    Place {
+        /// Number found.
+        got: u64,
+    },
+    /// Count or time span leaves the range of 64 bits.
+    Count,
+    /// More fields than allowed.
+    Fields {
+        /// Highest number allowed.
+        max: u16,
+    },
+    /// A field key is 0 or above 65,535.
+    Key {
+        /// Number found.
+        got: u64,
+    },
+    /// A text, bytes field or context is too long.
+    Length {
+        /// Highest length allowed.
+        max: usize,
+        /// Length found.
+        got: usize,
+    },
+    /// A text is no UTF-8.
+    Utf8,
+    /// A range of numbers is empty or starts at 0.
+    Range,
+}
+
+/// A rejected row: which, where, why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowError {
+    /// Index among the rows of its kind in the batch, from 0.
+    pub index: u32,
+    /// Offset of the row's first byte in the batch.
+    pub offset: usize,
+    /// Lane and number, as far as they could be read; events only.
+    pub id: Option<(Lane, Seq)>,
+    /// What is wrong.
+    pub fault: RowFault,
+}
+
+impl RowError {
+    /// Returns the error's stable code, which is also the quarantine reason.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match &self.fault {
+            RowFault::Structure(error) => error.code(),
+            RowFault::Overflow => "row.overflow",
+            RowFault::Lane { .. } => "row.lane",
+            RowFault::EventType { .. } => "row.event_type",
+            RowFault::Place { .. } => "row.place",
+            RowFault::Count => "row.count",
+            RowFault::Fields { .. } => "row.fields",
+            RowFault::Key { .. } => "row.key",
+            RowFault::Length { .. } => "row.length",
+            RowFault::Utf8 => "row.utf8",
+            RowFault::Range => "row.range",
+        }
+    }
+
+    /// Returns true if no row after this one can be read.
+    #[must_use]
+    pub const fn is_fatal(&self) -> bool {
+        matches!(self.fault, RowFault::Structure(_) | RowFault::Overflow)
+    }
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "row {} at offset {}: ", self.index, self.offset)?;
+        match self.fault {
+            RowFault::Structure(error) => error.fmt(f),
+            RowFault::Overflow => f.write_str("number or time out of range"),
+            RowFault::Lane { got } => write!(f, "unknown lane {got}"),
+            RowFault::EventType { got } => write!(f, "event type {got} out of range"),
+            RowFault::Place { got } => write!(f, "bus or ecu {got} out of range"),
+            RowFault::Count => f.write_str("count or span out of range"),
+            RowFault::Fields { max } => write!(f, "more than {max} fields"),
+            RowFault::Key { got } => write!(f, "field key {got} out of range"),
+            RowFault::Length { max, got } => write!(f, "value of {got} bytes, allowed are {max}"),
+            RowFault::Utf8 => f.write_str("text is no utf-8"),
+            RowFault::Range => f.write_str("empty range of numbers"),
+        }
+    }
+}
+
+impl core::error::Error for RowError {}
+
+/// A batch whose outermost structure and entry counts were checked. Borrowed; costs no memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    bytes: &'a [u8],
+    events: u32,
+}
+
+impl<'a> Batch<'a> {
+    /// Checks the outermost structure and the caps of an uncompressed batch. O(number of entries).
+    ///
+    /// # Errors
+    /// [`BatchError`] if an entry overruns the bytes or a cap is exceeded.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, BatchError> {
+        let mut counts = [0u32; 4];
+        let caps = [EVENTS_MAX, FIXES_MAX, HEADS_MAX, GAPS_MAX];
+        let mut reader = Reader::new(bytes, 0);
+        while let Some(field) = reader.field()? {
+            for ((number, count), max) in (1u32..).zip(&mut counts).zip(caps) {
+                if field.number != number {
+                    continue;
+                }
+                let RawValue::Bytes { .. } = field.value else {
+                    return Err(field.mismatch().into());
+                };
+                *count = count.saturating_add(1);
+                if *count > max {
+                    return Err(BatchError::TooMany { field: number, max });
+                }
+            }
+        }
+        let [events, ..] = counts;
+        Ok(Self { bytes, events })
+    }
+
+    /// Returns the number of event rows, good and bad.
+    #[must_use]
+    pub const fn event_count(&self) -> u32 {
+        self.events
+    }
+
+    /// Returns the events in the order of the batch.
+    #[must_use]
+    pub fn events(&self) -> Events<'a> {
+        Events { entries: self.entries(1), state: DeltaState::default(), ended: false }
+    }
+
+    /// Returns the clock fixes.
+    pub fn fixes(&self) -> impl Iterator<Item = Result<ClockFix, RowError>> + 'a {
+        self.entries(2).map(|entry| fix(&entry).map_err(|fault| entry.error(fault)))
+    }
+
+    /// Returns the lane heads with their drops.
+    pub fn heads(&self) -> impl Iterator<Item = Result<LaneHeadView<'a>, RowError>> + 'a {
+        self.entries(3).map(|entry| head(&entry).map_err(|fault| entry.error(fault)))
+    }
+
+    /// Returns the gaps.
+    pub fn gaps(&self) -> impl Iterator<Item = Result<Gap, RowError>> + 'a {
+        self.entries(4).map(|entry| gap(&entry).map_err(|fault| entry.error(fault)))
+    }
+
+    const fn entries(&self, number: u32) -> Entries<'a> {
+        Entries { reader: Reader::new(self.bytes, 0), number, index: 0 }
+    }
+}
+
+/// Entries of one field number; the outermost structure was checked before.
+#[derive(Debug, Clone, Copy)]
+struct Entries<'a> {
+    reader: Reader<'a>,
+    number: u32,
+    index: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry<'a> {
+    index: u32,
+    start: usize,
+    bytes: &'a [u8],
+}
+
+impl Entry<'_> {
+    const fn error(&self, fault: RowFault) -> RowError {
+        RowError { index: self.index, offset: self.start, id: None, fault }
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        loop {
+            let field = self.reader.field().ok()??;
+            if field.number == self.number
+                && let RawValue::Bytes { start, bytes } = field.value
+            {
+                let index = self.index;
+                self.index = self.index.saturating_add(1);
+                return Some(Entry { index, start, bytes });
+            }
+        }
+    }
+}
+
+/// What the delta coding remembers between rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct DeltaState {
+    pub(crate) seqs: [u64; 3],
+    pub(crate) mono: u64,
+}
+
+impl DeltaState {
+    pub(crate) fn seq_mut(&mut self, lane: Lane) -> &mut u64 {
+        let [critical, batched, deferred] = &mut self.seqs;
+        match lane {
+            Lane::Critical => critical,
+            Lane::Batched => batched,
+            Lane::Deferred => deferred,
+        }
+    }
+}
+
+/// Iterator over the events of a batch; ends after a fatal [`RowError`].
+#[derive(Debug, Clone)]
+pub struct Events<'a> {
+    entries: Entries<'a>,
+    state: DeltaState,
+    ended: bool,
+}
+
+impl<'a> Iterator for Events<'a> {
+    type Item = Result<EventView<'a>, RowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let entry = self.entries.next()?;
+        let result = event(&entry, &mut self.state);
+        self.ended = result.as_ref().is_err_and(RowError::is_fatal);
+        Some(result)
+    }
+}
+
+/// One event, borrowed from the batch.
+#[derive(Debug, Clone, Copy)]
+pub struct EventView<'a> {
+    /// Identity, place, time and count.
+    pub head: EventHead,
+    /// Raw bytes seen the first time; may be empty.
+    pub context: &'a [u8],
+    /// Fields whose value is of a later version's kind; they are not among [`Self::fields`].
+    pub unread_fields: u16,
+    fields: &'a [u8],
+}
+
+impl<'a> EventView<'a> {
+    /// Returns the fields in the order of the row; a key may repeat.
+    #[must_use]
+    pub const fn fields(&self) -> Fields<'a> {
+        Fields { reader: Reader::new(self.fields, 0) }
+    }
+}
+
+/// Iterator over the fields of an event; they were checked when the event was read.
+#[derive(Debug, Clone)]
+pub struct Fields<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        loop {
+            let raw = self.reader.field().ok()??;
+            if raw.number == 10
+                && let RawValue::Bytes { start, bytes } = raw.value
+                && let Ok(Some(field)) = field(bytes, start)
+            {
+                return Some(field);
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct RawEvent<'a> {
+    event_type: u64,
+    lane: u64,
+    seq_step: u64,
+    mono_step: i64,
+    severity: u64,
+    bus: u64,
+    ecu: u64,
+    repeats: u64,
+    span_us: u64,
+    context: &'a [u8],
+}
+
+fn event<'a>(entry: &Entry<'a>, state: &mut DeltaState) -> Result<EventView<'a>, RowError> {
+    let mut raw = RawEvent::default();
+    let mut fields = 0u16;
+    let mut unread_fields = 0u16;
+    let mut content = None;
+    let mut reader = Reader::new(entry.bytes, entry.start);
+    loop {
+        let part = match reader.field() {
+            Ok(Some(part)) => part,
+            Ok(None) => break,
+            Err(error) => return Err(entry.error(RowFault::Structure(error))),
+        };
+        match (part.number, part.value) {
+            (1, RawValue::Varint(value)) => raw.event_type = value,
+            (2, RawValue::Varint(value)) => raw.lane = value,
+            (3, RawValue::Varint(value)) => raw.seq_step = value,
+            (4, RawValue::Varint(value)) => raw.mono_step = unzigzag(value),
+            (5, RawValue::Varint(value)) => raw.severity = value,
+            (6, RawValue::Varint(value)) => raw.bus = value,
+            (7, RawValue::Varint(value)) => raw.ecu = value,
+            (8, RawValue::Varint(value)) => raw.repeats = value,
+            (9, RawValue::Varint(value)) => raw.span_us = value,
+            (10, RawValue::Bytes { start, bytes }) => {
+                fields = fields.saturating_add(1);
+                if fields > FIELDS_MAX {
+                    content = content.or(Some(RowFault::Fields { max: FIELDS_MAX }));
+                    continue;
+                }
+                match field(bytes, start) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => unread_fields = unread_fields.saturating_add(1),
+                    Err(RowFault::Structure(error)) => return Err(entry.error(RowFault::Structure(error))),
+                    Err(fault) => content = content.or(Some(fault)),
+                }
+            }
+            (11, RawValue::Bytes { bytes, .. }) => raw.context = bytes,
+            (1..=11, _) => return Err(entry.error(RowFault::Structure(part.mismatch()))),
+            _ => {}
+        }
+    }
+    if raw.context.len() > CONTEXT_BYTES_MAX {
+        content = content.or(Some(RowFault::Length { max: CONTEXT_BYTES_MAX, got: raw.context.len() }));
+    }
+    let head = event_head(&raw, state).map_err(|(id, fault)| RowError { id, ..entry.error(fault) })?;
+    match content {
+        Some(fault) => Err(RowError { id: Some((head.lane, head.seq)), ..entry.error(fault) }),
+        None => Ok(EventView { head, context: raw.context, unread_fields, fields: entry.bytes }),
+    }
+}
+
+type HeadError = (Option<(Lane, Seq)>, RowFault);
+
+/// Applies the delta coding, then judges the numbers; the deltas of a rejected row count for the rows after it.
+fn event_head(raw: &RawEvent<'_>, state: &mut DeltaState) -> Result<EventHead, HeadError> {
+    let first = state.mono.checked_add_signed(raw.mono_step).ok_or((None, RowFault::Overflow))?;
+    state.mono = first;
+    let lane = u8::try_from(raw.lane)
+        .ok()
+        .and_then(Lane::from_code)
+        .ok_or((None, RowFault::Lane { got: raw.lane }))?;
+    let last_seq = state.seq_mut(lane);
+    let seq = last_seq
+        .checked_add(1)
+        .and_then(|next| next.checked_add(raw.seq_step))
+        .ok_or((None, RowFault::Overflow))?;
+    *last_seq = seq;
+    let id = Some((lane, Seq(seq)));
+    let event_type = match u16::try_from(raw.event_type) {
+        Ok(number) if number != 0 => EventTypeId(number),
+        Ok(_) | Err(_) => return Err((id, RowFault::EventType { got: raw.event_type })),
+    };
+    let bus = match raw.bus.checked_sub(1) {
+        None => None,
+        Some(number) => {
+            Some(BusId(u8::try_from(number).map_err(|_| (id, RowFault::Place { got: raw.bus }))?))
+        }
+    };
+    let ecu = EcuId(u16::try_from(raw.ecu).map_err(|_| (id, RowFault::Place { got: raw.ecu }))?);
+    let count = raw.repeats.checked_add(1).ok_or((id, RowFault::Count))?;
+    let last = first.checked_add(raw.span_us).ok_or((id, RowFault::Count))?;
+    Ok(EventHead {
+        event_type,
+        lane,
+        seq: Seq(seq),
+        severity: u8::try_from(raw.severity).ok().and_then(Severity::from_code),
+        bus,
+        ecu,
+        first: VehicleMicros(first),
+        last: VehicleMicros(last),
+        count,
+    })
+}
+
+/// Reads one field; `None` if its value is of a later version's kind.
+fn field(bytes: &[u8], at: usize) -> Result<Option<Field<'_>>, RowFault> {
+    let mut key = 0u64;
+    let mut value = None;
+    let mut reader = Reader::new(bytes, at);
+    while let Some(part) = reader.field().map_err(RowFault::Structure)? {
+        match (part.number, part.value) {
+            (1, RawValue::Varint(number)) => key = number,
+            (2, RawValue::Varint(number)) => value = Some(Value::Uint(number)),
+            (3, RawValue::Varint(number)) => value = Some(Value::Sint(unzigzag(number))),
+            (4, RawValue::Bytes { bytes, .. }) => {
+                let text = core::str::from_utf8(bounded(bytes)?).map_err(|_| RowFault::Utf8)?;
+                value = Some(Value::Text(text));
+            }
+            (5, RawValue::Bytes { bytes, .. }) => value = Some(Value::Bytes(bounded(bytes)?)),
+            (6, RawValue::Fixed64(bits)) => value = Some(Value::Double(f64::from_bits(bits))),
+            (7, RawValue::Varint(flag)) => value = Some(Value::Flag(flag != 0)),
+            (1..=7, _) => return Err(RowFault::Structure(part.mismatch())),
+            _ => {}
+        }
+    }
+    match u16::try_from(key) {
+        Ok(number) if number != 0 => Ok(value.map(|value| Field { key: FieldKey(number), value })),
+        Ok(_) | Err(_) => Err(RowFault::Key { got: key }),
+    }
+}
+
+const fn bounded(bytes: &[u8]) -> Result<&[u8], RowFault> {
+    if bytes.len() > VALUE_BYTES_MAX {
+        return Err(RowFault::Length { max: VALUE_BYTES_MAX, got: bytes.len() });
+    }
+    Ok(bytes)
+}
+
+fn fix(entry: &Entry<'_>) -> Result<ClockFix, RowFault> {
+    let (mut mono, mut wall, mut error_us, mut source) = (0, 0, 0, 0u64);
+    let mut reader = Reader::new(entry.bytes, entry.start);
+    while let Some(part) = reader.field().map_err(RowFault::Structure)? {
+        match (part.number, part.value) {
+            (1, RawValue::Varint(value)) => mono = value,
+            (2, RawValue::Varint(value)) => wall = unzigzag(value),
+            (3, RawValue::Varint(value)) => error_us = value,
+            (4, RawValue::Varint(value)) => source = value,
+            (1..=4, _) => return Err(RowFault::Structure(part.mismatch())),
+            _ => {}
+        }
+    }
+    Ok(ClockFix {
+        mono: VehicleMicros(mono),
+        wall: UnixMicros(wall),
+        error_us,
+        source: u8::try_from(source).map_or(ClockSource::Unknown, ClockSource::from_code),
+    })
+}
+
+fn lane(got: u64) -> Result<Lane, RowFault> {
+    u8::try_from(got).ok().and_then(Lane::from_code).ok_or(RowFault::Lane { got })
+}
+
+/// A lane head with its drops, borrowed from the batch.
+#[derive(Debug, Clone, Copy)]
+pub struct LaneHeadView<'a> {
+    /// State and balance.
+    pub head: LaneHead,
+    bytes: &'a [u8],
+}
+
+impl LaneHeadView<'_> {
+    /// Returns the losses by reason.
+    pub fn drops(&self) -> impl Iterator<Item = DropCount> {
+        let mut reader = Reader::new(self.bytes, 0);
+        core::iter::from_fn(move || {
+            loop {
+                let part = reader.field().ok()??;
+                if part.number == 6
+                    && let Ok(drop) = drop_count(&part)
+                {
+                    return Some(drop);
+                }
+            }
+        })
+    }
+}
+
+fn drop_count(part: &RawField<'_>) -> Result<DropCount, RowFault> {
+    let RawValue::Bytes { start, bytes } = part.value else {
+        return Err(RowFault::Structure(part.mismatch()));
+    };
+    let (mut reason, mut count) = (0, 0);
+    let mut reader = Reader::new(bytes, start);
+    while let Some(part) = reader.field().map_err(RowFault::Structure)? {
+        match (part.number, part.value) {
+            (1, RawValue::Varint(value)) => reason = value,
+            (2, RawValue::Varint(value)) => count = value,
+            (1..=2, _) => return Err(RowFault::Structure(part.mismatch())),
+            _ => {}
+        }
+    }
+    Ok(DropCount { reason: DropReason::from_code(reason), count })
+}
+
+fn head<'a>(entry: &Entry<'a>) -> Result<LaneHeadView<'a>, RowFault> {
+    let mut numbers = [0u64; 5];
+    let mut drops = 0u16;
+    let mut reader = Reader::new(entry.bytes, entry.start);
+    while let Some(part) = reader.field().map_err(RowFault::Structure)? {
+        match (part.number, part.value) {
+            (1..=5, RawValue::Varint(value)) => {
+                for (_, slot) in (1u32..).zip(&mut numbers).filter(|(number, _)| *number == part.number) {
+                    *slot = value;
+                }
+            }
+            (6, RawValue::Bytes { .. }) => {
+                drop_count(&part)?;
+                drops = drops.saturating_add(1);
+                if drops > DROPS_MAX {
+                    return Err(RowFault::Fields { max: DROPS_MAX });
+                }
+            }
+            (1..=6, _) => return Err(RowFault::Structure(part.mismatch())),
+            _ => {}
+        }
+    }
+    let [number, first_seq, last_seq, received, folded] = numbers;
+    let head = LaneHead { lane: lane(number)?, first_seq, last_seq, received, folded };
+    Ok(LaneHeadView { head, bytes: entry.bytes })
+}
+
+fn gap(entry: &Entry<'_>) -> Result<Gap, RowFault> {
+    let (mut number, mut first, mut last, mut reason) = (0, 0, 0, 0);
+    let mut reader = Reader::new(entry.bytes, entry.start);
+    while let Some(part) = reader.field().map_err(RowFault::Structure)? {
+        match (part.number, part.value) {
+            (1, RawValue::Varint(value)) => number = value,
+            (2, RawValue::Varint(value)) => first = value,
+            (3, RawValue::Varint(value)) => last = value,
+            (4, RawValue::Varint(value)) => reason = value,
+            (1..=4, _) => return Err(RowFault::Structure(part.mismatch())),
+            _ => {}
+        }
+    }
+    let range = SeqRange::new(Seq(first), Seq(last)).ok_or(RowFault::Range)?;
+    Ok(Gap { lane: lane(number)?, range, reason: DropReason::from_code(reason) })
+}
