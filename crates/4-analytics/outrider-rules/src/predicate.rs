@@ -1,0 +1,200 @@
+//! One test on one field.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use outrider_model::catalogue;
+use outrider_model::{EventBatch, FieldValues};
+use outrider_types::EventTypeId;
+use regex::Regex;
+
+use crate::field::{CoreField, FieldRef};
+use crate::pattern::{Pattern, fold_case};
+
+/// Order of a number to a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    /// Below the bound.
+    Less,
+    /// At or below the bound.
+    AtMost,
+    /// Above the bound.
+    Greater,
+    /// At or above the bound.
+    AtLeast,
+}
+
+impl Comparison {
+    pub(crate) fn holds<T: PartialOrd>(self, value: T, bound: T) -> bool {
+        match self {
+            Self::Less => value < bound,
+            Self::AtMost => value <= bound,
+            Self::Greater => value > bound,
+            Self::AtLeast => value >= bound,
+        }
+    }
+}
+
+/// Test on a value. A missing value meets none of them.
+#[derive(Debug, Clone)]
+pub(crate) enum Test {
+    /// There is a value.
+    Exists,
+    /// The integer is one of these, ascending.
+    IntIn(Vec<i64>),
+    /// The integer compares.
+    IntCompare(Comparison, i64),
+    /// The number is one of these.
+    FloatIn(Vec<f64>),
+    /// The number compares.
+    FloatCompare(Comparison, f64),
+    /// The truth value is this.
+    Bool(bool),
+    /// The bit of the severity's or lane's code is set.
+    Codes(u8),
+    /// The event type is one of these, ascending.
+    EventTypes(Vec<EventTypeId>),
+    /// The text meets the test.
+    Text(TextTest),
+}
+
+/// Test on text.
+#[derive(Debug, Clone)]
+pub(crate) enum TextTest {
+    /// One of the patterns matches; the value is folded first unless `cased`.
+    Patterns {
+        /// Whether case counts.
+        cased: bool,
+        /// The patterns.
+        any: Vec<Pattern>,
+    },
+    /// One of the expressions finds something; flags are written into the expressions.
+    Regexes(Vec<Regex>),
+    /// The text is an address in one of the networks.
+    Networks(Vec<IpNet>),
+}
+
+impl TextTest {
+    /// Returns whether a value meets the test. Allocates if the value has to be folded.
+    pub(crate) fn holds(&self, value: &str) -> bool {
+        match self {
+            Self::Patterns { cased: true, any } => any.iter().any(|pattern| pattern.matches(value)),
+            Self::Patterns { cased: false, any } => {
+                let folded = fold_case(value);
+                any.iter().any(|pattern| pattern.matches(&folded))
+            }
+            Self::Regexes(any) => any.iter().any(|regex| regex.is_match(value)),
+            Self::Networks(any) => value
+                .parse::<IpAddr>()
+                .is_ok_and(|address| any.iter().any(|network| network.contains(&address))),
+        }
+    }
+}
+
+/// A test on a field, with the words of the rule.
+#[derive(Debug, Clone)]
+pub(crate) struct Predicate {
+    /// Field that is tested.
+    pub(crate) field: FieldRef,
+    /// The test.
+    pub(crate) test: Test,
+    /// Operator as the explanation shows it.
+    pub(crate) operator: String,
+    /// What the rule asks for, as the explanation shows it.
+    pub(crate) expected: String,
+}
+
+impl Predicate {
+    /// Returns a text that two predicates share exactly if they test the same.
+    pub(crate) fn key(&self) -> String {
+        format!("{:?} {:?}", self.field, self.test)
+    }
+
+    /// Tests one row directly, without an index. The batch must be sealed.
+    pub(crate) fn holds_at(&self, batch: &EventBatch, row: usize) -> bool {
+        match &self.test {
+            Test::Exists => self.field.text_of(batch, row).is_some(),
+            Test::IntIn(values) => {
+                int_of(self.field, batch, row).is_some_and(|value| values.binary_search(&value).is_ok())
+            }
+            Test::IntCompare(comparison, bound) => {
+                int_of(self.field, batch, row).is_some_and(|value| comparison.holds(value, *bound))
+            }
+            Test::FloatIn(values) => float_of(self.field, batch, row).is_some_and(|value| {
+                values.iter().any(|wanted| wanted.partial_cmp(&value) == Some(std::cmp::Ordering::Equal))
+            }),
+            Test::FloatCompare(comparison, bound) => {
+                float_of(self.field, batch, row).is_some_and(|value| comparison.holds(value, *bound))
+            }
+            Test::Bool(wanted) => bool_of(self.field, batch, row) == Some(*wanted),
+            Test::Codes(mask) => {
+                code_of(self.field, batch, row).is_some_and(|code| code < 8 && mask >> code & 1 == 1)
+            }
+            Test::EventTypes(types) => batch
+                .event_type
+                .get(row)
+                .is_some_and(|id| types.binary_search(&EventTypeId(*id)).is_ok()),
+            Test::Text(test) => self.field.text_of(batch, row).is_some_and(|text| test.holds(&text)),
+        }
+    }
+
+    /// Returns what the test says of a row whose event type is known: for the event type's own field the
+    /// answer, otherwise nothing.
+    pub(crate) fn known_for(&self, event_type: &catalogue::EventType) -> Option<bool> {
+        match &self.test {
+            Test::EventTypes(types) => Some(types.binary_search(&event_type.id).is_ok()),
+            Test::Exists if self.field == FieldRef::Core(CoreField::EventType) => Some(true),
+            Test::Exists
+            | Test::IntIn(_)
+            | Test::IntCompare(..)
+            | Test::FloatIn(_)
+            | Test::FloatCompare(..)
+            | Test::Bool(_)
+            | Test::Codes(_)
+            | Test::Text(_) => None,
+        }
+    }
+}
+
+fn int_of(field: FieldRef, batch: &EventBatch, row: usize) -> Option<i64> {
+    match field {
+        FieldRef::Core(CoreField::Bus) => {
+            batch.bus.get(row).filter(|bus| **bus >= 0).map(|bus| i64::from(*bus))
+        }
+        FieldRef::Core(CoreField::Count) => batch.count.get(row).map(|count| i64::from(*count)),
+        FieldRef::Core(_) => None,
+        FieldRef::Catalogue(key) => {
+            let column = batch.fields.get(&key).filter(|column| column.presence.get(row))?;
+            match &column.values {
+                FieldValues::Int(values) => values.get(row).copied(),
+                FieldValues::Float(_) | FieldValues::Text(_) | FieldValues::Bool(_) => None,
+            }
+        }
+    }
+}
+
+fn float_of(field: FieldRef, batch: &EventBatch, row: usize) -> Option<f64> {
+    let FieldRef::Catalogue(key) = field else { return None };
+    let column = batch.fields.get(&key).filter(|column| column.presence.get(row))?;
+    match &column.values {
+        FieldValues::Float(values) => values.get(row).copied(),
+        FieldValues::Int(_) | FieldValues::Text(_) | FieldValues::Bool(_) => None,
+    }
+}
+
+fn bool_of(field: FieldRef, batch: &EventBatch, row: usize) -> Option<bool> {
+    let FieldRef::Catalogue(key) = field else { return None };
+    let column = batch.fields.get(&key).filter(|column| column.presence.get(row))?;
+    match &column.values {
+        FieldValues::Bool(values) => values.values.get(row).copied(),
+        FieldValues::Int(_) | FieldValues::Float(_) | FieldValues::Text(_) => None,
+    }
+}
+
+fn code_of(field: FieldRef, batch: &EventBatch, row: usize) -> Option<u8> {
+    match field {
+        FieldRef::Core(CoreField::Severity) => batch.severity.get(row).copied(),
+        FieldRef::Core(CoreField::Lane) => batch.lane.get(row).copied(),
+        FieldRef::Core(_) | FieldRef::Catalogue(_) => None,
+    }
+}

@@ -1,0 +1,63 @@
+//! What is wrong with a rule, where, and what to do.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Position in a file; both numbers count from 1, columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Line.
+    pub line: u32,
+    /// Column.
+    pub column: u32,
+}
+
+impl Position {
+    /// Start of a file.
+    pub const START: Self = Self { line: 1, column: 1 };
+}
+
+/// Whether a problem disables its rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProblemLevel {
+    /// The rule is not used.
+    Error,
+    /// The rule is used; its author should look.
+    Warning,
+}
+
+impl ProblemLevel {
+    /// Returns the word in messages and in the API.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// One problem of one rule file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// File name as it was given to the loader.
+    pub file: Arc<str>,
+    /// Where in the file.
+    pub at: Position,
+    /// Whether the rule is disabled.
+    pub level: ProblemLevel,
+    /// Stable code from a closed list, such as `rule.unknown_field`.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub hint: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, at, level, code, message, hint } = self;
+        write!(f, "{file}:{}:{}: {} [{code}] {message}", at.line, at.column, level.word())?;
+        if hint.is_empty() { Ok(()) } else { write!(f, " ({hint})") }
+    }
+}
