@@ -1,1 +1,8 @@
-//! The durable event log behind the EventLog port.
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod group;
+mod io;
+
+pub use error::{ErrorClass, OpenError};
+pub use io::{EmbeddedConfig, EmbeddedLog};
