@@ -22,8 +22,8 @@ pub struct EmbeddedConfig {
     pub partitions: u16,
     /// Largest record, bytes.
     pub record_bytes_max: usize,
-    /// Released bytes of a partition that are worth deleting.
-    pub reclaim_bytes: u64,
+    /// Size of a partition's segment, bytes: the unit in which released records are deleted.
+    pub segment_bytes: u64,
     /// Most bytes in write-ahead journals, at least 64 MiB.
     pub journal_bytes_max: u64,
     /// Most bytes of a partition held in memory before they become a table.
@@ -41,7 +41,7 @@ impl EmbeddedConfig {
             partitions,
             // Four times the largest uplink batch.
             record_bytes_max: 4 * 1_024 * 1_024,
-            reclaim_bytes: 32 * 1_024 * 1_024,
+            segment_bytes: 32 * 1_024 * 1_024,
             journal_bytes_max: 256 * 1_024 * 1_024,
             memtable_bytes: 16 * 1_024 * 1_024,
             // Workers read what was just written, which the engine still holds in memory.
@@ -198,9 +198,7 @@ impl EventLog for EmbeddedLog {
 
     fn release(&self, partition: Partition, below: LogOffset) -> Result<(), AppendError> {
         self.check(partition)?;
-        self.with(|engine| {
-            engine.release(partition, below, self.config.reclaim_bytes).map_err(|error| error.to_string())
-        })
+        self.with(|engine| engine.release(partition, below).map_err(|error| error.to_string()))
     }
 
     fn bytes(&self) -> u64 {

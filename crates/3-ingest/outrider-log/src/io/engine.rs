@@ -1,12 +1,14 @@
 //! The storage engine: keyspaces, keys and one atomic commit.
 //!
-//! Keyspace `p<partition>` maps offset (u64, big endian) to ingest time (i64, little endian) and the record.
-//! Keyspace `aux` holds the auxiliary keys as they are. Keyspace `meta` holds the number of partitions, and for each
-//! partition its end and the offset below which records are released.
+//! Keyspace `p<partition>-<first>` is one segment: it maps offset (u64, big endian), from `first` on, to ingest time
+//! (i64, little endian) and the record. Segments are dropped whole, which frees their space at once and rewrites
+//! nothing. Keyspace `aux` holds the auxiliary keys as they are. Keyspace `meta` holds the number of partitions, and for
+//! each partition its end and the offset below which records are released.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use outrider_model::{LogOffset, LogRecord, Partition};
@@ -17,9 +19,6 @@ use crate::error::OpenError;
 
 const KEY_PARTITIONS: &[u8] = b"partitions";
 const INGEST_BYTES: usize = 8;
-
-/// Tombstones written at once while records are released.
-const RELEASE_CHUNK: u64 = 4_096;
 
 /// Records and keys of one append, encoded.
 #[derive(Debug)]
@@ -44,16 +43,34 @@ pub(super) struct Engine {
     aux: Keyspace,
     meta: Keyspace,
     partitions: Vec<PartitionState>,
+    segment_bytes: u64,
+    memtable_bytes: u64,
 }
 
+/// One partition. Only `commit`, which runs alone, adds segments; `release` only removes old ones.
 struct PartitionState {
-    records: Keyspace,
+    /// Segments by their first offset; never empty.
+    segments: RwLock<BTreeMap<u64, Keyspace>>,
+    /// Bytes in the last segment.
+    last_bytes: AtomicU64,
     /// Offset of the next record; every record below is durable.
     end: AtomicU64,
     /// Offset below which nothing is readable any more.
     base: AtomicU64,
-    /// Offset below which the records are deleted; at most `base`. The lock makes sweeps take turns.
-    swept: Mutex<u64>,
+}
+
+fn segment_name(partition: u16, first: u64) -> String {
+    format!("p{partition:05}-{first:020}")
+}
+
+/// Reads a segment's name back.
+fn segment_of(name: &str) -> Option<(u16, u64)> {
+    let (partition, first) = name.strip_prefix('p')?.split_once('-')?;
+    Some((partition.parse().ok()?, first.parse().ok()?))
+}
+
+fn segment_options(memtable_bytes: u64) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes)
 }
 
 fn end_key(partition: u16) -> Vec<u8> {
@@ -88,7 +105,6 @@ impl Engine {
             .worker_threads(1)
             .open()
             .map_err(storage)?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(config.memtable_bytes);
         let meta = database.keyspace("meta", KeyspaceCreateOptions::default).map_err(storage)?;
         let aux = database.keyspace("aux", KeyspaceCreateOptions::default).map_err(storage)?;
         let read = |key: &[u8]| -> Result<Option<u64>, OpenError> {
@@ -109,62 +125,70 @@ impl Engine {
         }
         let mut partitions = Vec::with_capacity(usize::from(config.partitions));
         for partition in 0..config.partitions {
-            let records = database.keyspace(&format!("p{partition:05}"), options).map_err(storage)?;
             let end = read(&end_key(partition))?.unwrap_or(0);
             let base = read(&base_key(partition))?.unwrap_or(0);
-            let last = records.last_key_value().map(fjall::Guard::key).transpose().map_err(storage)?;
-            if last.as_deref().is_some_and(|last| last >= end.to_be_bytes().as_slice()) {
-                return Err(OpenError::Damaged {
-                    path: path(),
-                    place: format!("partition {partition} has a record at or after its end {end}"),
-                });
-            }
-            let first = records.first_key_value().map(fjall::Guard::key).transpose().map_err(storage)?;
-            let swept = first
-                .and_then(|first| <[u8; 8]>::try_from(&*first).ok())
-                .map_or(base, |first| u64::from_be_bytes(first).min(base));
-            partitions.push(PartitionState {
-                records,
-                end: AtomicU64::new(end),
-                base: AtomicU64::new(base),
-                swept: Mutex::new(swept),
-            });
+            let state = PartitionState::open(&database, config.memtable_bytes, partition, base, end)
+                .map_err(storage)?;
+            state.check(end).map_err(|place| OpenError::Damaged {
+                path: path(),
+                place: format!("partition {partition}: {place}"),
+            })?;
+            partitions.push(state);
         }
         database.persist(PersistMode::SyncAll).map_err(storage)?;
-        Ok(Self { database, aux, meta, partitions })
+        let (segment_bytes, memtable_bytes) = (config.segment_bytes, config.memtable_bytes);
+        Ok(Self { database, aux, meta, partitions, segment_bytes, memtable_bytes })
     }
 
     /// Commits appends in order with one disk flush and returns the first offset of each.
+    ///
+    /// Must not run twice at a time.
     pub(super) fn commit(&self, appends: Vec<Append>) -> fjall::Result<Vec<LogOffset>> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
-        let mut ends: Vec<Option<u64>> = vec![None; self.partitions.len()];
+        let mut open: BTreeMap<u16, (u64, Keyspace)> = BTreeMap::new();
         let mut offsets = Vec::with_capacity(appends.len());
         for append in appends {
-            let index = usize::from(append.partition.0);
-            let state = &self.partitions[index];
-            let end = ends[index].get_or_insert_with(|| state.end.load(Ordering::Acquire));
+            let number = append.partition.0;
+            if !open.contains_key(&number) {
+                let end = self.partitions[usize::from(number)].end.load(Ordering::Acquire);
+                open.insert(number, (end, self.segment_for_append(number, end)?));
+            }
+            let (end, segment) = open.get_mut(&number).expect("inserted above");
             offsets.push(LogOffset(*end));
             for value in append.values {
-                batch.insert(&state.records, end.to_be_bytes(), value);
+                self.partitions[usize::from(number)]
+                    .last_bytes
+                    .fetch_add(value.len() as u64, Ordering::Relaxed);
+                batch.insert(segment, end.to_be_bytes(), value);
                 *end += 1;
             }
             for (key, value) in append.puts {
                 batch.insert(&self.aux, key, value);
             }
         }
-        for (partition, end) in (0_u16..).zip(&ends) {
-            if let Some(end) = end {
-                batch.insert(&self.meta, end_key(partition), end.to_be_bytes());
-            }
+        for (partition, (end, _)) in &open {
+            batch.insert(&self.meta, end_key(*partition), end.to_be_bytes());
         }
         batch.commit()?;
         // LOG-2: the offsets become visible only here, after the flush.
-        for (state, end) in self.partitions.iter().zip(ends) {
-            if let Some(end) = end {
-                state.end.store(end, Ordering::Release);
-            }
+        for (partition, (end, _)) in open {
+            self.partitions[usize::from(partition)].end.store(end, Ordering::Release);
         }
         Ok(offsets)
+    }
+
+    /// Returns the last segment, or a new one if that is full.
+    fn segment_for_append(&self, partition: u16, end: u64) -> fjall::Result<Keyspace> {
+        let state = &self.partitions[usize::from(partition)];
+        let (first, last) = state.last();
+        if state.last_bytes.load(Ordering::Relaxed) < self.segment_bytes || first == end {
+            return Ok(last);
+        }
+        let options = || segment_options(self.memtable_bytes);
+        let segment = self.database.keyspace(&segment_name(partition, end), options)?;
+        state.segments.write().unwrap_or_else(PoisonError::into_inner).insert(end, segment.clone());
+        state.last_bytes.store(0, Ordering::Relaxed);
+        Ok(segment)
     }
 
     pub(super) fn end(&self, partition: Partition) -> u64 {
@@ -191,7 +215,8 @@ impl Engine {
             return Ok(records);
         }
         let mut bytes = 0_usize;
-        let range = state.records.range(from.to_be_bytes()..end.to_be_bytes());
+        let segments = state.segments_from(from);
+        let range = segments.iter().flat_map(|segment| segment.range(from.to_be_bytes()..end.to_be_bytes()));
         for (expected, guard) in (from..end).zip(range).take(records_max) {
             let (key, value) = guard.into_inner().map_err(|error| error.to_string())?;
             if *key != expected.to_be_bytes() {
@@ -220,43 +245,91 @@ impl Engine {
         Ok(records)
     }
 
-    /// Hides the records below an offset and deletes them once that is worth a rewrite of the others.
-    pub(super) fn release(&self, partition: Partition, below: LogOffset, reclaim: u64) -> fjall::Result<()> {
+    /// Hides the records below an offset and drops the segments that hold no other.
+    pub(super) fn release(&self, partition: Partition, below: LogOffset) -> fjall::Result<()> {
         let state = &self.partitions[usize::from(partition.0)];
-        let mut swept = state.swept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let end = state.end.load(Ordering::Acquire);
-        let below = below.0.min(end);
+        let below = below.0.min(state.end.load(Ordering::Acquire));
+        let mut segments = state.segments.write().unwrap_or_else(PoisonError::into_inner);
         if below > state.base.load(Ordering::Acquire) {
             self.meta.insert(base_key(partition.0), below.to_be_bytes())?;
             state.base.store(below, Ordering::Release);
         }
         let base = state.base.load(Ordering::Acquire);
-        let (dead, held) = (base - *swept, end - *swept);
-        // The engine's figure leaves out what is still in memory only: that part goes with the next sweep.
-        let disk = state.records.disk_space();
-        let dead_bytes = u128::from(disk) * u128::from(dead) / u128::from(held.max(1));
-        // Each sweep rewrites what stays, so it waits until at least as much goes: O(1) bytes rewritten a byte.
-        if dead == 0 || dead < held - dead || dead_bytes < u128::from(reclaim) {
-            return Ok(());
-        }
-        let mut from = *swept;
-        while from < base {
-            let to = base.min(from.saturating_add(RELEASE_CHUNK));
-            let mut batch = self.database.batch();
-            for offset in from..to {
-                batch.remove(&state.records, offset.to_be_bytes());
+        let firsts: Vec<u64> = segments.keys().copied().collect();
+        for (first, next) in firsts.iter().zip(firsts.iter().skip(1)) {
+            if *next > base {
+                break;
             }
-            batch.commit()?;
-            from = to;
+            if let Some(segment) = segments.get(first).cloned() {
+                // Its files go when the last reader has let go of it.
+                self.database.delete_keyspace(segment)?;
+                segments.remove(first);
+            }
         }
-        state.records.rotate_memtable_and_wait()?;
-        state.records.major_compact()?;
-        *swept = base;
         Ok(())
     }
 
     pub(super) fn bytes(&self) -> u64 {
         self.database.disk_space().unwrap_or(0)
+    }
+}
+
+impl PartitionState {
+    fn open(
+        database: &Database,
+        memtable_bytes: u64,
+        partition: u16,
+        base: u64,
+        end: u64,
+    ) -> fjall::Result<Self> {
+        let mut segments = BTreeMap::new();
+        for name in database.list_keyspace_names() {
+            if let Some((owner, first)) = segment_of(&name)
+                && owner == partition
+            {
+                segments.insert(first, database.keyspace(&name, || segment_options(memtable_bytes))?);
+            }
+        }
+        if segments.is_empty() {
+            let options = || segment_options(memtable_bytes);
+            segments.insert(end, database.keyspace(&segment_name(partition, end), options)?);
+        }
+        let last_bytes = segments.values().next_back().map_or(0, Keyspace::disk_space);
+        Ok(Self {
+            segments: RwLock::new(segments),
+            last_bytes: AtomicU64::new(last_bytes),
+            end: AtomicU64::new(end),
+            base: AtomicU64::new(base),
+        })
+    }
+
+    /// Checks that the newest record is the one before `end`.
+    fn check(&self, end: u64) -> Result<(), String> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let newest = segments.values().rev().find_map(Keyspace::last_key_value);
+        let newest = newest.map(fjall::Guard::key).transpose().map_err(|error| error.to_string())?;
+        match newest {
+            Some(key) if *key != end.wrapping_sub(1).to_be_bytes() => {
+                Err(format!("newest record {key:?} is not the one before the end {end}"))
+            }
+            None if self.base.load(Ordering::Acquire) < end => {
+                Err(format!("no record, but the end is {end} and not everything is released"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn last(&self) -> (u64, Keyspace) {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let (first, segment) = segments.last_key_value().expect("release keeps the last segment");
+        (*first, segment.clone())
+    }
+
+    /// Returns the segments that may hold `from` and what follows it.
+    fn segments_from(&self, from: u64) -> Vec<Keyspace> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let start = segments.range(..=from).next_back().map_or(0, |(first, _)| *first);
+        segments.range(start..).map(|(_, segment)| segment.clone()).collect()
     }
 }
 

@@ -7,8 +7,11 @@ const P0: Partition = Partition(0);
 const P1: Partition = Partition(1);
 
 fn open(folder: &tempfile::TempDir) -> EmbeddedLog {
-    let config =
-        EmbeddedConfig { reclaim_bytes: 64 * 1_024, ..EmbeddedConfig::new(folder.path().join("log"), 2) };
+    let config = EmbeddedConfig {
+        segment_bytes: 4 * 1_024 * 1_024,
+        memtable_bytes: 1_024 * 1_024,
+        ..EmbeddedConfig::new(folder.path().join("log"), 2)
+    };
     EmbeddedLog::open(config).expect("a fresh folder can be opened")
 }
 
@@ -85,7 +88,7 @@ fn release_hides_at_once_frees_space_and_keeps_the_offsets() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let log = open(&folder);
     let record = vec![0x5A_u8; 64 * 1_024];
-    // Three tables of 16 MiB and more, so that the engine has something on disk to free.
+    // Fifty MiB in twelve segments; a memory table holds one of them, the rest is in tables on disk.
     for _ in 0..50 {
         log.append(P0, NOW, &[record.as_slice(); 16], &[]).expect("appends");
     }
