@@ -5,21 +5,36 @@ use std::collections::BTreeMap;
 /// Distinct strings of a text column, numbered in order of first appearance.
 ///
 /// String predicates are evaluated once per entry, not once per row.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Dictionary {
     values: Vec<String>,
     codes: BTreeMap<String, u32>,
+    /// Code given last: neighbouring rows mostly come from one vehicle and repeat its strings.
+    last: u32,
 }
+
+impl PartialEq for Dictionary {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values
+    }
+}
+
+impl Eq for Dictionary {}
 
 impl Dictionary {
     /// Returns the code of a string, adding it if it is new. O(log n).
     pub fn intern(&mut self, text: &str) -> u32 {
+        if self.text(self.last) == Some(text) {
+            return self.last;
+        }
         if let Some(code) = self.codes.get(text) {
+            self.last = *code;
             return *code;
         }
         let code = u32::try_from(self.values.len()).expect("a batch has fewer than 2^32 rows");
         self.values.push(text.to_owned());
         self.codes.insert(text.to_owned(), code);
+        self.last = code;
         code
     }
 

@@ -119,4 +119,7 @@ pub struct Finding {
     pub evidence: Evidence,
     /// When the detector stated this revision (ingest clock).
     pub detected_at: UnixMicros,
+    /// Whether this revision takes the finding back: late events moved its start or joined it to another one,
+    /// which now speaks for its events. A withdrawn finding never returns.
+    pub withdrawn: bool,
 }

@@ -58,7 +58,8 @@ pub fn balanced<'a>(stages: impl IntoIterator<Item = (&'a str, &'a Balance)>) ->
 }
 
 /// DET-1: two runs over the same events in another order, with duplicates, state the same findings. Revision,
-/// lateness and detection time may differ; rule, group, window, value, counts and evidence may not.
+/// lateness and detection time may differ; rule, group, window, value, counts and evidence may not. Findings
+/// whose newest revision withdraws them do not count.
 ///
 /// # Errors
 /// The first difference.
@@ -71,6 +72,7 @@ pub fn same_findings(left: &[Finding], right: &[Finding]) -> Result<(), Violatio
                 *slot = finding.clone();
             }
         }
+        map.retain(|_, finding| !finding.withdrawn);
         map.values_mut().for_each(|finding| {
             finding.revision = 0;
             finding.late = false;

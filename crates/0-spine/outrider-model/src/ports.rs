@@ -1,9 +1,12 @@
 //! The traits at which layers meet.
 
-use outrider_types::{IngestTime, UnixMicros};
+use outrider_types::{
+    BootEpoch, EventTime, IngestTime, Lane, Seq, TenantId, UnixMicros, VehicleId, VehicleMicros,
+};
 
 use crate::batch::EventBatch;
 use crate::finding::Finding;
+use crate::registry::VehicleRecord;
 
 /// Number of a partition of the event log, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -106,10 +109,39 @@ pub struct Reject {
     pub units: u64,
 }
 
+/// What a decoder may know of the session that brought the bytes.
+pub struct DecodeContext<'a> {
+    /// Owner of the vehicle.
+    pub tenant: TenantId,
+    /// Vehicle that the session belongs to.
+    pub vehicle: VehicleId,
+    /// Boot that the rows belong to.
+    pub epoch: BootEpoch,
+    /// When the listener accepted the bytes.
+    pub ingest: IngestTime,
+    /// What the registry knows of the vehicle.
+    pub record: Option<&'a VehicleRecord>,
+    /// Turns the vehicle's time into event time (TIME-1).
+    pub event_time: &'a dyn Fn(VehicleMicros) -> EventTime,
+    /// Says whether a number is new, and remembers it (LOG-3).
+    pub is_new: &'a mut dyn FnMut(Lane, Seq) -> bool,
+}
+
+/// What a decoder did with its input; rows read = appended + duplicates + rejects (BAL-1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decoded {
+    /// Rows appended to the batch.
+    pub rows: u64,
+    /// Rows that were there already.
+    pub duplicates: u64,
+    /// What could not be decoded.
+    pub rejects: Vec<Reject>,
+}
+
 /// Turns bytes into rows; cannot fail: yields rows and rejects.
 pub trait Decoder {
-    /// Appends the rows of `bytes` to `batch` and returns what could not be decoded.
-    fn decode(&mut self, bytes: &[u8], ingest: IngestTime, batch: &mut EventBatch) -> Vec<Reject>;
+    /// Appends the rows of `bytes` to `batch`.
+    fn decode(&mut self, bytes: &[u8], context: &mut DecodeContext<'_>, batch: &mut EventBatch) -> Decoded;
 }
 
 /// Promise that no event with an earlier event time is expected on time any more.

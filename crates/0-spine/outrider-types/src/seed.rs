@@ -32,8 +32,7 @@ impl Seed {
     /// Returns a number below `bound`; 0 if `bound` is 0. The bias is below 2⁻³² for bounds up to 2³².
     pub const fn below(&mut self, bound: u64) -> u64 {
         let product = (self.next_u64() as u128).wrapping_mul(bound as u128);
-        let high = (product >> 64) as u64;
-        high
+        (product >> 64) as u64
     }
 
     /// Returns true in `numerator` of `denominator` cases.

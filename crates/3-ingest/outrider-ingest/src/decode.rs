@@ -1,0 +1,109 @@
+//! Decoder of Outrider's own rows, wire format v1.
+
+use outrider_model::{DecodeContext, Decoded, Decoder, EventBatch, EventRow, FieldValue, Reject, catalogue};
+use outrider_types::{EventId, FieldKey, Severity};
+use outrider_wire::{Batch, EventView, Value};
+
+/// Decodes the uncompressed rows of a wire v1 batch.
+#[derive(Debug, Default)]
+pub struct RowsDecoder;
+
+impl Decoder for RowsDecoder {
+    fn decode(&mut self, bytes: &[u8], context: &mut DecodeContext<'_>, batch: &mut EventBatch) -> Decoded {
+        let mut decoded = Decoded::default();
+        let rows = match Batch::parse(bytes) {
+            Ok(rows) => rows,
+            Err(error) => {
+                decoded.rejects.push(Reject { reason: error.code(), place: error.to_string(), units: 1 });
+                return decoded;
+            }
+        };
+        let mut read: u32 = 0;
+        for event in rows.events() {
+            read = read.saturating_add(1);
+            match event {
+                Ok(event) => take(&event, context, batch, &mut decoded),
+                Err(error) => {
+                    // After a fatal error the rest of the rows is lost with it.
+                    let rest = if error.is_fatal() { rows.event_count().saturating_sub(read) } else { 0 };
+                    decoded.rejects.push(Reject {
+                        reason: error.code(),
+                        place: error.to_string(),
+                        units: 1 + u64::from(rest),
+                    });
+                }
+            }
+        }
+        decoded
+    }
+}
+
+fn take(
+    event: &EventView<'_>,
+    context: &mut DecodeContext<'_>,
+    batch: &mut EventBatch,
+    decoded: &mut Decoded,
+) {
+    let head = &event.head;
+    if !(context.is_new)(head.lane, head.seq) {
+        decoded.duplicates += 1;
+        return;
+    }
+    let entry = catalogue::event_type(head.event_type);
+    let severity = head.severity.or_else(|| entry.map(|entry| entry.severity)).unwrap_or(Severity::Info);
+    batch.push(&EventRow {
+        tenant: context.tenant,
+        id: EventId { vehicle: context.vehicle, epoch: context.epoch, lane: head.lane, seq: head.seq },
+        event_type: head.event_type,
+        severity,
+        time: (context.event_time)(head.first),
+        ingest: context.ingest,
+        mono: head.first,
+        count: u32::try_from(head.count).unwrap_or(u32::MAX),
+        span: (head.first, head.last),
+        bus: head.bus,
+        context: event.context,
+    });
+    for field in event.fields() {
+        let value = match field.value {
+            Value::Flag(value) => FieldValue::Bool(value),
+            Value::Uint(value) => FieldValue::Int(i64::try_from(value).unwrap_or(i64::MAX)),
+            Value::Sint(value) => FieldValue::Int(value),
+            Value::Double(value) => FieldValue::Float(value),
+            Value::Text(value) => FieldValue::Text(value),
+            Value::Bytes(value) => {
+                extend(batch, field.key, &hex(value));
+                continue;
+            }
+        };
+        if !batch.set_field(field.key, value) {
+            extend(batch, field.key, &text(value));
+        }
+    }
+    let ecu =
+        if head.ecu.0 == 0 { None } else { context.record.and_then(|record| record.ecu_name(head.ecu)) };
+    batch.enrich_last(context.record, ecu);
+    decoded.rows += 1;
+}
+
+/// Keeps a field that the catalogue does not have, or has with another type, in its own namespace.
+fn extend(batch: &mut EventBatch, key: FieldKey, value: &str) {
+    batch.set_extension(&format!("wire.field_{key}"), value);
+}
+
+fn text(value: FieldValue<'_>) -> String {
+    match value {
+        FieldValue::Int(value) => value.to_string(),
+        FieldValue::Float(value) => value.to_string(),
+        FieldValue::Text(value) => value.to_owned(),
+        FieldValue::Bool(value) => value.to_string(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,155 @@
+//! Opens an uplink batch: structure, vehicle, signature, decompression; each with a cap of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use outrider_types::{TenantId, VehicleId};
+use outrider_wire::{
+    Batch, BatchError, DictId, EnvelopeHeader, FrameError, SealedEnvelope, Verifier, dictionary,
+};
+
+/// Why an uplink batch is refused as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The frame's structure is broken, or its signature is wrong.
+    #[error("frame: {0}")]
+    Frame(FrameError),
+    /// The batch names another vehicle than the session belongs to.
+    #[error("batch of vehicle {got} in a session of vehicle {expected}")]
+    WrongVehicle {
+        /// Vehicle of the session.
+        expected: VehicleId,
+        /// Vehicle in the batch.
+        got: VehicleId,
+    },
+    /// No batch key is registered for the vehicle.
+    #[error("no batch key is registered for vehicle {vehicle}")]
+    UnknownVehicle {
+        /// Vehicle in the batch.
+        vehicle: VehicleId,
+    },
+    /// The batch names another tenant than the vehicle belongs to.
+    #[error("batch of tenant {got}, vehicle belongs to tenant {expected}")]
+    WrongTenant {
+        /// Tenant of the vehicle.
+        expected: TenantId,
+        /// Tenant in the batch.
+        got: TenantId,
+    },
+    /// The dictionary is not known here.
+    #[error("unknown dictionary {0}")]
+    UnknownDictionary(DictId),
+    /// Decompression failed or yielded another length than stated.
+    #[error("payload does not decompress to {expected} bytes: {reason}")]
+    Decompress {
+        /// Length that the header states.
+        expected: u32,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The rows' outermost structure is broken.
+    #[error("rows: {0}")]
+    Rows(BatchError),
+}
+
+impl IngestError {
+    /// Returns the stable code, also used as the reason in counters.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Frame(FrameError::Signature) => "batch.signature",
+            Self::Frame(_) => "batch.frame",
+            Self::WrongVehicle { .. } => "batch.wrong_vehicle",
+            Self::UnknownVehicle { .. } => "batch.unknown_vehicle",
+            Self::WrongTenant { .. } => "batch.wrong_tenant",
+            Self::UnknownDictionary(_) => "batch.unknown_dictionary",
+            Self::Decompress { .. } => "batch.decompress",
+            Self::Rows(_) => "batch.rows",
+        }
+    }
+}
+
+/// Batch keys and tenants of the vehicles.
+pub trait KeyRing {
+    /// Returns the tenant and the verifier of a vehicle's batch key, or `None` if it is not registered or suspended.
+    fn batch_key(&self, vehicle: VehicleId) -> Option<(TenantId, Arc<dyn Verifier + Send + Sync>)>;
+}
+
+/// A batch that passed every check up to its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// What stands outside the compression.
+    pub header: EnvelopeHeader,
+    /// Uncompressed rows; [`Batch::parse`] accepts them.
+    pub rows: Vec<u8>,
+}
+
+/// Opens batches; keeps one decompressor a dictionary.
+#[derive(Default)]
+pub struct Opener {
+    decompressors: BTreeMap<DictId, zstd::bulk::Decompressor<'static>>,
+}
+
+impl std::fmt::Debug for Opener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opener").field("dictionaries", &self.decompressors.len()).finish()
+    }
+}
+
+impl Opener {
+    /// Checks a batch. `session` is the vehicle of the TLS session, or `None` where the session was checked before.
+    ///
+    /// Memory is bounded by the frame cap plus the stated and capped length of the rows.
+    ///
+    /// # Errors
+    /// [`IngestError`].
+    pub fn open(
+        &mut self,
+        bytes: &[u8],
+        session: Option<VehicleId>,
+        keys: &dyn KeyRing,
+    ) -> Result<Opened, IngestError> {
+        let sealed = SealedEnvelope::parse(bytes).map_err(IngestError::Frame)?;
+        let claimed = *sealed.claimed();
+        if let Some(expected) = session.filter(|session| *session != claimed.vehicle) {
+            return Err(IngestError::WrongVehicle { expected, got: claimed.vehicle });
+        }
+        let Some((tenant, verifier)) = keys.batch_key(claimed.vehicle) else {
+            return Err(IngestError::UnknownVehicle { vehicle: claimed.vehicle });
+        };
+        let envelope = sealed.open(verifier.as_ref()).map_err(IngestError::Frame)?;
+        if envelope.header.tenant != tenant {
+            return Err(IngestError::WrongTenant { expected: tenant, got: envelope.header.tenant });
+        }
+        let rows = self.decompress(&envelope.header, envelope.payload)?;
+        Batch::parse(&rows).map_err(IngestError::Rows)?;
+        Ok(Opened { header: envelope.header, rows })
+    }
+
+    fn decompress(&mut self, header: &EnvelopeHeader, payload: &[u8]) -> Result<Vec<u8>, IngestError> {
+        if header.dict == DictId::STORED {
+            return Ok(payload.to_vec());
+        }
+        let dictionary = match dictionary::find(header.dict) {
+            Some(dictionary) => dictionary.bytes,
+            None if header.dict == DictId::PLAIN => &[],
+            None => return Err(IngestError::UnknownDictionary(header.dict)),
+        };
+        let failed = |reason: String| IngestError::Decompress { expected: header.raw_bytes, reason };
+        let decompressor = match self.decompressors.entry(header.dict) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(
+                zstd::bulk::Decompressor::with_dictionary(dictionary)
+                    .map_err(|error| failed(error.to_string()))?,
+            ),
+        };
+        // The capacity is the stated length, which the frame check has capped: a bomb ends here.
+        let rows = decompressor
+            .decompress(payload, header.raw_bytes as usize)
+            .map_err(|error| failed(error.to_string()))?;
+        if rows.len() != header.raw_bytes as usize {
+            return Err(failed(format!("got {} bytes", rows.len())));
+        }
+        Ok(rows)
+    }
+}

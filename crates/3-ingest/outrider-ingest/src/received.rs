@@ -1,0 +1,261 @@
+//! What a vehicle has delivered, and what is missing.
+
+use std::collections::BTreeMap;
+
+use outrider_model::SaveError;
+use outrider_types::{BootEpoch, Lane, Seq};
+use outrider_wire::{SeqRange, limits::HOLES_MAX};
+
+use crate::interval::{IntervalSet, StateCursor};
+
+/// Boots remembered a vehicle. A car that starts ten times a day and is offline for a week needs 70; older boots
+/// fall below the floor and count as delivered.
+const EPOCHS_MAX: usize = 256;
+
+/// State of one lane in one boot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LaneReceived {
+    /// Numbers that are durable here.
+    pub durable: IntervalSet,
+    /// Numbers that the vehicle declared lost, with a signature.
+    pub lost: IntervalSet,
+    /// Highest number that the vehicle said it gave.
+    pub announced: u64,
+    /// Durable or lost; kept joined because every acknowledgement needs it.
+    known: IntervalSet,
+}
+
+impl LaneReceived {
+    /// Returns the highest number up to which nothing is missing.
+    #[must_use]
+    pub fn contiguous(&self) -> u64 {
+        self.known.contiguous()
+    }
+
+    /// Returns the missing ranges up to the highest number heard of, ascending.
+    pub fn holes(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.known.holes(self.announced.max(self.known.highest()))
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.announced.to_le_bytes());
+        self.durable.save(out);
+        self.lost.save(out);
+    }
+
+    fn load(cursor: &mut StateCursor<'_>) -> Result<Self, SaveError> {
+        let announced = cursor.u64()?;
+        let (durable, lost) = (IntervalSet::load(cursor)?, IntervalSet::load(cursor)?);
+        let mut known = durable.clone();
+        for (first, last) in lost.ranges() {
+            known.insert(first, last);
+        }
+        Ok(Self { durable, lost, announced, known })
+    }
+}
+
+/// What the cloud has of one lane of one boot, ready to be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneWatermark {
+    /// Boot.
+    pub epoch: BootEpoch,
+    /// Lane.
+    pub lane: Lane,
+    /// Everything up to here is durable or declared lost.
+    pub contiguous: u64,
+    /// Wanted ranges above it.
+    pub holes: Vec<SeqRange>,
+}
+
+/// Everything received from one vehicle.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Received {
+    lanes: BTreeMap<(BootEpoch, Lane), LaneReceived>,
+    /// Boots up to this one are no longer remembered.
+    floor: Option<BootEpoch>,
+}
+
+/// Version of the saved form.
+const VERSION: u32 = 1;
+
+impl Received {
+    /// Notes durable numbers and returns how many of them are new; boots below the floor are never new.
+    pub fn insert(&mut self, epoch: BootEpoch, lane: Lane, range: SeqRange) -> u64 {
+        let Some(state) = self.lane_mut(epoch, lane) else { return 0 };
+        let (first, last) = (range.first().0, range.last().0);
+        let new = state.durable.insert(first, last);
+        state.known.insert(first, last);
+        new
+    }
+
+    /// Notes numbers that the vehicle declared lost; returns how many of them were unknown so far.
+    pub fn declare_lost(&mut self, epoch: BootEpoch, lane: Lane, range: SeqRange) -> u64 {
+        let Some(state) = self.lane_mut(epoch, lane) else { return 0 };
+        let (first, last) = (range.first().0, range.last().0);
+        state.lost.insert(first, last);
+        state.known.insert(first, last)
+    }
+
+    /// Notes the highest number that the vehicle has given; returns whether that is news.
+    pub fn announce(&mut self, epoch: BootEpoch, lane: Lane, last_seq: u64) -> bool {
+        let Some(state) = self.lane_mut(epoch, lane) else { return false };
+        let news = last_seq > state.announced;
+        state.announced = state.announced.max(last_seq);
+        news
+    }
+
+    /// Returns whether a number is durable here or lies below the floor.
+    #[must_use]
+    pub fn contains(&self, epoch: BootEpoch, lane: Lane, seq: Seq) -> bool {
+        self.floor.is_some_and(|floor| epoch <= floor)
+            || self.lanes.get(&(epoch, lane)).is_some_and(|state| state.durable.contains(seq.0))
+    }
+
+    /// Returns the lanes in order of boot and lane.
+    pub fn lanes(&self) -> impl Iterator<Item = (BootEpoch, Lane, &LaneReceived)> {
+        self.lanes.iter().map(|((epoch, lane), state)| (*epoch, *lane, state))
+    }
+
+    /// Returns the watermark of one boot's lanes, holes capped at [`HOLES_MAX`] a lane.
+    ///
+    /// A boot below the floor is answered with everything freed: it is no longer asked for.
+    #[must_use]
+    pub fn watermarks(&self, epoch: BootEpoch) -> Vec<LaneWatermark> {
+        if self.floor.is_some_and(|floor| epoch <= floor) {
+            return Lane::ALL
+                .into_iter()
+                .map(|lane| LaneWatermark { epoch, lane, contiguous: u64::MAX, holes: Vec::new() })
+                .collect();
+        }
+        let lanes = self.lanes.range((epoch, Lane::Critical)..=(epoch, Lane::Deferred));
+        lanes
+            .map(|((epoch, lane), state)| LaneWatermark {
+                epoch: *epoch,
+                lane: *lane,
+                contiguous: state.contiguous(),
+                holes: state
+                    .holes()
+                    .filter_map(|(first, last)| SeqRange::new(Seq(first), Seq(last)))
+                    .take(HOLES_MAX)
+                    .collect(),
+            })
+            .collect()
+    }
+
+    fn lane_mut(&mut self, epoch: BootEpoch, lane: Lane) -> Option<&mut LaneReceived> {
+        if self.floor.is_some_and(|floor| epoch <= floor) {
+            return None;
+        }
+        if !self.lanes.contains_key(&(epoch, lane)) {
+            self.make_room(epoch);
+            if self.floor.is_some_and(|floor| epoch <= floor) {
+                return None;
+            }
+        }
+        Some(self.lanes.entry((epoch, lane)).or_default())
+    }
+
+    /// Forgets the oldest boots when a new one would exceed the bound.
+    fn make_room(&mut self, coming: BootEpoch) {
+        while self.lanes.len() >= EPOCHS_MAX * Lane::ALL.len() {
+            let Some(oldest) = self.lanes.keys().next().map(|(epoch, _)| *epoch) else { return };
+            if coming < oldest {
+                self.floor = Some(coming);
+                return;
+            }
+            self.lanes.retain(|(epoch, _), _| *epoch != oldest);
+            self.floor = Some(oldest);
+        }
+    }
+
+    /// Appends the state in its saved form.
+    pub fn save(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.push(u8::from(self.floor.is_some()));
+        out.extend_from_slice(&self.floor.unwrap_or_default().0.to_le_bytes());
+        let count = u32::try_from(self.lanes.len()).expect("lanes are bounded");
+        out.extend_from_slice(&count.to_le_bytes());
+        for ((epoch, lane), state) in &self.lanes {
+            out.extend_from_slice(&epoch.0.to_le_bytes());
+            out.push(lane.code());
+            state.save(out);
+        }
+    }
+
+    /// Reads the saved form.
+    ///
+    /// # Errors
+    /// [`SaveError`].
+    pub fn load(bytes: &[u8]) -> Result<Self, SaveError> {
+        let mut cursor = StateCursor::new(bytes);
+        let received = Self::load_from(&mut cursor)?;
+        if cursor.is_at_end() { Ok(received) } else { Err(cursor.damaged()) }
+    }
+
+    pub(crate) fn load_from(cursor: &mut StateCursor<'_>) -> Result<Self, SaveError> {
+        let version = cursor.u32()?;
+        if version != VERSION {
+            return Err(SaveError::Version { expected: VERSION, got: version });
+        }
+        let has_floor = cursor.u8()? == 1;
+        let floor = BootEpoch(cursor.u64()?);
+        let mut received = Self { lanes: BTreeMap::new(), floor: has_floor.then_some(floor) };
+        for _ in 0..cursor.u32()? {
+            let epoch = BootEpoch(cursor.u64()?);
+            let lane = Lane::from_code(cursor.u8()?).ok_or(cursor.damaged())?;
+            received.lanes.insert((epoch, lane), LaneReceived::load(cursor)?);
+        }
+        Ok(received)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(first: u64, last: u64) -> SeqRange {
+        SeqRange::new(Seq(first), Seq(last)).expect("the range is not empty")
+    }
+
+    #[test]
+    fn a_declared_loss_closes_the_hole_but_is_not_durable() {
+        let mut received = Received::default();
+        let (epoch, lane) = (BootEpoch(3), Lane::Batched);
+        assert_eq!(received.insert(epoch, lane, range(1, 4)), 4);
+        received.announce(epoch, lane, 8);
+        let marks = received.watermarks(epoch);
+        assert_eq!((marks[0].contiguous, marks[0].holes.as_slice()), (4, &[range(5, 8)][..]));
+        assert_eq!(received.declare_lost(epoch, lane, range(5, 8)), 4);
+        assert_eq!(received.watermarks(epoch)[0].contiguous, 8);
+        assert!(!received.contains(epoch, lane, Seq(5)));
+        assert_eq!(received.insert(epoch, lane, range(5, 5)), 1, "a number declared lost may still turn up");
+    }
+
+    #[test]
+    fn the_oldest_boot_falls_below_the_floor_and_is_never_new_again() {
+        let mut received = Received::default();
+        for epoch in 1..=(EPOCHS_MAX as u64 + 1) {
+            for lane in Lane::ALL {
+                assert_eq!(received.insert(BootEpoch(epoch), lane, range(1, 1)), 1);
+            }
+        }
+        assert_eq!(received.insert(BootEpoch(1), Lane::Critical, range(2, 2)), 0);
+        assert!(received.contains(BootEpoch(1), Lane::Critical, Seq(9)));
+        assert_eq!(received.watermarks(BootEpoch(1))[0].contiguous, u64::MAX);
+        assert_eq!(received.insert(BootEpoch(2), Lane::Critical, range(2, 2)), 1);
+    }
+
+    #[test]
+    fn state_survives_saving_and_a_torn_copy_is_refused() {
+        let mut received = Received::default();
+        received.insert(BootEpoch(1), Lane::Critical, range(1, 5));
+        received.declare_lost(BootEpoch(1), Lane::Deferred, range(2, 3));
+        received.announce(BootEpoch(2), Lane::Batched, 7);
+        let mut bytes = Vec::new();
+        received.save(&mut bytes);
+        assert_eq!(Received::load(&bytes), Ok(received));
+        for cut in 0..bytes.len() {
+            assert!(Received::load(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+}
