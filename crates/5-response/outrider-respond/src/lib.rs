@@ -1,1 +1,13 @@
-//! Alert dispositions, cases, the safety gate, permits and commands.
+#![doc = include_str!("../README.md")]
+
+mod command;
+mod evidence;
+mod gate;
+mod intent;
+mod words;
+
+pub use command::{Command, CommandError, CommandSequence};
+pub use evidence::{EvidenceEvent, EvidenceState, IllegalStep};
+pub use gate::{GateContext, GatePolicy, Permit, PermitId, Refusal, RefusalCode, SafetyGate};
+pub use intent::{Action, EffectClass, EvidenceWindow, Intent, IntentHash, IntentId};
+pub use words::{AlertStatus, CaseStatus, Disposition, Role};
