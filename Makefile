@@ -1,0 +1,39 @@
+# Outrider: the two commands a newcomer needs are `make demo` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help setup build web demo test soak crash fuzz fmt clean
+
+SECONDS_CRASH ?= 60
+DATA ?=
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## Install what is missing, or say exactly what it is
+	@bash scripts/setup.sh
+
+web: setup ## Build the dashboard
+	@bash scripts/web.sh build
+
+build: web ## Build the programs (release)
+	@cargo build --release --locked -p outrider -p outrider-agent
+
+demo: build ## A simulated fleet under attack and a replayed drive; DATA=../shared/data replays real captures
+	@target=$${CARGO_TARGET_DIR:-target}; exec $$target/release/outrider demo $(if $(DATA),--data "$(DATA)")
+
+test: ## Everything that CI runs
+	@bash scripts/test.sh
+
+crash: build ## kill -9 of server and agent in a loop under load; SECONDS_CRASH=60
+	@target=$${CARGO_TARGET_DIR:-target}; $$target/release/outrider crash --seconds $(SECONDS_CRASH) --json
+
+soak: build ## Longer proofs: crash loop of ten minutes, long demo, all benches
+	@bash scripts/soak.sh
+
+fuzz: ## Run every fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)
+	@bash scripts/fuzz.sh
+
+fmt: ## Format everything
+	@cargo fmt --all
+
+clean: ## Remove build output
+	@cargo clean && rm -rf web/dist web/node_modules

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what the build and the tests need, or says exactly what is missing. Nothing is downloaded from
+# anywhere but the package registries of the system, of cargo and of npm.
+set -euo pipefail
+
+missing=()
+packages=()
+need() { # command, Debian package
+    command -v "$1" >/dev/null 2>&1 || packages+=("$2")
+}
+
+command -v cargo >/dev/null 2>&1 || missing+=("cargo: install Rust with rustup, version 1.95 or later")
+if command -v node >/dev/null 2>&1; then
+    node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.exit(a>22||(a===22&&b>=12)||(a===20&&b>=19)?0:1)' ||
+        missing+=("node $(node --version): version 20.19, 22.12 or later is needed")
+else
+    missing+=("node: install Node.js 20.19, 22.12 or later")
+fi
+command -v npm >/dev/null 2>&1 || missing+=("npm: comes with Node.js")
+if command -v cargo >/dev/null 2>&1; then
+    for component in clippy rustfmt; do
+        cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 || rustup component add "$component" >/dev/null 2>&1 ||
+            missing+=("$component: run 'rustup component add $component'")
+    done
+fi
+need cc build-essential
+need git git
+if [ "${1:-}" = "--browser" ]; then
+    command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ||
+        command -v google-chrome >/dev/null 2>&1 || packages+=(chromium fonts-dejavu-core)
+fi
+
+if [ "${#packages[@]}" -gt 0 ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        echo "installing: ${packages[*]}" >&2
+        apt-get update -qq >&2
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+    else
+        missing+=("packages: run 'sudo apt-get install --no-install-recommends ${packages[*]}'")
+    fi
+fi
+
+if [ "${#missing[@]}" -gt 0 ]; then
+    printf 'missing: %s\n' "${missing[@]}" >&2
+    exit 1
+fi

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Everything that CI runs, in the order of what fails fastest. Servers and browsers run on loopback and are
+# stopped by pid. Prints one line a step and closes with "N passed, N failed".
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+passed=0
+failed=0
+failures=()
+started=$(date +%s)
+
+step() { # name, command…
+    local name=$1 from to
+    shift
+    from=$(date +%s)
+    echo "=== $name" >&2
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        failures+=("$name")
+    fi
+    to=$(date +%s)
+    echo "=== $name: $((to - from)) s" >&2
+}
+
+# Clippy compiles as it checks: one pass over the dependencies serves lints, tests and programs.
+lint_and_test() {
+    RUSTC_WORKSPACE_WRAPPER="$(dirname "$(rustup which cargo 2>/dev/null || command -v cargo)")/clippy-driver" \
+        CLIPPY_ARGS="-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__" \
+        cargo test --release --locked --workspace
+}
+
+bash scripts/setup.sh --browser || exit 1
+step "format" cargo fmt --all --check
+step "dashboard" bash scripts/web.sh check
+step "lint and test" lint_and_test
+step "programs" cargo build --release --locked -p outrider -p outrider-agent
+step "fuzz targets compile" bash scripts/fuzz.sh check
+step "dashboard in a browser" bash scripts/browser.sh
+step "demo without a screen" bash scripts/headless.sh
+step "kill -9 loop" bash scripts/crash.sh
+
+echo "took $(($(date +%s) - started)) s" >&2
+for name in "${failures[@]}"; do echo "failed: $name" >&2; done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
