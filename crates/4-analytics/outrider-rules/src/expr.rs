@@ -36,6 +36,15 @@ impl Expr {
         }
     }
 
+    /// Returns the number of parts.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().map(Self::size).sum::<usize>() + 1,
+            Self::Not(part) => part.size() + 1,
+            Self::Test(_) => 1,
+        }
+    }
+
     /// Returns the value if it follows from what is known of some tests, and `None` if it depends on others.
     pub(crate) fn fold(&self, known: &dyn Fn(u32) -> Option<bool>) -> Option<bool> {
         match self {

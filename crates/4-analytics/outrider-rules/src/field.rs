@@ -191,9 +191,10 @@ impl FieldRef {
                     FieldValues::Int(values) => values.get(row).map(|value| Cow::Owned(value.to_string())),
                     FieldValues::Float(values) => values.get(row).map(|value| Cow::Owned(value.to_string())),
                     FieldValues::Text(values) => values.get(row).map(Cow::Borrowed),
-                    FieldValues::Bool(values) => {
-                        values.values.get(row).map(|value| Cow::Borrowed(if *value { "true" } else { "false" }))
-                    }
+                    FieldValues::Bool(values) => values
+                        .values
+                        .get(row)
+                        .map(|value| Cow::Borrowed(if *value { "true" } else { "false" })),
                 }
             }
         }
@@ -240,15 +241,13 @@ fn core_text(core: CoreField, batch: &EventBatch, row: usize) -> Option<Cow<'_, 
             .get(row)
             .and_then(|code| Severity::from_code(*code))
             .map(|severity| Cow::Borrowed(severity.word())),
-        CoreField::Lane => batch
-            .lane
-            .get(row)
-            .and_then(|code| Lane::from_code(*code))
-            .map(|lane| Cow::Borrowed(lane.word())),
-        CoreField::Bus => {
-            batch.bus.get(row).filter(|bus| **bus >= 0).map(|bus| Cow::Owned(bus.to_string()))
+        CoreField::Lane => {
+            batch.lane.get(row).and_then(|code| Lane::from_code(*code)).map(|lane| Cow::Borrowed(lane.word()))
         }
-        CoreField::H3 => batch.h3.get(row).filter(|cell| **cell != 0).map(|cell| Cow::Owned(format!("{cell:x}"))),
+        CoreField::Bus => batch.bus.get(row).filter(|bus| **bus >= 0).map(|bus| Cow::Owned(bus.to_string())),
+        CoreField::H3 => {
+            batch.h3.get(row).filter(|cell| **cell != 0).map(|cell| Cow::Owned(format!("{cell:x}")))
+        }
         CoreField::Count => batch.count.get(row).map(|count| Cow::Owned(count.to_string())),
         CoreField::Ecu
         | CoreField::ModelLine

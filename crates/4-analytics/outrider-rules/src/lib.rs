@@ -1,15 +1,28 @@
-//! Sigma rules: parse, check, compile and match over columns.
+#![doc = include_str!("../README.md")]
 
+mod condition;
+mod correlation;
+mod detection;
 mod explain;
 mod expr;
 mod field;
+mod header;
 mod ir;
+mod load;
 mod matcher;
+mod modifier;
 mod pattern;
 mod predicate;
+mod problem;
+mod rule;
+mod suggest;
+mod yaml;
 
 pub use field::{CoreField, FieldRef, ValueKind};
 pub use ir::{
-    Correlation, CorrelationIndex, CorrelationKind, Header, Rule, RuleIndex, RuleSet, SourceText, Status, Threshold,
+    Correlation, CorrelationIndex, CorrelationKind, Header, Rule, RuleIndex, RuleSet, SourceText, Status,
+    Threshold,
 };
+pub use load::{DOCUMENTS_MAX, FILE_BYTES_MAX, Loaded, RuleFile, load};
 pub use matcher::Matches;
+pub use problem::{Position, Problem, ProblemLevel};

@@ -130,10 +130,9 @@ impl Predicate {
             Test::Codes(mask) => {
                 code_of(self.field, batch, row).is_some_and(|code| code < 8 && mask >> code & 1 == 1)
             }
-            Test::EventTypes(types) => batch
-                .event_type
-                .get(row)
-                .is_some_and(|id| types.binary_search(&EventTypeId(*id)).is_ok()),
+            Test::EventTypes(types) => {
+                batch.event_type.get(row).is_some_and(|id| types.binary_search(&EventTypeId(*id)).is_ok())
+            }
             Test::Text(test) => self.field.text_of(batch, row).is_some_and(|text| test.holds(&text)),
         }
     }

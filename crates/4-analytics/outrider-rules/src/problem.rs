@@ -61,3 +61,57 @@ impl fmt::Display for Problem {
         if hint.is_empty() { Ok(()) } else { write!(f, " ({hint})") }
     }
 }
+
+/// Collects the problems of one document.
+#[derive(Debug)]
+pub(crate) struct Report<'a> {
+    file: Arc<str>,
+    first_line: u32,
+    problems: &'a mut Vec<Problem>,
+    errors: usize,
+}
+
+impl<'a> Report<'a> {
+    /// Problems kept of one document; a thousand-line mistake needs no more to be understood.
+    const PER_DOCUMENT_MAX: usize = 64;
+
+    /// Begins a document at a line of a file.
+    pub(crate) fn new(file: Arc<str>, first_line: u32, problems: &'a mut Vec<Problem>) -> Self {
+        Self { file, first_line, problems, errors: 0 }
+    }
+
+    /// Adds an error; the document will not be used.
+    pub(crate) fn error(
+        &mut self,
+        at: Position,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.errors += 1;
+        if self.errors <= Self::PER_DOCUMENT_MAX {
+            self.add(at, ProblemLevel::Error, code, message.into(), hint.into());
+        }
+    }
+
+    /// Adds a warning.
+    pub(crate) fn warning(
+        &mut self,
+        at: Position,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(at, ProblemLevel::Warning, code, message.into(), hint.into());
+    }
+
+    fn add(&mut self, at: Position, level: ProblemLevel, code: &'static str, message: String, hint: String) {
+        let at = Position { line: at.line.saturating_add(self.first_line - 1), column: at.column };
+        self.problems.push(Problem { file: Arc::clone(&self.file), at, level, code, message, hint });
+    }
+
+    /// Returns whether the document has no error so far.
+    pub(crate) const fn is_clean(&self) -> bool {
+        self.errors == 0
+    }
+}
