@@ -1,1 +1,3 @@
 //! The vehicle program: capture adapters, detectors, gateway and uplink.
+
+pub mod io;

@@ -1,0 +1,221 @@
+//! Readers and writers of recorded bus traffic.
+//!
+//! **In:** PCAN TRC 1.0 to 2.1, candump logs and console text, Vector ASC, pcap and pcapng (link types 1, 113
+//! and 227), each of them also gzip-compressed. **Out:** [`Record`]s in file order, one at a time, with memory
+//! bounded by [`LINE_BYTES_MAX`] and [`RECORD_BYTES_MAX`]. **Never:** a panic on input, a bad line that stops
+//! the rest, or a loss that is not counted: `records = frames + packets + skipped + problems`
+//! ([`CaptureStats::is_balanced`]). **Start reading** at [`open`].
+//!
+//! Times are microseconds since the capture began; [`Capture::start`] says when that was, where the file does.
+//! Formats were written down from: PEAK, "PCAN trace file formats"; `can-utils` (`candump -l`); files of Vector
+//! tools; the pcap and pcapng Internet drafts (draft-ietf-opsawg-pcap, -pcapng).
+
+mod asc;
+mod candump;
+mod channels;
+mod detect;
+mod error;
+mod input;
+mod link;
+mod pcap;
+mod pcapng;
+mod source;
+#[cfg(test)]
+mod tests;
+mod text;
+mod trc;
+mod write;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use outrider_bus::can::TimedFrame;
+use outrider_types::{BusId, UnixMicros, VehicleMicros};
+
+pub use detect::Format;
+pub use error::{CaptureError, CaptureStats, ErrorClass, FIRST_PROBLEMS_MAX, Place, Problem, ProblemReason};
+pub use input::{BYTES_MAX_DEFAULT, EXPANSION_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};
+pub use write::{write_candump, write_trc};
+
+use source::{Context, Source};
+
+/// Order of the identifier's bytes in SocketCAN records of pcap files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IdOrder {
+    /// Look at the first records and take the order that makes sense of more of them; big on a tie.
+    #[default]
+    Detect,
+    /// As link type 227 is defined.
+    Big,
+    /// As some tools on little-endian machines write.
+    Little,
+}
+
+/// How to read a capture.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    /// Order of the identifier's bytes in SocketCAN records.
+    pub id_order: IdOrder,
+    /// Bus of a file without a bus column, and of the lowest channel of the others.
+    pub first_bus: BusId,
+    /// Buses of channels by name (`1`, `can0`, pcapng interface `0`); others get the number in their name, if
+    /// it is free, else the next free one.
+    pub buses: BTreeMap<String, BusId>,
+    /// Most bytes to read, after decompression.
+    pub bytes_max: u64,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            id_order: IdOrder::Detect,
+            first_bus: BusId(0),
+            buses: BTreeMap::new(),
+            bytes_max: BYTES_MAX_DEFAULT,
+        }
+    }
+}
+
+/// One record of a capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A CAN frame.
+    Can(TimedFrame),
+    /// An Ethernet frame. In a Linux cooked capture the header is rebuilt, with a destination of zeros.
+    Ethernet {
+        /// Time since the capture began.
+        at: VehicleMicros,
+        /// Channel it was captured on.
+        bus: BusId,
+        /// The frame, as far as it was captured.
+        bytes: Vec<u8>,
+    },
+}
+
+impl Record {
+    /// Returns the time since the capture began.
+    #[must_use]
+    pub const fn at(&self) -> VehicleMicros {
+        match self {
+            Self::Can(frame) => frame.at,
+            Self::Ethernet { at, .. } => *at,
+        }
+    }
+}
+
+/// When a capture began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CaptureStart {
+    /// The time the file states.
+    pub at: UnixMicros,
+    /// Whether it is UTC; if not, it is the recording computer's local time of an unknown zone.
+    pub is_utc: bool,
+}
+
+/// An open capture: an iterator over its records.
+///
+/// A bad line or record is counted in [`Capture::stats`] and passed over. An `Err` item is something reading
+/// cannot go on after, and the last item.
+pub struct Capture {
+    input: input::Input,
+    context: Context,
+    source: Box<dyn Source>,
+    format: Format,
+    is_done: bool,
+}
+
+impl std::fmt::Debug for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Capture").field("format", &self.format).field("stats", self.stats()).finish()
+    }
+}
+
+/// Opens a capture file and detects its format, by content first, then by the file's extension.
+///
+/// # Errors
+/// [`CaptureError`]: the file cannot be read, is empty, of no known format, or its header is wrong.
+pub fn open(path: &Path, options: &ReadOptions) -> Result<Capture, CaptureError> {
+    let file = File::open(path).map_err(CaptureError::Io)?;
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+    read(Box::new(file), extension, options)
+}
+
+/// Reads a capture from anywhere; `extension` is the hint for content that does not say what it is.
+///
+/// # Errors
+/// As [`open`].
+pub fn read(
+    reader: Box<dyn Read + Send>,
+    extension: Option<&str>,
+    options: &ReadOptions,
+) -> Result<Capture, CaptureError> {
+    let mut input = input::Input::new(reader, options.bytes_max)?;
+    let format = detect::detect(input.head(), extension)?;
+    let mut context = Context::new(options);
+    let source: Box<dyn Source> = match format {
+        Format::Trc => Box::new(source::Lines(trc::Trc::default())),
+        Format::Candump => Box::new(source::Lines(candump::Candump)),
+        Format::Asc => Box::new(source::Lines(asc::Asc::default())),
+        Format::Pcap => Box::new(pcap::Packets::new(pcap::Pcap::begin(&mut input)?, options.id_order)),
+        Format::PcapNg => Box::new(pcap::Packets::new(pcapng::PcapNg::default(), options.id_order)),
+    };
+    context.format = Some(format);
+    Ok(Capture { input, context, source, format, is_done: false })
+}
+
+impl Capture {
+    /// Returns the counts so far; complete once the iterator has ended.
+    #[must_use]
+    pub const fn stats(&self) -> &CaptureStats {
+        &self.context.stats
+    }
+
+    /// Returns the format that was detected.
+    #[must_use]
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Returns when the capture began, as far as it was read and says so.
+    #[must_use]
+    pub const fn start(&self) -> Option<CaptureStart> {
+        self.context.start
+    }
+
+    /// Returns the buses given to the channels seen so far.
+    #[must_use]
+    pub const fn buses(&self) -> &BTreeMap<String, BusId> {
+        self.context.channels.assigned()
+    }
+}
+
+impl Iterator for Capture {
+    type Item = Result<Record, CaptureError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_done {
+            return None;
+        }
+        match self.source.next(&mut self.input, &mut self.context) {
+            Ok(Some(record)) => {
+                match record {
+                    Record::Can(_) => self.context.stats.frames += 1,
+                    Record::Ethernet { .. } => self.context.stats.packets += 1,
+                }
+                Some(Ok(record))
+            }
+            Ok(None) => {
+                self.is_done = true;
+                None
+            }
+            Err(error) => {
+                self.is_done = true;
+                Some(Err(error))
+            }
+        }
+    }
+}

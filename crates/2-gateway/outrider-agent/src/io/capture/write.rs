@@ -1,0 +1,93 @@
+//! Writers of captures, for injected and simulated traffic.
+
+use std::io::{Result, Write};
+
+use outrider_bus::can::{FrameKind, TimedFrame};
+use outrider_types::UnixMicros;
+
+/// Days from the epoch of OLE dates, 1899-12-30, to 1970-01-01.
+const OLE_EPOCH_DAYS: i64 = 25_569;
+const DAY_US: i64 = 86_400_000_000;
+
+/// Writes frames as a PCAN trace: version 2.0, or 2.1 if they are of several buses or have a data length code
+/// above 8 in a classic frame, which only that version can say.
+///
+/// Frames keep their order. An error frame's class becomes "other error"; its detail is kept.
+///
+/// # Errors
+/// What `out` returns.
+pub fn write_trc(out: &mut dyn Write, start: UnixMicros, frames: &[TimedFrame]) -> Result<()> {
+    let first = frames.first().map(|frame| frame.bus);
+    let is_odd =
+        |frame: &TimedFrame| frame.frame.kind() == FrameKind::Classic && frame.frame.dlc().code() > 8;
+    let with_bus = frames.iter().any(|frame| Some(frame.bus) != first || is_odd(frame));
+    let (version, columns) = if with_bus { ("2.1", "N,O,T,B,I,d,R,L,D") } else { ("2.0", "N,O,T,I,d,l,D") };
+    let day = start.0.div_euclid(DAY_US).saturating_add(OLE_EPOCH_DAYS);
+    let trillionths = i128::from(start.0.rem_euclid(DAY_US)) * 10_000 / 864;
+    writeln!(out, ";$FILEVERSION={version}")?;
+    writeln!(out, ";$STARTTIME={day}.{trillionths:012}")?;
+    writeln!(out, ";$COLUMNS={columns}")?;
+    writeln!(out, ";")?;
+    for (index, timed) in frames.iter().enumerate() {
+        let frame = &timed.frame;
+        let kind = match (frame.kind(), frame.flags().brs, frame.flags().esi) {
+            (FrameKind::Classic, ..) => "DT",
+            (FrameKind::Remote, ..) => "RR",
+            (FrameKind::Error, ..) => "ER",
+            (FrameKind::Fd, false, false) => "FD",
+            (FrameKind::Fd, true, false) => "FB",
+            (FrameKind::Fd, false, true) => "FE",
+            (FrameKind::Fd, true, true) => "BI",
+        };
+        let id = match frame.id() {
+            Some(id) if id.is_extended() => format!("{:08X}", id.value()),
+            Some(id) => format!("{:04X}", id.value()),
+            None => "0008".to_owned(),
+        };
+        let (ms, us) = (timed.at.0 / 1000, timed.at.0 % 1000);
+        write!(out, "{:7} {ms:9}.{us:03} {kind}", index + 1)?;
+        if with_bus {
+            write!(out, " {:2} {id:>8} Rx - {:2} ", u16::from(timed.bus.0) + 1, frame.dlc().code())?;
+        } else {
+            let length = match frame.kind() {
+                FrameKind::Remote => usize::from(frame.dlc().code()),
+                FrameKind::Classic | FrameKind::Fd | FrameKind::Error => frame.data().len(),
+            };
+            write!(out, " {id:>8} Rx {length:2} ")?;
+        }
+        frame.data().iter().try_for_each(|byte| write!(out, " {byte:02X}"))?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// Writes frames as a candump log, with bus n as interface `can<n>`.
+///
+/// # Errors
+/// What `out` returns.
+pub fn write_candump(out: &mut dyn Write, start: UnixMicros, frames: &[TimedFrame]) -> Result<()> {
+    for timed in frames {
+        let frame = &timed.frame;
+        let at = i128::from(start.0) + i128::from(timed.at.0);
+        let at = u64::try_from(at).unwrap_or(0);
+        write!(out, "({:010}.{:06}) can{} ", at / 1_000_000, at % 1_000_000, timed.bus)?;
+        match (frame.id(), frame.error_class()) {
+            (Some(id), _) => write!(out, "{id}#")?,
+            (None, class) => write!(out, "{:08X}#", 0x2000_0000 | class.unwrap_or_default().bits())?,
+        }
+        match frame.kind() {
+            FrameKind::Remote => write!(out, "R{:X}", frame.dlc().code())?,
+            FrameKind::Fd => {
+                let flags = 4 | u8::from(frame.flags().brs) | u8::from(frame.flags().esi) << 1;
+                write!(out, "#{flags:X}")?;
+            }
+            FrameKind::Classic | FrameKind::Error => {}
+        }
+        frame.data().iter().try_for_each(|byte| write!(out, "{byte:02X}"))?;
+        if frame.kind() == FrameKind::Classic && frame.dlc().code() > 8 {
+            write!(out, "_{:X}", frame.dlc().code())?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
