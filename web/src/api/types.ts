@@ -1,0 +1,41 @@
+/** Short names for the generated types; no shape is written here. */
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type ActionResult = Schemas["AlertActionResult"];
+export type Alert = Schemas["Alert"];
+export type AlertAction = Schemas["AlertActionKind"];
+export type AlertActionRequest = Schemas["AlertActionRequest"];
+export type AlertDetail = Schemas["AlertDetail"];
+export type AlertList = Schemas["AlertList"];
+export type AlertSelection = Schemas["AlertSelection"];
+export type AlertStatus = Schemas["AlertStatus"];
+export type ApiErrorBody = Schemas["ApiError"];
+export type Bus = Schemas["BusHealth"];
+export type Case = Schemas["Case"];
+export type CaseSummary = Schemas["CaseSummary"];
+export type Disposition = Schemas["Disposition"];
+export type Ecu = Schemas["EcuHealth"];
+export type EvidenceRequest = Schemas["EvidenceRequest"];
+export type EvidenceState = Schemas["EvidenceState"];
+export type FleetMap = Schemas["FleetMap"];
+export type Health = Schemas["Health"];
+export type MapCell = Schemas["MapCell"];
+export type MapLayer = Schemas["MapLayer"];
+export type Overview = Schemas["Overview"];
+export type QuarantineItem = Schemas["QuarantineItem"];
+export type RateBucket = Schemas["RateBucket"];
+export type Region = Schemas["Region"];
+export type Role = Schemas["Role"];
+export type Rule = Schemas["Rule"];
+export type SecurityEvent = Schemas["Event"];
+export type Session = Schemas["Session"];
+export type SessionUser = Schemas["SessionUser"];
+export type Severity = Schemas["Severity"];
+export type SeverityCounts = Schemas["SeverityCounts"];
+export type Stage = Schemas["StageBalance"];
+export type User = Schemas["User"];
+export type Vehicle = Schemas["Vehicle"];
+export type VehicleSummary = Schemas["VehicleSummary"];
+export type WaitingItem = Schemas["WaitingItem"];

@@ -1,0 +1,22 @@
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { ask, http } from "../../api/client";
+import type { VehicleSearch, VehiclesSearch } from "./search";
+
+export const useVehicles = (query: VehiclesSearch) =>
+  useInfiniteQuery({
+    queryKey: ["vehicles", "list", query],
+    queryFn: ({ pageParam, signal }) => ask(http.GET("/api/v1/vehicles", { params: { query: { ...query, cursor: pageParam, limit: 100 } }, signal })),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next_cursor ?? undefined,
+  });
+
+export const useVehicle = (id: string) =>
+  useQuery({ queryKey: ["vehicles", "one", id], queryFn: ({ signal }) => ask(http.GET("/api/v1/vehicles/{id}", { params: { path: { id } }, signal })), refetchInterval: 30_000 });
+
+export const useTimeline = (id: string, { from, to }: VehicleSearch) =>
+  useInfiniteQuery({
+    queryKey: ["vehicles", "timeline", id, from, to],
+    queryFn: ({ pageParam, signal }) => ask(http.GET("/api/v1/vehicles/{id}/timeline", { params: { path: { id }, query: { from, to, cursor: pageParam, limit: 100 } }, signal })),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next_cursor ?? undefined,
+  });
