@@ -1,0 +1,78 @@
+//! Numbers that turn facts into judgements. Each says where it comes from; a guess says so.
+
+/// Frames an identifier must be ahead of its cycle to be injected. The worst of ordinary traffic (a button
+/// pressed, with its signal sent at once and again) was 3.3 in the recordings this was chosen on.
+pub const AHEAD_FRAMES: u32 = 6;
+/// Room above what training saw, for identifiers that send several extra frames by habit (guess).
+pub const AHEAD_MARGIN_FRAMES: u32 = 4;
+/// An identifier floods at more than this multiple of its own rate …
+pub const FLOOD_FACTOR: u32 = 10;
+/// … and more than this many frames a second, about a tenth of what a 500 kbit/s bus carries (guess) …
+pub const FLOOD_HZ_MIN: u32 = 400;
+/// … by this many frames.
+pub const FLOOD_FRAMES: u32 = 60;
+/// A bus is flooded above this percentage of the highest rate of training …
+pub const BUS_FLOOD_PERCENT: u32 = 125;
+/// … by this many frames: what a tenth of a second of a full 500 kbit/s bus carries, halved.
+pub const BUS_FLOOD_FRAMES: u32 = 200;
+/// Frame rate that counts as a full bus when the model does not know the bus, in Hz: 500 kbit/s divided by
+/// the 111 bits of a classic frame of eight bytes without stuffing, less a tenth.
+pub const BUS_RATE_UNKNOWN_HZ: u32 = 4000;
+/// An unknown identifier up to this many frames a second is a rare event of an honest ECU …
+pub const UNKNOWN_HZ: u32 = 2;
+/// … unless it is ahead of that by this many frames; bursts of five were seen in ordinary traffic.
+pub const UNKNOWN_FRAMES: u32 = 10;
+/// New identifiers a second that a user's actions may bring …
+pub const NOVEL_HZ: u32 = 4;
+/// … and how many more make a scan or a fuzzer.
+pub const NOVEL_FRAMES: u32 = 24;
+/// A known identifier without a cycle may come at this rate or thrice what training saw, in Hz …
+pub const EVENT_HZ: u32 = 50;
+/// … and this many frames beyond.
+pub const EVENT_FRAMES: u32 = 30;
+/// Wrong lengths of one identifier that make it an attack rather than a variant the model lacks.
+pub const DLC_FRAMES: u32 = 3;
+/// Cycles up to this long are watched closely, in microseconds: ECUs send those without a break.
+pub const SUSPEND_FAST_US: u32 = 250_000;
+/// Longest cycle that is watched for a stop at all, in microseconds.
+pub const SUSPEND_SLOW_US: u32 = 1_100_000;
+/// Missed cycles of a fast identifier.
+pub const SUSPEND_FAST_CYCLES: u32 = 5;
+/// Missed cycles of a slow identifier; a pause of 4.3 cycles was seen in ordinary traffic.
+pub const SUSPEND_SLOW_CYCLES: u32 = 8;
+/// Added to every suspension limit against a logger that hiccups, in microseconds (guess).
+pub const SUSPEND_GRACE_US: u32 = 200_000;
+/// Time between overdue and said, in which others of the same ECU may follow, in microseconds (guess).
+pub const SUSPEND_CONFIRM_US: u64 = 300_000;
+/// Identifiers stopped at once that are said one by one; more are one ECU or the whole network.
+pub const SUSPEND_SINGLE_MAX: u32 = 4;
+/// Frames in a row that arm the watchdog of an identifier.
+pub const SUSPEND_ARM_FRAMES: u8 = 4;
+/// An identifier that never came is missed this long after the first frame of the bus, in microseconds.
+pub const ABSENT_US: u64 = 2_000_000;
+/// Silence of a whole bus after which nobody is missed, in microseconds: sleep, or a gap in a capture.
+pub const BUS_SILENCE_US: u64 = 400_000;
+/// Clock steps back of more than this restart the detectors, in microseconds.
+pub const CLOCK_STEP_US: u64 = 1_000_000;
+/// How long after a flood the timing of others means nothing, in microseconds (guess).
+pub const AFTER_FLOOD_US: u64 = 1_500_000;
+/// Refused keys that make a brute force …
+pub const KEY_FAILURES: u32 = 3;
+/// … unless one comes less often than every this many seconds: a locked ECU makes a tester wait 10 s.
+pub const KEY_FAILURE_SECONDS: u32 = 20;
+/// Keys sent to one ECU, or seeds asked of it, that make a brute force even if its answers are not seen.
+pub const KEY_ATTEMPTS: u32 = 6;
+/// Seconds in which one attempt is forgotten.
+pub const KEY_ATTEMPT_SECONDS: u32 = 10;
+/// Refusals of unsupported services that make a scan …
+pub const SCAN_REFUSALS: u32 = 15;
+/// … beyond this many a second.
+pub const SCAN_HZ: u32 = 2;
+/// Speed above which a vehicle drives, in km/h: above walking on a brake tester.
+pub const DRIVING_KMH: u16 = 5;
+/// Age at which a speed is no longer known, in microseconds.
+pub const SPEED_AGE_US: u64 = 2_000_000;
+/// Error frames a second that a healthy bus may have …
+pub const ERROR_HZ: u32 = 10;
+/// … and how many more make a burst.
+pub const ERROR_FRAMES: u32 = 30;

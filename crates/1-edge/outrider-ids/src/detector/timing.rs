@@ -1,0 +1,218 @@
+//! Timing of known identifiers: injection, flood and suspension.
+
+use outrider_bus::can::CanId;
+use outrider_types::{Severity, VehicleMicros};
+use outrider_wire::catalogue::{event, field};
+
+use super::limits;
+use super::table::{Slot, Table};
+use super::unknown::flood_strike;
+use crate::fold::{Fold, Strike};
+use crate::meter::ONE_Q16;
+use crate::observation::{FieldValue, Fields};
+
+const EVENT_CAP_Q16: u32 = (limits::EVENT_FRAMES + 1) * ONE_Q16;
+const FLOOD_CAP_Q16: u32 = (limits::FLOOD_FRAMES + 1) * ONE_Q16;
+
+/// Takes one frame of a known identifier and returns whether it is part of a flood. `calm` says that no flood
+/// distorts the timing of the bus.
+#[inline]
+pub(super) fn frame(
+    at: VehicleMicros,
+    slot: &mut Slot,
+    calm: bool,
+    silence: &mut Silence,
+    fold: &mut Fold,
+) -> bool {
+    if slot.overdue {
+        silence.returned(slot);
+    }
+    let Some(last) = slot.last.replace(at) else {
+        slot.streak = 1;
+        return false;
+    };
+    slot.streak = slot.streak.saturating_add(1);
+    let gap = at.micros_since(last);
+    if slot.flood.add(gap, slot.flood_leak, FLOOD_CAP_Q16) >= limits::FLOOD_FRAMES.saturating_mul(ONE_Q16) {
+        fold.strike(at, flood_strike(Some(slot.id), slot.flood_hz));
+        if let Some(cycle) = &mut slot.cycle {
+            cycle.clear();
+        }
+        return true;
+    }
+    if !calm {
+        // Frames that a flood held back come all at once when it ends.
+        slot.rate.clear();
+        if let Some(cycle) = &mut slot.cycle {
+            cycle.clear();
+        }
+        return false;
+    }
+    match &mut slot.cycle {
+        Some(cycle) => {
+            let cap = slot.ahead_limit_q16.saturating_add(ONE_Q16);
+            if cycle.add(gap, cap) >= slot.ahead_limit_q16 {
+                fold.strike(at, ahead(slot.id, gap, slot.cycle_us, "cycle_cusum"));
+            }
+        }
+        None => {
+            let level = slot.rate.add(gap, slot.rate_leak, EVENT_CAP_Q16);
+            if level >= limits::EVENT_FRAMES.saturating_mul(ONE_Q16) {
+                let expected = 1_000_000u32.checked_div(slot.rate_limit_hz).unwrap_or(0);
+                fold.strike(at, ahead(slot.id, gap, expected, "event_rate"));
+            }
+        }
+    }
+    false
+}
+
+fn ahead(id: CanId, gap_us: u64, expected_us: u32, detector: &'static str) -> Strike {
+    let fields = Fields::new()
+        .text(field::DETECTOR, detector)
+        .int(field::CAN_ID, id.value().into())
+        .int(field::GAP_US, gap_us)
+        .int(field::GAP_EXPECTED_US, expected_us.into());
+    Strike { event_type: event::CAN_CYCLE_TIME, can_id: Some(id), severity: Severity::Medium, fields }
+}
+
+/// Watchdog over all identifiers of a bus, two of them a frame.
+#[derive(Debug, Clone)]
+pub(super) struct Silence {
+    cursor: usize,
+    /// Identifiers now overdue.
+    overdue: u32,
+    watched: u32,
+    /// From when silence counts: the start, or the end of a silence of the whole bus.
+    since: VehicleMicros,
+    latest: VehicleMicros,
+}
+
+impl Silence {
+    pub(super) const fn new(watched: u32) -> Self {
+        Self { cursor: 0, overdue: 0, watched, since: VehicleMicros(0), latest: VehicleMicros(0) }
+    }
+
+    pub(super) const fn restart(&mut self, at: VehicleMicros) {
+        self.overdue = 0;
+        self.since = at;
+        self.latest = at;
+    }
+
+    /// Notes a frame of the bus: after a silence of everybody, nobody in particular is missed.
+    #[inline]
+    pub(super) fn bus_frame(&mut self, last: VehicleMicros, at: VehicleMicros) {
+        if at.micros_since(last) > limits::BUS_SILENCE_US {
+            self.since = at;
+        }
+        self.latest = at;
+    }
+
+    fn returned(&mut self, slot: &mut Slot) {
+        slot.overdue = false;
+        slot.struck = false;
+        slot.streak = 0;
+        self.overdue = self.overdue.saturating_sub(1);
+    }
+
+    #[inline]
+    pub(super) fn step(
+        &mut self,
+        at: VehicleMicros,
+        distorted_until: VehicleMicros,
+        table: &mut Table,
+        fold: &mut Fold,
+    ) {
+        for _ in 0..2 {
+            let next = self.cursor.saturating_add(1);
+            self.cursor = if next < table.len() { next } else { 0 };
+            if let Some(slot) = table.slot_mut(self.cursor) {
+                self.check(at, distorted_until, slot, fold);
+            }
+        }
+    }
+
+    pub(super) fn check_all(
+        &mut self,
+        now: VehicleMicros,
+        distorted_until: VehicleMicros,
+        table: &mut Table,
+        fold: &mut Fold,
+    ) {
+        for index in 0..table.len() {
+            if let Some(slot) = table.slot_mut(index) {
+                self.check(now, distorted_until, slot, fold);
+            }
+        }
+    }
+
+    #[inline]
+    fn check(
+        &mut self,
+        now: VehicleMicros,
+        distorted_until: VehicleMicros,
+        slot: &mut Slot,
+        fold: &mut Fold,
+    ) {
+        if slot.silence_us == 0 {
+            return;
+        }
+        let quiet_bus = now.micros_since(self.latest) > limits::BUS_SILENCE_US;
+        let since = self.since.max(distorted_until);
+        let (silent, limit) = match slot.last {
+            Some(last) if slot.streak >= limits::SUSPEND_ARM_FRAMES => {
+                (now.micros_since(last.max(since)), u64::from(slot.silence_us))
+            }
+            Some(_) => return,
+            None if slot.always => {
+                (now.micros_since(since), limits::ABSENT_US.saturating_add(slot.silence_us.into()))
+            }
+            None => return,
+        };
+        if quiet_bus || silent <= limit {
+            return;
+        }
+        if !slot.overdue {
+            slot.overdue = true;
+            slot.overdue_since = now;
+            self.overdue = self.overdue.saturating_add(1);
+        } else if slot.struck {
+            self.follow(now, slot, silent, fold);
+        } else if now.micros_since(slot.overdue_since) >= limits::SUSPEND_CONFIRM_US {
+            slot.struck = true;
+            self.strike(now, slot, silent, fold);
+        }
+    }
+
+    fn is_group(&self) -> bool {
+        self.overdue > limits::SUSPEND_SINGLE_MAX
+    }
+
+    fn strike(&self, now: VehicleMicros, slot: &Slot, silent: u64, fold: &mut Fold) {
+        let event_type = event::CAN_SUSPENSION;
+        if self.is_group() || fold.is_open(event_type, None) {
+            // A quarter of a bus at once is a network that goes to sleep, less is one ECU.
+            let asleep = self.overdue.saturating_mul(4) > self.watched;
+            let severity = if asleep { Severity::Low } else { Severity::Medium };
+            let fields = Fields::new()
+                .text(field::DETECTOR, if asleep { "network_silence" } else { "group_silence" })
+                .int(field::FRAMES, self.overdue.into());
+            fold.strike(now, Strike { event_type, can_id: None, severity, fields });
+            return;
+        }
+        let absent = slot.last.is_none();
+        let severity =
+            if absent || slot.cycle_us > limits::SUSPEND_FAST_US { Severity::Medium } else { Severity::High };
+        let fields = Fields::new()
+            .text(field::DETECTOR, if absent { "absence" } else { "silence" })
+            .int(field::CAN_ID, slot.id.value().into())
+            .int(field::GAP_US, silent)
+            .int(field::GAP_EXPECTED_US, slot.cycle_us.into());
+        fold.strike(now, Strike { event_type, can_id: Some(slot.id), severity, fields });
+    }
+
+    fn follow(&self, now: VehicleMicros, slot: &Slot, silent: u64, fold: &mut Fold) {
+        let gap = FieldValue::Int(i64::try_from(silent).unwrap_or(i64::MAX));
+        fold.extend(now, event::CAN_SUSPENSION, Some(slot.id), |fields| fields.set(field::GAP_US, gap));
+        fold.extend(now, event::CAN_SUSPENSION, None, |_| {});
+    }
+}

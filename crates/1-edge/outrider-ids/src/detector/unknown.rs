@@ -1,0 +1,122 @@
+//! Identifiers that the model does not have.
+
+use outrider_bus::can::{CanId, Frame};
+use outrider_types::{Severity, VehicleMicros};
+use outrider_wire::catalogue::{event, field};
+
+use super::limits;
+use crate::fold::{Fold, Strike};
+use crate::meter::{Leak, TimedMeter};
+use crate::observation::Fields;
+
+/// Most unknown identifiers remembered; the one silent for longest makes room.
+const UNKNOWN_MAX: usize = 64;
+/// Frames of an identifier that count as new.
+const NOVEL_COUNT: u32 = 2;
+
+#[derive(Debug, Clone, Copy)]
+struct Stranger {
+    id: CanId,
+    last: VehicleMicros,
+    count: u32,
+    rate: TimedMeter,
+    flood: TimedMeter,
+}
+
+/// Small table of strangers on one bus.
+#[derive(Debug, Clone)]
+pub(crate) struct Unknown {
+    strangers: [Option<Stranger>; UNKNOWN_MAX],
+    novel: TimedMeter,
+}
+
+/// What a stranger's frame was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meeting {
+    /// One of a flood: nothing else needs to be asked about it.
+    Flood,
+    /// Any other.
+    Other,
+}
+
+impl Unknown {
+    pub(crate) const fn new() -> Self {
+        Self { strangers: [None; UNKNOWN_MAX], novel: TimedMeter::EMPTY }
+    }
+
+    fn place(&mut self, at: VehicleMicros, id: CanId) -> Option<&mut Stranger> {
+        let known = self.strangers.iter().position(|slot| slot.is_some_and(|stranger| stranger.id == id));
+        let index = known.or_else(|| {
+            let oldest = self.strangers.iter().enumerate().min_by_key(|(_, slot)| slot.map(|old| old.last));
+            oldest.map(|(index, _)| index)
+        })?;
+        let slot = self.strangers.get_mut(index)?;
+        if known.is_none() {
+            let fresh =
+                Stranger { id, last: at, count: 0, rate: TimedMeter::EMPTY, flood: TimedMeter::EMPTY };
+            *slot = Some(fresh);
+        }
+        slot.as_mut()
+    }
+
+    /// Takes a frame whose identifier is unknown. `diagnostic` says that it carries a diagnostic message, which
+    /// has detectors of its own and stays low here.
+    pub(crate) fn receive(
+        &mut self,
+        at: VehicleMicros,
+        id: CanId,
+        frame: &Frame,
+        diagnostic: bool,
+        fold: &mut Fold,
+    ) -> Meeting {
+        let Some(stranger) = self.place(at, id) else { return Meeting::Other };
+        stranger.last = at;
+        stranger.count = stranger.count.saturating_add(1);
+        let count = stranger.count;
+        let frequent =
+            stranger.rate.add(at, Leak::per_seconds(limits::UNKNOWN_HZ, 1), limits::UNKNOWN_FRAMES);
+        let flood = stranger.flood.add(at, Leak::per_seconds(limits::FLOOD_HZ_MIN, 1), limits::FLOOD_FRAMES);
+        if flood || fold.is_open(event::CAN_FLOOD, Some(id)) {
+            if flood {
+                fold.strike(at, flood_strike(Some(id), limits::FLOOD_HZ_MIN));
+            }
+            return Meeting::Flood;
+        }
+        let many = count <= NOVEL_COUNT
+            && self.novel.add(at, Leak::per_seconds(limits::NOVEL_HZ, 1), limits::NOVEL_FRAMES);
+        if many || (count <= NOVEL_COUNT && fold.is_open(event::CAN_UNKNOWN_ID, None)) {
+            let fields =
+                Fields::new().text(field::DETECTOR, "novel_ids").int(field::CAN_ID, id.value().into());
+            fold.strike(
+                at,
+                Strike {
+                    event_type: event::CAN_UNKNOWN_ID,
+                    can_id: None,
+                    severity: Severity::Medium,
+                    fields,
+                },
+            );
+            return Meeting::Other;
+        }
+        let severity = if frequent && !diagnostic { Severity::Medium } else { Severity::Low };
+        let fields = Fields::new()
+            .text(field::DETECTOR, if frequent { "unknown_id_rate" } else { "unknown_id" })
+            .int(field::CAN_ID, id.value().into())
+            .int(field::DLC_OBSERVED, frame.dlc().code().into())
+            .int(field::FRAMES, count.into());
+        fold.strike(at, Strike { event_type: event::CAN_UNKNOWN_ID, can_id: Some(id), severity, fields });
+        Meeting::Other
+    }
+}
+
+/// Strike of a flood by one identifier or, without one, by a whole bus.
+pub(crate) fn flood_strike(can_id: Option<CanId>, limit_hz: u32) -> Strike {
+    let fields = Fields::new()
+        .text(field::DETECTOR, if can_id.is_some() { "id_flood" } else { "bus_flood" })
+        .int(field::RATE_LIMIT_HZ, limit_hz.into());
+    let fields = match can_id {
+        Some(id) => fields.int(field::CAN_ID, id.value().into()),
+        None => fields,
+    };
+    Strike { event_type: event::CAN_FLOOD, can_id, severity: Severity::High, fields }
+}
