@@ -1,3 +1,13 @@
 //! The async shell: vehicle listener, HTTP API, identity and dashboard.
 
 pub mod api;
+pub mod store;
+
+/// Writes bytes as lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        text.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
+        text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
+        text
+    })
+}

@@ -1,0 +1,87 @@
+//! Case database behind traits: SQLite here, other databases by the same conformance suite.
+//!
+//! Every call is one transaction. Findings are written idempotently, so that a replayed part of the event log
+//! changes nothing, and never touch what an analyst decided.
+
+mod alert;
+mod case;
+mod fleet;
+mod identity;
+mod progress;
+mod sqlite;
+
+use std::collections::BTreeMap;
+
+use outrider_types::{TenantId, UnixMicros};
+
+pub use alert::{AlertFilter, AlertOrder, AlertStore, FindingInput, Page, RuleCard, StoredFinding};
+pub use case::{
+    CaseFilter, CaseStore, CommandDraft, EvidenceChange, NewCase, NewEvidenceRequest, StoredCommand,
+};
+pub use fleet::{Activity, CellCount, FleetStore, OverviewCounts, VehicleEntry, VehicleFilter, VehicleOrder};
+pub use identity::{Account, AccountChange, AuditEntry, IdentityStore, StoredSession};
+pub use progress::{Progress, ProgressStore, QuarantineEntry, SavedProgress};
+pub use sqlite::SqliteStore;
+
+/// All of the case database.
+pub trait Store: AlertStore + CaseStore + FleetStore + IdentityStore + ProgressStore {}
+
+impl<T: AlertStore + CaseStore + FleetStore + IdentityStore + ProgressStore> Store for T {}
+
+/// Why the case database did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such row.
+    #[error("{what} {id} does not exist")]
+    NotFound {
+        /// Kind of row.
+        what: &'static str,
+        /// Its identity.
+        id: String,
+    },
+    /// The row is not in a state that allows it.
+    #[error("{0}")]
+    Conflict(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// The database failed.
+    #[error("case database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A stored value cannot be read.
+    #[error("stored {what} is damaged: {value}")]
+    Damaged {
+        /// Column.
+        what: &'static str,
+        /// What it holds.
+        value: String,
+    },
+}
+
+impl StoreError {
+    /// Returns the stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::Conflict(_) => "conflict",
+            Self::Invalid(_) => "invalid",
+            Self::Database(_) | Self::Damaged { .. } => "internal",
+        }
+    }
+}
+
+/// Result of the case database.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// Who owns the rows, and when it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope {
+    /// Owner of every row read and written.
+    pub tenant: TenantId,
+    /// Wall time of the call.
+    pub now: UnixMicros,
+}
+
+/// Counts by word.
+pub type Counts = BTreeMap<String, u64>;

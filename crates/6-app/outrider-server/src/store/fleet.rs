@@ -1,0 +1,162 @@
+//! Vehicle registry, activity and the counts of the first page.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use outrider_model::VehicleRecord;
+use outrider_types::{UnixMicros, VehicleId};
+
+use super::{Page, Scope, StoreResult};
+use crate::api::dto::{
+    BusHealth, Connectivity, ModelCount, RateBucket, Region, RuleCount, Severity, SeverityCounts,
+    StatusCounts, VehicleCounts, VehicleSummary, WaitingItem,
+};
+
+/// Vehicle as it is registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VehicleEntry {
+    /// What enrichment knows of it.
+    pub record: VehicleRecord,
+    /// Its buses.
+    pub buses: Vec<BusHealth>,
+    /// What its agent can do.
+    pub capabilities: Vec<String>,
+    /// Ed25519 key of its batches; without one it is not let in.
+    pub batch_key: Option<[u8; 32]>,
+}
+
+/// What a part of the event log said of one vehicle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activity {
+    /// Events stored.
+    pub events: u64,
+    /// Latest event time among them.
+    pub last_event: Option<UnixMicros>,
+    /// When it was last heard of.
+    pub last_seen: UnixMicros,
+}
+
+/// Order of the vehicles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VehicleOrder {
+    /// By id.
+    Id,
+    /// By when it was last heard of.
+    LastSeen,
+    /// By open alerts.
+    OpenAlerts,
+    /// By worst open alert.
+    WorstSeverity,
+}
+
+/// Conditions on vehicles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VehicleFilter {
+    /// Beginning of the id.
+    pub prefix: Option<String>,
+    /// Model line.
+    pub model_line: Option<String>,
+    /// Region.
+    pub region: Option<String>,
+    /// When it was last heard of.
+    pub status: Option<Connectivity>,
+}
+
+/// Registered place with what happened there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CellCount {
+    /// Vehicles.
+    pub vehicles: u64,
+    /// Their events of the last 24 hours.
+    pub events: u64,
+    /// Their open alerts.
+    pub alerts: u64,
+    /// Worst severity among those.
+    pub worst: Option<Severity>,
+}
+
+/// Counts of the first page that come from the case database.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OverviewCounts {
+    /// Open alerts.
+    pub open: SeverityCounts,
+    /// All alerts.
+    pub by_status: StatusCounts,
+    /// Oldest alert nobody has taken.
+    pub oldest_new: Option<UnixMicros>,
+    /// Vehicles.
+    pub vehicles: VehicleCounts,
+    /// What waits, oldest first.
+    pub waiting: Vec<WaitingItem>,
+    /// Minutes with events or findings in the last hour, ascending.
+    pub rate: Vec<RateBucket>,
+    /// Rules with most open alerts.
+    pub top_rules: Vec<RuleCount>,
+    /// Model lines with most open alerts.
+    pub top_models: Vec<ModelCount>,
+}
+
+/// Vehicles and what is known of them.
+#[async_trait]
+pub trait FleetStore: Send + Sync {
+    /// Registers vehicles or replaces what is registered of them; activity stays.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`]; nothing was written.
+    async fn put_vehicles(&self, scope: Scope, vehicles: &[VehicleEntry]) -> StoreResult<()>;
+
+    /// Returns every registered vehicle, ascending.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`].
+    async fn registered_vehicles(&self, scope: Scope) -> StoreResult<Vec<VehicleEntry>>;
+
+    /// Returns a page of vehicles.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Invalid`] for a cursor that is none.
+    async fn vehicles(
+        &self,
+        scope: Scope,
+        filter: &VehicleFilter,
+        order: (VehicleOrder, bool),
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Page<VehicleSummary>>;
+
+    /// Returns the summaries of some vehicles, in order of id; unknown ones are left out.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`].
+    async fn vehicle_summaries(&self, scope: Scope, ids: &[VehicleId]) -> StoreResult<Vec<VehicleSummary>>;
+
+    /// Returns what is registered of one vehicle.
+    ///
+    /// # Errors
+    /// [`super::StoreError::NotFound`].
+    async fn vehicle_entry(&self, scope: Scope, id: VehicleId) -> StoreResult<VehicleEntry>;
+
+    /// Returns regions, most open alerts first.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`].
+    async fn regions(&self, scope: Scope) -> StoreResult<Vec<Region>>;
+
+    /// Returns counts by registered H3 cell.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`].
+    async fn cells(&self, scope: Scope) -> StoreResult<BTreeMap<u64, CellCount>>;
+
+    /// Returns the counts of the first page.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`].
+    async fn overview(&self, scope: Scope) -> StoreResult<OverviewCounts>;
+
+    /// Returns the size of the database.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`].
+    async fn database_bytes(&self) -> StoreResult<u64>;
+}

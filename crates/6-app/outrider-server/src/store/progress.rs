@@ -1,0 +1,82 @@
+//! How far the worker has come, in one transaction with what it says of vehicles and bad input.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use outrider_model::{LogOffset, Partition};
+use outrider_types::{UnixMicros, VehicleId};
+
+use super::{Activity, Page, Scope, StoreResult};
+use crate::api::dto::QuarantineItem;
+
+/// Input to put aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuarantineEntry {
+    /// When the listener accepted it.
+    pub at: UnixMicros,
+    /// Vehicle, where that is known.
+    pub vehicle: Option<VehicleId>,
+    /// Reason from a closed list.
+    pub reason: String,
+    /// Where and why.
+    pub place: String,
+    /// The bytes.
+    pub content: Vec<u8>,
+}
+
+/// Everything that becomes true when the worker has finished a part of the event log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Partition.
+    pub partition: Partition,
+    /// First record that is not finished.
+    pub next: LogOffset,
+    /// Saved ingestion state of the vehicles that changed.
+    pub vehicles: Vec<(VehicleId, Vec<u8>)>,
+    /// Saved state of detection.
+    pub detect: Option<Vec<u8>>,
+    /// What was heard of vehicles.
+    pub activity: BTreeMap<VehicleId, Activity>,
+    /// Events and findings by minute of ingest time, in minutes since 1970.
+    pub rate: BTreeMap<i64, (u64, u64)>,
+    /// Input to put aside.
+    pub quarantine: Vec<QuarantineEntry>,
+}
+
+/// What a restarted worker begins with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SavedProgress {
+    /// First record that is not finished.
+    pub next: LogOffset,
+    /// Saved ingestion state of every vehicle.
+    pub vehicles: Vec<(VehicleId, Vec<u8>)>,
+    /// Saved state of detection.
+    pub detect: Option<Vec<u8>>,
+}
+
+/// Checkpoints and quarantine.
+#[async_trait]
+pub trait ProgressStore: Send + Sync {
+    /// Writes progress; all of it or nothing.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Conflict`] if the database is already further.
+    async fn commit_progress(&self, scope: Scope, progress: &Progress) -> StoreResult<()>;
+
+    /// Returns the progress of a partition; the beginning if there is none.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`].
+    async fn saved_progress(&self, scope: Scope, partition: Partition) -> StoreResult<SavedProgress>;
+
+    /// Returns a page of the quarantine, newest first.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Invalid`] for a cursor that is none.
+    async fn quarantine(
+        &self,
+        scope: Scope,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Page<QuarantineItem>>;
+}

@@ -1,0 +1,332 @@
+//! Vehicle registry and what happened where.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use outrider_model::{EcuEntry, VehicleRecord};
+use outrider_types::{EcuId, TenantId, UnixMicros, VehicleId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use super::{
+    SqliteStore, any_of, count, cursor_parts, int, json, number, overview, severity_code, severity_of,
+    time_opt, to_json, word,
+};
+use crate::api::dto::{Connectivity, Region, VehicleSummary};
+use crate::store::{
+    CellCount, FleetStore, OverviewCounts, Page, Scope, StoreError, StoreResult, VehicleEntry, VehicleFilter,
+    VehicleOrder,
+};
+
+/// A vehicle heard of within this time is online: five minutes cover a batch window and a retry (guess).
+const ONLINE_US: i64 = 300_000_000;
+/// A vehicle not heard of for longer is silent.
+pub(super) const SILENT_US: i64 = 86_400_000_000;
+const HOUR_US: i64 = 3_600_000_000;
+
+/// Vehicles with their open alerts.
+const SUMMARY: &str = "SELECT * FROM (SELECT v.*, \
+    (SELECT count(*) FROM alert_vehicle x JOIN alert a ON a.tenant = x.tenant AND a.id = x.alert_id \
+     WHERE x.tenant = v.tenant AND x.vehicle_id = v.id AND a.status <> 'closed') AS open_alerts, \
+    (SELECT coalesce(max(a.severity), 0) FROM alert_vehicle x JOIN alert a ON a.tenant = x.tenant AND a.id = x.alert_id \
+     WHERE x.tenant = v.tenant AND x.vehicle_id = v.id AND a.status <> 'closed') AS worst FROM vehicle v) v WHERE v.tenant = ";
+
+#[async_trait]
+impl FleetStore for SqliteStore {
+    async fn put_vehicles(&self, scope: Scope, vehicles: &[VehicleEntry]) -> StoreResult<()> {
+        let mut transaction = self.begin().await?;
+        for entry in vehicles {
+            let record = &entry.record;
+            let ecus: Vec<_> =
+                record.ecus.iter().map(|ecu| (ecu.ecu.0, &ecu.name, ecu.bus, &ecu.software)).collect();
+            sqlx::query(
+                "INSERT INTO vehicle (tenant, id, model_line, platform, model_year, release, region, h3, connectivity, ecus, \
+                 buses, capabilities, batch_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+                 ON CONFLICT (tenant, id) DO UPDATE SET model_line = excluded.model_line, platform = excluded.platform, \
+                 model_year = excluded.model_year, release = excluded.release, region = excluded.region, h3 = excluded.h3, \
+                 connectivity = excluded.connectivity, ecus = excluded.ecus, buses = excluded.buses, \
+                 capabilities = excluded.capabilities, batch_key = excluded.batch_key",
+            )
+            .bind(i64::from(scope.tenant.0))
+            .bind(record.vehicle.to_string())
+            .bind(&record.model_line)
+            .bind(&record.platform)
+            .bind(i64::from(record.model_year))
+            .bind(&record.release)
+            .bind(&record.region)
+            .bind(record.h3.map(int))
+            .bind(record.connectivity.word())
+            .bind(to_json(&ecus))
+            .bind(to_json(&entry.buses))
+            .bind(to_json(&entry.capabilities))
+            .bind(entry.batch_key.map(|key| key.to_vec()))
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn registered_vehicles(&self, scope: Scope) -> StoreResult<Vec<VehicleEntry>> {
+        sqlx::query("SELECT * FROM vehicle WHERE tenant = ? ORDER BY id")
+            .bind(i64::from(scope.tenant.0))
+            .fetch_all(&self.read)
+            .await?
+            .iter()
+            .map(|row| entry_of(row, scope.tenant))
+            .collect()
+    }
+
+    async fn vehicles(
+        &self,
+        scope: Scope,
+        filter: &VehicleFilter,
+        order: (VehicleOrder, bool),
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Page<VehicleSummary>> {
+        let tenant = i64::from(scope.tenant.0);
+        let mut total = QueryBuilder::new("SELECT count(*) FROM vehicle v WHERE v.tenant = ");
+        total.push_bind(tenant);
+        push_filter(&mut total, filter, scope.now);
+        let total: i64 = total.build_query_scalar().fetch_one(&self.read).await?;
+        let mut query = QueryBuilder::new(SUMMARY);
+        query.push_bind(tenant);
+        push_filter(&mut query, filter, scope.now);
+        let (column, descending) = (order_column(order.0), order.1);
+        if let Some(cursor) = cursor {
+            let (value, id) = cursor_parts(cursor)?;
+            query
+                .push(" AND (")
+                .push(column)
+                .push(", v.id) ")
+                .push(if descending { "<" } else { ">" })
+                .push(" (");
+            query.push_bind(value).push(", ").push_bind(id.to_owned()).push(")");
+        }
+        let direction = if descending { " DESC" } else { " ASC" };
+        query.push(" ORDER BY ").push(column).push(direction).push(", v.id").push(direction).push(" LIMIT ");
+        query.push_bind(i64::from(limit) + 1);
+        let rows = query.build().fetch_all(&self.read).await?;
+        let items = rows
+            .iter()
+            .take(limit as usize)
+            .map(|row| summary_of(row, scope.now))
+            .collect::<StoreResult<Vec<_>>>()?;
+        let next_cursor = (rows.len() > items.len())
+            .then(|| items.last().map(|item| format!("{}.{}", order_value(order.0, item), item.vehicle_id)))
+            .flatten();
+        Ok(Page { items, next_cursor, total: count(total) })
+    }
+
+    async fn vehicle_summaries(&self, scope: Scope, ids: &[VehicleId]) -> StoreResult<Vec<VehicleSummary>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = QueryBuilder::new(SUMMARY);
+        query.push_bind(i64::from(scope.tenant.0));
+        any_of(&mut query, "v.id", ids.iter().map(VehicleId::to_string));
+        query.push(" ORDER BY v.id");
+        query.build().fetch_all(&self.read).await?.iter().map(|row| summary_of(row, scope.now)).collect()
+    }
+
+    async fn vehicle_entry(&self, scope: Scope, id: VehicleId) -> StoreResult<VehicleEntry> {
+        let row = sqlx::query("SELECT * FROM vehicle WHERE tenant = ? AND id = ?")
+            .bind(i64::from(scope.tenant.0))
+            .bind(id.to_string())
+            .fetch_optional(&self.read)
+            .await?
+            .ok_or_else(|| StoreError::NotFound { what: "vehicle", id: id.to_string() })?;
+        entry_of(&row, scope.tenant)
+    }
+
+    async fn regions(&self, scope: Scope) -> StoreResult<Vec<Region>> {
+        let rows = sqlx::query(
+            "SELECT v.region AS region, count(*) AS vehicles, \
+             coalesce(sum(coalesce(v.last_seen_at, 0) >= ?1), 0) AS reporting, \
+             (SELECT coalesce(sum(h.events), 0) FROM vehicle_hour h JOIN vehicle w ON w.tenant = h.tenant AND w.id = h.vehicle_id \
+              WHERE h.tenant = v.tenant AND w.region = v.region AND h.hour > ?2) AS events, \
+             (SELECT count(DISTINCT a.id) FROM alert_vehicle x JOIN vehicle w ON w.tenant = x.tenant AND w.id = x.vehicle_id \
+              JOIN alert a ON a.tenant = x.tenant AND a.id = x.alert_id \
+              WHERE x.tenant = v.tenant AND w.region = v.region AND a.status <> 'closed') AS open_alerts, \
+             (SELECT coalesce(max(a.severity), 0) FROM alert_vehicle x JOIN vehicle w ON w.tenant = x.tenant AND w.id = x.vehicle_id \
+              JOIN alert a ON a.tenant = x.tenant AND a.id = x.alert_id \
+              WHERE x.tenant = v.tenant AND w.region = v.region AND a.status <> 'closed') AS worst \
+             FROM vehicle v WHERE v.tenant = ?3 GROUP BY v.tenant, v.region ORDER BY open_alerts DESC, region",
+        )
+        .bind(scope.now.saturating_add(-SILENT_US).0)
+        .bind(scope.now.0.div_euclid(HOUR_US) - 24)
+        .bind(i64::from(scope.tenant.0))
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Region {
+                    region: row.try_get("region")?,
+                    vehicles: number(row, "vehicles")?,
+                    reporting: number(row, "reporting")?,
+                    events_24h: number(row, "events")?,
+                    open_alerts: number(row, "open_alerts")?,
+                    worst_severity: severity_of(row.try_get("worst")?),
+                })
+            })
+            .collect()
+    }
+
+    async fn cells(&self, scope: Scope) -> StoreResult<BTreeMap<u64, CellCount>> {
+        let tenant = i64::from(scope.tenant.0);
+        let mut cells: BTreeMap<u64, CellCount> = BTreeMap::new();
+        let rows = sqlx::query(
+            "SELECT v.h3 AS h3, count(*) AS vehicles, \
+             coalesce(sum((SELECT sum(h.events) FROM vehicle_hour h WHERE h.tenant = v.tenant AND h.vehicle_id = v.id AND h.hour > ?1)), 0) AS events \
+             FROM vehicle v WHERE v.tenant = ?2 AND v.h3 IS NOT NULL GROUP BY v.h3",
+        )
+        .bind(scope.now.0.div_euclid(HOUR_US) - 24)
+        .bind(tenant)
+        .fetch_all(&self.read)
+        .await?;
+        for row in &rows {
+            let cell = cells.entry(number(row, "h3")?).or_default();
+            cell.vehicles = number(row, "vehicles")?;
+            cell.events = number(row, "events")?;
+        }
+        let rows = sqlx::query(
+            "SELECT v.h3 AS h3, count(DISTINCT a.id) AS alerts, max(a.severity) AS worst FROM vehicle v \
+             JOIN alert_vehicle x ON x.tenant = v.tenant AND x.vehicle_id = v.id \
+             JOIN alert a ON a.tenant = x.tenant AND a.id = x.alert_id \
+             WHERE v.tenant = ? AND v.h3 IS NOT NULL AND a.status <> 'closed' GROUP BY v.h3",
+        )
+        .bind(tenant)
+        .fetch_all(&self.read)
+        .await?;
+        for row in &rows {
+            let cell = cells.entry(number(row, "h3")?).or_default();
+            cell.alerts = number(row, "alerts")?;
+            cell.worst = severity_of(row.try_get("worst")?);
+        }
+        Ok(cells)
+    }
+
+    async fn overview(&self, scope: Scope) -> StoreResult<OverviewCounts> {
+        overview::read(&self.read, scope).await
+    }
+
+    async fn database_bytes(&self) -> StoreResult<u64> {
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&self.read).await?;
+        let size: i64 = sqlx::query_scalar("PRAGMA page_size").fetch_one(&self.read).await?;
+        Ok(count(pages).saturating_mul(count(size)))
+    }
+}
+
+/// Reads a registered vehicle from its row.
+fn entry_of(row: &SqliteRow, tenant: TenantId) -> StoreResult<VehicleEntry> {
+    let ecus: Vec<(u16, String, u8, String)> = json(row, "ecus")?;
+    let key: Option<Vec<u8>> = row.try_get("batch_key")?;
+    let batch_key = key
+        .map(|key| {
+            <[u8; 32]>::try_from(key.as_slice())
+                .map_err(|_| StoreError::Damaged { what: "batch_key", value: format!("{} bytes", key.len()) })
+        })
+        .transpose()?;
+    Ok(VehicleEntry {
+        record: VehicleRecord {
+            vehicle: word(row, "id", |text| text.parse().ok())?,
+            tenant,
+            model_line: row.try_get("model_line")?,
+            platform: row.try_get("platform")?,
+            model_year: u16::try_from(row.try_get::<i64, _>("model_year")?).unwrap_or_default(),
+            release: row.try_get("release")?,
+            region: row.try_get("region")?,
+            h3: row.try_get::<Option<i64>, _>("h3")?.map(count),
+            connectivity: word(row, "connectivity", outrider_model::Connectivity::from_word)?,
+            ecus: ecus
+                .into_iter()
+                .map(|(ecu, name, bus, software)| EcuEntry { ecu: EcuId(ecu), name, bus, software })
+                .collect(),
+        },
+        buses: json(row, "buses")?,
+        capabilities: json(row, "capabilities")?,
+        batch_key,
+    })
+}
+
+/// Says in one word when a vehicle was last heard of.
+fn connectivity(last_seen: Option<UnixMicros>, now: UnixMicros) -> Connectivity {
+    match last_seen.map(|seen| now.micros_since(seen)) {
+        None => Connectivity::Never,
+        Some(age) if age <= ONLINE_US => Connectivity::Online,
+        Some(age) if age <= SILENT_US => Connectivity::Recent,
+        Some(_) => Connectivity::Silent,
+    }
+}
+
+/// Reads a summary from its row.
+fn summary_of(row: &SqliteRow, now: UnixMicros) -> StoreResult<VehicleSummary> {
+    let text = |column| -> StoreResult<Option<String>> {
+        Ok(Some(row.try_get::<String, _>(column)?).filter(|text| !text.is_empty()))
+    };
+    let last_seen_at = time_opt(row, "last_seen_at")?;
+    Ok(VehicleSummary {
+        vehicle_id: row.try_get("id")?,
+        model_line: text("model_line")?,
+        model_year: u32::try_from(row.try_get::<i64, _>("model_year")?).ok().filter(|year| *year > 0),
+        platform: text("platform")?,
+        region: text("region")?,
+        release: text("release")?,
+        last_event_at: time_opt(row, "last_event_at")?,
+        last_seen_at,
+        open_alerts: number(row, "open_alerts")?,
+        worst_severity: severity_of(row.try_get("worst")?),
+        connectivity: connectivity(last_seen_at.map(|at| at.0), now),
+    })
+}
+
+/// Appends the conditions of a filter on `vehicle v`.
+fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &VehicleFilter, now: UnixMicros) {
+    if let Some(prefix) = &filter.prefix {
+        let prefix = prefix.to_lowercase();
+        query
+            .push(" AND substr(v.id, 1, ")
+            .push_bind(int(prefix.len() as u64))
+            .push(") = ")
+            .push_bind(prefix);
+    }
+    for (column, value) in [("v.model_line", &filter.model_line), ("v.region", &filter.region)] {
+        if let Some(value) = value {
+            query.push(" AND ").push(column).push(" = ").push_bind(value.clone());
+        }
+    }
+    let (online, silent) = (now.saturating_add(-ONLINE_US).0, now.saturating_add(-SILENT_US).0);
+    match filter.status {
+        None => {}
+        Some(Connectivity::Never) => drop(query.push(" AND v.last_seen_at IS NULL")),
+        Some(Connectivity::Online) => drop(query.push(" AND v.last_seen_at >= ").push_bind(online)),
+        Some(Connectivity::Silent) => drop(query.push(" AND v.last_seen_at < ").push_bind(silent)),
+        Some(Connectivity::Recent) => {
+            query.push(" AND v.last_seen_at >= ").push_bind(silent);
+            query.push(" AND v.last_seen_at < ").push_bind(online);
+        }
+    }
+}
+
+/// Column of an order.
+const fn order_column(order: VehicleOrder) -> &'static str {
+    match order {
+        VehicleOrder::Id => "0",
+        VehicleOrder::LastSeen => "coalesce(v.last_seen_at, 0)",
+        VehicleOrder::OpenAlerts => "v.open_alerts",
+        VehicleOrder::WorstSeverity => "v.worst * 1000000 + min(v.open_alerts, 999999)",
+    }
+}
+
+/// Value of an order's column.
+fn order_value(order: VehicleOrder, item: &VehicleSummary) -> i64 {
+    match order {
+        VehicleOrder::Id => 0,
+        VehicleOrder::LastSeen => item.last_seen_at.map_or(0, |at| at.0.0),
+        VehicleOrder::OpenAlerts => int(item.open_alerts),
+        VehicleOrder::WorstSeverity => {
+            item.worst_severity.map_or(0, severity_code) * 1_000_000 + int(item.open_alerts).min(999_999)
+        }
+    }
+}
