@@ -128,6 +128,6 @@ pub(super) fn vector_date(text: &str) -> Option<i64> {
 pub(super) fn ole_date(text: &str) -> Option<i64> {
     // Writers state 10 to 12 digits; 1e-12 of a day is 86.4 ns.
     let trillionths = scaled(text, 12)?;
-    let micros = u128::from(trillionths) * 864 / 10_000;
+    let micros = (u128::from(trillionths) * 864 + 5_000) / 10_000;
     i64::try_from(micros).ok()?.checked_sub(25_569 * 86_400_000_000)
 }

@@ -19,7 +19,7 @@ use outrider_bus::can::{ByteOrder, CanId};
 
 pub use model::{DbcError, DbcMessage, DbcModel, DbcProblem, DbcReason, DbcSignal, DbcValueKind, Multiplex};
 
-use statement::{Keyword, Statement, statements};
+use statement::{Keyword, Statement, Statements};
 
 /// Longest DBC file, in bytes; a large vehicle's whole network has about 5 MiB.
 pub const DBC_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -57,13 +57,16 @@ pub fn parse(bytes: &[u8]) -> Result<DbcModel, DbcError> {
         return Err(DbcError::Empty);
     }
     let mut import = Import::default();
-    for statement in statements(&text) {
-        if import.model.problems.len() >= DBC_PROBLEMS_MAX {
-            break;
-        }
-        match statement {
-            Ok(statement) => import.statement(&statement),
-            Err(problem) => import.model.problems.push(problem),
+    let mut statements = Statements::new(&text);
+    while import.model.problems.len() < DBC_PROBLEMS_MAX {
+        match statements.next() {
+            Some(Ok(statement)) => {
+                if import.statement(&statement) == Some(DbcReason::Syntax) {
+                    statements.retry_behind_first_line();
+                }
+            }
+            Some(Err(problem)) => import.model.problems.push(problem),
+            None => break,
         }
     }
     import.finish()
@@ -91,24 +94,34 @@ struct Import {
 }
 
 impl Import {
-    fn statement(&mut self, statement: &Statement<'_>) {
+    /// Takes one statement and returns why it was refused, if it was.
+    fn statement(&mut self, statement: &Statement<'_>) -> Option<DbcReason> {
         let outcome = match statement.keyword {
             Keyword::Message => self.message(statement),
             Keyword::Signal => self.signal(statement),
             Keyword::Nodes | Keyword::Attribute | Keyword::AttributeDefault => self.other(statement),
             Keyword::Transmitters | Keyword::Values | Keyword::ValueType => self.other(statement),
             Keyword::Header => Ok(()),
+            Keyword::Checked => parse_one(statement.text).map(|_| self.ignore(statement.word)),
             Keyword::Unused => {
-                *self.model.ignored.entry(statement.word.to_owned()).or_default() += 1;
+                self.ignore(statement.word);
                 Ok(())
             }
         };
         match outcome {
-            Ok(()) => self.understood += 1,
+            Ok(()) => {
+                self.understood += 1;
+                None
+            }
             Err((reason, detail)) => {
                 self.model.problems.push(DbcProblem { line: statement.line, reason, detail });
+                Some(reason)
             }
         }
+    }
+
+    fn ignore(&mut self, what: &str) {
+        *self.model.ignored.entry(what.to_owned()).or_default() += 1;
     }
 
     fn message(&mut self, statement: &Statement<'_>) -> Result<(), (DbcReason, String)> {
@@ -116,7 +129,7 @@ impl Import {
         let dbc = parse_one(statement.text)?;
         let message = dbc.messages.into_iter().next().ok_or_else(|| (DbcReason::Syntax, String::new()))?;
         if message.name == INDEPENDENT {
-            *self.model.ignored.entry(INDEPENDENT.to_owned()).or_default() += 1;
+            self.ignore(INDEPENDENT);
             return Ok(());
         }
         // The parser cuts identifiers to their width, so the number is read again.

@@ -18,7 +18,9 @@ pub(super) enum Keyword {
     ValueType,
     /// Says nothing about the network.
     Header,
-    /// Understood by its keyword, and not used.
+    /// Checked against the grammar, and not used.
+    Checked,
+    /// Known by its keyword, and not used.
     Unused,
 }
 
@@ -57,48 +59,62 @@ fn keyword(word: &str) -> Option<(Keyword, Ending)> {
         "BO_TX_BU_" => (Keyword::Transmitters, Ending::Semicolon),
         "VAL_" => (Keyword::Values, Ending::Semicolon),
         "SIG_VALTYPE_" => (Keyword::ValueType, Ending::Semicolon),
-        "CM_" | "BA_DEF_" | "VAL_TABLE_" | "EV_" | "EV_DATA_" | "ENVVAR_DATA_" | "SGTYPE_"
-        | "SGTYPE_VAL_" | "SIG_TYPE_REF_" | "SIG_GROUP_" | "SIGTYPE_VALTYPE_" | "SG_MUL_VAL_"
-        | "BA_DEF_SGTYPE_" | "BA_SGTYPE_" | "BA_DEF_REL_" | "BA_REL_" | "BA_DEF_DEF_REL_" | "BU_SG_REL_"
-        | "BU_EV_REL_" | "BU_BO_REL_" | "CAT_DEF_" | "CAT_" | "FILTER" => {
+        "CM_" | "BA_DEF_" | "VAL_TABLE_" | "SIG_GROUP_" | "SG_MUL_VAL_" => {
+            (Keyword::Checked, Ending::Semicolon)
+        }
+        "EV_" | "EV_DATA_" | "ENVVAR_DATA_" | "SGTYPE_" | "SGTYPE_VAL_" | "SIG_TYPE_REF_"
+        | "SIGTYPE_VALTYPE_" | "BA_DEF_SGTYPE_" | "BA_SGTYPE_" | "BA_DEF_REL_" | "BA_REL_"
+        | "BA_DEF_DEF_REL_" | "BU_SG_REL_" | "BU_EV_REL_" | "BU_BO_REL_" | "CAT_DEF_" | "CAT_" | "FILTER" => {
             (Keyword::Unused, Ending::Semicolon)
         }
         _ => return None,
     })
 }
 
-/// Returns the statements of a text whose lines end in `\n`, in order, each once or as a problem.
-pub(super) fn statements(text: &str) -> impl Iterator<Item = Result<Statement<'_>, DbcProblem>> {
-    let mut rest = text;
-    let mut line = 1u64;
-    std::iter::from_fn(move || {
+/// The statements of a text whose lines end in `\n`, in order, each once or as a problem.
+pub(super) struct Statements<'a> {
+    rest: &'a str,
+    line: u64,
+    /// Text and line behind the first line of the latest statement.
+    retry: (&'a str, u64),
+}
+
+impl<'a> Statements<'a> {
+    pub(super) const fn new(text: &'a str) -> Self {
+        Self { rest: text, line: 1, retry: (text, 1) }
+    }
+
+    /// Goes back behind the first line of the latest statement, which turned out to be malformed: a missing
+    /// quote makes a statement swallow those behind it.
+    pub(super) const fn retry_behind_first_line(&mut self) {
+        (self.rest, self.line) = self.retry;
+    }
+}
+
+impl<'a> Iterator for Statements<'a> {
+    type Item = Result<Statement<'a>, DbcProblem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (head, _) = rest.split_once('\n').unwrap_or((rest, ""));
-            if head.is_empty() && rest.is_empty() {
+            let rest = self.rest;
+            let (head, next) = rest.split_once('\n').unwrap_or((rest, ""));
+            if rest.is_empty() {
                 return None;
             }
             let trimmed = head.trim();
             if trimmed.is_empty() || trimmed.starts_with("//") || trimmed == ";" {
-                rest = rest.get(head.len() + 1..).unwrap_or("");
-                line += 1;
+                (self.rest, self.line) = (next, self.line + 1);
                 continue;
             }
-            let begun = line;
-            let (outcome, length) = one(rest, head, begun);
-            let taken = rest.get(..length).unwrap_or(rest);
-            let behind = rest.get(taken.len()..).unwrap_or("");
+            let (outcome, length) = one(rest, head, self.line);
+            self.retry = (next, self.line + 1);
             // Whatever stands behind a semicolon in its line is read on from there.
-            line += taken.matches('\n').count() as u64;
-            rest = match behind.strip_prefix('\n') {
-                Some(next) => {
-                    line += 1;
-                    next
-                }
-                None => behind,
-            };
+            let (taken, behind) = rest.split_at_checked(length).unwrap_or((rest, ""));
+            self.line += taken.matches('\n').count() as u64 + u64::from(behind.starts_with('\n'));
+            self.rest = behind.strip_prefix('\n').unwrap_or(behind);
             return Some(outcome);
         }
-    })
+    }
 }
 
 /// Reads the statement at the beginning of `rest` and says how long it is.
