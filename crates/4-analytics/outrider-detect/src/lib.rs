@@ -1,1 +1,15 @@
-//! Event-time correlation over a fleet, findings and alert grouping.
+#![doc = include_str!("../README.md")]
+
+mod cell;
+mod codec;
+mod config;
+mod detector;
+mod intern;
+mod names;
+mod snapshot;
+mod summary;
+mod sweep;
+mod table;
+
+pub use config::DetectorConfig;
+pub use detector::{BelowThreshold, Detector, NotEvaluated, RuleLoad, reason};

@@ -1,0 +1,143 @@
+//! The dictionary that all rules share: vehicles, event streams, counted values and model lines.
+
+use outrider_types::{BootEpoch, EventId, Lane, Seq, VehicleId};
+
+use crate::intern::Interner;
+
+/// Which event: numbers of one vehicle, boot and lane form a stream; the stream also holds the upper half of
+/// sequence numbers beyond 32 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EventKey {
+    pub(crate) stream: u32,
+    pub(crate) seq: u32,
+}
+
+impl EventKey {
+    /// Packs the key into one word.
+    pub(crate) const fn word(self) -> u64 {
+        (self.stream as u64) << 32 | self.seq as u64
+    }
+}
+
+/// Dictionary of everything that cells refer to by number.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    pub(crate) vehicles: Interner,
+    /// Lowest model line seen of each vehicle, number + 1; 0 while none is known.
+    pub(crate) vehicle_model: Vec<u32>,
+    pub(crate) models: Interner,
+    pub(crate) streams: Interner,
+    pub(crate) stream_vehicle: Vec<u32>,
+    pub(crate) values: Interner,
+}
+
+/// Length of a stream's name: vehicle number, epoch, lane, upper half of the sequence number.
+pub(crate) const STREAM_BYTES: usize = 4 + 8 + 1 + 4;
+
+impl Names {
+    pub(crate) fn new(key: u64) -> Self {
+        Self {
+            vehicles: Interner::new(key),
+            models: Interner::new(key),
+            streams: Interner::new(key),
+            values: Interner::new(key),
+            vehicle_model: Vec::new(),
+            stream_vehicle: Vec::new(),
+        }
+    }
+
+    /// Returns the numbers of an event and its vehicle; `None` if the dictionary is full.
+    pub(crate) fn event(&mut self, id: EventId, model_line: Option<&str>) -> Option<(EventKey, u32)> {
+        let vehicle = self.vehicles.intern(&id.vehicle.0)?;
+        if self.vehicle_model.len() <= vehicle as usize {
+            self.vehicle_model.resize(vehicle as usize + 1, 0);
+        }
+        if let Some(model) = model_line {
+            self.learn_model(vehicle, model);
+        }
+        let mut name = [0u8; STREAM_BYTES];
+        name[..4].copy_from_slice(&vehicle.to_le_bytes());
+        name[4..12].copy_from_slice(&id.epoch.0.to_le_bytes());
+        name[12] = id.lane.code();
+        name[13..].copy_from_slice(&upper(id.seq.0).to_le_bytes());
+        let stream = self.streams.intern(&name)?;
+        if self.stream_vehicle.len() <= stream as usize {
+            self.stream_vehicle.push(vehicle);
+        }
+        Some((EventKey { stream, seq: lower(id.seq.0) }, vehicle))
+    }
+
+    /// Keeps the lowest model line, so that a changing registry cannot make the order of arrival show.
+    fn learn_model(&mut self, vehicle: u32, model: &str) {
+        let known = self.vehicle_model[vehicle as usize];
+        if known == 0 || model.as_bytes() < self.models.get(known - 1) {
+            self.vehicle_model[vehicle as usize] =
+                self.models.intern(model.as_bytes()).map_or(known, |id| id + 1);
+        }
+    }
+
+    /// Returns the vehicle number of a stream.
+    pub(crate) fn vehicle_of(&self, stream: u32) -> u32 {
+        self.stream_vehicle.get(stream as usize).copied().unwrap_or(0)
+    }
+
+    /// Returns the pseudonym of a vehicle number.
+    pub(crate) fn vehicle(&self, vehicle: u32) -> VehicleId {
+        let mut id = [0u8; 16];
+        let bytes = self.vehicles.get(vehicle);
+        if bytes.len() == 16 {
+            id.copy_from_slice(bytes);
+        }
+        VehicleId(id)
+    }
+
+    /// Returns the model line of a vehicle number.
+    pub(crate) fn model(&self, vehicle: u32) -> Option<&str> {
+        let known = self.vehicle_model.get(vehicle as usize).copied().unwrap_or(0);
+        known.checked_sub(1).and_then(|id| core::str::from_utf8(self.models.get(id)).ok())
+    }
+
+    /// Returns the identity of an event.
+    pub(crate) fn event_id(&self, key: EventKey) -> EventId {
+        let name = self.streams.get(key.stream);
+        let word = |from: usize, bytes: usize| {
+            name.iter().skip(from).take(bytes).rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte))
+        };
+        EventId {
+            vehicle: self.vehicle(self.vehicle_of(key.stream)),
+            epoch: BootEpoch(word(4, 8)),
+            lane: name.get(12).and_then(|code| Lane::from_code(*code)).unwrap_or(Lane::Deferred),
+            seq: Seq(word(13, 4) << 32 | u64::from(key.seq)),
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+const fn lower(seq: u64) -> u32 {
+    seq as u32
+}
+
+const fn upper(seq: u64) -> u32 {
+    lower(seq >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_comes_back_whole_even_with_a_huge_number() {
+        let mut names = Names::new(1);
+        let id = EventId {
+            vehicle: VehicleId([9; 16]),
+            epoch: BootEpoch(u64::MAX),
+            lane: Lane::Batched,
+            seq: Seq(u64::MAX - 3),
+        };
+        let (key, vehicle) = names.event(id, Some("b")).expect("there is room");
+        assert_eq!(names.event_id(key), id);
+        names.event(id, Some("a")).expect("there is room");
+        names.event(id, Some("c")).expect("there is room");
+        assert_eq!(names.model(vehicle), Some("a"));
+    }
+}
