@@ -15,6 +15,7 @@ mod pattern;
 mod predicate;
 mod problem;
 mod rule;
+pub mod sample;
 mod suggest;
 mod yaml;
 
