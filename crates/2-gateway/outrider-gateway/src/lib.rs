@@ -1,1 +1,25 @@
-//! Lanes, aggregation, spool and the uplink state machine of the vehicle.
+#![doc = include_str!("../README.md")]
+
+mod backoff;
+pub mod codec;
+mod command;
+mod command_store;
+mod crypto;
+mod event;
+mod file_storage;
+pub mod fold;
+mod gateway;
+mod memory_storage;
+pub mod spool;
+mod storage;
+pub mod uplink;
+
+pub use backoff::Backoff;
+pub use command::{Accepted, CommandCaps, CommandContext, LastCommand, Refused, Verdict, judge, receipt};
+pub use command_store::{CommandStore, CommandStoreError};
+pub use crypto::{Ed25519Signer, Ed25519Verifier, PublicKeyError};
+pub use event::{FieldValue, SecurityEvent};
+pub use file_storage::FileStorage;
+pub use gateway::{GROUP_COMMIT_US, Gateway, Outcome};
+pub use memory_storage::{Faults, MemoryStorage, Write};
+pub use storage::{SegmentId, Storage, StorageError};

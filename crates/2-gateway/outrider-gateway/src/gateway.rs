@@ -1,0 +1,124 @@
+//! The gateway as a whole: folding, spool and uplink behind `receive`, `tick` and `exchange`.
+
+use outrider_types::{ClockFix, VehicleMicros};
+
+use crate::SecurityEvent;
+use crate::fold::{FoldBalance, FoldConfig, Folder};
+use crate::spool::{AppendError, Spool};
+use crate::storage::{Storage, StorageError};
+use crate::uplink::{ExchangeReport, Keys, Link, Transport, Uplink, UplinkCounters};
+
+/// Longest time that a row which is not critical waits for the medium: what a power cut may cost.
+pub const GROUP_COMMIT_US: u64 = 1_000_000;
+
+/// Folding, spool and uplink of one vehicle.
+#[derive(Debug)]
+pub struct Gateway<S> {
+    folder: Folder,
+    spool: Spool<S>,
+    uplink: Uplink,
+    passed: Vec<SecurityEvent>,
+    synced_at: VehicleMicros,
+}
+
+/// What taking events or time led to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Rows that got a number.
+    pub rows: u64,
+    /// Events that were lost, with the reason; they are counted in the lane heads.
+    pub lost: Vec<AppendError>,
+    /// A group commit that failed.
+    pub sync_error: Option<StorageError>,
+}
+
+impl<S: Storage> Gateway<S> {
+    /// Puts the parts together.
+    #[must_use]
+    pub const fn new(fold: FoldConfig, spool: Spool<S>, uplink: Uplink) -> Self {
+        Self { folder: Folder::new(fold), spool, uplink, passed: Vec::new(), synced_at: VehicleMicros(0) }
+    }
+
+    /// Takes a qualified event.
+    pub fn receive(&mut self, event: SecurityEvent, now: VehicleMicros) -> Outcome {
+        self.folder.receive(event, now, &mut self.passed);
+        self.append_passed()
+    }
+
+    /// Lets time pass: ends folding windows, commits to the medium.
+    pub fn tick(&mut self, now: VehicleMicros) -> Outcome {
+        self.folder.tick(now, &mut self.passed);
+        let mut outcome = self.append_passed();
+        if now.micros_since(self.synced_at) >= GROUP_COMMIT_US {
+            self.synced_at = now;
+            outcome.sync_error = self.spool.sync().err();
+        }
+        outcome
+    }
+
+    /// Passes on all that waits and makes it durable, before a shutdown.
+    pub fn shut_down(&mut self) -> Outcome {
+        self.folder.flush(&mut self.passed);
+        let mut outcome = self.append_passed();
+        outcome.sync_error = self.spool.sync().err();
+        outcome
+    }
+
+    fn append_passed(&mut self) -> Outcome {
+        let mut outcome = Outcome::default();
+        for event in self.passed.drain(..) {
+            match self.spool.append(&event) {
+                Ok(_) => outcome.rows += 1,
+                Err(error) => outcome.lost.push(error),
+            }
+        }
+        outcome
+    }
+
+    /// Records a reading of both clocks.
+    ///
+    /// # Errors
+    /// [`StorageError`]; the reading is used all the same until the next boot.
+    pub fn add_fix(&mut self, fix: ClockFix) -> Result<(), StorageError> {
+        self.spool.add_fix(fix)
+    }
+
+    /// Tells what the link costs now.
+    pub const fn set_link(&mut self, link: Link) {
+        self.uplink.set_link(link);
+    }
+
+    /// Sends what is due, at most `frames_max` frames.
+    pub fn exchange(
+        &mut self,
+        transport: &mut dyn Transport,
+        keys: Keys<'_>,
+        now: VehicleMicros,
+        frames_max: u32,
+    ) -> ExchangeReport {
+        self.uplink.exchange(&mut self.spool, transport, keys, now, frames_max)
+    }
+
+    /// Returns the balance of the folding.
+    #[must_use]
+    pub const fn fold_balance(&self) -> FoldBalance {
+        self.folder.balance()
+    }
+
+    /// Returns the counters of the uplink.
+    #[must_use]
+    pub const fn uplink_counters(&self) -> UplinkCounters {
+        self.uplink.counters()
+    }
+
+    /// Returns the spool.
+    #[must_use]
+    pub const fn spool(&self) -> &Spool<S> {
+        &self.spool
+    }
+
+    /// Returns the spool and the uplink, for a caller that drives them itself.
+    pub const fn parts_mut(&mut self) -> (&mut Spool<S>, &mut Uplink) {
+        (&mut self.spool, &mut self.uplink)
+    }
+}

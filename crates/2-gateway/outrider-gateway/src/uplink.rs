@@ -1,0 +1,572 @@
+//! The uplink state machine: decides what is sent when, and believes only signed answers.
+//!
+//! One frame is under way at a time. Rows are sent again if they are wanted, or if a whole
+//! [`UplinkConfig::resend_after_us`] passes without progress; identities make that harmless. Nothing here frees a row:
+//! [`Spool::apply_watermark`] does, for a verified acknowledgement.
+
+mod frame;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use outrider_types::{BootEpoch, ClockFix, Lane, Seed, Seq, TenantId, VehicleId, VehicleMicros};
+use outrider_wire::{Ack, FrameError, Reply, SealedAck, Signer, Verifier};
+
+use crate::backoff::Backoff;
+use crate::codec::Encoder;
+use crate::spool::Spool;
+use crate::storage::Storage;
+
+/// How the uplink sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UplinkConfig {
+    /// Owner of the vehicle.
+    pub tenant: TenantId,
+    /// This vehicle.
+    pub vehicle: VehicleId,
+    /// Version of the event catalogue that the vehicle was built with.
+    pub catalogue_id: u32,
+    /// Longest batch before compression; held between 32 and 512 KiB.
+    pub batch_bytes_max: usize,
+    /// Most rows in a batch.
+    pub batch_rows_max: u32,
+    /// Bytes of batched rows that are sent before the window ends.
+    pub batched_bytes: u64,
+    /// Longest time that a batched row waits while there is a link.
+    pub batched_window_us: u64,
+    /// Longest time that changed lane heads wait when no rows carry them.
+    pub report_window_us: u64,
+    /// Time without progress after which rows that were sent are sent again.
+    pub resend_after_us: u64,
+    /// First and longest wait after a failed exchange.
+    pub backoff_us: (u64, u64),
+}
+
+impl UplinkConfig {
+    /// Returns the usual values: batches of up to 500 rows or 64 KiB, windows of 30 s and 15 min, resending after
+    /// 2 min, waiting 1 s to 10 min.
+    #[must_use]
+    pub const fn new(tenant: TenantId, vehicle: VehicleId, catalogue_id: u32) -> Self {
+        Self {
+            tenant,
+            vehicle,
+            catalogue_id,
+            batch_bytes_max: 64 << 10,
+            batch_rows_max: 500,
+            batched_bytes: 32 << 10,
+            batched_window_us: 30_000_000,
+            report_window_us: 900_000_000,
+            resend_after_us: 120_000_000,
+            backoff_us: (1_000_000, 600_000_000),
+        }
+    }
+}
+
+/// What the vehicle's link costs now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Link {
+    /// The mobile network: deferred rows wait.
+    #[default]
+    Metered,
+    /// Wi-Fi or the workshop: everything is sent.
+    Unmetered,
+}
+
+/// Carries one frame to the cloud and brings back its reply.
+pub trait Transport {
+    /// Sends a frame and returns the reply's bytes.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn exchange(&mut self, frame: &[u8]) -> Result<Vec<u8>, TransportError>;
+}
+
+/// Why an exchange failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// No connection, or it broke.
+    #[error("cloud is unreachable: {0}")]
+    Unreachable(String),
+    /// No reply in time.
+    #[error("no reply in time")]
+    TimedOut,
+    /// The cloud refused the frame with this HTTP status.
+    #[error("cloud refused the frame with status {status}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+    },
+}
+
+impl TransportError {
+    /// Returns the error's stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "transport.unreachable",
+            Self::TimedOut => "transport.timed_out",
+            Self::Refused { .. } => "transport.refused",
+        }
+    }
+
+    /// Returns true if the cloud refused what is in the frame, not who sends it or when.
+    const fn blames_frame(&self) -> bool {
+        matches!(self, Self::Refused { status: 400 | 413 | 422 })
+    }
+}
+
+/// Why no frame could be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Compression failed.
+    #[error("compression: {0}")]
+    Compress(io::Error),
+    /// The frame could not be written or signed.
+    #[error("frame: {0}")]
+    Frame(FrameError),
+}
+
+/// Why a reply is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError {
+    /// It, or its acknowledgement, is malformed or wrongly signed.
+    #[error("reply: {0}")]
+    Frame(FrameError),
+    /// Its acknowledgement is for another vehicle.
+    #[error("acknowledgement is for vehicle {0}")]
+    WrongVehicle(VehicleId),
+}
+
+/// One frame to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Bytes to send as they are.
+    pub bytes: Vec<u8>,
+    /// Boot of the rows.
+    pub epoch: BootEpoch,
+    /// Rows in it.
+    pub rows: u32,
+    /// Bytes of the rows before compression.
+    pub raw_bytes: u32,
+}
+
+/// What a believed reply brought.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// Rows freed.
+    pub freed: u64,
+    /// Rows that the cloud wants again.
+    pub wanted: usize,
+    /// Command frames, unopened; see [`crate::judge`].
+    pub commands: Vec<Vec<u8>>,
+}
+
+/// Counters of the uplink since its creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UplinkCounters {
+    /// Frames built.
+    pub frames: u64,
+    /// Rows in them, resent ones counted each time.
+    pub rows: u64,
+    /// Bytes of the frames.
+    pub frame_bytes: u64,
+    /// Bytes of their rows before compression.
+    pub raw_bytes: u64,
+    /// Exchanges that failed.
+    pub failures: u64,
+    /// Replies that were not believed.
+    pub bad_replies: u64,
+    /// Rows freed.
+    pub freed: u64,
+    /// Rows that were set aside because the cloud refused them alone.
+    pub set_aside: u64,
+}
+
+/// What an exchange did.
+#[derive(Debug, Default)]
+pub struct ExchangeReport {
+    /// Frames that were answered.
+    pub answered: u32,
+    /// Rows freed.
+    pub freed: u64,
+    /// Command frames, unopened, in order.
+    pub commands: Vec<Vec<u8>>,
+    /// What ended it early.
+    pub error: Option<ExchangeError>,
+}
+
+/// Why an exchange ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// No frame could be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The frame was not answered.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The reply is not believed.
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
+}
+
+type LaneKey = (BootEpoch, Lane);
+
+/// Bounds of [`UplinkConfig::batch_bytes_max`]: the longest row and all state must fit, and the frame be legal.
+const BATCH_BYTES: (usize, usize) = (32 << 10, 512 << 10);
+
+/// Most rows that wait to be sent again because they are wanted; more are asked for by the next acknowledgement.
+const WANTED_MAX: usize = 4096;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Cursor {
+    /// Highest number sent.
+    sent: u64,
+    /// When a row was last sent or freed.
+    progress: VehicleMicros,
+}
+
+#[derive(Debug, Default)]
+struct InFlight {
+    epoch: BootEpoch,
+    sent: BTreeMap<Lane, u64>,
+    again: BTreeSet<(BootEpoch, Lane, Seq)>,
+    rows: u32,
+    with_heads: bool,
+    fix: Option<ClockFix>,
+}
+
+/// Decides what is sent when. Time comes as an argument; sending is the caller's, or [`Uplink::exchange`]'s.
+#[derive(Debug)]
+pub struct Uplink {
+    config: UplinkConfig,
+    encoder: Encoder,
+    backoff: Backoff,
+    link: Link,
+    batch_number: u64,
+    rows_max: u32,
+    cursors: BTreeMap<LaneKey, Cursor>,
+    window_since: Option<VehicleMicros>,
+    reported_at: VehicleMicros,
+    wanted: BTreeSet<(BootEpoch, Lane, Seq)>,
+    fixes_sent: BTreeMap<BootEpoch, ClockFix>,
+    in_flight: Option<InFlight>,
+    counters: UplinkCounters,
+}
+
+impl Uplink {
+    /// Creates an uplink that has sent nothing yet; `seed` is for jitter only.
+    ///
+    /// # Errors
+    /// What zstd says when it loads the dictionary.
+    pub fn new(mut config: UplinkConfig, seed: Seed) -> io::Result<Self> {
+        let (base, max) = config.backoff_us;
+        config.batch_bytes_max = config.batch_bytes_max.clamp(BATCH_BYTES.0, BATCH_BYTES.1);
+        Ok(Self {
+            config,
+            encoder: Encoder::new()?,
+            backoff: Backoff::new(base, max, seed),
+            link: Link::default(),
+            batch_number: 0,
+            rows_max: config.batch_rows_max.max(1),
+            cursors: BTreeMap::new(),
+            window_since: None,
+            reported_at: VehicleMicros(0),
+            wanted: BTreeSet::new(),
+            fixes_sent: BTreeMap::new(),
+            in_flight: None,
+            counters: UplinkCounters::default(),
+        })
+    }
+
+    /// Returns the counters.
+    #[must_use]
+    pub const fn counters(&self) -> UplinkCounters {
+        self.counters
+    }
+
+    /// Tells what the link costs now.
+    pub const fn set_link(&mut self, link: Link) {
+        self.link = link;
+    }
+
+    /// Returns when the next exchange may be tried after a failure.
+    #[must_use]
+    pub const fn blocked_until(&self) -> VehicleMicros {
+        self.backoff.until()
+    }
+
+    /// Builds the next frame that is due, or `None` if nothing is or a failed exchange is too recent.
+    ///
+    /// Asking again without an answer builds the same rows again, under a new batch number.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn next_frame<S: Storage>(
+        &mut self,
+        spool: &mut Spool<S>,
+        signer: &dyn Signer,
+        now: VehicleMicros,
+    ) -> Result<Option<Frame>, BuildError> {
+        self.in_flight = None;
+        if !self.backoff.is_open(now) {
+            return Ok(None);
+        }
+        self.restart_stalled(spool, now);
+        let Some((epoch, lanes)) = self.due(spool, now) else { return Ok(None) };
+        self.build(spool, epoch, lanes, signer).map(Some)
+    }
+
+    /// Rewinds lanes whose sent rows are still held after a long time without progress.
+    fn restart_stalled<S: Storage>(&mut self, spool: &Spool<S>, now: VehicleMicros) {
+        let resend_after_us = self.config.resend_after_us;
+        for ((epoch, lane), cursor) in &mut self.cursors {
+            let stalled = now.micros_since(cursor.progress) >= resend_after_us;
+            if stalled && spool.next_held(*epoch, *lane, 0).is_some_and(|seq| seq.0 <= cursor.sent) {
+                *cursor = Cursor { sent: 0, progress: now };
+            }
+        }
+    }
+
+    fn sent(&self, epoch: BootEpoch, lane: Lane) -> u64 {
+        self.cursors.get(&(epoch, lane)).map_or(0, |cursor| cursor.sent)
+    }
+
+    /// Chooses a boot and the lanes to send of it; critical rows of any boot come first.
+    fn due<S: Storage>(&mut self, spool: &Spool<S>, now: VehicleMicros) -> Option<(BootEpoch, Lanes)> {
+        let epochs = spool.epochs();
+        let critical = epochs.iter().find(|epoch| {
+            spool.next_held(**epoch, Lane::Critical, self.sent(**epoch, Lane::Critical)).is_some()
+        });
+        let window_ended = self.window_ended(spool, &epochs, now);
+        let report_due = now.micros_since(self.reported_at) >= self.config.report_window_us;
+        let rest = |epoch: BootEpoch| {
+            let held = |lane| spool.next_held(epoch, lane, self.sent(epoch, lane)).is_some();
+            let past = epoch != spool.epoch();
+            Lanes {
+                batched: window_ended && held(Lane::Batched),
+                deferred: self.link == Link::Unmetered && held(Lane::Deferred),
+                report: spool.is_unreported(epoch) && (past || report_due),
+            }
+        };
+        if let Some(epoch) = critical {
+            return Some((*epoch, rest(*epoch)));
+        }
+        if let Some((epoch, _, _)) = self.wanted.first() {
+            return Some((*epoch, rest(*epoch)));
+        }
+        epochs.into_iter().map(|epoch| (epoch, rest(epoch))).find(|(_, lanes)| lanes.any())
+    }
+
+    /// Returns true if batched rows have waited long enough, or are many enough.
+    fn window_ended<S: Storage>(
+        &mut self,
+        spool: &Spool<S>,
+        epochs: &[BootEpoch],
+        now: VehicleMicros,
+    ) -> bool {
+        let mut waiting = 0u64;
+        for epoch in epochs {
+            let (rows, bytes) = spool.held_after(*epoch, Lane::Batched, self.sent(*epoch, Lane::Batched));
+            if rows > 0 && *epoch != spool.epoch() {
+                return true;
+            }
+            waiting = waiting.saturating_add(bytes);
+        }
+        if waiting == 0 {
+            self.window_since = None;
+            return false;
+        }
+        let since = *self.window_since.get_or_insert(now);
+        waiting >= self.config.batched_bytes || now.micros_since(since) >= self.config.batched_window_us
+    }
+
+    /// Takes the reply to the last frame: checks it, frees what it covers, notes what is wanted.
+    ///
+    /// # Errors
+    /// [`ReplyError`]; nothing is freed then, and the exchange counts as failed.
+    pub fn on_reply<S: Storage>(
+        &mut self,
+        spool: &mut Spool<S>,
+        reply: &[u8],
+        verifier: &dyn Verifier,
+        now: VehicleMicros,
+    ) -> Result<Answer, ReplyError> {
+        let opened = open(reply, self.config.vehicle, verifier);
+        let (ack, reply) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.counters.bad_replies += 1;
+                self.fail(now);
+                return Err(error);
+            }
+        };
+        self.backoff.succeed();
+        self.rows_max = self.rows_max.saturating_mul(2).min(self.config.batch_rows_max.max(1));
+        let freed = spool.apply_watermark(&ack);
+        self.counters.freed += freed;
+        self.settle(spool, now);
+        self.note_wanted(spool, &ack);
+        if freed > 0 {
+            for mark in ack.watermarks() {
+                if let Some(cursor) = self.cursors.get_mut(&(mark.epoch, mark.lane)) {
+                    cursor.progress = now;
+                }
+            }
+        }
+        Ok(Answer {
+            freed,
+            wanted: self.wanted.len(),
+            commands: reply.commands().map(<[u8]>::to_vec).collect(),
+        })
+    }
+
+    /// Moves on past the rows of the frame that was answered.
+    fn settle<S: Storage>(&mut self, spool: &mut Spool<S>, now: VehicleMicros) {
+        let Some(flight) = self.in_flight.take() else { return };
+        for (lane, seq) in flight.sent {
+            let cursor = self.cursors.entry((flight.epoch, lane)).or_default();
+            *cursor = Cursor { sent: cursor.sent.max(seq), progress: now };
+            if lane == Lane::Batched {
+                self.window_since = None;
+            }
+        }
+        self.wanted.retain(|row| !flight.again.contains(row));
+        if flight.with_heads {
+            spool.mark_reported(flight.epoch);
+            if flight.epoch == spool.epoch() {
+                self.reported_at = now;
+            }
+        }
+        if let Some(fix) = flight.fix {
+            self.fixes_sent.insert(flight.epoch, fix);
+        }
+        let epochs: BTreeSet<BootEpoch> = spool.epochs().into_iter().collect();
+        self.cursors.retain(|(epoch, _), _| epochs.contains(epoch));
+        self.fixes_sent.retain(|epoch, _| epochs.contains(epoch));
+        self.wanted.retain(|(epoch, _, _)| epochs.contains(epoch));
+    }
+
+    fn note_wanted<S: Storage>(&mut self, spool: &Spool<S>, ack: &Ack<'_>) {
+        for mark in ack.watermarks() {
+            let sent = self.sent(mark.epoch, mark.lane);
+            for hole in mark.holes() {
+                let mut after = hole.first().0.saturating_sub(1);
+                // Numbers not sent yet come by themselves.
+                while let Some(seq) = spool.next_held(mark.epoch, mark.lane, after)
+                    && hole.contains(seq)
+                    && seq.0 <= sent
+                    && self.wanted.len() < WANTED_MAX
+                {
+                    self.wanted.insert((mark.epoch, mark.lane, seq));
+                    after = seq.0;
+                }
+            }
+        }
+    }
+
+    /// Records that the last frame was not answered.
+    pub fn on_failure(&mut self, error: &TransportError, now: VehicleMicros) {
+        if error.blames_frame()
+            && let Some(flight) = self.in_flight.take()
+        {
+            if flight.rows > 1 {
+                // Halve the batch until the row that the cloud cannot take stands alone.
+                self.rows_max = (flight.rows / 2).max(1);
+            } else {
+                self.counters.set_aside += u64::from(flight.rows);
+                for (lane, seq) in &flight.sent {
+                    let cursor = self.cursors.entry((flight.epoch, *lane)).or_default();
+                    *cursor = Cursor { sent: cursor.sent.max(*seq), progress: now };
+                }
+                self.wanted.retain(|row| !flight.again.contains(row));
+            }
+        }
+        self.fail(now);
+    }
+
+    fn fail(&mut self, now: VehicleMicros) {
+        self.in_flight = None;
+        self.counters.failures += 1;
+        self.backoff.fail(now);
+    }
+
+    /// Sends what is due, at most `frames_max` frames, until nothing is due or something fails.
+    pub fn exchange<S: Storage>(
+        &mut self,
+        spool: &mut Spool<S>,
+        transport: &mut dyn Transport,
+        keys: Keys<'_>,
+        now: VehicleMicros,
+        frames_max: u32,
+    ) -> ExchangeReport {
+        let mut report = ExchangeReport::default();
+        while report.answered < frames_max {
+            match self.exchange_one(spool, transport, keys, now) {
+                Ok(None) => break,
+                Ok(Some(answer)) => {
+                    report.answered += 1;
+                    report.freed += answer.freed;
+                    report.commands.extend(answer.commands);
+                }
+                Err(error) => {
+                    report.error = Some(error);
+                    break;
+                }
+            }
+        }
+        report
+    }
+
+    fn exchange_one<S: Storage>(
+        &mut self,
+        spool: &mut Spool<S>,
+        transport: &mut dyn Transport,
+        keys: Keys<'_>,
+        now: VehicleMicros,
+    ) -> Result<Option<Answer>, ExchangeError> {
+        let Some(frame) = self.next_frame(spool, keys.batch, now)? else { return Ok(None) };
+        match transport.exchange(&frame.bytes) {
+            Ok(reply) => Ok(Some(self.on_reply(spool, &reply, keys.ack, now)?)),
+            Err(error) => {
+                self.on_failure(&error, now);
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// Keys of an exchange.
+#[derive(Clone, Copy)]
+pub struct Keys<'a> {
+    /// Signs the vehicle's batches.
+    pub batch: &'a dyn Signer,
+    /// Verifies the cloud's acknowledgements.
+    pub ack: &'a dyn Verifier,
+}
+
+/// Lanes beside the critical one that go into a frame, and whether the lane heads do.
+#[derive(Debug, Clone, Copy)]
+struct Lanes {
+    batched: bool,
+    deferred: bool,
+    report: bool,
+}
+
+impl Lanes {
+    const fn any(self) -> bool {
+        self.batched || self.deferred || self.report
+    }
+}
+
+fn open<'a>(
+    reply: &'a [u8],
+    vehicle: VehicleId,
+    verifier: &dyn Verifier,
+) -> Result<(Ack<'a>, Reply<'a>), ReplyError> {
+    let reply = Reply::parse(reply).map_err(ReplyError::Frame)?;
+    let ack =
+        SealedAck::parse(reply.ack).and_then(|sealed| sealed.open(verifier)).map_err(ReplyError::Frame)?;
+    if ack.vehicle == vehicle { Ok((ack, reply)) } else { Err(ReplyError::WrongVehicle(ack.vehicle)) }
+}
