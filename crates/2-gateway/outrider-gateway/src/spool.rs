@@ -131,6 +131,12 @@ impl<S: Storage> Spool<S> {
         &self.storage
     }
 
+    /// Closes the spool and returns the medium as it is; nothing is synced.
+    #[must_use]
+    pub fn into_storage(self) -> S {
+        self.storage
+    }
+
     /// Returns the medium, to inject faults.
     pub const fn storage_mut(&mut self) -> &mut S {
         &mut self.storage
@@ -154,18 +160,18 @@ impl<S: Storage> Spool<S> {
     /// [`AppendError`]; the event is then lost and counted.
     pub fn append(&mut self, event: &SecurityEvent) -> Result<Appended, AppendError> {
         let lane = event.lane;
-        let state = self.lanes.entry((self.epoch, lane)).or_default();
-        state.received = state.received.saturating_add(event.count);
-        state.unreported = true;
         match self.try_append(event) {
             Ok(seq) => {
                 let state = self.lanes.entry((self.epoch, lane)).or_default();
+                state.unreported = true;
+                state.received = state.received.saturating_add(event.count);
                 state.folded = state.folded.saturating_add(event.count.saturating_sub(1));
                 let durable = lane == Lane::Critical && self.sync_active(lane).is_ok();
                 Ok(Appended { seq, durable })
             }
             Err((error, burnt)) => {
                 let state = self.lanes.entry((self.epoch, lane)).or_default();
+                state.received = state.received.saturating_add(event.count);
                 if burnt {
                     state.burn(lane, event.count);
                 } else {
@@ -459,7 +465,14 @@ impl<S: Storage> Spool<S> {
 
     fn forget_finished(&mut self) {
         let current = self.epoch;
-        self.lanes.retain(|(epoch, _), state| *epoch == current || !state.is_finished());
+        let finished =
+            self.lanes.iter().filter(|((epoch, _), state)| *epoch != current && state.is_finished());
+        let finished: Vec<(BootEpoch, Lane)> = finished.map(|(key, _)| *key).collect();
+        for (epoch, lane) in finished {
+            self.lanes.remove(&(epoch, lane));
+            // If this fails, the next boot reports the same balance once more.
+            let _ = self.write(lane, epoch, Entry::Forgotten);
+        }
         let lanes = &self.lanes;
         self.fixes.retain(|epoch, _| *epoch == current || lanes.keys().any(|(of, _)| of == epoch));
     }
@@ -534,7 +547,12 @@ impl<S: Storage> Spool<S> {
                 (of == lane && boot == epoch && number == seq).then(|| row.to_vec())
             }
             Record {
-                entry: Entry::Freed { .. } | Entry::Counters { .. } | Entry::Gap(_) | Entry::Fix(_),
+                entry:
+                    Entry::Freed { .. }
+                    | Entry::Counters { .. }
+                    | Entry::Gap(_)
+                    | Entry::Fix(_)
+                    | Entry::Forgotten,
                 ..
             } => None,
         }

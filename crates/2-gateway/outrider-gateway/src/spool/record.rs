@@ -81,6 +81,8 @@ pub(super) enum Entry<'a> {
     Gap(Gap),
     /// A reading of both clocks; kept in the critical lane.
     Fix(ClockFix),
+    /// Nothing is left to say of the lane in this boot.
+    Forgotten,
 }
 
 /// One record.
@@ -102,13 +104,14 @@ impl Record<'_> {
             Entry::Counters { last_seq, .. } => (3, last_seq),
             Entry::Gap(gap) => (4, gap.range.first().0),
             Entry::Fix(_) => (5, 0),
+            Entry::Forgotten => (6, 0),
         };
         out.extend([kind, self.lane.code()]);
         out.extend(self.epoch.0.to_le_bytes());
         out.extend(seq.to_le_bytes());
         match self.entry {
             Entry::Event { row, .. } => out.extend(row),
-            Entry::Freed { .. } => {}
+            Entry::Freed { .. } | Entry::Forgotten => {}
             Entry::Counters { received, folded, drops, .. } => {
                 out.extend([received, folded].into_iter().chain(drops).flat_map(u64::to_le_bytes));
             }
@@ -161,6 +164,7 @@ impl Record<'_> {
                 error_us: cursor.u64()?,
                 source: ClockSource::from_code(cursor.array::<1>().map(|[code]| code)?),
             }),
+            6 => Entry::Forgotten,
             _ => return None,
         };
         Some(Record { lane, epoch, entry })

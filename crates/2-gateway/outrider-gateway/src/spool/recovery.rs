@@ -110,6 +110,10 @@ impl<S: Storage> Spool<S> {
             }
             return;
         }
+        if record.entry == Entry::Forgotten {
+            self.lanes.remove(&(record.epoch, record.lane));
+            return;
+        }
         let state = self.lanes.entry((record.epoch, record.lane)).or_default();
         match record.entry {
             Entry::Event { seq, row } => {
@@ -136,7 +140,7 @@ impl<S: Storage> Spool<S> {
                 state.last_seq = state.last_seq.max(gap.range.last().0);
                 state.add_gap(gap);
             }
-            Entry::Fix(_) => {}
+            Entry::Fix(_) | Entry::Forgotten => {}
         }
     }
 
