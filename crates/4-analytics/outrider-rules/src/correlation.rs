@@ -270,11 +270,37 @@ fn read_field(bound: &Entry, kind: Option<CorrelationKind>, report: &mut Report<
     header::find_field(&scalar.text, bound.value.at, report)
 }
 
+/// Ids and names that a correlation cannot count.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    /// Of documents that are left out.
+    pub(crate) broken: Vec<String>,
+    /// Of correlations.
+    pub(crate) correlations: Vec<String>,
+}
+
+impl Others {
+    /// Says why a name is no rule, and what to do.
+    fn why_not(&self, name: &str, rules: &[Rule]) -> (String, String) {
+        let is_among = |names: &[String]| names.iter().any(|other| other.eq_ignore_ascii_case(name));
+        if is_among(&self.correlations) {
+            let message =
+                format!("`{name}` is a correlation, and correlations over correlations are not supported");
+            return (message, "name the rules that it counts".to_owned());
+        }
+        if is_among(&self.broken) {
+            return (format!("rule `{name}` has errors or is not evaluated"), "correct it first".to_owned());
+        }
+        let names = rules.iter().filter_map(|rule| rule.header.name.as_deref());
+        (format!("there is no rule `{name}`"), suggest::nearest(name, names))
+    }
+}
+
 /// Puts indexes in the place of names; `None` after an error was reported.
 pub(crate) fn resolve(
     draft: Draft,
     rules: &[Rule],
-    broken: &[String],
+    others: &Others,
     report: &mut Report<'_>,
 ) -> Option<Correlation> {
     let mut found: Vec<RuleIndex> = Vec::new();
@@ -284,12 +310,7 @@ pub(crate) fn resolve(
             .iter()
             .position(|rule| rule.header.id.0 == wanted || rule.header.name.as_deref() == Some(name));
         let Some(position) = position else {
-            let names = rules.iter().filter_map(|rule| rule.header.name.as_deref());
-            let (message, hint) = if broken.contains(name) || broken.contains(&wanted) {
-                (format!("rule `{name}` has errors or is not evaluated"), "correct it first".to_owned())
-            } else {
-                (format!("there is no rule `{name}`"), suggest::nearest(name, names))
-            };
+            let (message, hint) = others.why_not(name, rules);
             report.error(*at, "correlation.rules", message, hint);
             continue;
         };

@@ -440,7 +440,8 @@ impl Builder<'_, '_> {
                 let reason = error.to_string();
                 let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
                 let message = format!("regular expression is refused: {reason}");
-                let hint = "look-around and back-references are not part of Sigma";
+                let foreign = reason.starts_with("look-around") || reason.starts_with("backreference");
+                let hint = if foreign { "look-around and back-references are not part of Sigma" } else { "" };
                 self.report.error(at, "rule.bad_regex", message, hint);
                 None
             }

@@ -238,6 +238,6 @@ impl RuleSet {
     /// Reusing `out` avoids allocation. A rule matches with or without [`Rule::generate`]; correlations are
     /// the caller's to count.
     pub fn evaluate(&self, batch: &EventBatch, out: &mut Matches) {
-        self.matcher.evaluate(&self.rules, batch, out);
+        self.matcher.evaluate(batch, out);
     }
 }

@@ -12,11 +12,15 @@ mod load;
 mod matcher;
 mod modifier;
 mod pattern;
+mod plan;
 mod predicate;
 mod problem;
+mod program;
 mod rule;
 pub mod sample;
 mod suggest;
+mod text_index;
+mod view;
 mod yaml;
 
 pub use field::{CoreField, FieldRef, ValueKind};

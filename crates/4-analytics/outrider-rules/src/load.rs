@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::correlation::{self, Draft};
+use crate::correlation::{self, Draft, Others};
 use crate::header::{self, Top};
 use crate::ir::{Header, Rule, RuleSet, SourceText, Status};
 use crate::problem::{Position, Problem, ProblemLevel, Report};
@@ -60,8 +60,7 @@ type Taken = BTreeMap<String, (Arc<str>, u32)>;
 struct Loader {
     rules: Vec<Rule>,
     drafts: Vec<Draft>,
-    /// Ids and names of documents that cannot be referred to.
-    broken: Vec<String>,
+    others: Others,
     taken: Taken,
     documents: usize,
     problems: Vec<Problem>,
@@ -113,15 +112,19 @@ impl Loader {
             let draft = correlation::read(top, source, &mut report);
             let usable = draft.filter(|draft| admit(&draft.header, top, &mut self.taken, &mut report));
             match usable {
-                Some(draft) => self.drafts.push(draft),
-                None => forget(top, &mut self.broken),
+                Some(draft) => {
+                    self.others.correlations.push(draft.header.id.0.clone());
+                    self.others.correlations.extend(draft.header.name.clone());
+                    self.drafts.push(draft);
+                }
+                None => forget(top, &mut self.others.broken),
             }
         } else {
             let rule = rule::read(top, source, &mut report);
             let usable = rule.filter(|rule| admit(&rule.header, top, &mut self.taken, &mut report));
             match usable {
                 Some(rule) => self.rules.push(rule),
-                None => forget(top, &mut self.broken),
+                None => forget(top, &mut self.others.broken),
             }
         }
     }
@@ -131,7 +134,7 @@ impl Loader {
         for draft in self.drafts {
             let source = draft.header.source.clone();
             let mut report = Report::new(source.file, source.line, &mut self.problems);
-            correlations.extend(resolve(draft, &self.rules, &self.broken, &mut report));
+            correlations.extend(resolve(draft, &self.rules, &self.others, &mut report));
         }
         for (index, rule) in self.rules.iter_mut().enumerate() {
             let mut users = correlations

@@ -183,7 +183,9 @@ impl Tree {
                         let hint = "merge the two, or put them into two selections";
                         return Err(refused(node.at, &message, hint));
                     }
-                    *key = Some((scalar.text, node.at));
+                    // The key's own first character, so that places inside it can be counted from there.
+                    let column = node.at.column.saturating_add(scalar.inset.unwrap_or(0));
+                    *key = Some((scalar.text, Position { line: node.at.line, column }));
                 }
             },
         }

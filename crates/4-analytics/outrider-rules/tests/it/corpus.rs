@@ -1,0 +1,66 @@
+//! Hostile and odd rule files end in problems, never in a panic, a hang or a rule that was not written.
+
+use std::fs;
+use std::path::Path;
+
+use outrider_model::EventBatch;
+use outrider_rules::{Matches, RuleFile, load};
+use proptest::prelude::*;
+
+/// What the fuzz target does as well.
+fn survive(text: &str) -> usize {
+    let loaded = load(&[RuleFile { name: "corpus.yml", text }]);
+    loaded.rules.evaluate(&EventBatch::new(), &mut Matches::new());
+    assert!(loaded.problems.iter().all(|problem| problem.at.line >= 1 && problem.at.column >= 1));
+    loaded.rules.rules().len() + loaded.rules.correlations().len() + loaded.problems.len()
+}
+
+#[test]
+fn the_corpus_loads_or_says_why_not() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/corpus/rule_parser");
+    let mut seen = 0;
+    for entry in fs::read_dir(&folder).expect("the corpus is part of the repository") {
+        let path = entry.expect("the folder can be read").path();
+        let text = String::from_utf8_lossy(&fs::read(&path).expect("a corpus file can be read")).into_owned();
+        assert!(survive(&text) > 0 || text.trim().is_empty(), "{} says nothing", path.display());
+        seen += 1;
+    }
+    assert!(seen >= 12, "{seen} files in the corpus");
+}
+
+#[test]
+fn a_billion_laughs_are_refused() {
+    let text = "a: &a [x,x,x,x]\nb: &b [*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b]\n";
+    let loaded = load(&[RuleFile { name: "a.yml", text }]);
+    assert_eq!(loaded.problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["yaml.refused"]);
+}
+
+#[test]
+fn a_condition_cannot_multiply_a_large_selection() {
+    let values: Vec<String> = (0..300).map(|value| format!("      - {{can_id|gte: {value}}}")).collect();
+    let text = format!(
+        "title: t\nid: 5c8f4e0a-2f5b-4a7e-9a55-0d5a4c1f7b21\nlogsource: {{product: vehicle, category: can}}\n\
+         detection:\n  s:\n{}\n  condition: s{}\n",
+        values.join("\n"),
+        " or s".repeat(100)
+    );
+    let loaded = load(&[RuleFile { name: "a.yml", text: &text }]);
+    assert!(loaded.errors().any(|problem| problem.code == "rule.too_large"), "{:?}", loaded.problems);
+}
+
+proptest! {
+    #[test]
+    fn any_text_survives(text in "(?s).{0,200}") {
+        survive(&text);
+    }
+
+    #[test]
+    fn any_text_made_of_rule_words_survives(words in prop::collection::vec(prop::sample::select(vec![
+        "title: ", "id: ", "detection:", "\n", "  ", "condition: ", "s", "not ", "(", ")", "1 of ", "them", "---\n", "- ",
+        "[", "]", "{", "}", ": ", ", ", "can_id", "|gte", "|re", "|all", "'", "\"", "*", "?", "\\", "null", "&a", "*a", "!!x",
+        "correlation:", "type: ", "event_count", "rules: ", "timespan: ", "99999999999999999999d", "logsource: ",
+        "{product: vehicle}", "0x", "-", "\u{feff}", "é", "\t", "|", ">", "%YAML 1.2\n", "...\n",
+    ]), 0..60)) {
+        survive(&words.concat());
+    }
+}

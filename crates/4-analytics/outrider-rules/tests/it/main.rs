@@ -1,0 +1,6 @@
+//! Tests of the crate's public face.
+
+mod agree;
+mod content;
+mod corpus;
+mod problems;
