@@ -155,7 +155,7 @@ pub fn read(
 ) -> Result<Capture, CaptureError> {
     let mut input = input::Input::new(reader, options.bytes_max)?;
     let format = detect::detect(input.head(), extension)?;
-    let mut context = Context::new(options);
+    let context = Context::new(options);
     let source: Box<dyn Source> = match format {
         Format::Trc => Box::new(source::Lines(trc::Trc::default())),
         Format::Candump => Box::new(source::Lines(candump::Candump)),
@@ -163,7 +163,6 @@ pub fn read(
         Format::Pcap => Box::new(pcap::Packets::new(pcap::Pcap::begin(&mut input)?, options.id_order)),
         Format::PcapNg => Box::new(pcap::Packets::new(pcapng::PcapNg::default(), options.id_order)),
     };
-    context.format = Some(format);
     Ok(Capture { input, context, source, format, is_done: false })
 }
 

@@ -5,14 +5,13 @@ use outrider_types::{UnixMicros, VehicleMicros};
 
 use super::channels::Channels;
 use super::input::{Input, Line};
-use super::{CaptureError, CaptureStart, CaptureStats, Format, Place, ProblemReason, ReadOptions, Record};
+use super::{CaptureError, CaptureStart, CaptureStats, Place, ProblemReason, ReadOptions, Record};
 
 /// Counts, channels and the beginning of one capture.
 pub(super) struct Context {
     pub(super) stats: CaptureStats,
     pub(super) channels: Channels,
     pub(super) start: Option<CaptureStart>,
-    pub(super) format: Option<Format>,
     /// Unix time that is zero in the records, for formats that state absolute times.
     origin: Option<i64>,
 }
@@ -23,7 +22,6 @@ impl Context {
             stats: CaptureStats::default(),
             channels: Channels::new(options.first_bus, &options.buses),
             start: None,
-            format: None,
             origin: None,
         }
     }

@@ -5,6 +5,8 @@ use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
 use outrider_bus::can::{ByteOrder, CanId, Dlc, ErrorClass, FRAME_FD_BYTES, FdFlags, Frame, FrameKind};
+use outrider_bus::isotp::{Addressing, IsoTpEvent, Reassembler};
+use outrider_bus::uds::{Message, Request, ServiceId, UdsError};
 use proptest::prelude::*;
 
 use super::*;
@@ -695,6 +697,35 @@ mod shared {
             assert_eq!((records.len(), stats.first_problems.first()), (expected, None), "{name}");
             assert!(records.iter().all(|record| matches!(record, Record::Can(_)) == is_can), "{name}");
         }
+    }
+
+    #[test]
+    fn a_recorded_scan_gives_its_requests_and_refusals() {
+        let Some(path) = file("diag/candump_uds_scanner.pcap.gz") else { return };
+        let (records, _) = read_all(&path);
+        let mut machine = Box::new(Reassembler::<4>::new());
+        let (mut sessions, mut accesses, mut refusals) = (0, 0, 0);
+        for timed in records.into_iter().filter_map(can) {
+            let id = timed.frame.id();
+            if id != CanId::standard(0x641) && id != CanId::standard(0x651) {
+                continue;
+            }
+            let event = machine.receive(timed.at, timed.bus, &timed.frame, Addressing::Normal);
+            let IsoTpEvent::Pdu(pdu) = event else { continue };
+            // The scanner also asks for services without their sub-function.
+            match Message::parse(pdu.payload) {
+                Ok(Message::Negative { .. }) => refusals += 1,
+                Ok(Message::Request(Request { service: ServiceId::DiagnosticSessionControl, .. }))
+                | Err(UdsError::NoSubFunction { service: ServiceId::DiagnosticSessionControl }) => {
+                    sessions += 1
+                }
+                Ok(Message::Request(Request { service: ServiceId::SecurityAccess, .. }))
+                | Err(UdsError::NoSubFunction { service: ServiceId::SecurityAccess }) => accesses += 1,
+                Ok(_) | Err(_) => {}
+            }
+        }
+        assert_eq!((refusals, sessions, accesses), (2519, 1295, 669));
+        assert_eq!(machine.stats().rejected(), 0);
     }
 
     #[test]
