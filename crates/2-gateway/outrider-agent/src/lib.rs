@@ -1,3 +1,7 @@
 //! The vehicle program: capture adapters, detectors, gateway and uplink.
 
+pub mod edge;
+pub mod inject;
 pub mod io;
+pub mod learn;
+pub mod replay;

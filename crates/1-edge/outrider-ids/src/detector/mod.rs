@@ -205,7 +205,7 @@ impl BusDetector {
     fn known(&mut self, at: VehicleMicros, index: usize, id: CanId, frame: &Frame) -> bool {
         let Some(slot) = self.table.slot_mut(index) else { return false };
         let calm = at >= self.distorted_until;
-        let class = slot.class;
+        let (class, diagnostic) = (slot.class, slot.diagnostic);
         let flood = timing::frame(at, slot, calm, &mut self.silence, &mut self.fold);
         let dlc_bit = 1u16.checked_shl(frame.dlc().code().into()).unwrap_or(0);
         let wrong_length = slot.dlc_mask != 0 && slot.dlc_mask & dlc_bit == 0;
@@ -228,12 +228,12 @@ impl BusDetector {
         {
             self.speed = Some(SpeedReading { at, kmh });
         }
-        if diag::is_conventional(id) {
+        if diagnostic || diag::is_conventional(id) {
             let free = match class {
                 CycleClass::Listed | CycleClass::Event => true,
                 CycleClass::Periodic | CycleClass::Mixed => diag::is_security_single(frame.data()),
             };
-            if free {
+            if diagnostic || free {
                 self.diagnosis.receive(at, self.bus, id, frame, self.speed, &mut self.fold);
             }
         }

@@ -20,6 +20,8 @@ pub(crate) struct Slot {
     pub(crate) dlc_mask: u16,
     pub(crate) fd: bool,
     pub(crate) remote: bool,
+    /// One of a diagnostic pair of the model.
+    pub(crate) diagnostic: bool,
     /// Whether training traffic, not only a database, tells about it.
     pub(crate) seen_often: bool,
     pub(crate) class: CycleClass,
@@ -64,6 +66,7 @@ impl Slot {
             dlc_mask: entry.dlc_mask,
             fd: entry.flags.fd,
             remote: entry.flags.remote,
+            diagnostic: false,
             seen_often: entry.frames >= 10,
             class: entry.class,
             streak: 0,
@@ -143,6 +146,13 @@ impl Table {
                 self.extended_from = self.len.saturating_add(1);
             }
             self.len = self.len.saturating_add(1);
+        }
+        for pair in model.pairs() {
+            for id in [pair.request, pair.response] {
+                if let Some(slot) = self.find(id).and_then(|index| self.slot_mut(index)) {
+                    slot.diagnostic = true;
+                }
+            }
         }
     }
 
