@@ -34,6 +34,11 @@ fn the_number_of_digits_tells_the_kind_of_an_identifier() {
 }
 
 #[test]
+fn a_frame_has_the_size_its_documentation_says() {
+    assert_eq!(size_of::<Frame>(), 76);
+}
+
+#[test]
 fn payload_lengths_are_checked_from_both_sides() {
     let id = standard(1);
     assert!(Frame::classic(id, &[0; 8]).is_ok());

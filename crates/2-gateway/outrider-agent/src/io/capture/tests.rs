@@ -717,7 +717,7 @@ mod shared {
                 Ok(Message::Negative { .. }) => refusals += 1,
                 Ok(Message::Request(Request { service: ServiceId::DiagnosticSessionControl, .. }))
                 | Err(UdsError::NoSubFunction { service: ServiceId::DiagnosticSessionControl }) => {
-                    sessions += 1
+                    sessions += 1;
                 }
                 Ok(Message::Request(Request { service: ServiceId::SecurityAccess, .. }))
                 | Err(UdsError::NoSubFunction { service: ServiceId::SecurityAccess }) => accesses += 1,
