@@ -54,7 +54,40 @@ pub(crate) struct Cell {
     pub(crate) distinct: u32,
     /// Whether some event's time is uncertain by more than a pane.
     pub(crate) uncertain: bool,
+    /// Model line of all events.
+    pub(crate) model: Agreed,
     pub(crate) body: Body,
+}
+
+/// A model line on which all events agree; merging is in any order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Agreed(pub(crate) u32);
+
+impl Agreed {
+    /// No event yet.
+    pub(crate) const NONE: Self = Self(0);
+    /// Different model lines.
+    pub(crate) const MIXED: Self = Self(u32::MAX);
+
+    /// Returns the agreement of one event.
+    pub(crate) const fn on(model: u32) -> Self {
+        Self(model + 1)
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self == other || other == Self::NONE {
+            self
+        } else if self == Self::NONE {
+            other
+        } else {
+            Self::MIXED
+        }
+    }
+
+    /// Returns the number of the model line.
+    pub(crate) fn model(self) -> Option<u32> {
+        if self == Self::MIXED { None } else { self.0.checked_sub(1) }
+    }
 }
 
 /// Representation of a cell; which one depends only on the set of events, never on their order.
@@ -136,7 +169,7 @@ impl Extreme {
 
 impl Cell {
     pub(crate) const fn new() -> Self {
-        Self { distinct: 0, uncertain: false, body: Body::Sparse(Vec::new()) }
+        Self { distinct: 0, uncertain: false, model: Agreed::NONE, body: Body::Sparse(Vec::new()) }
     }
 
     /// Adds an event; the same event again changes nothing.

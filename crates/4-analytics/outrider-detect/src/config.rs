@@ -23,6 +23,9 @@ pub struct DetectorConfig {
     pub groups_max: usize,
     /// Events that one rule may hold; about 20 bytes each.
     pub entries_max: u64,
+    /// Distinct values above which a pane turns from a list into bitmaps, unless the rule's threshold is higher.
+    /// Results do not depend on it.
+    pub dense_above: usize,
     /// Events that one pane of one group may hold while few distinct values make it up; bounds the work of one
     /// evaluation.
     pub pane_entries_max: usize,
@@ -40,6 +43,7 @@ impl Default for DetectorConfig {
             bucket_us: DAY_US / 24,
             groups_max: 4_000_000,
             entries_max: 64_000_000,
+            dense_above: 128,
             pane_entries_max: 16_384,
             hash_key: 0,
         }

@@ -314,7 +314,7 @@ impl Detector {
             counted_name: "events",
             shape: CellShape {
                 counted,
-                dense_above: need_here.max(DENSE_ABOVE),
+                dense_above: need_here.max(self.config.dense_above),
                 entries_max: self.config.pane_entries_max.max(need_here.saturating_add(1)),
             },
             groups_max: self.config.groups_max,
@@ -348,6 +348,7 @@ impl Detector {
                     time: event.time.best,
                     event: event.key,
                     vehicle: event.vehicle,
+                    model: event.model,
                     value: if table.spec.shape.counted == Counted::Vehicles { event.vehicle } else { value },
                     late: event.ingest.0.0.saturating_sub(event.time.best.0) >= self.config.late_after_us,
                     uncertain: event.time.error_us > table.spec.pane_us.unsigned_abs() / 2,
@@ -373,8 +374,9 @@ impl Detector {
         }
         let view = batch.row(row);
         let id = view.id();
-        let (key, vehicle) = self.names.event(id, batch.model_line.get(row))?;
-        let known = Known { id, key, vehicle, time: view.time(), ingest: view.ingest() };
+        let (key, vehicle) = self.names.event(id)?;
+        let model = self.names.model_number(batch.model_line.get(row))?;
+        let known = Known { id, key, vehicle, model, time: view.time(), ingest: view.ingest() };
         cache[row] = Some(known);
         cache[row]
     }
@@ -436,9 +438,6 @@ impl Stage for Detector {
     }
 }
 
-/// Distinct values from which a cell may turn into sets.
-const DENSE_ABOVE: usize = 128;
-
 /// Panes a window; finer panes mean more of them, coarser ones more events a pane.
 const PANES_A_WINDOW: i64 = 24;
 
@@ -454,6 +453,7 @@ struct Known {
     id: EventId,
     key: EventKey,
     vehicle: u32,
+    model: u32,
     time: EventTime,
     ingest: IngestTime,
 }

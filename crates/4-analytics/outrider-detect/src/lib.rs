@@ -11,6 +11,8 @@ mod snapshot;
 mod summary;
 mod sweep;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use config::DetectorConfig;
 pub use detector::{BelowThreshold, Detector, NotEvaluated, RuleLoad, reason};

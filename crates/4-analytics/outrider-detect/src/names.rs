@@ -23,8 +23,6 @@ impl EventKey {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     pub(crate) vehicles: Interner,
-    /// Lowest model line seen of each vehicle, number + 1; 0 while none is known.
-    pub(crate) vehicle_model: Vec<u32>,
     pub(crate) models: Interner,
     pub(crate) streams: Interner,
     pub(crate) stream_vehicle: Vec<u32>,
@@ -41,20 +39,13 @@ impl Names {
             models: Interner::new(key),
             streams: Interner::new(key),
             values: Interner::new(key),
-            vehicle_model: Vec::new(),
             stream_vehicle: Vec::new(),
         }
     }
 
     /// Returns the numbers of an event and its vehicle; `None` if the dictionary is full.
-    pub(crate) fn event(&mut self, id: EventId, model_line: Option<&str>) -> Option<(EventKey, u32)> {
+    pub(crate) fn event(&mut self, id: EventId) -> Option<(EventKey, u32)> {
         let vehicle = self.vehicles.intern(&id.vehicle.0)?;
-        if self.vehicle_model.len() <= vehicle as usize {
-            self.vehicle_model.resize(vehicle as usize + 1, 0);
-        }
-        if let Some(model) = model_line {
-            self.learn_model(vehicle, model);
-        }
         let mut name = [0u8; STREAM_BYTES];
         name[..4].copy_from_slice(&vehicle.to_le_bytes());
         name[4..12].copy_from_slice(&id.epoch.0.to_le_bytes());
@@ -65,15 +56,6 @@ impl Names {
             self.stream_vehicle.push(vehicle);
         }
         Some((EventKey { stream, seq: lower(id.seq.0) }, vehicle))
-    }
-
-    /// Keeps the lowest model line, so that a changing registry cannot make the order of arrival show.
-    fn learn_model(&mut self, vehicle: u32, model: &str) {
-        let known = self.vehicle_model[vehicle as usize];
-        if known == 0 || model.as_bytes() < self.models.get(known - 1) {
-            self.vehicle_model[vehicle as usize] =
-                self.models.intern(model.as_bytes()).map_or(known, |id| id + 1);
-        }
     }
 
     /// Returns the vehicle number of a stream.
@@ -91,10 +73,15 @@ impl Names {
         VehicleId(id)
     }
 
-    /// Returns the model line of a vehicle number.
-    pub(crate) fn model(&self, vehicle: u32) -> Option<&str> {
-        let known = self.vehicle_model.get(vehicle as usize).copied().unwrap_or(0);
-        known.checked_sub(1).and_then(|id| core::str::from_utf8(self.models.get(id)).ok())
+    /// Returns the number of a model line; an unknown one is a model line of its own.
+    pub(crate) fn model_number(&mut self, model_line: Option<&str>) -> Option<u32> {
+        self.models.intern(model_line.unwrap_or_default().as_bytes())
+    }
+
+    /// Returns the text of a model line.
+    pub(crate) fn model(&self, model: u32) -> Option<String> {
+        let text = self.models.get(model);
+        (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
     }
 
     /// Returns the identity of an event.
@@ -134,10 +121,10 @@ mod tests {
             lane: Lane::Batched,
             seq: Seq(u64::MAX - 3),
         };
-        let (key, vehicle) = names.event(id, Some("b")).expect("there is room");
-        assert_eq!(names.event_id(key), id);
-        names.event(id, Some("a")).expect("there is room");
-        names.event(id, Some("c")).expect("there is room");
-        assert_eq!(names.model(vehicle), Some("a"));
+        let (key, vehicle) = names.event(id).expect("there is room");
+        assert_eq!((names.event_id(key), names.vehicle(vehicle)), (id, id.vehicle));
+        let known = names.model_number(Some("b")).expect("there is room");
+        let unknown = names.model_number(None).expect("there is room");
+        assert_eq!((names.model(known), names.model(unknown)), (Some("b".to_owned()), None));
     }
 }

@@ -9,7 +9,7 @@ use outrider_model::{Evidence, Matched, SaveError};
 use outrider_types::EventId;
 use roaring::RoaringBitmap;
 
-use crate::cell::{Body, Cell, CellShape, Counted, Dense, Entry, Extreme, keep_lowest};
+use crate::cell::{Agreed, Body, Cell, CellShape, Counted, Dense, Entry, Extreme, keep_lowest};
 use crate::codec::{Reader, Writer};
 use crate::intern::Interner;
 use crate::names::{EventKey, Names, STREAM_BYTES};
@@ -110,7 +110,6 @@ fn save_names(names: &Names, out: &mut Writer<'_>) {
     save_strings(&names.models, out);
     save_strings(&names.streams, out);
     save_strings(&names.values, out);
-    names.vehicle_model.iter().for_each(|model| out.number(u64::from(*model)));
     names.stream_vehicle.iter().for_each(|vehicle| out.number(u64::from(*vehicle)));
 }
 
@@ -120,11 +119,6 @@ fn load_names(reader: &mut Reader<'_>, key: u64) -> Result<Names, SaveError> {
     names.models = load_strings(reader, key, None)?;
     names.streams = load_strings(reader, key, Some(STREAM_BYTES))?;
     names.values = load_strings(reader, key, None)?;
-    for _ in 0..names.vehicles.len() {
-        let model = reader.word()?;
-        reader.require(model as usize <= names.models.len())?;
-        names.vehicle_model.push(model);
-    }
     for stream in 0..names.streams.len() {
         let vehicle = reader.word()?;
         reader.require((vehicle as usize) < names.vehicles.len())?;
@@ -227,6 +221,7 @@ fn load_explained(reader: &mut Reader<'_>) -> Result<BTreeMap<i64, Explained>, S
 
 fn save_cell(cell: &Cell, out: &mut Writer<'_>) {
     out.number(u64::from(cell.uncertain));
+    out.number(u64::from(cell.model.0));
     match &cell.body {
         Body::Sparse(entries) => {
             out.number(0);
@@ -272,6 +267,8 @@ fn load_event(reader: &mut Reader<'_>, names: &Names) -> Result<EventKey, SaveEr
 
 fn load_cell(reader: &mut Reader<'_>, spec: &Spec, names: &Names) -> Result<Cell, SaveError> {
     let uncertain = reader.flag()?;
+    let model = Agreed(reader.word()?);
+    reader.require(model == Agreed::MIXED || (1..=names.models.len()).contains(&(model.0 as usize)))?;
     let shape = &spec.shape;
     let (distinct, body) = if reader.flag()? {
         let dense = load_dense(reader, spec, names)?;
@@ -284,7 +281,7 @@ fn load_cell(reader: &mut Reader<'_>, spec: &Spec, names: &Names) -> Result<Cell
         (u32::try_from(distinct).map_err(|_| reader.damaged())?, Body::Sparse(entries))
     };
     reader.require(distinct > 0)?;
-    Ok(Cell { distinct, uncertain, body })
+    Ok(Cell { distinct, uncertain, model, body })
 }
 
 fn load_entries(reader: &mut Reader<'_>, spec: &Spec, names: &Names) -> Result<Vec<Entry>, SaveError> {

@@ -4,7 +4,7 @@ use outrider_model::{Evidence, Matched};
 use outrider_types::{EventId, VehicleId};
 use roaring::RoaringBitmap;
 
-use crate::cell::{Body, Counted, keep_lowest};
+use crate::cell::{Agreed, Body, Counted, keep_lowest};
 use crate::names::{EventKey, Names};
 use crate::sweep::Span;
 use crate::table::{Group, Spec, Windows};
@@ -29,8 +29,10 @@ pub(crate) fn summarise(group: &Group, spec: &Spec, span: Span, names: &Names) -
     let mut low_vehicles: Vec<VehicleId> = Vec::new();
     let mut sparse_vehicles = RoaringBitmap::new();
     let mut uncertain = false;
+    let mut model = Agreed::NONE;
     for (pane, cell) in panes {
         uncertain |= cell.uncertain;
+        model = model.and(cell.model);
         match &cell.body {
             Body::Sparse(entries) => {
                 let start = pane * pane_us;
@@ -76,7 +78,13 @@ pub(crate) fn summarise(group: &Group, spec: &Spec, span: Span, names: &Names) -
         evidence.matched.truncate(15);
         evidence.matched.push(uncertain_time(pane_us));
     }
-    Summary { events, vehicles: vehicles.len(), distinct, model_line: one_model(&vehicles, names), evidence }
+    Summary {
+        events,
+        vehicles: vehicles.len(),
+        distinct,
+        model_line: model.model().and_then(|model| names.model(model)),
+        evidence,
+    }
 }
 
 fn counted_condition(spec: &Spec, distinct: u64) -> Matched {
@@ -103,13 +111,6 @@ fn uncertain_time(pane_us: i64) -> Matched {
         expected: format!("±{} s", pane_us / 2_000_000),
         observed: "wider".to_owned(),
     }
-}
-
-/// Returns the model line if every vehicle has the same.
-fn one_model(vehicles: &RoaringBitmap, names: &Names) -> Option<String> {
-    let mut models = vehicles.iter().map(|vehicle| names.model(vehicle));
-    let first = models.next()??;
-    models.all(|model| model == Some(first)).then(|| first.to_owned())
 }
 
 /// The lowest events so far.

@@ -6,7 +6,7 @@ use outrider_model::{Finding, FindingId, GroupKey, Matched, RuleId, Window};
 use outrider_types::{EventId, Severity, TenantId, UnixMicros, VehicleId};
 use sha2::{Digest, Sha256};
 
-use crate::cell::{Cell, CellShape, Entry, Inserted};
+use crate::cell::{Agreed, Cell, CellShape, Entry, Inserted};
 use crate::intern::Interner;
 use crate::names::{EventKey, Names};
 use crate::summary;
@@ -63,6 +63,7 @@ pub(crate) struct Sighting {
     pub(crate) time: UnixMicros,
     pub(crate) event: EventKey,
     pub(crate) vehicle: u32,
+    pub(crate) model: u32,
     pub(crate) value: u32,
     pub(crate) late: bool,
     pub(crate) uncertain: bool,
@@ -162,7 +163,10 @@ impl Table {
             cell.insert(entry, it.vehicle, &self.spec.shape, names)
         };
         let (distinct, empty) = (cell.distinct, cell.events() == 0);
-        cell.uncertain |= it.uncertain && inserted == Inserted::New;
+        if inserted == Inserted::New {
+            cell.uncertain |= it.uncertain;
+            cell.model = cell.model.and(Agreed::on(it.model));
+        }
         if empty {
             state.panes.remove(&pane);
         }
@@ -414,8 +418,8 @@ impl Table {
 
     /// Forgets panes that no event within the horizon can reach any more.
     ///
-    /// A finding that began earlier keeps its panes until it ends, unless it is longer than the horizon: then
-    /// it is closed as it stands, and what goes on becomes a new finding.
+    /// A finding that began earlier keeps its panes until it ends, unless it is longer than two horizons:
+    /// then it is closed as it stands, and what goes on becomes a new finding.
     pub(crate) fn forget(&mut self, watermark: UnixMicros) {
         let spec = &self.spec;
         let oldest = watermark.0.saturating_sub(spec.horizon_us).saturating_sub(spec.length_us);
@@ -469,7 +473,7 @@ impl Group {
             if episode.span.from >= floor {
                 return true;
             }
-            let too_long = episode.span.to - episode.span.from > spec.horizon_us;
+            let too_long = (episode.span.to - episode.span.from) / 2 > spec.horizon_us;
             if episode.span.to >= floor && !too_long {
                 keep = keep.min(episode.span.from);
                 return true;

@@ -1,0 +1,8 @@
+//! Tests of the detector as a whole: against a slow reference, in every order, through snapshots, at limits.
+
+mod events;
+mod fleet;
+mod limits;
+mod order;
+mod reference;
+mod saved;
