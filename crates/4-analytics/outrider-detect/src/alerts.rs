@@ -398,7 +398,7 @@ impl RuleStatistics {
     pub const fn precision_percent(&self) -> Option<u64> {
         let good = self.count(Judgement::TruePositive) + self.count(Judgement::BenignTruePositive);
         let all = good + self.count(Judgement::FalsePositive) + self.count(Judgement::HardwareFault);
-        if all == 0 { None } else { Some(good * 100 / all) }
+        (good * 100).checked_div(all)
     }
 }
 

@@ -9,6 +9,7 @@ use outrider_rules::{
 use outrider_types::{EventId, EventTime, IngestTime, TenantId, UnixMicros};
 
 use crate::cell::{CellShape, Counted};
+use crate::compact;
 use crate::config::DetectorConfig;
 use crate::names::{EventKey, Names};
 use crate::snapshot;
@@ -104,6 +105,8 @@ pub struct Detector {
     /// By position of the rule.
     feeds: Vec<Vec<Feed>>,
     not_evaluated: Vec<NotEvaluated>,
+    /// Size of the dictionary from which on it is rebuilt.
+    names_max: usize,
     matches: Matches,
 }
 
@@ -117,6 +120,7 @@ impl Detector {
             balances: Vec::new(),
             feeds: vec![Vec::new(); rules.rules().len()],
             not_evaluated: Vec::new(),
+            names_max: compact::WORTH_IT,
             matches: Matches::new(),
             rules: Arc::clone(&rules),
             config,
@@ -381,6 +385,12 @@ impl Detector {
         cache[row]
     }
 
+    /// Rebuilds the dictionary now.
+    #[cfg(test)]
+    pub(crate) fn compact(&mut self) {
+        compact::compact(&mut self.names, &mut self.tables);
+    }
+
     /// Returns the parts that a snapshot holds.
     pub(crate) const fn parts(&self) -> (&Names, &Vec<Table>) {
         (&self.names, &self.tables)
@@ -422,6 +432,11 @@ impl Stage for Detector {
             table.forget(watermark.0);
             table.evaluate(&self.names, now.0, findings);
         }
+        if self.names.len() > self.names_max {
+            compact::compact(&mut self.names, &mut self.tables);
+            // Twice what is in use: the work is paid for by as many new entries.
+            self.names_max = compact::WORTH_IT.max(self.names.len() * 2);
+        }
     }
 
     fn save(&self, out: &mut Vec<u8>) {
@@ -432,6 +447,7 @@ impl Stage for Detector {
         let empty =
             self.tables.iter().map(|table| Table::new(table.spec.clone(), self.config.hash_key)).collect();
         let (names, tables) = snapshot::load(bytes, empty, self.config.hash_key)?;
+        self.names_max = compact::WORTH_IT.max(names.len() * 2);
         self.names = names;
         self.tables = tables;
         Ok(())

@@ -71,7 +71,7 @@ impl Interner {
 
     /// Returns every string in order of its number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.ends.len()).map(|index| self.get(index as u32))
+        (0..).take(self.ends.len()).map(|id| self.get(id))
     }
 
     /// Finds the number of a string, or the empty slot where it belongs.
@@ -84,7 +84,7 @@ impl Interner {
                 return Err(place);
             }
             if slot & !LOW == hash & !LOW {
-                let id = ((slot & LOW) - 1) as u32;
+                let id = u32::try_from((slot & LOW) - 1).expect("the lower half is 32 bits");
                 if self.get(id) == bytes {
                     return Ok(id);
                 }

@@ -3,6 +3,7 @@
 pub mod alerts;
 mod cell;
 mod codec;
+mod compact;
 mod config;
 mod detector;
 mod intern;

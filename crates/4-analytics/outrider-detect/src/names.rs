@@ -13,6 +13,11 @@ pub(crate) struct EventKey {
 }
 
 impl EventKey {
+    /// Unpacks what [`EventKey::word`] packed.
+    pub(crate) const fn from_word(word: u64) -> Self {
+        Self { stream: upper(word), seq: lower(word) }
+    }
+
     /// Packs the key into one word.
     pub(crate) const fn word(self) -> u64 {
         (self.stream as u64) << 32 | self.seq as u64
@@ -41,6 +46,16 @@ impl Names {
             values: Interner::new(key),
             stream_vehicle: Vec::new(),
         }
+    }
+
+    /// Creates an empty dictionary with the same keys.
+    pub(crate) fn emptied(&self) -> Self {
+        Self::new(self.vehicles.key())
+    }
+
+    /// Returns the number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.vehicles.len() + self.streams.len() + self.values.len() + self.models.len()
     }
 
     /// Returns the numbers of an event and its vehicle; `None` if the dictionary is full.

@@ -1,6 +1,7 @@
 //! Tests of the detector as a whole: against a slow reference, in every order, through snapshots, at limits.
 
 mod events;
+mod figures;
 mod fleet;
 mod limits;
 mod order;

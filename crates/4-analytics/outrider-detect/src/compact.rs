@@ -1,0 +1,144 @@
+//! Rebuilds the dictionary from what the cells still refer to, so that old boots and vehicles do not pile up.
+
+use roaring::RoaringBitmap;
+
+use crate::cell::{Agreed, Body, Cell, Counted, Dense, Extreme};
+use crate::names::{EventKey, Names};
+use crate::table::Table;
+
+/// Entries of the dictionary below which rebuilding is not worth it.
+pub(crate) const WORTH_IT: usize = 65_536;
+
+/// Numbers that are in use.
+#[derive(Default)]
+struct Live {
+    streams: RoaringBitmap,
+    values: RoaringBitmap,
+    models: RoaringBitmap,
+}
+
+impl Live {
+    fn mark(&mut self, cell: &Cell, counted: Counted) {
+        self.models.extend(cell.model.model());
+        match &cell.body {
+            Body::Sparse(entries) => {
+                self.streams.extend(entries.iter().map(|entry| entry.event.stream));
+                if counted == Counted::Values {
+                    self.values.extend(entries.iter().map(|entry| entry.value));
+                }
+            }
+            Body::Dense(dense) => {
+                self.streams.extend(dense.events.iter().map(|event| event.stream));
+                self.values |= &dense.values;
+            }
+        }
+    }
+}
+
+/// Old number → new number; ascending in both, so that sorted lists stay sorted.
+struct Renumbered {
+    streams: Vec<u32>,
+    vehicles: Vec<u32>,
+    values: Vec<u32>,
+    models: Vec<u32>,
+}
+
+/// Rebuilds the dictionary and renumbers every cell. O(state).
+///
+/// New numbers ascend with the old ones: order within cells is kept.
+pub(crate) fn compact(names: &mut Names, tables: &mut [Table]) {
+    let mut live = Live::default();
+    for table in &*tables {
+        let counted = table.spec.shape.counted;
+        table.groups.iter().flat_map(|group| group.panes.values()).for_each(|cell| live.mark(cell, counted));
+    }
+    let (fresh, renumbered) = rebuild(names, &live);
+    for table in tables {
+        let counted = table.spec.shape.counted;
+        for cell in table.groups.iter_mut().flat_map(|group| group.panes.values_mut()) {
+            renumbered.apply(cell, counted);
+        }
+    }
+    *names = fresh;
+}
+
+fn rebuild(names: &Names, live: &Live) -> (Names, Renumbered) {
+    let mut fresh = names.emptied();
+    let vehicles: RoaringBitmap = live.streams.iter().map(|stream| names.vehicle_of(stream)).collect();
+    let mut renumbered = Renumbered {
+        streams: vec![0; names.streams.len()],
+        vehicles: vec![0; names.vehicles.len()],
+        values: vec![0; names.values.len()],
+        models: vec![0; names.models.len()],
+    };
+    let room = "a part of a table fits where the whole did";
+    for vehicle in &vehicles {
+        renumbered.vehicles[vehicle as usize] =
+            fresh.vehicles.intern(names.vehicles.get(vehicle)).expect(room);
+    }
+    for value in &live.values {
+        renumbered.values[value as usize] = fresh.values.intern(names.values.get(value)).expect(room);
+    }
+    for model in &live.models {
+        renumbered.models[model as usize] = fresh.models.intern(names.models.get(model)).expect(room);
+    }
+    for stream in &live.streams {
+        let vehicle = renumbered.vehicles[names.vehicle_of(stream) as usize];
+        let mut name = names.streams.get(stream).to_vec();
+        name[..4].copy_from_slice(&vehicle.to_le_bytes());
+        renumbered.streams[stream as usize] = fresh.streams.intern(&name).expect(room);
+        fresh.stream_vehicle.push(vehicle);
+    }
+    (fresh, renumbered)
+}
+
+impl Renumbered {
+    fn event(&self, event: EventKey) -> EventKey {
+        EventKey { stream: self.streams[event.stream as usize], ..event }
+    }
+
+    fn value(&self, value: u32, counted: Counted) -> u32 {
+        match counted {
+            Counted::Events => value,
+            Counted::Vehicles => self.vehicles[value as usize],
+            Counted::Values => self.values[value as usize],
+        }
+    }
+
+    fn apply(&self, cell: &mut Cell, counted: Counted) {
+        if let Some(model) = cell.model.model() {
+            cell.model = Agreed::on(self.models[model as usize]);
+        }
+        match &mut cell.body {
+            Body::Sparse(entries) => {
+                for entry in &mut *entries {
+                    entry.value = self.value(entry.value, counted);
+                    entry.event = self.event(entry.event);
+                }
+                assert!(entries.is_sorted(), "ascending numbers keep the order");
+            }
+            Body::Dense(dense) => self.apply_dense(dense, counted),
+        }
+    }
+
+    fn apply_dense(&self, dense: &mut Dense, counted: Counted) {
+        dense.events = dense.events.iter().map(|event| self.event(*event)).collect();
+        dense.values = dense.values.iter().map(|value| self.value(value, counted)).collect();
+        dense.vehicles = dense.vehicles.iter().map(|vehicle| self.vehicles[vehicle as usize]).collect();
+        dense.low_events.iter_mut().for_each(|(_, event)| *event = self.event(*event));
+        self.extreme(&mut dense.firsts, counted);
+        self.extreme(&mut dense.lasts, counted);
+    }
+
+    fn extreme(&self, extreme: &mut Extreme, counted: Counted) {
+        for (key, _) in &mut extreme.items {
+            *key = match counted {
+                Counted::Events => self.event(EventKey::from_word(*key)).word(),
+                Counted::Vehicles | Counted::Values => {
+                    let value = u32::try_from(*key).expect("the key is a value's number");
+                    u64::from(self.value(value, counted))
+                }
+            };
+        }
+    }
+}
