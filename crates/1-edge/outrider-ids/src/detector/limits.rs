@@ -22,6 +22,9 @@ pub const BUS_RATE_UNKNOWN_HZ: u32 = 4000;
 pub const UNKNOWN_HZ: u32 = 2;
 /// … unless it is ahead of that by this many frames; bursts of five were seen in ordinary traffic.
 pub const UNKNOWN_FRAMES: u32 = 10;
+/// Time an unknown identifier gets to turn out as a flood before it is judged, in microseconds: sixty frames at
+/// a rate of a thousand a second (guess).
+pub const UNKNOWN_SETTLE_US: u64 = 100_000;
 /// New identifiers a second that a user's actions may bring …
 pub const NOVEL_HZ: u32 = 4;
 /// … and how many more make a scan or a fuzzer.

@@ -17,8 +17,8 @@ pub use speed::SpeedReading;
 
 use diag::Diagnosis;
 use table::Table;
-use timing::Silence;
-use unknown::{Meeting, Unknown};
+use timing::{Silence, Verdict};
+use unknown::Unknown;
 
 use crate::fold::{Fold, Strike};
 use crate::meter::{Leak, TimedMeter};
@@ -128,20 +128,22 @@ impl BusDetector {
             self.error_frame(at, frame);
             return;
         };
-        let flood = if let Some(index) = self.table.find(id) {
+        let verdict = if let Some(index) = self.table.find(id) {
             self.stats.known = self.stats.known.saturating_add(1);
             self.known(at, index, id, frame)
         } else {
             self.stats.unknown = self.stats.unknown.saturating_add(1);
             let diagnostic = self.diagnosis.receive(at, self.bus, id, frame, self.speed, &mut self.fold);
-            self.unknown.receive(at, id, frame, diagnostic, &mut self.fold) == Meeting::Flood
+            self.unknown.receive(at, id, frame, diagnostic, &mut self.fold)
         };
-        let full = self.load.add(at, self.load_leak, limits::BUS_FLOOD_FRAMES);
-        if flood || full {
+        // Frames of an attack that has a name do not count for the load: one attack, one event.
+        let full =
+            verdict == Verdict::Ordinary && self.load.add(at, self.load_leak, limits::BUS_FLOOD_FRAMES);
+        if full {
+            self.bus_flood(at);
+        }
+        if full || verdict == Verdict::Flood {
             self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
-            if full && !flood {
-                self.bus_flood(at);
-            }
         }
         self.silence.step(at, self.distorted_until, &mut self.table, &mut self.fold);
         self.fold.sweep_one(at);
@@ -200,13 +202,13 @@ impl BusDetector {
         at
     }
 
-    /// Takes a frame whose identifier is known and returns whether it is part of a flood.
+    /// Takes a frame whose identifier is known.
     #[inline]
-    fn known(&mut self, at: VehicleMicros, index: usize, id: CanId, frame: &Frame) -> bool {
-        let Some(slot) = self.table.slot_mut(index) else { return false };
+    fn known(&mut self, at: VehicleMicros, index: usize, id: CanId, frame: &Frame) -> Verdict {
+        let Some(slot) = self.table.slot_mut(index) else { return Verdict::Ordinary };
         let calm = at >= self.distorted_until;
         let (class, diagnostic) = (slot.class, slot.diagnostic);
-        let flood = timing::frame(at, slot, calm, &mut self.silence, &mut self.fold);
+        let verdict = timing::frame(at, slot, calm, &mut self.silence, &mut self.fold);
         let dlc_bit = 1u16.checked_shl(frame.dlc().code().into()).unwrap_or(0);
         let wrong_length = slot.dlc_mask != 0 && slot.dlc_mask & dlc_bit == 0;
         match frame.kind() {
@@ -237,7 +239,7 @@ impl BusDetector {
                 self.diagnosis.receive(at, self.bus, id, frame, self.speed, &mut self.fold);
             }
         }
-        flood
+        verdict
     }
 
     fn bus_flood(&mut self, at: VehicleMicros) {

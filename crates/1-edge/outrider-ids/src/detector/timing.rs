@@ -14,8 +14,18 @@ use crate::observation::{FieldValue, Fields};
 const EVENT_CAP_Q16: u32 = (limits::EVENT_FRAMES + 1) * ONE_Q16;
 const FLOOD_CAP_Q16: u32 = (limits::FLOOD_FRAMES + 1) * ONE_Q16;
 
-/// Takes one frame of a known identifier and returns whether it is part of a flood. `calm` says that no flood
-/// distorts the timing of the bus.
+/// What the timing of a frame says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing.
+    Ordinary,
+    /// Its identifier is attacked; the load it makes is accounted for.
+    Struck,
+    /// It is part of a flood, which distorts everybody's timing.
+    Flood,
+}
+
+/// Takes one frame of a known identifier. `calm` says that no flood distorts the timing of the bus.
 #[inline]
 pub(super) fn frame(
     at: VehicleMicros,
@@ -23,13 +33,13 @@ pub(super) fn frame(
     calm: bool,
     silence: &mut Silence,
     fold: &mut Fold,
-) -> bool {
+) -> Verdict {
     if slot.overdue {
         silence.returned(slot);
     }
     let Some(last) = slot.last.replace(at) else {
         slot.streak = 1;
-        return false;
+        return Verdict::Ordinary;
     };
     slot.streak = slot.streak.saturating_add(1);
     let gap = at.micros_since(last);
@@ -38,7 +48,7 @@ pub(super) fn frame(
         if let Some(cycle) = &mut slot.cycle {
             cycle.clear();
         }
-        return true;
+        return Verdict::Flood;
     }
     if !calm {
         // Frames that a flood held back come all at once when it ends.
@@ -46,13 +56,14 @@ pub(super) fn frame(
         if let Some(cycle) = &mut slot.cycle {
             cycle.clear();
         }
-        return false;
+        return Verdict::Ordinary;
     }
     match &mut slot.cycle {
         Some(cycle) => {
             let cap = slot.ahead_limit_q16.saturating_add(ONE_Q16);
             if cycle.add(gap, cap) >= slot.ahead_limit_q16 {
                 fold.strike(at, ahead(slot.id, gap, slot.cycle_us, "cycle_cusum"));
+                return Verdict::Struck;
             }
         }
         None => {
@@ -60,10 +71,11 @@ pub(super) fn frame(
             if level >= limits::EVENT_FRAMES.saturating_mul(ONE_Q16) {
                 let expected = 1_000_000u32.checked_div(slot.rate_limit_hz).unwrap_or(0);
                 fold.strike(at, ahead(slot.id, gap, expected, "event_rate"));
+                return Verdict::Struck;
             }
         }
     }
-    false
+    Verdict::Ordinary
 }
 
 fn ahead(id: CanId, gap_us: u64, expected_us: u32, detector: &'static str) -> Strike {

@@ -5,6 +5,7 @@ use outrider_types::{Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
 use super::limits;
+use super::timing::Verdict;
 use crate::fold::{Fold, Strike};
 use crate::meter::{Leak, TimedMeter};
 use crate::observation::Fields;
@@ -17,6 +18,7 @@ const NOVEL_COUNT: u32 = 2;
 #[derive(Debug, Clone, Copy)]
 struct Stranger {
     id: CanId,
+    first: VehicleMicros,
     last: VehicleMicros,
     count: u32,
     rate: TimedMeter,
@@ -28,15 +30,6 @@ struct Stranger {
 pub(crate) struct Unknown {
     strangers: [Option<Stranger>; UNKNOWN_MAX],
     novel: TimedMeter,
-}
-
-/// What a stranger's frame was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Meeting {
-    /// One of a flood: nothing else needs to be asked about it.
-    Flood,
-    /// Any other.
-    Other,
 }
 
 impl Unknown {
@@ -52,8 +45,14 @@ impl Unknown {
         })?;
         let slot = self.strangers.get_mut(index)?;
         if known.is_none() {
-            let fresh =
-                Stranger { id, last: at, count: 0, rate: TimedMeter::EMPTY, flood: TimedMeter::EMPTY };
+            let fresh = Stranger {
+                id,
+                first: at,
+                last: at,
+                count: 0,
+                rate: TimedMeter::EMPTY,
+                flood: TimedMeter::EMPTY,
+            };
             *slot = Some(fresh);
         }
         slot.as_mut()
@@ -68,19 +67,22 @@ impl Unknown {
         frame: &Frame,
         diagnostic: bool,
         fold: &mut Fold,
-    ) -> Meeting {
-        let Some(stranger) = self.place(at, id) else { return Meeting::Other };
+    ) -> Verdict {
+        let Some(stranger) = self.place(at, id) else { return Verdict::Ordinary };
         stranger.last = at;
         stranger.count = stranger.count.saturating_add(1);
         let count = stranger.count;
+        // A flood has its own event, and shows itself within this time.
+        let settled = at.micros_since(stranger.first) >= limits::UNKNOWN_SETTLE_US;
         let frequent =
-            stranger.rate.add(at, Leak::per_seconds(limits::UNKNOWN_HZ, 1), limits::UNKNOWN_FRAMES);
+            stranger.rate.add(at, Leak::per_seconds(limits::UNKNOWN_HZ, 1), limits::UNKNOWN_FRAMES)
+                && settled;
         let flood = stranger.flood.add(at, Leak::per_seconds(limits::FLOOD_HZ_MIN, 1), limits::FLOOD_FRAMES);
         if flood || fold.is_open(event::CAN_FLOOD, Some(id)) {
             if flood {
                 fold.strike(at, flood_strike(Some(id), limits::FLOOD_HZ_MIN));
             }
-            return Meeting::Flood;
+            return Verdict::Flood;
         }
         let many = count <= NOVEL_COUNT
             && self.novel.add(at, Leak::per_seconds(limits::NOVEL_HZ, 1), limits::NOVEL_FRAMES);
@@ -96,7 +98,7 @@ impl Unknown {
                     fields,
                 },
             );
-            return Meeting::Other;
+            return Verdict::Ordinary;
         }
         let severity = if frequent && !diagnostic { Severity::Medium } else { Severity::Low };
         let fields = Fields::new()
@@ -105,7 +107,7 @@ impl Unknown {
             .int(field::DLC_OBSERVED, frame.dlc().code().into())
             .int(field::FRAMES, count.into());
         fold.strike(at, Strike { event_type: event::CAN_UNKNOWN_ID, can_id: Some(id), severity, fields });
-        Meeting::Other
+        Verdict::Ordinary
     }
 }
 
