@@ -1,6 +1,6 @@
 //! The gateway as a whole: folding, spool and uplink behind `receive`, `tick` and `exchange`.
 
-use outrider_types::{ClockFix, VehicleMicros};
+use outrider_types::{ClockFix, Lane, Seq, VehicleMicros};
 
 use crate::SecurityEvent;
 use crate::fold::{FoldBalance, FoldConfig, Folder};
@@ -21,11 +21,24 @@ pub struct Gateway<S> {
     synced_at: VehicleMicros,
 }
 
+/// A row that got its number: where it stands, and when it was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbered {
+    /// Lane.
+    pub lane: Lane,
+    /// Number in lane and boot.
+    pub seq: Seq,
+    /// When it was first seen.
+    pub first: VehicleMicros,
+    /// When it was last seen.
+    pub last: VehicleMicros,
+}
+
 /// What taking events or time led to.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Rows that got a number.
-    pub rows: u64,
+    /// Rows that got a number, in order.
+    pub rows: Vec<Numbered>,
     /// Events that were lost, with the reason; they are counted in the lane heads.
     pub lost: Vec<AppendError>,
     /// A group commit that failed.
@@ -68,7 +81,12 @@ impl<S: Storage> Gateway<S> {
         let mut outcome = Outcome::default();
         for event in self.passed.drain(..) {
             match self.spool.append(&event) {
-                Ok(_) => outcome.rows += 1,
+                Ok(appended) => outcome.rows.push(Numbered {
+                    lane: event.lane,
+                    seq: appended.seq,
+                    first: event.first,
+                    last: event.last,
+                }),
                 Err(error) => outcome.lost.push(error),
             }
         }

@@ -1,0 +1,128 @@
+//! What must hold for any bytes; the fuzz targets run the same functions. Each returns true if the bytes were accepted,
+//! so that a test can tell that both ways were gone.
+
+use outrider_wire::{
+    Ack, Batch, BatchWriter, Command, Envelope, Reply, RowError, SIGNATURE_BYTES, SealedAck, SealedCommand,
+    SealedEnvelope, SealedReceipt, Signer, SignerError, Verifier, Watermark, limits,
+};
+
+/// Takes every signature and signs with the one that it was made from.
+struct Anything([u8; SIGNATURE_BYTES]);
+
+impl Anything {
+    fn of(frame: &[u8]) -> Self {
+        Self(frame.last_chunk().copied().unwrap_or([0; SIGNATURE_BYTES]))
+    }
+}
+
+impl Verifier for Anything {
+    fn verify(&self, _: &[u8], _: &[u8; SIGNATURE_BYTES]) -> bool {
+        true
+    }
+}
+
+impl Signer for Anything {
+    fn sign(&self, _: &[u8]) -> Result<[u8; SIGNATURE_BYTES], SignerError> {
+        Ok(self.0)
+    }
+}
+
+/// Rows are read to their end; what was read, written and read again is the same.
+pub(crate) fn rows(bytes: &[u8]) -> bool {
+    let Ok(batch) = Batch::parse(bytes) else { return false };
+    assert!(batch.event_count() <= limits::EVENTS_MAX);
+    let results: Vec<_> = batch.events().collect();
+    let fatal = results.iter().filter(|row| row.as_ref().is_err_and(RowError::is_fatal)).count();
+    assert!(fatal <= 1 && results.len() <= batch.event_count() as usize);
+    assert!(fatal == 1 || results.len() == batch.event_count() as usize, "every row is yielded");
+
+    let good: Vec<_> = results.into_iter().flatten().collect();
+    let mut buffer = vec![0; bytes.len() * 4 + 64];
+    let mut writer = BatchWriter::new(&mut buffer);
+    for event in &good {
+        assert!(event.fields().count() <= usize::from(limits::FIELDS_MAX));
+        writer.event(&event.head, event.fields(), event.context).expect("what was read can be written");
+    }
+    let mut state = 0;
+    for fix in batch.fixes().flatten() {
+        writer.fix(&fix).expect("what was read can be written");
+        state += 1;
+    }
+    for view in batch.heads().flatten() {
+        let drops: Vec<_> = view.drops().collect();
+        writer.head(&view.head, &drops).expect("what was read can be written");
+        state += 1;
+    }
+    for gap in batch.gaps().flatten() {
+        writer.gap(&gap).expect("what was read can be written");
+        state += 1;
+    }
+    let again = Batch::parse(writer.finish()).expect("own output");
+    let reread: Vec<_> = again.events().map(|event| event.expect("own output")).collect();
+    assert_eq!(good.len(), reread.len());
+    for (one, other) in good.iter().zip(&reread) {
+        assert_eq!((one.head, one.context), (other.head, other.context));
+        // Text, because a double may be no number.
+        let text = |event: &outrider_wire::EventView<'_>| format!("{:?}", event.fields().collect::<Vec<_>>());
+        assert_eq!(text(one), text(other));
+    }
+    let kept = again.fixes().count() + again.heads().count() + again.gaps().count();
+    assert_eq!(kept, state);
+    fatal == 0 && good.len() + state > 0
+}
+
+/// An accepted envelope is written again to the same bytes.
+pub(crate) fn envelope(bytes: &[u8]) -> bool {
+    let Ok(sealed) = SealedEnvelope::parse(bytes) else { return false };
+    let anything = Anything::of(bytes);
+    let envelope: Envelope<'_> = sealed.open(&anything).expect("takes every signature");
+    let mut out = vec![0; bytes.len()];
+    assert_eq!(envelope.emit(&anything, &mut out), Ok(bytes.len()));
+    assert_eq!(out, bytes);
+    assert!(envelope.header.raw_bytes <= limits::RAW_BYTES_MAX);
+    true
+}
+
+/// An accepted command is written again to the same bytes, if its kind is known.
+pub(crate) fn command(bytes: &[u8]) -> bool {
+    let receipt = SealedReceipt::parse(bytes).is_ok();
+    let Ok(sealed) = SealedCommand::parse(bytes) else { return receipt };
+    let anything = Anything::of(bytes);
+    let command = sealed.open(&anything).expect("takes every signature");
+    if let Ok(parameters) = command.parameters() {
+        let mut out = vec![0; bytes.len()];
+        assert_eq!(Command::emit(&command.head, &parameters, &anything, &mut out), Ok(bytes.len()));
+        assert_eq!(out, bytes);
+    }
+    true
+}
+
+/// An accepted acknowledgement is written again to the same bytes; so is a reply.
+pub(crate) fn ack(bytes: &[u8]) -> bool {
+    let reply = Reply::parse(bytes).is_ok_and(|reply| {
+        let commands: Vec<&[u8]> = reply.commands().collect();
+        let mut out = vec![0; bytes.len()];
+        assert_eq!(Reply::emit(reply.ack, &commands, &mut out), Ok(bytes.len()));
+        assert_eq!(out, bytes);
+        ack(reply.ack);
+        true
+    });
+    let Ok(sealed) = SealedAck::parse(bytes) else { return reply };
+    let anything = Anything::of(bytes);
+    let ack = sealed.open(&anything).expect("takes every signature");
+    let holes: Vec<Vec<_>> = ack.watermarks().map(|mark| mark.holes().collect()).collect();
+    let marks: Vec<Watermark<'_>> = ack
+        .watermarks()
+        .zip(&holes)
+        .map(|(mark, holes)| Watermark {
+            epoch: mark.epoch,
+            lane: mark.lane,
+            contiguous: mark.contiguous,
+            holes,
+        })
+        .collect();
+    let mut out = vec![0; bytes.len()];
+    assert_eq!(Ack::emit(ack.vehicle, ack.issued, &marks, &anything, &mut out), Ok(bytes.len()));
+    assert_eq!(out, bytes);
+    true
+}

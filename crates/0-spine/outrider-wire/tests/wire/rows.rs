@@ -1,0 +1,507 @@
+//! Rows, compared with prost.
+
+use outrider_types::{
+    BusId, ClockFix, ClockSource, EcuId, EventTypeId, FieldKey, Lane, Seq, Severity, UnixMicros,
+    VehicleMicros,
+};
+use outrider_wire::{
+    Batch, BatchError, BatchWriter, DropCount, DropReason, EventHead, Field, Gap, LaneHead, Refusal,
+    RowFault, SeqRange, StructureError, Value, WriteError, limits,
+};
+use proptest::prelude::*;
+use prost::Message;
+
+use crate::properties;
+
+/// The messages of `batch.proto`, written by hand so that no protoc is needed.
+pub(crate) mod pb {
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct EventBatch {
+        #[prost(message, repeated, tag = "1")]
+        pub(crate) events: Vec<Event>,
+        #[prost(message, repeated, tag = "2")]
+        pub(crate) fixes: Vec<ClockFix>,
+        #[prost(message, repeated, tag = "3")]
+        pub(crate) heads: Vec<LaneHead>,
+        #[prost(message, repeated, tag = "4")]
+        pub(crate) gaps: Vec<Gap>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Event {
+        #[prost(uint32, tag = "1")]
+        pub(crate) event_type: u32,
+        #[prost(uint32, tag = "2")]
+        pub(crate) lane: u32,
+        #[prost(uint64, tag = "3")]
+        pub(crate) seq_step: u64,
+        #[prost(sint64, tag = "4")]
+        pub(crate) mono_step: i64,
+        #[prost(uint32, tag = "5")]
+        pub(crate) severity: u32,
+        #[prost(uint32, tag = "6")]
+        pub(crate) bus: u32,
+        #[prost(uint32, tag = "7")]
+        pub(crate) ecu: u32,
+        #[prost(uint64, tag = "8")]
+        pub(crate) repeats: u64,
+        #[prost(uint64, tag = "9")]
+        pub(crate) span_us: u64,
+        #[prost(message, repeated, tag = "10")]
+        pub(crate) fields: Vec<Field>,
+        #[prost(bytes = "vec", tag = "11")]
+        pub(crate) context: Vec<u8>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Field {
+        #[prost(uint32, tag = "1")]
+        pub(crate) key: u32,
+        #[prost(oneof = "Value", tags = "2, 3, 4, 5, 6, 7")]
+        pub(crate) value: Option<Value>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub(crate) enum Value {
+        #[prost(uint64, tag = "2")]
+        Uint(u64),
+        #[prost(sint64, tag = "3")]
+        Sint(i64),
+        #[prost(string, tag = "4")]
+        Text(String),
+        #[prost(bytes = "vec", tag = "5")]
+        Bytes(Vec<u8>),
+        #[prost(double, tag = "6")]
+        Double(f64),
+        #[prost(bool, tag = "7")]
+        Flag(bool),
+    }
+
+    #[derive(Clone, Copy, PartialEq, prost::Message)]
+    pub(crate) struct ClockFix {
+        #[prost(uint64, tag = "1")]
+        pub(crate) mono_us: u64,
+        #[prost(sint64, tag = "2")]
+        pub(crate) wall_us: i64,
+        #[prost(uint64, tag = "3")]
+        pub(crate) error_us: u64,
+        #[prost(uint32, tag = "4")]
+        pub(crate) source: u32,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct LaneHead {
+        #[prost(uint32, tag = "1")]
+        pub(crate) lane: u32,
+        #[prost(uint64, tag = "2")]
+        pub(crate) first_seq: u64,
+        #[prost(uint64, tag = "3")]
+        pub(crate) last_seq: u64,
+        #[prost(uint64, tag = "4")]
+        pub(crate) received: u64,
+        #[prost(uint64, tag = "5")]
+        pub(crate) folded: u64,
+        #[prost(message, repeated, tag = "6")]
+        pub(crate) drops: Vec<Drop>,
+    }
+
+    #[derive(Clone, Copy, PartialEq, prost::Message)]
+    pub(crate) struct Drop {
+        #[prost(uint32, tag = "1")]
+        pub(crate) reason: u32,
+        #[prost(uint64, tag = "2")]
+        pub(crate) count: u64,
+    }
+
+    #[derive(Clone, Copy, PartialEq, prost::Message)]
+    pub(crate) struct Gap {
+        #[prost(uint32, tag = "1")]
+        pub(crate) lane: u32,
+        #[prost(uint64, tag = "2")]
+        pub(crate) first_seq: u64,
+        #[prost(uint64, tag = "3")]
+        pub(crate) last_seq: u64,
+        #[prost(uint32, tag = "4")]
+        pub(crate) reason: u32,
+    }
+}
+
+fn value() -> impl Strategy<Value = pb::Value> {
+    prop_oneof![
+        any::<u64>().prop_map(pb::Value::Uint),
+        any::<i64>().prop_map(pb::Value::Sint),
+        "[a-zé\u{1F697}]{0,8}".prop_map(pb::Value::Text),
+        prop::collection::vec(any::<u8>(), 0..12).prop_map(pb::Value::Bytes),
+        any::<f64>().prop_map(pb::Value::Double),
+        any::<bool>().prop_map(pb::Value::Flag),
+    ]
+}
+
+prop_compose! {
+    fn event()(
+        event_type in 1u32..=65_535, lane in 0u32..3, seq_step in prop_oneof![Just(0u64), 0u64..1000],
+        mono_step in 0i64..1_000_000_000, severity in 0u32..8, bus in 0u32..=256, ecu in 0u32..=65_535,
+        repeats in prop_oneof![Just(0u64), any::<u32>().prop_map(u64::from)], span_us in 0u64..1_000_000,
+        fields in prop::collection::vec((1u32..=65_535, value()), 0..5),
+        context in prop::collection::vec(any::<u8>(), 0..20),
+    ) -> pb::Event {
+        let fields = fields.into_iter().map(|(key, value)| pb::Field { key, value: Some(value) }).collect();
+        pb::Event { event_type, lane, seq_step, mono_step, severity, bus, ecu, repeats, span_us, fields, context }
+    }
+}
+
+/// What our reader sees, as the second implementation's messages.
+fn ours(bytes: &[u8]) -> pb::EventBatch {
+    let batch = Batch::parse(bytes).expect("well formed");
+    let mut seqs = [0u64; 3];
+    let mut mono = 0u64;
+    let events = batch.events().map(|event| {
+        let event = event.expect("well formed");
+        let head = event.head;
+        let lane = usize::from(head.lane.code());
+        let seq_step = head.seq.0 - seqs[lane] - 1;
+        seqs[lane] = head.seq.0;
+        let mono_step = head.first.0.wrapping_sub(mono).cast_signed();
+        mono = head.first.0;
+        let fields = event.fields().map(|field| {
+            let value = match field.value {
+                Value::Uint(value) => pb::Value::Uint(value),
+                Value::Sint(value) => pb::Value::Sint(value),
+                Value::Text(text) => pb::Value::Text(text.to_owned()),
+                Value::Bytes(bytes) => pb::Value::Bytes(bytes.to_vec()),
+                Value::Double(value) => pb::Value::Double(value),
+                Value::Flag(flag) => pb::Value::Flag(flag),
+            };
+            pb::Field { key: u32::from(field.key.0), value: Some(value) }
+        });
+        pb::Event {
+            event_type: u32::from(head.event_type.0),
+            lane: u32::from(head.lane.code()),
+            seq_step,
+            mono_step,
+            severity: head.severity.map_or(0, |severity| u32::from(severity.code())),
+            bus: head.bus.map_or(0, |bus| u32::from(bus.0) + 1),
+            ecu: u32::from(head.ecu.0),
+            repeats: head.count - 1,
+            span_us: head.last.0 - head.first.0,
+            fields: fields.collect(),
+            context: event.context.to_vec(),
+        }
+    });
+    let reason = |reason: Option<DropReason>| reason.map_or(0, |reason| u32::from(reason.code()));
+    pb::EventBatch {
+        events: events.collect(),
+        fixes: batch
+            .fixes()
+            .map(|fix| fix.expect("well formed"))
+            .map(|fix| pb::ClockFix {
+                mono_us: fix.mono.0,
+                wall_us: fix.wall.0,
+                error_us: fix.error_us,
+                source: u32::from(fix.source.code()),
+            })
+            .collect(),
+        heads: batch
+            .heads()
+            .map(|view| view.expect("well formed"))
+            .map(|view| pb::LaneHead {
+                lane: u32::from(view.head.lane.code()),
+                first_seq: view.head.first_seq,
+                last_seq: view.head.last_seq,
+                received: view.head.received,
+                folded: view.head.folded,
+                drops: view
+                    .drops()
+                    .map(|drop| pb::Drop { reason: reason(drop.reason), count: drop.count })
+                    .collect(),
+            })
+            .collect(),
+        gaps: batch
+            .gaps()
+            .map(|gap| gap.expect("well formed"))
+            .map(|gap| pb::Gap {
+                lane: u32::from(gap.lane.code()),
+                first_seq: gap.range.first().0,
+                last_seq: gap.range.last().0,
+                reason: reason(gap.reason),
+            })
+            .collect(),
+    }
+}
+
+/// Writes with our writer what our reader sees.
+fn rewrite(bytes: &[u8]) -> Vec<u8> {
+    let batch = Batch::parse(bytes).expect("well formed");
+    let mut buffer = vec![0; 1 << 16];
+    let mut writer = BatchWriter::new(&mut buffer);
+    for event in batch.events().map(|event| event.expect("well formed")) {
+        writer.event(&event.head, event.fields(), event.context).expect("room");
+    }
+    for fix in batch.fixes() {
+        writer.fix(&fix.expect("well formed")).expect("room");
+    }
+    for view in batch.heads().map(|view| view.expect("well formed")) {
+        writer.head(&view.head, &view.drops().collect::<Vec<_>>()).expect("room");
+    }
+    for gap in batch.gaps() {
+        writer.gap(&gap.expect("well formed")).expect("room");
+    }
+    writer.finish().to_vec()
+}
+
+proptest! {
+    #[test]
+    fn both_implementations_read_and_write_the_same(
+        events in prop::collection::vec(event(), 0..8),
+        fixes in prop::collection::vec((any::<u64>(), any::<i64>(), any::<u64>(), 0u32..5), 0..3),
+        heads in prop::collection::vec((0u32..3, any::<[u64; 4]>(), prop::collection::vec((1u32..8, any::<u64>()), 0..3)), 0..4),
+        gaps in prop::collection::vec((0u32..3, 1u64..100, 0u64..100, 0u32..8), 0..3),
+    ) {
+        let mut theirs = pb::EventBatch {
+            events,
+            fixes: fixes.into_iter().map(|(mono_us, wall_us, error_us, source)| pb::ClockFix { mono_us, wall_us, error_us, source }).collect(),
+            heads: heads.into_iter().map(|(lane, [first_seq, last_seq, received, folded], drops)| pb::LaneHead {
+                lane, first_seq, last_seq, received, folded,
+                drops: drops.into_iter().map(|(reason, count)| pb::Drop { reason, count }).collect(),
+            }).collect(),
+            gaps: gaps.into_iter().map(|(lane, first_seq, more, reason)| pb::Gap { lane, first_seq, last_seq: first_seq + more, reason }).collect(),
+        };
+        let bytes = theirs.encode_to_vec();
+        for event in &mut theirs.events {
+            // Severities of a later version read as "the catalogue's default".
+            if event.severity > 5 {
+                event.severity = 0;
+            }
+        }
+        prop_assert_eq!(&ours(&bytes), &theirs);
+        let rewritten = rewrite(&bytes);
+        prop_assert_eq!(pb::EventBatch::decode(rewritten.as_slice()).expect("our output is valid"), theirs.clone());
+        prop_assert_eq!(rewritten, theirs.encode_to_vec(), "even the bytes agree");
+    }
+
+    #[test]
+    fn changed_bytes_never_panic_and_what_we_accept_the_other_accepts(
+        events in prop::collection::vec(event(), 1..4),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let mut bytes = pb::EventBatch { events, ..pb::EventBatch::default() }.encode_to_vec();
+        for (index, byte) in changes {
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
+        }
+        properties::rows(&bytes);
+        if let Ok(batch) = Batch::parse(&bytes)
+            && batch.events().all(|event| event.is_ok())
+            && batch.fixes().all(|fix| fix.is_ok())
+            && batch.heads().all(|head| head.is_ok())
+            && batch.gaps().all(|gap| gap.is_ok())
+        {
+            let theirs = pb::EventBatch::decode(bytes.as_slice()).expect("what we accept is valid protobuf");
+            prop_assert_eq!(theirs.events.len(), batch.event_count() as usize);
+        }
+    }
+
+    #[test]
+    fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        properties::rows(&bytes);
+    }
+}
+
+pub(crate) fn head(lane: Lane, seq: u64, at: u64) -> EventHead {
+    EventHead {
+        event_type: EventTypeId(100),
+        lane,
+        seq: Seq(seq),
+        severity: Some(Severity::High),
+        bus: Some(BusId(255)),
+        ecu: EcuId(7),
+        first: VehicleMicros(at),
+        last: VehicleMicros(at + 5),
+        count: 3,
+    }
+}
+
+/// A batch with one of everything.
+pub(crate) fn sample() -> Vec<u8> {
+    let mut buffer = [0; 1024];
+    let mut writer = BatchWriter::new(&mut buffer);
+    let fields = [
+        Field { key: FieldKey(1), value: Value::Uint(0x7DF) },
+        Field { key: FieldKey(2), value: Value::Sint(-40) },
+        Field { key: FieldKey(3), value: Value::Text("bremse ü") },
+        Field { key: FieldKey(4), value: Value::Bytes(&[0, 255]) },
+        Field { key: FieldKey(5), value: Value::Double(-0.5) },
+        Field { key: FieldKey(6), value: Value::Flag(false) },
+    ];
+    writer.event(&head(Lane::Critical, 9, 1_000), fields.into_iter(), &[1, 2, 3]).expect("room");
+    writer.event(&head(Lane::Batched, 1, 900), [].into_iter(), &[]).expect("room");
+    writer.event(&head(Lane::Critical, 12, 5_000_000_000), [].into_iter(), &[]).expect("room");
+    let fix =
+        ClockFix { mono: VehicleMicros(10), wall: UnixMicros(-5), error_us: 1, source: ClockSource::Gnss };
+    writer.fix(&fix).expect("room");
+    let lane_head = LaneHead { lane: Lane::Deferred, first_seq: 4, last_seq: 9, received: 30, folded: 20 };
+    writer.head(&lane_head, &[DropCount { reason: Some(DropReason::QuotaFull), count: 1 }]).expect("room");
+    let range = SeqRange::new(Seq(10), Seq(11)).expect("ascending");
+    writer.gap(&Gap { lane: Lane::Critical, range, reason: Some(DropReason::Evicted) }).expect("room");
+    writer.finish().to_vec()
+}
+
+#[test]
+fn a_row_that_does_not_fit_leaves_the_batch_as_it_was() {
+    let mut buffer = [0; 40];
+    let mut writer = BatchWriter::new(&mut buffer);
+    writer.event(&head(Lane::Batched, 1, 0), [].into_iter(), &[]).expect("room");
+    let used = writer.used();
+    let full = writer.event(&head(Lane::Batched, 2, 0), [].into_iter(), &[7; 40]);
+    assert!(matches!(full, Err(WriteError::Full(_))), "{full:?}");
+    assert_eq!(writer.used(), used);
+    writer.event(&head(Lane::Batched, 2, 0), [].into_iter(), &[]).expect("the number is still free");
+    let seqs: Vec<u64> = Batch::parse(writer.finish())
+        .expect("own output")
+        .events()
+        .map(|event| event.expect("own output").head.seq.0)
+        .collect();
+    assert_eq!(seqs, [1, 2]);
+}
+
+#[test]
+fn the_writer_refuses_what_no_reader_takes() {
+    let mut buffer = [0; 8192];
+    let mut writer = BatchWriter::new(&mut buffer);
+    let good = head(Lane::Batched, 5, 100);
+    writer.event(&good, [].into_iter(), &[]).expect("room");
+    let refused = |result: Result<(), WriteError>| match result {
+        Err(WriteError::Refused(refusal)) => Some(refusal),
+        Ok(()) | Err(WriteError::Full(_) | WriteError::TooMany) => None,
+    };
+    let mut put = |head: &EventHead| refused(writer.event(head, [].into_iter(), &[]));
+    assert_eq!(put(&good), Some(Refusal::Order));
+    let next = EventHead { seq: Seq(6), ..good };
+    assert_eq!(put(&EventHead { event_type: EventTypeId(0), ..next }), Some(Refusal::Head));
+    assert_eq!(put(&EventHead { count: 0, ..next }), Some(Refusal::Head));
+    assert_eq!(put(&EventHead { last: VehicleMicros(99), ..next }), Some(Refusal::Head));
+    let far = VehicleMicros(u64::MAX);
+    assert_eq!(put(&EventHead { first: far, last: far, ..next }), Some(Refusal::Head));
+    let field = |key| Field { key: FieldKey(key), value: Value::Flag(true) };
+    assert_eq!(refused(writer.event(&next, [field(0)].into_iter(), &[])), Some(Refusal::Fields));
+    let fields = vec![field(1); usize::from(limits::FIELDS_MAX)];
+    writer.event(&next, fields.iter().copied(), &[]).expect("the cap itself is allowed");
+    let more = fields.iter().copied().chain([field(1)]);
+    let next = EventHead { seq: Seq(7), ..good };
+    assert_eq!(refused(writer.event(&next, more, &[])), Some(Refusal::Fields));
+    assert_eq!(
+        refused(writer.event(&next, [].into_iter(), &[0; limits::CONTEXT_BYTES_MAX + 1])),
+        Some(Refusal::Length)
+    );
+    let long = [0; limits::VALUE_BYTES_MAX + 1];
+    let bytes = |length| Field { key: FieldKey(1), value: Value::Bytes(&long[..length]) };
+    assert_eq!(refused(writer.event(&next, [bytes(long.len())].into_iter(), &[])), Some(Refusal::Length));
+    writer.event(&next, [bytes(long.len() - 1)].into_iter(), &[]).expect("the cap itself is allowed");
+}
+
+fn faults(batch: &pb::EventBatch) -> Vec<Option<RowFault>> {
+    let bytes = batch.encode_to_vec();
+    let batch = Batch::parse(&bytes).expect("the outer structure is whole");
+    batch.events().map(|event| event.err().map(|error| error.fault)).collect()
+}
+
+#[test]
+fn a_row_with_bad_content_is_rejected_and_the_next_keeps_its_number() {
+    let good = pb::Event { event_type: 1, lane: 1, ..pb::Event::default() };
+    let field = |key, value| vec![pb::Field { key, value: Some(value) }];
+    let long = "x".repeat(limits::VALUE_BYTES_MAX + 1);
+    let cases = [
+        (pb::Event { lane: 3, ..good.clone() }, RowFault::Lane { got: 3 }),
+        (pb::Event { event_type: 0, ..good.clone() }, RowFault::EventType { got: 0 }),
+        (pb::Event { event_type: 65_536, ..good.clone() }, RowFault::EventType { got: 65_536 }),
+        (pb::Event { bus: 257, ..good.clone() }, RowFault::Place { got: 257 }),
+        (pb::Event { ecu: 65_536, ..good.clone() }, RowFault::Place { got: 65_536 }),
+        (pb::Event { repeats: u64::MAX, ..good.clone() }, RowFault::Count),
+        (pb::Event { span_us: u64::MAX, mono_step: 1, ..good.clone() }, RowFault::Count),
+        (pb::Event { fields: field(0, pb::Value::Flag(true)), ..good.clone() }, RowFault::Key { got: 0 }),
+        (
+            pb::Event { fields: field(65_536, pb::Value::Flag(true)), ..good.clone() },
+            RowFault::Key { got: 65_536 },
+        ),
+        (
+            pb::Event { fields: field(1, pb::Value::Text(long.clone())), ..good.clone() },
+            RowFault::Length { max: limits::VALUE_BYTES_MAX, got: long.len() },
+        ),
+        (
+            pb::Event { context: vec![0; limits::CONTEXT_BYTES_MAX + 1], ..good.clone() },
+            RowFault::Length { max: limits::CONTEXT_BYTES_MAX, got: limits::CONTEXT_BYTES_MAX + 1 },
+        ),
+        (
+            pb::Event { fields: vec![field(1, pb::Value::Flag(true))[0].clone(); 65], ..good.clone() },
+            RowFault::Fields { max: limits::FIELDS_MAX },
+        ),
+    ];
+    for (bad, fault) in cases {
+        let last = pb::Event { seq_step: 3, ..good.clone() };
+        let batch = pb::EventBatch { events: vec![bad, last], ..pb::EventBatch::default() };
+        assert_eq!(faults(&batch), [Some(fault), None]);
+        let bytes = batch.encode_to_vec();
+        let seq =
+            Batch::parse(&bytes).expect("whole").events().flatten().next().expect("the good row").head.seq;
+        // A row of an unknown lane has no number in ours; the others used number 1.
+        assert_eq!(seq, Seq(if fault == (RowFault::Lane { got: 3 }) { 4 } else { 5 }));
+    }
+}
+
+#[test]
+fn a_row_whose_numbers_overflow_ends_the_reading() {
+    let good = pb::Event { event_type: 1, ..pb::Event::default() };
+    for bad in [pb::Event { seq_step: u64::MAX, ..good.clone() }, pb::Event { mono_step: -1, ..good.clone() }]
+    {
+        let batch = pb::EventBatch { events: vec![bad, good.clone()], ..pb::EventBatch::default() };
+        assert_eq!(faults(&batch), [Some(RowFault::Overflow)]);
+    }
+}
+
+#[test]
+fn broken_structure_ends_the_reading_and_names_the_offset() {
+    // Second row: field 1 with wire type 5 where a varint belongs.
+    let bytes = [0x0A, 2, 0x08, 1, 0x0A, 5, 0x0D, 1, 2, 3, 4, 0x0A, 2, 0x08, 1];
+    let results: Vec<_> = Batch::parse(&bytes).expect("whole").events().collect();
+    let [Ok(_), Err(error)] = results.as_slice() else { panic!("{results:?}") };
+    assert_eq!(error.fault, RowFault::Structure(StructureError::WireType { offset: 6, field: 1, got: 5 }));
+    assert_eq!((error.index, error.offset, error.is_fatal()), (1, 6, true));
+    let lying = [0x0A, 3, 0x08, 1];
+    let truncated = StructureError::Truncated { offset: 2, needed: 3, got: 2 };
+    assert_eq!(Batch::parse(&lying).err(), Some(BatchError::Structure(truncated)));
+    assert_eq!(
+        Batch::parse(&[0x0B]).err(),
+        Some(BatchError::Structure(StructureError::WireType { offset: 0, field: 1, got: 3 }))
+    );
+    assert_eq!(
+        Batch::parse(&[0x00, 0]).err(),
+        Some(BatchError::Structure(StructureError::FieldNumber { offset: 0 }))
+    );
+    assert_eq!(
+        Batch::parse(&[0x80; 11]).err(),
+        Some(BatchError::Structure(StructureError::Varint { offset: 0 }))
+    );
+}
+
+#[test]
+fn fields_of_a_later_version_are_skipped_and_values_counted() {
+    // Unknown field 99 in batch and row, unknown value kind 15 in a field.
+    let field = [0x08, 7, 0x78, 1];
+    let mut row = vec![0x08, 1, 0x9A, 0x06, 2, 9, 9, 0x52, 4];
+    row.extend(field);
+    let mut bytes = vec![0x9A, 0x06, 1, 0, 0x0A, u8::try_from(row.len()).expect("short")];
+    bytes.extend(row);
+    let event = Batch::parse(&bytes).expect("whole").events().next().expect("one row").expect("readable");
+    assert_eq!((event.unread_fields, event.fields().count()), (1, 0));
+}
+
+#[test]
+fn more_rows_than_allowed_are_refused_as_a_whole() {
+    let row = [0x0A, 0];
+    let most = row.repeat(limits::EVENTS_MAX as usize);
+    assert_eq!(Batch::parse(&most).map(|batch| batch.event_count()).ok(), Some(limits::EVENTS_MAX));
+    let more = row.repeat(limits::EVENTS_MAX as usize + 1);
+    assert_eq!(Batch::parse(&more).err(), Some(BatchError::TooMany { field: 1, max: limits::EVENTS_MAX }));
+    let gaps = [0x22, 0].repeat(limits::GAPS_MAX as usize + 1);
+    assert_eq!(Batch::parse(&gaps).err(), Some(BatchError::TooMany { field: 4, max: limits::GAPS_MAX }));
+}
