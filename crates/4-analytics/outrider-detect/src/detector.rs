@@ -8,13 +8,14 @@ use outrider_rules::{
 };
 use outrider_types::{EventId, EventTime, IngestTime, TenantId, UnixMicros};
 
-use crate::cell::{CellShape, Counted};
+use crate::cell::Counted;
 use crate::compact;
 use crate::config::DetectorConfig;
 use crate::names::{EventKey, Names};
 use crate::snapshot;
+use crate::spec::Spec;
 use crate::sweep;
-use crate::table::{GroupField, Outcome, Sighting, Spec, Table, Windows};
+use crate::table::{Outcome, Sighting, Table};
 
 /// Reasons for which a match does not count; each is a counter of [`Detector::balance`].
 pub mod reason {
@@ -215,14 +216,6 @@ impl Detector {
         if !rule.generate || !self.is_live(&rule.header) {
             return;
         }
-        let length_us = self.config.bucket_us.clamp(1, i64::from(u32::MAX));
-        let spec = Spec {
-            windows: Windows::Fixed,
-            length_us,
-            pane_us: length_us,
-            need: 1,
-            ..self.spec(&rule.header, &rule.group_by, Counted::Events, 1)
-        };
         let feed = Feed {
             table: self.tables.len(),
             group_by: rule.group_by.clone(),
@@ -231,43 +224,23 @@ impl Detector {
             explains: true,
         };
         self.feeds[index].push(feed);
-        self.add_table(spec);
+        self.add_table(Spec::of_rule(rule, &self.config));
     }
 
     fn plan_correlation(&mut self, rules: &RuleSet, correlation: &Correlation) {
         if !self.is_live(&correlation.header) {
             return;
         }
-        let condition = correlation.condition;
-        let length_us = i64::try_from(correlation.timespan_us).unwrap_or(i64::MAX);
-        let problem = if condition.at_most.is_some() || condition.except.is_some() {
-            // More events can end such a state, so no finding about it would be final.
-            Some("conditions with an upper bound or an exception are not evaluated")
-        } else if length_us == 0 || length_us > self.config.horizon_us {
-            Some("the timespan is zero or longer than the horizon")
-        } else if condition.at_least > u64::from(u32::MAX) {
-            Some("the threshold is above 2^32")
-        } else {
-            None
-        };
-        if let Some(reason) = problem {
-            self.not_evaluated.push(NotEvaluated { rule: correlation.header.id.clone(), reason });
-            return;
-        }
-        let (counted, field) = match correlation.kind {
-            CorrelationKind::EventCount => (Counted::Events, None),
-            CorrelationKind::ValueCount { field: FieldRef::Core(CoreField::VehicleId) } => {
-                (Counted::Vehicles, None)
+        let spec = match Spec::of_correlation(correlation, &self.config) {
+            Ok(spec) => spec,
+            Err(reason) => {
+                self.not_evaluated.push(NotEvaluated { rule: correlation.header.id.clone(), reason });
+                return;
             }
-            CorrelationKind::ValueCount { field } => (Counted::Values, Some(field)),
         };
-        let need = condition.at_least;
-        let mut spec = self.spec(&correlation.header, &correlation.group_by, counted, need);
-        spec.length_us = length_us;
-        spec.pane_us = pane_us(length_us);
-        spec.counted_name = match (counted, field) {
-            (Counted::Events, _) => "events",
-            (Counted::Vehicles | Counted::Values, field) => field.map_or("vehicle_id", FieldRef::name),
+        let counted = match correlation.kind {
+            CorrelationKind::ValueCount { field } if spec.shape.counted == Counted::Values => Some(field),
+            CorrelationKind::ValueCount { .. } | CorrelationKind::EventCount => None,
         };
         for RuleIndex(index) in &correlation.rules {
             let live = rules.rules().get(*index as usize).is_some_and(|rule| self.is_live(&rule.header));
@@ -275,7 +248,7 @@ impl Detector {
                 feeds.push(Feed {
                     table: self.tables.len(),
                     group_by: correlation.group_by.clone(),
-                    counted: field,
+                    counted,
                     group_required: true,
                     explains: false,
                 });
@@ -298,32 +271,6 @@ impl Detector {
                 }
                 false
             }
-        }
-    }
-
-    fn spec(&self, header: &Header, group_by: &[FieldRef], counted: Counted, need: u64) -> Spec {
-        let group_field = |field: &FieldRef| GroupField {
-            name: field.name(),
-            is_vehicle: *field == FieldRef::Core(CoreField::VehicleId),
-        };
-        let need_here = usize::try_from(need).unwrap_or(usize::MAX);
-        Spec {
-            rule: header.id.clone(),
-            severity: header.level,
-            windows: Windows::Sliding,
-            length_us: 1,
-            pane_us: 1,
-            need,
-            group_by: group_by.iter().map(group_field).collect(),
-            counted_name: "events",
-            shape: CellShape {
-                counted,
-                dense_above: need_here.max(self.config.dense_above),
-                entries_max: self.config.pane_entries_max.max(need_here.saturating_add(1)),
-            },
-            groups_max: self.config.groups_max,
-            entries_max: self.config.entries_max,
-            horizon_us: self.config.horizon_us,
         }
     }
 
@@ -452,15 +399,6 @@ impl Stage for Detector {
         self.tables = tables;
         Ok(())
     }
-}
-
-/// Panes a window; finer panes mean more of them, coarser ones more events a pane.
-const PANES_A_WINDOW: i64 = 24;
-
-/// Returns the length of a pane: a 24th of the window, at most an hour so that offsets take 32 bits.
-fn pane_us(length_us: i64) -> i64 {
-    const HOUR_US: i64 = 3_600_000_000;
-    ((length_us + PANES_A_WINDOW - 1) / PANES_A_WINDOW).clamp(1, HOUR_US)
 }
 
 /// What a batch knows of one matching row.

@@ -9,6 +9,7 @@ mod detector;
 mod intern;
 mod names;
 mod snapshot;
+mod spec;
 mod summary;
 mod sweep;
 mod table;

@@ -6,8 +6,9 @@ use roaring::RoaringBitmap;
 
 use crate::cell::{Agreed, Body, Counted, keep_lowest};
 use crate::names::{EventKey, Names};
+use crate::spec::{Spec, Windows};
 use crate::sweep::Span;
-use crate::table::{Group, Spec, Windows};
+use crate::table::Group;
 
 /// What a finding says about its events.
 pub(crate) struct Summary {

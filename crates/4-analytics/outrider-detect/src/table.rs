@@ -3,59 +3,15 @@
 use std::collections::BTreeMap;
 
 use outrider_model::{Finding, FindingId, GroupKey, Matched, RuleId, Window};
-use outrider_types::{EventId, Severity, TenantId, UnixMicros, VehicleId};
+use outrider_types::{EventId, TenantId, UnixMicros, VehicleId};
 use sha2::{Digest, Sha256};
 
-use crate::cell::{Agreed, Cell, CellShape, Entry, Inserted};
+use crate::cell::{Agreed, Cell, Entry, Inserted};
 use crate::intern::Interner;
 use crate::names::{EventKey, Names};
+use crate::spec::{Spec, Windows};
 use crate::summary;
 use crate::sweep::{self, Span};
-
-/// How a rule turns matches into findings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Windows {
-    /// Every window of this length, wherever it begins.
-    Sliding,
-    /// Consecutive windows of this length, aligned to 1970; each with a match is a finding.
-    Fixed,
-}
-
-/// A field of a group key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct GroupField {
-    pub(crate) name: &'static str,
-    /// Stored as the 16 bytes of a pseudonym.
-    pub(crate) is_vehicle: bool,
-}
-
-/// What the rule asks for.
-#[derive(Debug, Clone)]
-pub(crate) struct Spec {
-    pub(crate) rule: RuleId,
-    pub(crate) severity: Severity,
-    pub(crate) windows: Windows,
-    pub(crate) length_us: i64,
-    /// At most 2^32 − 1, so that an offset takes four bytes.
-    pub(crate) pane_us: i64,
-    pub(crate) need: u64,
-    pub(crate) group_by: Vec<GroupField>,
-    pub(crate) counted_name: &'static str,
-    pub(crate) shape: CellShape,
-    pub(crate) groups_max: usize,
-    pub(crate) entries_max: u64,
-    pub(crate) horizon_us: i64,
-}
-
-impl Spec {
-    /// Returns how many panes a window reaches to either side of its pane.
-    const fn reach(&self) -> i64 {
-        match self.windows {
-            Windows::Sliding => (self.length_us + self.pane_us - 1) / self.pane_us,
-            Windows::Fixed => 0,
-        }
-    }
-}
 
 /// One match of a rule, ready to be counted.
 #[derive(Debug, Clone, Copy)]

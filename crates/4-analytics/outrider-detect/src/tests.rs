@@ -1,5 +1,7 @@
 //! Tests of the detector as a whole: against a slow reference, in every order, through snapshots, at limits.
 
+mod content;
+mod corpus;
 mod events;
 mod figures;
 mod fleet;

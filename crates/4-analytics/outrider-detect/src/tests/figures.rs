@@ -6,7 +6,8 @@ use outrider_types::{BootEpoch, EventId, IngestTime, Lane, Seed, Seq, Severity, 
 use super::events::{DAY, Event, HOUR, SECOND, START, batch_of, rules, vehicle};
 use crate::cell::{CellShape, Counted};
 use crate::names::Names;
-use crate::table::{GroupField, Outcome, Sighting, Spec, Table, Windows};
+use crate::spec::{GroupField, Spec, Windows};
+use crate::table::{Outcome, Sighting, Table};
 use crate::{Detector, DetectorConfig};
 
 /// Returns nanoseconds that this thread ran on a processor.

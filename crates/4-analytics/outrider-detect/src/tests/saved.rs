@@ -133,3 +133,20 @@ fn a_snapshot_takes_few_bytes_an_event() {
     let bytes = saved(&detector).len();
     assert!(bytes < 20_000 * 80, "{bytes}");
 }
+
+#[test]
+fn a_snapshot_loads_under_other_limits() {
+    let events: Vec<Event> = (0..40).map(|number| Event::new(number, 1, START + i64::from(number))).collect();
+    let rules = rules(&[VEHICLES, SERVICES], true);
+    for (from, to) in [(1, 128), (128, 1)] {
+        let with = |dense_above| {
+            Detector::new(rules.clone(), DetectorConfig { dense_above, ..DetectorConfig::default() })
+        };
+        let mut source = with(from);
+        run(&mut source, &[events.clone()]);
+        let mut target = with(to);
+        target.load(&saved(&source)).expect("limits are not part of the state");
+        let more: Vec<Event> = events.iter().map(|it| Event { seq: 2, at: it.at + 100, ..*it }).collect();
+        assert_eq!(run(&mut source, &[more.clone()]), run(&mut target, &[more]));
+    }
+}
