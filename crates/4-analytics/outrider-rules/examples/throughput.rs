@@ -3,6 +3,7 @@
 //! `cargo run --release -p outrider-rules --example throughput`. CPU time is the kernel's account of this
 //! process; where there is none, the wall clock stands in. Rules and events are made of a fixed sequence.
 #![expect(clippy::print_stdout, reason = "an example speaks to its user")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 use std::fmt::Write as _;
 use std::fs;

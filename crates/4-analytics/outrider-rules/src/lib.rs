@@ -8,6 +8,7 @@ mod expr;
 mod field;
 mod header;
 mod ir;
+mod literals;
 mod load;
 mod matcher;
 mod modifier;
@@ -20,6 +21,7 @@ mod rule;
 pub mod sample;
 mod suggest;
 mod text_index;
+mod values;
 mod view;
 mod yaml;
 

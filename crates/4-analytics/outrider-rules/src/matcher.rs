@@ -85,6 +85,24 @@ pub(crate) enum Probe {
     Slow(u32, u32),
 }
 
+impl Probe {
+    /// Returns what a test costs relative to others; guesses that only order the tests of a rule.
+    const fn cost(&self) -> u32 {
+        match self {
+            Self::Exists(_)
+            | Self::IntIn(..)
+            | Self::IntCompare(..)
+            | Self::FloatIn(..)
+            | Self::FloatCompare(..)
+            | Self::Bool(..)
+            | Self::Codes(..)
+            | Self::EventTypes(_) => 1,
+            Self::Fast(..) => 2,
+            Self::Slow(..) => 20,
+        }
+    }
+}
+
 /// Index over the rules of a set.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Matcher {
@@ -110,7 +128,13 @@ impl Matcher {
             let index = u32::try_from(index).expect("a set has fewer than 2^32 rules");
             let tests: Vec<u32> =
                 rule.predicates.iter().map(|test| matcher.probe(test, &mut known)).collect();
-            let entry = program::emit(&rule.condition, &tests, &mut matcher.steps, ACCEPT, REJECT);
+            let entry = program::emit(
+                &rule.condition,
+                &tests,
+                &|probe| matcher.probes[probe as usize].cost(),
+                &mut matcher.steps,
+                (ACCEPT, REJECT),
+            );
             matcher.entries.push(entry);
             for id in &rule.event_types {
                 let Some(entry) = catalogue::event_type(*id) else { continue };
@@ -215,6 +239,11 @@ impl Run<'_> {
         for anchor in &plan.ints {
             if let Some(value) = self.views[anchor.slot as usize].int(row) {
                 anchor.rules(value).iter().for_each(|rule| self.rule(*rule, row, id));
+            }
+        }
+        for anchor in &plan.bounds {
+            if let Some(value) = self.views[anchor.slot as usize].int(row) {
+                anchor.rules(value).for_each(|rule| self.rule(rule, row, id));
             }
         }
         for anchor in &plan.texts {

@@ -7,6 +7,7 @@ use outrider_model::catalogue::EventType;
 use crate::expr::Expr;
 use crate::ir::Rule;
 use crate::matcher::Probe;
+use crate::predicate::Comparison;
 use crate::text_index::TextIndex;
 
 /// What leads to a rule: probes of which one must hold, or `None` if the rule must always run.
@@ -16,6 +17,7 @@ pub(crate) type Anchor = Option<Vec<u32>>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Plan {
     pub(crate) ints: Vec<IntAnchor>,
+    pub(crate) bounds: Vec<BoundAnchor>,
     pub(crate) texts: Vec<TextAnchor>,
     /// Rules that run on every row.
     pub(crate) residual: Vec<u32>,
@@ -37,6 +39,42 @@ impl IntAnchor {
         let found = self.values.binary_search_by_key(&value, |(value, ..)| *value).ok();
         let Some((_, start, end)) = found.and_then(|index| self.values.get(index)) else { return &[] };
         self.rules.get(*start as usize..*end as usize).unwrap_or(&[])
+    }
+}
+
+/// Rules behind bounds on an integer column.
+#[derive(Debug, Clone)]
+pub(crate) struct BoundAnchor {
+    /// Column.
+    pub(crate) slot: u32,
+    /// Lowest value that leads to the rule, ascending.
+    at_least: Vec<(i64, u32)>,
+    /// Highest value that leads to the rule, descending.
+    at_most: Vec<(i64, u32)>,
+}
+
+impl BoundAnchor {
+    /// Returns the rules that wait for a value; a rule with several bounds may come more than once.
+    pub(crate) fn rules(&self, value: i64) -> impl Iterator<Item = u32> {
+        let above = self.at_least.iter().take_while(move |(bound, _)| *bound <= value);
+        let below = self.at_most.iter().take_while(move |(bound, _)| *bound >= value);
+        above.chain(below).map(|(_, rule)| *rule)
+    }
+
+    fn new(slot: u32, bounds: Vec<(Comparison, i64, u32)>) -> Self {
+        let (mut at_least, mut at_most) = (Vec::new(), Vec::new());
+        for (comparison, bound, rule) in bounds {
+            // A bound at the end of the range leads to the rule once too often, which its program corrects.
+            match comparison {
+                Comparison::AtLeast => at_least.push((bound, rule)),
+                Comparison::Greater => at_least.push((bound.saturating_add(1), rule)),
+                Comparison::AtMost => at_most.push((bound, rule)),
+                Comparison::Less => at_most.push((bound.saturating_sub(1), rule)),
+            }
+        }
+        at_least.sort_unstable();
+        at_most.sort_unstable_by(|left, right| right.cmp(left));
+        Self { slot, at_least, at_most }
     }
 }
 
@@ -79,6 +117,7 @@ impl Builder {
     /// Lays the rules out for look-up.
     pub(crate) fn finish(self, probes: &[Probe], texts: &[TextIndex]) -> Plan {
         let mut ints: BTreeMap<u32, BTreeMap<i64, Vec<u32>>> = BTreeMap::new();
+        let mut bounds: BTreeMap<u32, Vec<(Comparison, i64, u32)>> = BTreeMap::new();
         let mut fast: BTreeMap<u32, BTreeMap<u32, Vec<u32>>> = BTreeMap::new();
         for (rule, tests) in self.anchored {
             for test in tests {
@@ -88,12 +127,14 @@ impl Builder {
                             ints.entry(*slot).or_default().entry(*value).or_default().push(rule);
                         }
                     }
+                    Some(Probe::IntCompare(slot, comparison, bound)) => {
+                        bounds.entry(*slot).or_default().push((*comparison, *bound, rule));
+                    }
                     Some(Probe::Fast(slot, index)) => {
                         fast.entry(*slot).or_default().entry(*index).or_default().push(rule);
                     }
                     Some(
                         Probe::Exists(_)
-                        | Probe::IntCompare(..)
                         | Probe::FloatIn(..)
                         | Probe::FloatCompare(..)
                         | Probe::Bool(..)
@@ -107,6 +148,7 @@ impl Builder {
         }
         Plan {
             ints: ints.into_iter().map(|(slot, by_value)| int_anchor(slot, by_value)).collect(),
+            bounds: bounds.into_iter().map(|(slot, bounds)| BoundAnchor::new(slot, bounds)).collect(),
             texts: fast
                 .into_iter()
                 .map(|(slot, by_test)| text_anchor(slot, texts[slot as usize].fast_len(), &by_test))
@@ -151,13 +193,13 @@ pub(crate) fn anchor(rule: &Rule, event_type: &EventType, tests: &[u32], probes:
 }
 
 /// Returns how many rows a probe is likely to let through, relative to others; `None` if it cannot be looked up.
-/// The numbers are guesses: one value of an integer or a literal test on text is rare.
+/// The numbers are guesses: one value of an integer or a test on text is rare, a bound is often met.
 fn weight(probe: &Probe) -> Option<usize> {
     match probe {
         Probe::IntIn(_, values) => Some(values.len() * 2),
         Probe::Fast(..) => Some(3),
+        Probe::IntCompare(..) => Some(40),
         Probe::Exists(_)
-        | Probe::IntCompare(..)
         | Probe::FloatIn(..)
         | Probe::FloatCompare(..)
         | Probe::Bool(..)

@@ -20,22 +20,45 @@ pub(crate) struct Step {
 
 /// Appends the steps of an expression and returns where to begin.
 ///
-/// `tests` gives the probe of each of the rule's predicates. Steps lead only to steps that were there before, so
+/// `tests` gives the probe of each of the rule's predicates, `cost` what a probe costs relative to others; cheap parts come
+/// first. Steps lead only to steps that were there before, so
 /// a run ends after at most as many steps as the expression has tests. Depth is bounded by [`Expr::DEPTH_MAX`].
-pub(crate) fn emit(expr: &Expr, tests: &[u32], steps: &mut Vec<Step>, on_true: u32, on_false: u32) -> u32 {
+pub(crate) fn emit(
+    expr: &Expr,
+    tests: &[u32],
+    cost: &dyn Fn(u32) -> u32,
+    steps: &mut Vec<Step>,
+    (on_true, on_false): (u32, u32),
+) -> u32 {
+    let by_cost = |parts: &[Expr]| -> Vec<Expr> {
+        let mut parts = parts.to_vec();
+        parts.sort_by_key(|part| dearest(part, &|test| cost(tests[test as usize])));
+        parts
+    };
     match expr {
-        Expr::And(parts) => {
-            parts.iter().rev().fold(on_true, |next, part| emit(part, tests, steps, next, on_false))
-        }
-        Expr::Or(parts) => {
-            parts.iter().rev().fold(on_false, |next, part| emit(part, tests, steps, on_true, next))
-        }
-        Expr::Not(part) => emit(part, tests, steps, on_false, on_true),
+        Expr::And(parts) => by_cost(parts)
+            .iter()
+            .rev()
+            .fold(on_true, |next, part| emit(part, tests, cost, steps, (next, on_false))),
+        Expr::Or(parts) => by_cost(parts)
+            .iter()
+            .rev()
+            .fold(on_false, |next, part| emit(part, tests, cost, steps, (on_true, next))),
+        Expr::Not(part) => emit(part, tests, cost, steps, (on_false, on_true)),
         Expr::Test(index) => {
             let at = u32::try_from(steps.len()).expect("rules and their sizes are capped far below 2^32");
             steps.push(Step { test: tests[*index as usize], on_true, on_false });
             at
         }
+    }
+}
+
+/// Returns the cost of the dearest test of an expression.
+fn dearest(expr: &Expr, cost: &dyn Fn(u32) -> u32) -> u32 {
+    match expr {
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().map(|part| dearest(part, cost)).max().unwrap_or(0),
+        Expr::Not(part) => dearest(part, cost),
+        Expr::Test(test) => cost(*test),
     }
 }
 
@@ -55,7 +78,7 @@ mod tests {
 
     fn holds(expr: &Expr, values: [bool; 3]) -> (bool, usize) {
         let mut steps = Vec::new();
-        let entry = emit(expr, &[0, 1, 2], &mut steps, ACCEPT, REJECT);
+        let entry = emit(expr, &[0, 1, 2], &|_| 1, &mut steps, (ACCEPT, REJECT));
         let mut asked = 0;
         let result = run(&steps, entry, |test| {
             asked += 1;

@@ -1,9 +1,12 @@
 //! Finds, for a text value, all text tests of a field at once.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use ipnet::IpNet;
 
+use crate::literals;
 use crate::pattern::{Literal, Pattern, Place, fold_case};
 use crate::predicate::TextTest;
 
@@ -16,6 +19,7 @@ pub(crate) struct TextIndex {
     slow: Vec<TextTest>,
     folded: Literals,
     cased: Literals,
+    networks: Networks,
 }
 
 /// Where a test of a field is.
@@ -30,22 +34,27 @@ pub(crate) enum TextSlot {
 impl TextIndex {
     /// Adds a test; [`TextIndex::finish`] must follow before the index is used.
     pub(crate) fn add(&mut self, test: &TextTest) -> TextSlot {
-        let literals = match test {
-            TextTest::Patterns { cased, any } => any
-                .iter()
-                .map(Pattern::literal)
-                .collect::<Option<Vec<_>>>()
-                .map(|literals| (*cased, literals)),
-            TextTest::Regexes(_) | TextTest::Networks(_) => None,
+        let index = count(self.fast.len());
+        let found = match test {
+            TextTest::Patterns { cased, any } => {
+                let into = if *cased { &mut self.cased } else { &mut self.folded };
+                let literals: Option<Vec<Literal<'_>>> = any.iter().map(Pattern::literal).collect();
+                literals.map(|literals| literals.iter().for_each(|literal| into.add(*literal, index)))
+            }
+            TextTest::Regexes(any) => literals::of_all(any).map(|literals| {
+                let texts = literals.iter().map(|text| Literal::Contains { text, exact: None });
+                texts.for_each(|literal| self.cased.add(literal, index));
+            }),
+            TextTest::Networks(any) => {
+                any.iter().for_each(|network| self.networks.add(*network, index));
+                Some(())
+            }
         };
-        let Some((cased, literals)) = literals else {
+        if found.is_none() {
             self.slow.push(test.clone());
             return TextSlot::Slow(count(self.slow.len() - 1));
-        };
-        let index = count(self.fast.len());
+        }
         self.fast.push(test.clone());
-        let into = if cased { &mut self.cased } else { &mut self.folded };
-        literals.iter().for_each(|literal| into.add(*literal, index));
         TextSlot::Fast(index)
     }
 
@@ -72,6 +81,7 @@ impl TextIndex {
             self.folded.find(&fold_case(value), value, &self.fast, found);
         }
         self.cased.find(value, value, &self.fast, found);
+        self.networks.find(value, found);
         found[start..].sort_unstable();
         let mut kept = start;
         for index in start..found.len() {
@@ -87,6 +97,45 @@ impl TextIndex {
     pub(crate) fn slow(&self, index: u32, value: &str) -> bool {
         self.slow.get(index as usize).is_some_and(|test| test.holds(value))
     }
+}
+
+/// Networks of tests: for each length of prefix, the tests by prefix.
+#[derive(Debug, Clone, Default)]
+struct Networks {
+    by_length: BTreeMap<(bool, u8), BTreeMap<u128, Vec<u32>>>,
+}
+
+impl Networks {
+    fn add(&mut self, network: IpNet, test: u32) {
+        let (is_v6, bits) = bits_of(network.addr());
+        let length = network.prefix_len();
+        let prefix = prefix(bits, length);
+        self.by_length.entry((is_v6, length)).or_default().entry(prefix).or_default().push(test);
+    }
+
+    fn find(&self, value: &str, found: &mut Vec<u32>) {
+        if self.by_length.is_empty() {
+            return;
+        }
+        let Ok(address) = value.parse::<IpAddr>() else { return };
+        let (is_v6, bits) = bits_of(address);
+        for ((_, length), tests) in self.by_length.range((is_v6, 0)..=(is_v6, u8::MAX)) {
+            found.extend(tests.get(&prefix(bits, *length)).into_iter().flatten());
+        }
+    }
+}
+
+/// Returns the family and the address, from the highest bit of 128 on.
+fn bits_of(address: IpAddr) -> (bool, u128) {
+    match address {
+        IpAddr::V4(address) => (false, u128::from(address.to_bits()) << 96),
+        IpAddr::V6(address) => (true, address.to_bits()),
+    }
+}
+
+/// Keeps the first `length` bits.
+fn prefix(bits: u128, length: u8) -> u128 {
+    bits & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
 }
 
 /// Literals of tests that see values in one form, folded or as they are.

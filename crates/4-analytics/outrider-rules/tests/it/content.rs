@@ -95,3 +95,27 @@ fn every_sample_belongs_to_a_rule() {
         assert!(names.contains(name.to_string_lossy().as_ref()), "{name:?} has no rule");
     }
 }
+
+/// Code blocks of a language in the chapter on rules.
+fn examples(language: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/book/rules.md");
+    let text = fs::read_to_string(path).expect("the chapter is part of the repository");
+    let fence = format!("```{language}\n");
+    text.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_examples_of_the_chapter_on_rules_are_right() {
+    let text = examples("yaml").join("---\n");
+    let loaded = load(&[RuleFile { name: "rules.md", text: &text }]);
+    let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
+    assert_eq!(errors, Vec::<String>::new());
+    assert_eq!((loaded.rules.rules().len(), loaded.rules.correlations().len()), (1, 1));
+    let samples = examples("toml");
+    assert_eq!(samples.len(), 1);
+    let batch = sample::read(&samples[0]).expect("the sample is right").batch;
+    let mut matches = Matches::new();
+    loaded.rules.evaluate(&batch, &mut matches);
+    assert_eq!(matches.of(RuleIndex(0)), [0, 1]);
+    assert!(sample::groups_that_fire(&loaded.rules, &loaded.rules.correlations()[0], &batch).is_empty());
+}

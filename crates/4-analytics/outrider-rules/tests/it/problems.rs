@@ -202,11 +202,19 @@ fn correlations_must_be_bounded_and_possible() {
 #[test]
 fn a_correlation_cannot_count_a_correlation_or_a_broken_rule() {
     let block = "  type: event_count\n  rules: [chain]\n  timespan: 5m\n  condition: {gte: 2}\n";
-    check(&format!("{}name: chain\n", correlation(block)), expect!["a.yml:19:11: error [correlation.rules] `chain` is a correlation, and correlations over correlations are not supported (name the rules that it counts)"]);
+    check(
+        &format!("{}name: chain\n", correlation(block)),
+        expect![
+            "a.yml:19:11: error [correlation.rules] `chain` is a correlation, and correlations over correlations are not supported (name the rules that it counts)"
+        ],
+    );
     let block = "  type: event_count\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 2}\n";
-    check(&correlation(block).replace("can.bus_off", "can.bus_of"), expect![[r#"
+    check(
+        &correlation(block).replace("can.bus_off", "can.bus_of"),
+        expect![[r#"
         a.yml:8:19: error [rule.value] no event type matches `can.bus_of` (did you mean `can.bus_off`?)
-        a.yml:19:11: error [correlation.rules] rule `base` has errors or is not evaluated (correct it first)"#]]);
+        a.yml:19:11: error [correlation.rules] rule `base` has errors or is not evaluated (correct it first)"#]],
+    );
 }
 
 #[test]
