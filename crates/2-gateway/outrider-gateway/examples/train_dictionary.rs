@@ -10,13 +10,6 @@ use outrider_types::Seed;
 use outrider_wire::BatchWriter;
 use sha2::{Digest, Sha256};
 
-#[path = "../tests/synthetic.rs"]
-#[expect(
-    dead_code,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    reason = "shared with tests; sizes are small and known"
-)]
 mod synthetic;
 
 /// Largest dictionary: what 500 rows save by more does not pay for its place in the vehicle.

@@ -247,7 +247,7 @@ pub struct Uplink {
     batch_number: u64,
     rows_max: u32,
     cursors: BTreeMap<LaneKey, Cursor>,
-    window_since: Option<VehicleMicros>,
+    window_ends: Option<VehicleMicros>,
     reported_at: VehicleMicros,
     wanted: BTreeSet<(BootEpoch, Lane, Seq)>,
     fixes_sent: BTreeMap<BootEpoch, ClockFix>,
@@ -271,7 +271,7 @@ impl Uplink {
             batch_number: 0,
             rows_max: config.batch_rows_max.max(1),
             cursors: BTreeMap::new(),
-            window_since: None,
+            window_ends: None,
             reported_at: VehicleMicros(0),
             wanted: BTreeSet::new(),
             fixes_sent: BTreeMap::new(),
@@ -375,11 +375,15 @@ impl Uplink {
             waiting = waiting.saturating_add(bytes);
         }
         if waiting == 0 {
-            self.window_since = None;
+            self.window_ends = None;
             return false;
         }
-        let since = *self.window_since.get_or_insert(now);
-        waiting >= self.config.batched_bytes || now.micros_since(since) >= self.config.batched_window_us
+        let ends = self.window_ends.get_or_insert(now.saturating_add(self.config.batched_window_us));
+        if waiting >= self.config.batched_bytes {
+            // Once begun, all that waits is sent.
+            *ends = now.min(*ends);
+        }
+        *ends <= now
     }
 
     /// Takes the reply to the last frame: checks it, frees what it covers, notes what is wanted.
@@ -428,9 +432,6 @@ impl Uplink {
         for (lane, seq) in flight.sent {
             let cursor = self.cursors.entry((flight.epoch, lane)).or_default();
             *cursor = Cursor { sent: cursor.sent.max(seq), progress: now };
-            if lane == Lane::Batched {
-                self.window_since = None;
-            }
         }
         self.wanted.retain(|row| !flight.again.contains(row));
         if flight.with_heads {

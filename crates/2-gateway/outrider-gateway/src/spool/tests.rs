@@ -240,7 +240,7 @@ fn one_flipped_bit_anywhere_loses_at_most_what_is_reported_and_invents_nothing()
         let length = storage.read(id, 0, usize::MAX).expect("in memory").len();
         for offset in 0..length {
             let mut image = storage.clone();
-            assert!(image.flip(id, offset, (offset % 8) as u8));
+            assert!(image.flip(id, offset, offset.to_le_bytes()[0]));
             flips += 1;
             let (mut spool, recovery) = open(image, SMALL);
             assert_balance(&spool);

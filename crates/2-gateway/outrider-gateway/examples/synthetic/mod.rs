@@ -1,7 +1,8 @@
-//! Synthetic security events in the catalogue's shapes: for the dictionary, the figures and the tests.
+//! Synthetic security events in the catalogue's shapes: for the dictionary and the figures.
 //!
 //! A drive is a run of episodes: one event type, one bus, one ECU, fields that repeat with small changes, as a scan or a
 //! broken sensor gives them.
+#![expect(clippy::cast_possible_truncation, clippy::indexing_slicing, reason = "sizes are small and known")]
 
 use outrider_model::catalogue::{EVENT_TYPES, EventType, FieldKind, field};
 use outrider_types::{BusId, EcuId, FieldKey, Lane, Seed, Seq, VehicleMicros};
@@ -9,7 +10,7 @@ use outrider_wire::{EventHead, Field, Value};
 
 /// Owned value of a field.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Owned {
+pub(crate) enum Owned {
     Uint(u64),
     Text(String),
     Flag(bool),
@@ -18,15 +19,15 @@ pub enum Owned {
 
 /// Owned event.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Event {
-    pub head: EventHead,
-    pub fields: Vec<(FieldKey, Owned)>,
-    pub context: Vec<u8>,
+pub(crate) struct Event {
+    pub(crate) head: EventHead,
+    pub(crate) fields: Vec<(FieldKey, Owned)>,
+    pub(crate) context: Vec<u8>,
 }
 
 impl Event {
     /// Returns the fields as the writer takes them.
-    pub fn fields(&self) -> impl Iterator<Item = Field<'_>> + Clone {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = Field<'_>> + Clone {
         self.fields.iter().map(|(key, value)| {
             let value = match value {
                 Owned::Uint(value) => Value::Uint(*value),
@@ -56,7 +57,7 @@ const WORDS: [&str; 12] = [
 
 /// Generator of one vehicle's events.
 #[derive(Debug)]
-pub struct Drive {
+pub(crate) struct Drive {
     seed: Seed,
     mono: u64,
     seqs: [u64; 3],
@@ -74,12 +75,12 @@ struct Episode {
 }
 
 impl Drive {
-    pub fn new(seed: Seed) -> Self {
+    pub(crate) fn new(seed: Seed) -> Self {
         Self { seed, mono: 4_000_000, seqs: [0; 3], episode: None }
     }
 
     /// Returns the next event, in the lane that the catalogue names or in `lane`.
-    pub fn event(&mut self, lane: Option<Lane>) -> Event {
+    pub(crate) fn event(&mut self, lane: Option<Lane>) -> Event {
         let mut episode = match self.episode.take() {
             Some(episode) if episode.left > 0 => episode,
             Some(_) | None => self.episode(),
