@@ -1,5 +1,7 @@
 //! Checks one correlation document and resolves the rules it names.
 
+use std::collections::BTreeMap;
+
 use crate::field::FieldRef;
 use crate::header::{self, Top};
 use crate::ir::{Correlation, CorrelationKind, Header, Rule, RuleIndex, SourceText, Threshold};
@@ -270,16 +272,27 @@ fn read_field(bound: &Entry, kind: Option<CorrelationKind>, report: &mut Report<
     header::find_field(&scalar.text, bound.value.at, report)
 }
 
-/// Ids and names that a correlation cannot count.
+/// Returns the positions of rules by id and by name.
+pub(crate) fn names(rules: &[Rule]) -> BTreeMap<String, usize> {
+    let both = |(position, rule): (usize, &Rule)| {
+        let name = rule.header.name.clone().map(|name| (name, position));
+        name.into_iter().chain([(rule.header.id.0.clone(), position)])
+    };
+    rules.iter().enumerate().flat_map(both).collect()
+}
+
+/// Ids and names that a correlation may state.
 #[derive(Debug, Default)]
-pub(crate) struct Others {
+pub(crate) struct Referents {
+    /// Positions of rules by id and by name.
+    pub(crate) rules: BTreeMap<String, usize>,
     /// Of documents that are left out.
     pub(crate) broken: Vec<String>,
     /// Of correlations.
     pub(crate) correlations: Vec<String>,
 }
 
-impl Others {
+impl Referents {
     /// Says why a name is no rule, and what to do.
     fn why_not(&self, name: &str, rules: &[Rule]) -> (String, String) {
         let is_among = |names: &[String]| names.iter().any(|other| other.eq_ignore_ascii_case(name));
@@ -300,17 +313,15 @@ impl Others {
 pub(crate) fn resolve(
     draft: Draft,
     rules: &[Rule],
-    others: &Others,
+    referents: &Referents,
     report: &mut Report<'_>,
 ) -> Option<Correlation> {
     let mut found: Vec<RuleIndex> = Vec::new();
     for (name, at) in &draft.rules {
-        let wanted = name.to_ascii_lowercase();
-        let position = rules
-            .iter()
-            .position(|rule| rule.header.id.0 == wanted || rule.header.name.as_deref() == Some(name));
+        let position =
+            referents.rules.get(name).or_else(|| referents.rules.get(&name.to_ascii_lowercase())).copied();
         let Some(position) = position else {
-            let (message, hint) = others.why_not(name, rules);
+            let (message, hint) = referents.why_not(name, rules);
             report.error(*at, "correlation.rules", message, hint);
             continue;
         };

@@ -1,5 +1,7 @@
 //! Selections: maps of fields and values become predicates.
 
+use std::collections::BTreeMap;
+
 use crate::condition;
 use crate::expr::Expr;
 use crate::field::{FieldRef, ValueKind};
@@ -35,7 +37,8 @@ pub(crate) fn read(entry: &Entry, report: &mut Report<'_>) -> Option<Detection> 
         report.error(entry.value.at, "rule.shape", "`detection` must be a map", "");
         return None;
     };
-    let mut builder = Builder { predicates: Vec::new(), fields: Vec::new(), regexes: 0, report };
+    let mut builder =
+        Builder { predicates: Vec::new(), known: BTreeMap::new(), fields: Vec::new(), regexes: 0, report };
     let mut selections = Vec::new();
     for entry in entries.iter().filter(|entry| entry.key != "condition" && entry.key != "timeframe") {
         selections.push((entry.key.as_str(), builder.selection(&entry.value)));
@@ -62,6 +65,8 @@ pub(crate) fn read(entry: &Entry, report: &mut Report<'_>) -> Option<Detection> 
 /// Reads the selections of one rule.
 pub(crate) struct Builder<'a, 'r> {
     predicates: Vec<Predicate>,
+    /// Positions of predicates by their keys.
+    known: BTreeMap<String, usize>,
     fields: Vec<(FieldRef, Position)>,
     /// Regular expressions so far.
     pub(crate) regexes: usize,
@@ -244,12 +249,11 @@ impl Builder<'_, '_> {
 
     fn predicate(&mut self, subject: &Subject, test: Test, operator: &str, expected: String) -> Option<Expr> {
         let made = Predicate { field: subject.field, test, operator: operator.to_owned(), expected };
-        let key = made.key();
-        let index =
-            self.predicates.iter().position(|predicate| predicate.key() == key).unwrap_or_else(|| {
-                self.predicates.push(made);
-                self.predicates.len() - 1
-            });
+        let next = self.predicates.len();
+        let index = *self.known.entry(made.key()).or_insert(next);
+        if index == next {
+            self.predicates.push(made);
+        }
         if index >= PREDICATES_MAX {
             let message = format!("a rule has at most {PREDICATES_MAX} tests");
             self.report.error(subject.at, "rule.too_large", message, "split the rule");

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::correlation::{self, Draft, Others};
+use crate::correlation::{self, Draft, Referents};
 use crate::header::{self, Top};
-use crate::ir::{Header, Rule, RuleSet, SourceText, Status};
+use crate::ir::{Correlation, Header, Rule, RuleIndex, RuleSet, SourceText, Status};
 use crate::problem::{Position, Problem, ProblemLevel, Report};
 use crate::yaml::{self, Chunk, Value};
 use crate::{correlation::resolve, rule};
@@ -60,7 +60,7 @@ type Taken = BTreeMap<String, (Arc<str>, u32)>;
 struct Loader {
     rules: Vec<Rule>,
     drafts: Vec<Draft>,
-    others: Others,
+    referents: Referents,
     taken: Taken,
     documents: usize,
     problems: Vec<Problem>,
@@ -113,38 +113,41 @@ impl Loader {
             let usable = draft.filter(|draft| admit(&draft.header, top, &mut self.taken, &mut report));
             match usable {
                 Some(draft) => {
-                    self.others.correlations.push(draft.header.id.0.clone());
-                    self.others.correlations.extend(draft.header.name.clone());
+                    self.referents.correlations.push(draft.header.id.0.clone());
+                    self.referents.correlations.extend(draft.header.name.clone());
                     self.drafts.push(draft);
                 }
-                None => forget(top, &mut self.others.broken),
+                None => forget(top, &mut self.referents.broken),
             }
         } else {
             let rule = rule::read(top, source, &mut report);
             let usable = rule.filter(|rule| admit(&rule.header, top, &mut self.taken, &mut report));
             match usable {
                 Some(rule) => self.rules.push(rule),
-                None => forget(top, &mut self.others.broken),
+                None => forget(top, &mut self.referents.broken),
             }
         }
     }
 
     fn finish(mut self) -> Loaded {
-        let mut correlations = Vec::new();
+        let mut correlations: Vec<Correlation> = Vec::new();
+        self.referents.rules = correlation::names(&self.rules);
         for draft in self.drafts {
             let source = draft.header.source.clone();
             let mut report = Report::new(source.file, source.line, &mut self.problems);
-            correlations.extend(resolve(draft, &self.rules, &self.others, &mut report));
+            correlations.extend(resolve(draft, &self.rules, &self.referents, &mut report));
         }
-        for (index, rule) in self.rules.iter_mut().enumerate() {
-            let mut users = correlations
-                .iter()
-                .filter(|correlation| correlation.rules.iter().any(|used| used.0 as usize == index));
-            // A rule that serves only correlations states nothing by itself, as Sigma has it.
-            rule.generate = match users.next() {
-                None => true,
-                Some(first) => first.generate || users.any(|correlation| correlation.generate),
-            };
+        // A rule that serves only correlations states nothing by itself, as Sigma has it.
+        let mut users: BTreeMap<RuleIndex, bool> = BTreeMap::new();
+        for correlation in &correlations {
+            for rule in &correlation.rules {
+                *users.entry(*rule).or_insert(false) |= correlation.generate;
+            }
+        }
+        for (index, generate) in users {
+            if let Some(rule) = self.rules.get_mut(index.0 as usize) {
+                rule.generate = generate;
+            }
         }
         self.problems.sort();
         Loaded { rules: RuleSet::new(self.rules, correlations), problems: self.problems }

@@ -182,7 +182,18 @@ fn text_item() -> impl Strategy<Value = Item> {
     let places = prop::sample::select(vec!["contains", "startswith", "endswith", "contains|cased"]);
     let placed = (places, texts("[abAB?*]{0,2}", 1..4));
     let all = texts("[abAB]{1,2}", 2..4).prop_map(|values| ("contains|all", values));
-    let regexes = prop::sample::select(vec!["^a", "b$", "a.b", "(?i)^AB?$", "A|bb"]);
+    let regexes = prop::sample::select(vec![
+        "^a",
+        "b$",
+        "a.b",
+        "(?i)^AB?$",
+        "A|bb",
+        "ab",
+        "(?i)bA$",
+        "^a?bb",
+        "aa|Bb",
+        "[aA]{2}",
+    ]);
     let regex = regexes.prop_map(|text| ("re", vec![text.to_owned()]));
     let operation = prop_oneof![3 => equal, 1 => cased, 3 => placed, 1 => all, 1 => regex];
     (fields, operation, prop::bool::weighted(0.15)).prop_map(|(field, (operator, values), negated)| Item {

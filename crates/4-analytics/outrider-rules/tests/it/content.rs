@@ -96,6 +96,33 @@ fn every_sample_belongs_to_a_rule() {
     }
 }
 
+#[test]
+fn an_explanation_names_what_was_asked_and_what_was_seen() {
+    let loaded = shipped();
+    let explain = |name: &str, case: &str, row: usize| -> Vec<String> {
+        let mut rules = loaded.rules.rules().iter();
+        let rule = rules.find(|rule| rule.header.name.as_deref() == Some(name)).expect("the rule is shipped");
+        let lines = rule.explain(&batch(name, case), row);
+        lines
+            .iter()
+            .map(|line| format!("{} {} {}: {}", line.field, line.operator, line.expected, line.observed))
+            .collect()
+    };
+    assert_eq!(
+        explain("diag_session_while_driving", "hit", 0),
+        [
+            "event_type equals diag.session_while_driving: diag.session_while_driving",
+            "speed_kmh gt 5 (5 would not match): 6",
+            "diag_session not equals 1: 3",
+        ]
+    );
+    assert_eq!(
+        explain("can_flood", "hit", 1),
+        ["event_type equals can.flood: can.flood", "bus_load_percent not exists a value: no value",]
+    );
+    assert_eq!(explain("can_flood", "near-miss", 0), [""; 0]);
+}
+
 /// Code blocks of a language in the chapter on rules.
 fn examples(language: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/book/rules.md");
