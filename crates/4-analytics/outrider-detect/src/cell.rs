@@ -190,8 +190,8 @@ impl Cell {
                 let known = shape.counted != Counted::Events
                     && (same(place) || place.checked_sub(1).is_some_and(same));
                 if entries.len() == entries.capacity() {
-                    // One eighth, not twice: most cells never grow again.
-                    entries.reserve_exact(entries.len() / 8 + 1);
+                    // A quarter, not twice: most cells never grow again.
+                    entries.reserve_exact(entries.len() / 4 + 2);
                 }
                 entries.insert(place, entry);
                 self.distinct += u32::from(!known);

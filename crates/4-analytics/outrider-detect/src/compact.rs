@@ -84,9 +84,7 @@ fn rebuild(names: &Names, live: &Live) -> (Names, Renumbered) {
     }
     for stream in &live.streams {
         let vehicle = renumbered.vehicles[names.vehicle_of(stream) as usize];
-        let mut name = names.streams.get(stream).to_vec();
-        name[..4].copy_from_slice(&vehicle.to_le_bytes());
-        renumbered.streams[stream as usize] = fresh.streams.intern(&name).expect(room);
+        renumbered.streams[stream as usize] = fresh.streams.intern(names.streams.get(stream)).expect(room);
         fresh.stream_vehicle.push(vehicle);
     }
     (fresh, renumbered)

@@ -7,7 +7,10 @@
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interner {
     arena: Vec<u8>,
-    /// End of each string in `arena`.
+    /// Length of every string, or 0 if they differ.
+    width: usize,
+    strings: u32,
+    /// End of each string in `arena`, if their lengths differ.
     ends: Vec<u32>,
     /// Upper half: part of the hash; lower half: number + 1; 0 is empty. A power of two long.
     slots: Vec<u64>,
@@ -20,9 +23,14 @@ impl Interner {
         Self { key, ..Self::default() }
     }
 
-    /// Creates an empty table with the same key.
+    /// Creates an empty table of strings that are all `width` bytes long; it needs no list of lengths.
+    pub(crate) fn of_width(width: usize, key: u64) -> Self {
+        Self { key, width, ..Self::default() }
+    }
+
+    /// Creates an empty table with the same key and width.
     pub(crate) fn emptied(&self) -> Self {
-        Self::new(self.key)
+        Self::of_width(self.width, self.key)
     }
 
     /// Returns the key of the hash.
@@ -32,12 +40,15 @@ impl Interner {
 
     /// Returns the number of strings.
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        self.strings as usize
     }
 
     /// Returns a string; empty for an unknown number.
     pub(crate) fn get(&self, id: u32) -> &[u8] {
         let index = id as usize;
+        if self.width > 0 {
+            return self.arena.get(index * self.width..(index + 1) * self.width).unwrap_or(&[]);
+        }
         let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let end = self.ends.get(index).copied().unwrap_or(start);
         self.arena.get(start as usize..end as usize).unwrap_or(&[])
@@ -58,12 +69,16 @@ impl Interner {
             Ok(id) => return Some(id),
             Err(slot) => slot,
         };
-        let end = u32::try_from(self.arena.len() + bytes.len()).ok()?;
-        let id = u32::try_from(self.ends.len()).ok().filter(|id| *id < u32::MAX - 1)?;
+        let id = Some(self.strings).filter(|id| *id < u32::MAX - 1)?;
+        if self.width == 0 {
+            self.ends.push(u32::try_from(self.arena.len() + bytes.len()).ok()?);
+        } else {
+            assert_eq!(bytes.len(), self.width, "every string of this table has one length");
+        }
         self.arena.extend_from_slice(bytes);
-        self.ends.push(end);
+        self.strings += 1;
         self.slots[slot] = hash & !LOW | u64::from(id + 1);
-        if self.ends.len() * 4 > self.slots.len() * 3 {
+        if self.len() * 4 > self.slots.len() * 3 {
             self.grow();
         }
         Some(id)
@@ -71,7 +86,7 @@ impl Interner {
 
     /// Returns every string in order of its number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..).take(self.ends.len()).map(|id| self.get(id))
+        (0..self.strings).map(|id| self.get(id))
     }
 
     /// Finds the number of a string, or the empty slot where it belongs.
@@ -132,15 +147,22 @@ mod tests {
 
     #[test]
     fn a_string_keeps_its_number_while_the_table_grows() {
+        let mut fixed = Interner::of_width(4, 7);
         let mut table = Interner::new(7);
         for number in 0..5000u32 {
+            assert_eq!(fixed.intern(&number.to_le_bytes()), Some(number));
             assert_eq!(table.intern(&number.to_le_bytes()), Some(number));
         }
         assert_eq!(table.intern(b""), Some(5000));
         for number in 0..5000u32 {
             assert_eq!(table.find(&number.to_le_bytes()), Some(number));
             assert_eq!(table.get(number), number.to_le_bytes());
+            assert_eq!(
+                (fixed.find(&number.to_le_bytes()), fixed.get(number)),
+                (Some(number), table.get(number))
+            );
         }
+        assert_eq!((fixed.find(b"newer"), fixed.get(5000), fixed.len()), (None, &[][..], 5000));
         assert_eq!((table.find(b"new"), table.get(9999), table.len()), (None, &[][..], 5001));
     }
 }

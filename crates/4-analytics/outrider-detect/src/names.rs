@@ -34,15 +34,19 @@ pub(crate) struct Names {
     pub(crate) values: Interner,
 }
 
-/// Length of a stream's name: vehicle number, epoch, lane, upper half of the sequence number.
-pub(crate) const STREAM_BYTES: usize = 4 + 8 + 1 + 4;
+/// Length of a stream's name: vehicle, epoch, lane, upper half of the sequence number. The whole pseudonym is in
+/// it, so that an event of a known stream takes one look-up.
+pub(crate) const STREAM_BYTES: usize = VEHICLE_BYTES + 8 + 1 + 4;
+
+/// Length of a pseudonym.
+pub(crate) const VEHICLE_BYTES: usize = 16;
 
 impl Names {
     pub(crate) fn new(key: u64) -> Self {
         Self {
-            vehicles: Interner::new(key),
+            vehicles: Interner::of_width(VEHICLE_BYTES, key),
             models: Interner::new(key),
-            streams: Interner::new(key),
+            streams: Interner::of_width(STREAM_BYTES, key),
             values: Interner::new(key),
             stream_vehicle: Vec::new(),
         }
@@ -60,17 +64,21 @@ impl Names {
 
     /// Returns the numbers of an event and its vehicle; `None` if the dictionary is full.
     pub(crate) fn event(&mut self, id: EventId) -> Option<(EventKey, u32)> {
-        let vehicle = self.vehicles.intern(&id.vehicle.0)?;
         let mut name = [0u8; STREAM_BYTES];
-        name[..4].copy_from_slice(&vehicle.to_le_bytes());
-        name[4..12].copy_from_slice(&id.epoch.0.to_le_bytes());
-        name[12] = id.lane.code();
-        name[13..].copy_from_slice(&upper(id.seq.0).to_le_bytes());
-        let stream = self.streams.intern(&name)?;
-        if self.stream_vehicle.len() <= stream as usize {
-            self.stream_vehicle.push(vehicle);
-        }
-        Some((EventKey { stream, seq: lower(id.seq.0) }, vehicle))
+        name[..16].copy_from_slice(&id.vehicle.0);
+        name[16..24].copy_from_slice(&id.epoch.0.to_le_bytes());
+        name[24] = id.lane.code();
+        name[25..].copy_from_slice(&upper(id.seq.0).to_le_bytes());
+        let stream = match self.streams.find(&name) {
+            Some(stream) => stream,
+            None => {
+                let vehicle = self.vehicles.intern(&id.vehicle.0)?;
+                let stream = self.streams.intern(&name)?;
+                self.stream_vehicle.push(vehicle);
+                stream
+            }
+        };
+        Some((EventKey { stream, seq: lower(id.seq.0) }, self.vehicle_of(stream)))
     }
 
     /// Returns the vehicle number of a stream.
@@ -107,9 +115,9 @@ impl Names {
         };
         EventId {
             vehicle: self.vehicle(self.vehicle_of(key.stream)),
-            epoch: BootEpoch(word(4, 8)),
-            lane: name.get(12).and_then(|code| Lane::from_code(*code)).unwrap_or(Lane::Deferred),
-            seq: Seq(word(13, 4) << 32 | u64::from(key.seq)),
+            epoch: BootEpoch(word(16, 8)),
+            lane: name.get(24).and_then(|code| Lane::from_code(*code)).unwrap_or(Lane::Deferred),
+            seq: Seq(word(25, 4) << 32 | u64::from(key.seq)),
         }
     }
 }

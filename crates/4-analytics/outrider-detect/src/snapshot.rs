@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 use crate::cell::{Agreed, Body, Cell, CellShape, Counted, Dense, Entry, Extreme, keep_lowest};
 use crate::codec::{Reader, Writer};
 use crate::intern::Interner;
-use crate::names::{EventKey, Names, STREAM_BYTES};
+use crate::names::{EventKey, Names, STREAM_BYTES, VEHICLE_BYTES};
 use crate::spec::{Spec, Windows};
 use crate::sweep::Span;
 use crate::table::{Episode, Explained, Group, Table};
@@ -95,11 +95,12 @@ fn save_strings(table: &Interner, out: &mut Writer<'_>) {
     table.iter().for_each(|bytes| out.bytes(bytes));
 }
 
-fn load_strings(reader: &mut Reader<'_>, key: u64, length: Option<usize>) -> Result<Interner, SaveError> {
-    let mut table = Interner::new(key);
+/// Reads strings into an empty table; `width` is their length, or 0 if it differs.
+fn load_strings(reader: &mut Reader<'_>, key: u64, width: usize) -> Result<Interner, SaveError> {
+    let mut table = Interner::of_width(width, key);
     for index in 0..reader.count()? {
         let bytes = reader.bytes()?;
-        reader.require(length.is_none_or(|length| bytes.len() == length))?;
+        reader.require(width == 0 || bytes.len() == width)?;
         let id = table.intern(bytes);
         reader.require(id.is_some_and(|id| id as usize == index))?;
     }
@@ -111,21 +112,17 @@ fn save_names(names: &Names, out: &mut Writer<'_>) {
     save_strings(&names.models, out);
     save_strings(&names.streams, out);
     save_strings(&names.values, out);
-    names.stream_vehicle.iter().for_each(|vehicle| out.number(u64::from(*vehicle)));
 }
 
 fn load_names(reader: &mut Reader<'_>, key: u64) -> Result<Names, SaveError> {
     let mut names = Names::new(key);
-    names.vehicles = load_strings(reader, key, Some(16))?;
-    names.models = load_strings(reader, key, None)?;
-    names.streams = load_strings(reader, key, Some(STREAM_BYTES))?;
-    names.values = load_strings(reader, key, None)?;
-    for stream in 0..names.streams.len() {
-        let vehicle = reader.word()?;
-        reader.require((vehicle as usize) < names.vehicles.len())?;
-        let stream = u32::try_from(stream).map_err(|_| reader.damaged())?;
-        reader.require(names.streams.get(stream).starts_with(&vehicle.to_le_bytes()))?;
-        names.stream_vehicle.push(vehicle);
+    names.vehicles = load_strings(reader, key, VEHICLE_BYTES)?;
+    names.models = load_strings(reader, key, 0)?;
+    names.streams = load_strings(reader, key, STREAM_BYTES)?;
+    names.values = load_strings(reader, key, 0)?;
+    for name in names.streams.iter() {
+        let vehicle = name.get(..VEHICLE_BYTES).and_then(|id| names.vehicles.find(id));
+        names.stream_vehicle.push(vehicle.ok_or_else(|| reader.damaged())?);
     }
     Ok(names)
 }
@@ -163,7 +160,7 @@ fn save_table(table: &Table, out: &mut Writer<'_>) {
 
 fn load_table(reader: &mut Reader<'_>, table: &mut Table, names: &Names) -> Result<(), SaveError> {
     table.floor = reader.signed()?;
-    table.keys = load_strings(reader, table.keys.key(), None)?;
+    table.keys = load_strings(reader, table.keys.key(), 0)?;
     for _ in 0..table.keys.len() {
         let mut group = Group::default();
         for _ in 0..reader.count()? {
