@@ -1,7 +1,19 @@
 //! The async shell: vehicle listener, HTTP API, identity and dashboard.
 
 pub mod api;
+pub mod evidence;
+mod housekeeping;
+pub mod http;
+pub mod hub;
+pub mod identity;
+pub mod notices;
+pub mod pipeline;
+pub mod port;
+pub mod rulebook;
+pub mod server;
 pub mod store;
+mod tasks;
+pub mod vehicle;
 
 /// Writes bytes as lower-case hexadecimal.
 fn hex(bytes: &[u8]) -> String {

@@ -16,7 +16,8 @@ use outrider_types::{TenantId, UnixMicros};
 
 pub use alert::{AlertFilter, AlertOrder, AlertStore, FindingInput, Page, RuleCard, StoredFinding};
 pub use case::{
-    CaseFilter, CaseStore, CommandDraft, EvidenceChange, NewCase, NewEvidenceRequest, StoredCommand,
+    CaseFilter, CaseStore, CommandDraft, CommandLoad, EvidenceChange, NewCase, NewEvidenceRequest,
+    StoredCommand,
 };
 pub use fleet::{Activity, CellCount, FleetStore, OverviewCounts, VehicleEntry, VehicleFilter, VehicleOrder};
 pub use identity::{Account, AccountChange, AuditEntry, IdentityStore, StoredSession};

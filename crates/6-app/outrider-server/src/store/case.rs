@@ -79,6 +79,17 @@ pub struct StoredCommand {
     pub frame: Vec<u8>,
 }
 
+/// What is under way for a vehicle and the fleet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CommandLoad {
+    /// Commands for the vehicle without an end.
+    pub in_flight: u32,
+    /// Commands to the vehicle in the last 24 hours.
+    pub vehicle_day: u32,
+    /// Commands to all vehicles in the last 24 hours.
+    pub fleet_day: u32,
+}
+
 /// How a request for evidence moves on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EvidenceChange {
@@ -246,6 +257,12 @@ pub trait CaseStore: Send + Sync {
         vehicle: VehicleId,
         limit: u32,
     ) -> StoreResult<Vec<StoredCommand>>;
+
+    /// Returns what is under way, for the safety gate.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`].
+    async fn command_load(&self, scope: Scope, vehicle: VehicleId) -> StoreResult<CommandLoad>;
 
     /// Returns the requests whose command has expired without evidence and that are not marked so yet.
     ///

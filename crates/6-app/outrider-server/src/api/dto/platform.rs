@@ -12,7 +12,7 @@ use super::{Lane, RuleKind, Severity, Timestamp};
 pub struct StageBalance {
     /// Stage.
     pub stage: String,
-    /// What is counted: `requests`, `batches`, `events` or `findings`.
+    /// What is counted: `frames`, `batches`, `events` or `matches`.
     pub unit: String,
     /// Received since the start of the program.
     pub received: u64,
@@ -71,8 +71,8 @@ pub struct GapHealth {
     pub open: u64,
     /// Missing for too long.
     pub overdue: u64,
-    /// Arrived after all.
-    pub filled: u64,
+    /// The vehicle said, signed, that it dropped them.
+    pub tombstoned: u64,
 }
 
 /// Case database.
@@ -97,6 +97,9 @@ pub struct Health {
     pub gaps: GapHealth,
     /// Case database.
     pub database: DatabaseHealth,
+    /// What the worker is waiting to get over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Seconds since the start of the program.
     pub uptime_s: u64,
     /// Version of the program.

@@ -117,8 +117,6 @@ pub struct LaneState {
     pub highest_seq: u64,
     /// Events the vehicle said it dropped.
     pub dropped: u64,
-    /// Repeats the vehicle folded into counters.
-    pub folded: u64,
 }
 
 /// What is known of the vehicle's clock.

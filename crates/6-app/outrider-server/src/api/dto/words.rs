@@ -8,8 +8,9 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
         pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)*
+            $($(#[$variant_doc])* $variant,)*
         }
 
         impl $name {
@@ -241,13 +242,37 @@ words! {
 mod tests {
     use super::*;
 
+    /// Checks that database, JSON and document spell every word alike.
+    macro_rules! check_words {
+        ($($name:ident),*) => {$(
+            for value in $name::ALL {
+                assert_eq!($name::from_word(value.word()), Some(*value));
+                let json = serde_json::to_string(value).expect("an enum of words is JSON");
+                assert_eq!(json, format!("\"{}\"", value.word()));
+                let schema = serde_json::to_string(&<$name as utoipa::PartialSchema>::schema()).expect("a schema is JSON");
+                assert!(schema.contains(&json), "{schema} lacks {json}");
+            }
+        )*};
+    }
+
     #[test]
-    fn words_read_back_and_agree_with_json() {
-        for disposition in Disposition::ALL {
-            assert_eq!(Disposition::from_word(disposition.word()), Some(*disposition));
-            let json = serde_json::to_string(disposition).expect("an enum of words is JSON");
-            assert_eq!(json, format!("\"{}\"", disposition.word()));
-        }
+    fn database_json_and_document_spell_every_word_alike() {
+        check_words!(
+            Severity,
+            AlertStatus,
+            Disposition,
+            CaseStatus,
+            EvidenceState,
+            Role,
+            Lane,
+            Connectivity,
+            GapState,
+            MapLayer,
+            RuleKind,
+            TimelineKind,
+            WaitingKind,
+            AlertActionKind
+        );
         assert_eq!(Disposition::from_word("TRUE_POSITIVE"), None);
     }
 

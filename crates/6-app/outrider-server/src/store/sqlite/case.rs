@@ -12,8 +12,8 @@ use super::{
 };
 use crate::api::dto::{CaseStatus, CaseSummary, Disposition, EvidenceRequest, TimelineEntry, TimelineKind};
 use crate::store::{
-    CaseFilter, CaseStore, EvidenceChange, NewCase, NewEvidenceRequest, Page, Scope, StoreError, StoreResult,
-    StoredCommand,
+    CaseFilter, CaseStore, CommandLoad, EvidenceChange, NewCase, NewEvidenceRequest, Page, Scope, StoreError,
+    StoreResult, StoredCommand,
 };
 
 /// Columns of a case's summary.
@@ -257,6 +257,28 @@ impl CaseStore for SqliteStore {
                 })
             })
             .collect()
+    }
+
+    async fn command_load(&self, scope: Scope, vehicle: VehicleId) -> StoreResult<CommandLoad> {
+        let day = scope.now.saturating_add(-86_400_000_000).0;
+        let row = sqlx::query(
+            "SELECT coalesce(sum(vehicle_id = ?1 AND state IN ('permitted', 'sent', 'accepted')), 0) AS in_flight, \
+             coalesce(sum(vehicle_id = ?1 AND requested_at > ?2), 0) AS vehicle_day, \
+             coalesce(sum(requested_at > ?2), 0) AS fleet_day \
+             FROM evidence_request WHERE tenant = ?3 AND command_id IS NOT NULL",
+        )
+        .bind(vehicle.to_string())
+        .bind(day)
+        .bind(i64::from(scope.tenant.0))
+        .fetch_one(&self.read)
+        .await?;
+        let small =
+            |column| -> StoreResult<u32> { Ok(u32::try_from(number(&row, column)?).unwrap_or(u32::MAX)) };
+        Ok(CommandLoad {
+            in_flight: small("in_flight")?,
+            vehicle_day: small("vehicle_day")?,
+            fleet_day: small("fleet_day")?,
+        })
     }
 
     async fn lapsed_evidence(&self, scope: Scope, limit: u32) -> StoreResult<Vec<String>> {

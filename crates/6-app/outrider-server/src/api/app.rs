@@ -1,0 +1,79 @@
+//! What handlers share.
+
+use std::sync::Arc;
+
+use outrider_model::EventLog;
+use outrider_types::{Clock, TenantId, UnixMicros};
+
+use super::dto::Role;
+use super::error::ApiFailure;
+use crate::evidence::EvidenceDesk;
+use crate::hub::Hub;
+use crate::identity::{Caller, Identity};
+use crate::pipeline::RunningPipeline;
+use crate::port::{EventHistory, Random};
+use crate::rulebook::RuleBook;
+use crate::store::{Scope, Store};
+use crate::vehicle::{EvidenceVault, Exchange};
+
+/// Parts of the server that handlers use.
+pub struct App {
+    /// Case database.
+    pub store: Arc<dyn Store>,
+    /// Users and sessions.
+    pub identity: Identity,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Unpredictable bytes.
+    pub random: Arc<dyn Random>,
+    /// Owner of everything this server shows.
+    pub tenant: TenantId,
+    /// Stored events.
+    pub history: Arc<dyn EventHistory>,
+    /// Open streams.
+    pub hub: Arc<Hub>,
+    /// Detection rules.
+    pub rules: Arc<RuleBook>,
+    /// Frames of vehicles.
+    pub exchange: Arc<Exchange>,
+    /// Captures.
+    pub vault: EvidenceVault,
+    /// Event log.
+    pub log: Arc<dyn EventLog>,
+    /// Requests for evidence.
+    pub desk: Arc<EvidenceDesk>,
+    /// The worker.
+    pub pipeline: Arc<RunningPipeline>,
+    /// When the program started.
+    pub started: UnixMicros,
+    /// Whether browsers speak TLS to it.
+    pub is_secure: bool,
+}
+
+impl App {
+    /// Returns the tenant and the time of a call.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope { tenant: self.tenant, now: self.clock.now() }
+    }
+
+    /// Draws the identity of a new row: 128 unpredictable bits.
+    #[must_use]
+    pub fn new_id(&self, prefix: &str) -> String {
+        format!("{prefix}-{}", crate::hex(&crate::port::draw::<16>(&*self.random)))
+    }
+}
+
+/// What every handler gets.
+pub(crate) type Shared = axum::extract::State<Arc<App>>;
+
+/// Checks that a caller has a role or a higher one.
+///
+/// # Errors
+/// 403 `forbidden`.
+pub(crate) fn require(caller: &Caller, role: Role) -> Result<(), ApiFailure> {
+    if caller.user.role >= role {
+        return Ok(());
+    }
+    Err(ApiFailure::forbidden("forbidden", &format!("this needs the role {} or a higher one", role.word())))
+}

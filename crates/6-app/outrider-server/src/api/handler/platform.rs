@@ -1,0 +1,180 @@
+//! Health, quarantine, rules, catalogue, hunting and the document.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use outrider_ingest::GapState;
+use outrider_model::{Balance, Partition, catalogue};
+use outrider_types::UnixMicros;
+
+use super::{limit, text};
+use crate::api::app::{App, Shared};
+use crate::api::dto::{
+    Catalogue, CatalogueEventType, CatalogueField, DatabaseHealth, DetectHealth, GapHealth, Health, Lane,
+    LogHealth, PageQuery, QuarantineList, Rule, SqlRequest, SqlResult, StageBalance, Timestamp,
+};
+use crate::api::error::ApiFailure;
+use crate::api::extract::{Body, Params};
+use crate::api::openapi_json;
+use crate::rulebook::severity;
+
+/// Rows of an answer where the caller does not say.
+const ROWS_DEFAULT: u32 = 1000;
+/// Rows of an answer at most.
+const ROWS_MAX: u32 = 10_000;
+
+/// Shows the state of the installation.
+pub(crate) async fn health(state: Shared) -> Result<Json<Health>, ApiFailure> {
+    Ok(Json(read_health(&state).await?))
+}
+
+/// Reads the state of the installation.
+///
+/// # Errors
+/// [`ApiFailure`] if database or lake fail.
+pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
+    let scope = app.scope();
+    let status = app.pipeline.status();
+    let end = app.log.end(Partition(0)).map_err(|error| ApiFailure::internal(&error))?;
+    Ok(Health {
+        stages: vec![
+            stage("uplink", "frames", &app.exchange.frames()),
+            stage("ingest_batches", "batches", &status.batches),
+            stage("ingest_events", "events", &status.rows),
+            stage("detect", "matches", &status.detect),
+            stage("lake", "events", &status.lake),
+        ],
+        log: LogHealth {
+            head_offset: end.0,
+            worker_offset: status.next.0,
+            lag_records: end.0.saturating_sub(status.next.0),
+            bytes: app.log.bytes(),
+        },
+        lake: app.history.health().await?,
+        detect: DetectHealth {
+            state_entries: status.rules.iter().map(|rule| rule.entries).sum(),
+            late_findings: status.late_findings,
+        },
+        gaps: gaps(app, scope.now),
+        database: DatabaseHealth { bytes: app.store.database_bytes().await? },
+        trouble: status.trouble,
+        uptime_s: u64::try_from(scope.now.micros_since(app.started) / 1_000_000).unwrap_or(0),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        as_of: Timestamp(scope.now),
+    })
+}
+
+/// Counters of a stage in the words of the API.
+fn stage(name: &str, unit: &str, balance: &Balance) -> StageBalance {
+    let owned = |counts: &BTreeMap<&'static str, u64>| {
+        counts.iter().map(|(reason, units)| ((*reason).to_owned(), *units)).collect()
+    };
+    StageBalance {
+        stage: name.to_owned(),
+        unit: unit.to_owned(),
+        received: balance.received(),
+        passed: balance.passed(),
+        dropped: owned(balance.dropped()),
+        quarantined: owned(balance.quarantined()),
+        balanced: balance.difference() == 0,
+    }
+}
+
+/// Counts the holes of all vehicles.
+fn gaps(app: &App, now: UnixMicros) -> GapHealth {
+    let mut health = GapHealth::default();
+    app.pipeline.with_ingest(|worker| {
+        for gap in worker.vehicles().flat_map(|vehicle| worker.gaps(vehicle, now)) {
+            match gap.state {
+                GapState::Open => health.open += 1,
+                GapState::Overdue => health.overdue += 1,
+                GapState::Lost => health.tombstoned += 1,
+            }
+        }
+    });
+    health
+}
+
+/// Lists what was put aside.
+pub(crate) async fn quarantine(
+    state: Shared,
+    Params(query): Params<PageQuery>,
+) -> Result<Json<QuarantineList>, ApiFailure> {
+    let scope = state.scope();
+    let page = state.store.quarantine(scope, query.cursor.as_deref(), limit(query.limit)?).await?;
+    Ok(Json(QuarantineList {
+        items: page.items,
+        next_cursor: page.next_cursor,
+        total: page.total,
+        as_of: Timestamp(scope.now),
+    }))
+}
+
+/// Lists rules.
+pub(crate) async fn rules(state: Shared) -> Result<Json<Vec<Rule>>, ApiFailure> {
+    let mut rules = state.rules.rules();
+    let mut counts = state.store.rule_counts(state.scope()).await?;
+    let status = state.pipeline.status();
+    for rule in &mut rules {
+        if let Some((findings, alerts, dispositions)) = counts.remove(&rule.id) {
+            rule.findings = findings;
+            rule.alerts = alerts;
+            rule.dispositions = dispositions;
+        }
+        let loads = status.rules.iter().filter(|load| load.rule.0 == rule.id);
+        rule.state_entries = loads.map(|load| load.entries).sum();
+    }
+    Ok(Json(rules))
+}
+
+/// Shows the catalogue of events.
+pub(crate) async fn show_catalogue() -> Json<Catalogue> {
+    let name = |key| catalogue::field(key).map(|field| field.name.to_owned());
+    let event_types = catalogue::EVENT_TYPES.iter().map(|entry| CatalogueEventType {
+        id: u32::from(entry.id.0),
+        name: entry.name.to_owned(),
+        title: entry.title.to_owned(),
+        severity: severity(entry.severity),
+        lane: lane(entry.lane),
+        fields: entry.fields.iter().copied().filter_map(name).collect(),
+        unr155: entry.unr155.iter().map(|&id| id.to_owned()).collect(),
+    });
+    let fields = catalogue::FIELDS.iter().map(|field| CatalogueField {
+        name: field.name.to_owned(),
+        kind: field.kind.word().to_owned(),
+        unit: Some(field.unit.to_owned()).filter(|unit| !unit.is_empty()),
+        title: field.title.to_owned(),
+    });
+    Json(Catalogue { event_types: event_types.collect(), fields: fields.collect() })
+}
+
+/// Lane in the words of the API.
+#[must_use]
+pub(crate) const fn lane(lane: outrider_types::Lane) -> Lane {
+    match lane {
+        outrider_types::Lane::Critical => Lane::Critical,
+        outrider_types::Lane::Batched => Lane::Batched,
+        outrider_types::Lane::Deferred => Lane::Deferred,
+    }
+}
+
+/// Runs a reading query over the lake.
+pub(crate) async fn sql(
+    state: Shared,
+    Body(request): Body<SqlRequest>,
+) -> Result<Json<SqlResult>, ApiFailure> {
+    text("query", &request.query, 20_000)?;
+    let limit = match request.limit {
+        None => ROWS_DEFAULT,
+        Some(limit @ 1..=ROWS_MAX) => limit,
+        Some(_) => return Err(ApiFailure::invalid(format!("`limit` is 1 to {ROWS_MAX}"))),
+    };
+    Ok(Json(state.history.sql(&request.query, limit).await?))
+}
+
+/// Shows the OpenAPI document.
+pub(crate) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], openapi_json()).into_response()
+}

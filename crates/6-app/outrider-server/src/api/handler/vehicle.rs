@@ -1,0 +1,200 @@
+//! Vehicles.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::Path;
+use outrider_ingest::Worker;
+use outrider_types::{UnixMicros, VehicleId};
+
+use super::platform::lane;
+use super::{direction, limit};
+use crate::api::app::Shared;
+use crate::api::dto::{
+    BusHealth, ClockHealth, EcuHealth, EventList, Gap, GapState, LaneState, Severity, TimelineQuery,
+    Timestamp, Vehicle, VehicleList, VehicleQuery,
+};
+use crate::api::error::ApiFailure;
+use crate::api::extract::Params;
+use crate::port::{PartCount, TimelineSpan};
+use crate::store::{VehicleEntry, VehicleFilter, VehicleOrder};
+
+const DAY_US: i64 = 86_400_000_000;
+/// Holes shown of a vehicle.
+const GAPS_MAX: usize = 200;
+/// Lanes shown of a vehicle: the last twenty boots.
+const LANES_MAX: usize = 60;
+/// Events a timeline can be paged through before a narrower span is needed.
+const OFFSET_MAX: u64 = 100_000;
+
+/// Lists vehicles.
+pub(crate) async fn list(
+    state: Shared,
+    Params(query): Params<VehicleQuery>,
+) -> Result<Json<VehicleList>, ApiFailure> {
+    let scope = state.scope();
+    let (column, descending) = direction(query.sort.as_deref().unwrap_or("-worst_severity"));
+    let order = match column {
+        "vehicle_id" => VehicleOrder::Id,
+        "last_seen_at" => VehicleOrder::LastSeen,
+        "open_alerts" => VehicleOrder::OpenAlerts,
+        "worst_severity" => VehicleOrder::WorstSeverity,
+        other => return Err(ApiFailure::invalid(format!("`sort` does not know {other:?}"))),
+    };
+    let filter = VehicleFilter {
+        prefix: query.q.clone(),
+        model_line: query.model_line.clone(),
+        region: query.region.clone(),
+        status: query.status,
+    };
+    let limit = limit(query.limit)?;
+    let page =
+        state.store.vehicles(scope, &filter, (order, descending), query.cursor.as_deref(), limit).await?;
+    Ok(Json(VehicleList {
+        items: page.items,
+        next_cursor: page.next_cursor,
+        total: page.total,
+        as_of: Timestamp(scope.now),
+    }))
+}
+
+/// Reads a vehicle id from a path.
+fn vehicle_id(text: &str) -> Result<VehicleId, ApiFailure> {
+    text.parse().map_err(|_| ApiFailure::not_found("a vehicle id is 32 hexadecimal digits"))
+}
+
+/// Shows one vehicle.
+pub(crate) async fn show(state: Shared, Path(id): Path<String>) -> Result<Json<Vehicle>, ApiFailure> {
+    let scope = state.scope();
+    let vehicle = vehicle_id(&id)?;
+    let entry = state.store.vehicle_entry(scope, vehicle).await?;
+    let summary = state.store.vehicle_summaries(scope, &[vehicle]).await?.pop();
+    let summary = summary.ok_or_else(|| ApiFailure::not_found("the vehicle does not exist"))?;
+    let parts = state.history.part_counts(vehicle, scope.now.saturating_add(-DAY_US)).await?;
+    let (gaps, lanes) =
+        state.pipeline.with_ingest(|worker| (gaps(worker, vehicle, scope.now), lanes(worker, vehicle)));
+    Ok(Json(Vehicle {
+        ecus: ecus(&entry, &parts, summary.open_alerts),
+        buses: buses(&entry, &parts),
+        gaps,
+        lanes,
+        clock: ClockHealth { source: "unknown".to_owned(), error_us: None, offset_estimate_us: None },
+        capabilities: entry.capabilities,
+        summary,
+    }))
+}
+
+/// Holes of a vehicle, newest first.
+fn gaps(worker: &Worker, vehicle: VehicleId, now: UnixMicros) -> Vec<Gap> {
+    let mut gaps: Vec<Gap> = worker
+        .gaps(vehicle, now)
+        .into_iter()
+        .map(|gap| Gap {
+            epoch: gap.epoch.0,
+            lane: lane(gap.lane),
+            from_seq: gap.first.0,
+            to_seq: gap.last.0,
+            state: match gap.state {
+                outrider_ingest::GapState::Open => GapState::Open,
+                outrider_ingest::GapState::Overdue => GapState::Overdue,
+                outrider_ingest::GapState::Lost => GapState::Tombstoned,
+            },
+            since: Timestamp(gap.since),
+        })
+        .collect();
+    gaps.sort_by_key(|gap| std::cmp::Reverse((gap.epoch, gap.from_seq)));
+    gaps.truncate(GAPS_MAX);
+    gaps
+}
+
+/// Lanes of a vehicle, newest boot first.
+fn lanes(worker: &Worker, vehicle: VehicleId) -> Vec<LaneState> {
+    let lanes = worker.received(vehicle).into_iter().flat_map(|received| received.lanes());
+    let mut lanes: Vec<LaneState> = lanes
+        .map(|(epoch, of, state)| LaneState {
+            lane: lane(of),
+            epoch: epoch.0,
+            contiguous_seq: state.contiguous(),
+            highest_seq: state.announced.max(state.durable.ranges().map(|range| range.1).max().unwrap_or(0)),
+            dropped: state.lost.ranges().map(|(first, last)| last - first + 1).sum(),
+        })
+        .collect();
+    lanes.sort_by_key(|lane| std::cmp::Reverse(lane.epoch));
+    lanes.truncate(LANES_MAX);
+    lanes
+}
+
+/// Events and worst severity of some parts.
+fn sum<'a>(parts: impl Iterator<Item = &'a PartCount>) -> (u64, Option<Severity>) {
+    parts.fold((0, None), |(events, worst), part| (events + part.events, worst.max(part.worst)))
+}
+
+/// ECUs of a vehicle with their events of the last day; alerts are counted where an ECU has events.
+fn ecus(entry: &VehicleEntry, parts: &[PartCount], open_alerts: u64) -> Vec<EcuHealth> {
+    let one = |ecu: &outrider_model::EcuEntry| {
+        let (events, worst) = sum(parts.iter().filter(|part| part.ecu.as_deref() == Some(ecu.name.as_str())));
+        EcuHealth {
+            ecu_id: u32::from(ecu.ecu.0),
+            name: ecu.name.clone(),
+            bus: Some(u32::from(ecu.bus)),
+            software: Some(ecu.software.clone()).filter(|text| !text.is_empty()),
+            open_alerts: if worst >= Some(Severity::Medium) { open_alerts } else { 0 },
+            worst_severity: worst,
+            events_24h: events,
+        }
+    };
+    entry.record.ecus.iter().map(one).collect()
+}
+
+/// Buses of a vehicle with their events of the last day; buses that only events name come too.
+fn buses(entry: &VehicleEntry, parts: &[PartCount]) -> Vec<BusHealth> {
+    let mut buses: BTreeMap<u32, BusHealth> =
+        entry.buses.iter().map(|bus| (bus.bus_id, bus.clone())).collect();
+    for number in parts.iter().filter_map(|part| u32::try_from(part.bus).ok()) {
+        buses.entry(number).or_insert_with(|| BusHealth {
+            bus_id: number,
+            name: format!("bus {number}"),
+            kind: "unknown".to_owned(),
+            bitrate_kbit: None,
+            events_24h: 0,
+            worst_severity: None,
+        });
+    }
+    for (number, bus) in &mut buses {
+        (bus.events_24h, bus.worst_severity) =
+            sum(parts.iter().filter(|part| part.bus == i64::from(*number)));
+    }
+    buses.into_values().collect()
+}
+
+/// Lists a vehicle's events.
+pub(crate) async fn timeline(
+    state: Shared,
+    Path(id): Path<String>,
+    Params(query): Params<TimelineQuery>,
+) -> Result<Json<EventList>, ApiFailure> {
+    let scope = state.scope();
+    let vehicle = vehicle_id(&id)?;
+    state.store.vehicle_entry(scope, vehicle).await?;
+    let limit = limit(query.limit)?;
+    let offset = match query.cursor.as_deref().map(str::parse::<u64>) {
+        None => 0,
+        Some(Ok(offset)) if offset <= OFFSET_MAX => offset,
+        Some(Ok(_) | Err(_)) => return Err(ApiFailure::invalid("the cursor is none of this list")),
+    };
+    let span = TimelineSpan {
+        vehicle,
+        from: query.from.map_or(UnixMicros(0), |at| at.0),
+        to: query.to.map_or(scope.now.saturating_add(DAY_US), |at| at.0),
+    };
+    let mut items = state.history.timeline(span, offset, limit + 1).await?;
+    let has_more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let seen = offset + items.len() as u64;
+    Ok(Json(EventList {
+        next_cursor: has_more.then(|| seen.to_string()),
+        total: seen + u64::from(has_more),
+        items,
+        as_of: Timestamp(scope.now),
+    }))
+}

@@ -1,0 +1,75 @@
+//! Work that comes back: overview and health for the streams, sessions and commands that have lapsed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api::dto::Overview;
+use crate::api::{App, read_health, read_overview};
+use crate::tasks::{Stopped, Tasks};
+
+/// Overview messages at most this often.
+const OVERVIEW_EVERY: Duration = Duration::from_secs(1);
+/// Health messages at most this often.
+const HEALTH_EVERY: Duration = Duration::from_secs(5);
+/// Lapsed sessions and commands are looked for this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// Starts all of it.
+pub(crate) fn start(tasks: &Tasks, app: &Arc<App>) {
+    tasks.spawn("overview", overview(app.clone(), tasks.stopped()));
+    tasks.spawn("health", health(app.clone(), tasks.stopped()));
+    tasks.spawn("sweep", sweep(app.clone(), tasks.stopped()));
+}
+
+/// Waits for the next turn; false when the server stops.
+async fn turn(every: Duration, stopped: &mut Stopped) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(every) => true,
+        () = stopped.wait() => false,
+    }
+}
+
+/// Sends the overview when it has changed and somebody listens.
+async fn overview(app: Arc<App>, mut stopped: Stopped) {
+    let mut last: Option<Overview> = None;
+    while turn(OVERVIEW_EVERY, &mut stopped).await {
+        if app.hub.streams() == 0 {
+            continue;
+        }
+        let Ok(mut now) = read_overview(&app).await else { continue };
+        let as_of = now.as_of;
+        // The moment alone is no change.
+        if let Some(last) = &last {
+            now.as_of = last.as_of;
+        }
+        if last.as_ref() != Some(&now) {
+            now.as_of = as_of;
+            app.hub.publish("overview", &now);
+            last = Some(now);
+        }
+    }
+}
+
+/// Sends the health while somebody listens.
+async fn health(app: Arc<App>, mut stopped: Stopped) {
+    while turn(HEALTH_EVERY, &mut stopped).await {
+        if app.hub.streams() == 0 {
+            continue;
+        }
+        if let Ok(health) = read_health(&app).await {
+            app.hub.publish("health", &health);
+        }
+    }
+}
+
+/// Ends what has lapsed.
+async fn sweep(app: Arc<App>, mut stopped: Stopped) {
+    while turn(SWEEP_EVERY, &mut stopped).await {
+        if let Err(error) = app.desk.sweep().await {
+            tracing::warn!(%error, "lapsed commands not marked");
+        }
+        if let Err(error) = app.identity.sweep().await {
+            tracing::warn!(%error, "lapsed sessions not removed");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The worker: from the event log to lake, findings, alerts and checkpoint.
+//!
+//! **In:** records of the event log. **Out:** rows in the lake, findings and alerts in the case database, gaps and
+//! counters. **Never:** a loss or a repetition, whenever it is killed (LOG-3):
+//!
+//! * findings have deterministic ids and revisions, and writing one twice changes nothing;
+//! * a lake commit carries the offset up to which it covers the log, and a replay skips what is covered;
+//! * the checkpoint (offset, ingestion state, detection state) is one transaction, so a restart goes on from a
+//!   moment at which all three belonged together.
+
+mod doorbell;
+mod status;
+mod worker;
+
+pub use doorbell::Doorbell;
+pub use status::PipelineStatus;
+pub use worker::{PipelineConfig, PipelineError, PipelineParts, RunningPipeline, start};

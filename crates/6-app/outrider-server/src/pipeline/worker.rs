@@ -1,0 +1,426 @@
+//! The worker's thread.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use outrider_detect::{Detector, DetectorConfig};
+use outrider_ingest::{Quarantined, Worker};
+use outrider_model::{
+    AppendError, EventBatch, EventLog, Finding, LogOffset, LogRecord, Partition, RuleId, SaveError, Sink,
+    SinkError, Stage, Watermark,
+};
+use outrider_rules::RuleSet;
+use outrider_types::{Clock, IngestTime, TenantId, VehicleId};
+use tokio::runtime::Handle;
+
+use super::doorbell::Doorbell;
+use super::status::PipelineStatus;
+use crate::notices::Notices;
+use crate::store::{Activity, FindingInput, Progress, QuarantineEntry, RuleCard, Scope, Store, StoreError};
+use crate::vehicle::Directory;
+
+/// The one partition of an installation on one machine.
+const PARTITION: Partition = Partition(0);
+
+/// Pace of the worker.
+#[derive(Debug, Clone, Copy)]
+pub struct PipelineConfig {
+    /// Most records a step.
+    pub records_max: usize,
+    /// About how many bytes a step: large enough that a lake commit is worth its 100 ms.
+    pub bytes_max: usize,
+    /// Shortest time between two steps while little comes in, so that commits do not become tiny. An alert has a
+    /// second to be on screen.
+    pub linger: Duration,
+    /// Longest time between two checkpoints while something happens; what lies behind it is replayed after a crash.
+    pub checkpoint_every: Duration,
+}
+
+impl Default for PipelineConfig {
+    fn default() -> Self {
+        Self {
+            records_max: 4096,
+            bytes_max: 8 << 20,
+            linger: Duration::from_millis(250),
+            checkpoint_every: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What the worker needs.
+pub struct PipelineParts {
+    /// Where records come from.
+    pub log: Arc<dyn EventLog>,
+    /// Where findings and checkpoints go.
+    pub store: Arc<dyn Store>,
+    /// Keys and registry.
+    pub directory: Arc<Directory>,
+    /// Rules.
+    pub rules: Arc<RuleSet>,
+    /// Limits of detection.
+    pub detector: DetectorConfig,
+    /// Where rows go.
+    pub sink: Box<dyn Sink + Send>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Live stream.
+    pub notices: Arc<dyn Notices>,
+    /// Rings when the log has grown.
+    pub doorbell: Arc<Doorbell>,
+    /// Runs the store.
+    pub runtime: Handle,
+    /// Owner of the rows.
+    pub tenant: TenantId,
+    /// Pace.
+    pub config: PipelineConfig,
+}
+
+/// Why the worker cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The event log failed.
+    #[error("event log: {0}")]
+    Log(#[from] AppendError),
+    /// The case database failed.
+    #[error("case database: {0}")]
+    Store(#[from] StoreError),
+    /// The lake failed.
+    #[error("lake: {0}")]
+    Lake(#[from] SinkError),
+    /// A checkpoint cannot be read.
+    #[error("checkpoint: {0}")]
+    Checkpoint(#[from] SaveError),
+    /// The thread cannot be started.
+    #[error("thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A worker that runs.
+pub struct RunningPipeline {
+    ingest: Arc<Mutex<Worker>>,
+    status: Arc<Mutex<PipelineStatus>>,
+    stop: Arc<AtomicBool>,
+    doorbell: Arc<Doorbell>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl RunningPipeline {
+    /// Returns the state after the last step.
+    #[must_use]
+    pub fn status(&self) -> PipelineStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the ingestion state: gaps and deliveries of vehicles.
+    pub fn with_ingest<T>(&self, read: impl FnOnce(&Worker) -> T) -> T {
+        read(&self.ingest.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Finishes the step at hand, writes a checkpoint and ends the thread. Must not run on the runtime's own thread.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.doorbell.ring();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("worker thread panicked");
+        }
+    }
+}
+
+/// Restores the last checkpoint and starts the worker.
+///
+/// # Errors
+/// [`PipelineError`].
+pub fn start(parts: PipelineParts) -> Result<RunningPipeline, PipelineError> {
+    let ingest = Arc::new(Mutex::new(Worker::default()));
+    let status = Arc::new(Mutex::new(PipelineStatus::default()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let doorbell = Arc::clone(&parts.doorbell);
+    let mut run = Run::restore(parts, Arc::clone(&ingest), Arc::clone(&status))?;
+    let stopped = Arc::clone(&stop);
+    let thread = std::thread::Builder::new().name("worker".to_owned()).spawn(move || run.run(&stopped))?;
+    Ok(RunningPipeline { ingest, status, stop, doorbell, thread: Mutex::new(Some(thread)) })
+}
+
+struct Run {
+    parts: PipelineParts,
+    ingest: Arc<Mutex<Worker>>,
+    status: Arc<Mutex<PipelineStatus>>,
+    detector: Detector,
+    cards: BTreeMap<RuleId, RuleCard>,
+    next: LogOffset,
+    lake_next: LogOffset,
+    /// What the next checkpoint will say besides the states.
+    progress: Progress,
+    ingested: Option<IngestTime>,
+}
+
+impl Run {
+    fn restore(
+        mut parts: PipelineParts,
+        ingest: Arc<Mutex<Worker>>,
+        status: Arc<Mutex<PipelineStatus>>,
+    ) -> Result<Self, PipelineError> {
+        let scope = Scope { tenant: parts.tenant, now: parts.clock.now() };
+        let saved = parts.runtime.block_on(parts.store.saved_progress(scope, PARTITION))?;
+        let mut detector = Detector::new(Arc::clone(&parts.rules), parts.detector.clone());
+        if let Some(state) = &saved.detect {
+            detector.load(state)?;
+        }
+        {
+            let mut worker = ingest.lock().unwrap_or_else(PoisonError::into_inner);
+            for (vehicle, state) in &saved.vehicles {
+                worker.load_vehicle(*vehicle, state)?;
+            }
+        }
+        let lake_next = parts.sink.next_offset(PARTITION)?;
+        let cards = cards(&parts.rules);
+        tracing::info!(
+            offset = saved.next.0,
+            lake = lake_next.0,
+            vehicles = saved.vehicles.len(),
+            "worker restored"
+        );
+        let progress = Progress { partition: PARTITION, ..Progress::default() };
+        let run = Self {
+            parts,
+            ingest,
+            status,
+            detector,
+            cards,
+            next: saved.next,
+            lake_next,
+            progress,
+            ingested: None,
+        };
+        run.publish(None);
+        Ok(run)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the pace of checkpoints is not part of any result")]
+    fn run(&mut self, stop: &AtomicBool) {
+        let mut checkpointed = std::time::Instant::now();
+        let mut dirty = false;
+        while !stop.load(Ordering::SeqCst) {
+            match self.step(stop) {
+                Ok(0) => self.parts.doorbell.wait(self.parts.config.checkpoint_every),
+                Ok(bytes) => {
+                    dirty = true;
+                    if bytes < self.parts.config.bytes_max / 4 {
+                        std::thread::park_timeout(self.parts.config.linger);
+                    }
+                }
+                Err(error) => self.trouble(&error),
+            }
+            if dirty && checkpointed.elapsed() >= self.parts.config.checkpoint_every {
+                match self.checkpoint() {
+                    Ok(()) => dirty = false,
+                    Err(error) => self.trouble(&error),
+                }
+                checkpointed = std::time::Instant::now();
+            }
+        }
+        if dirty && let Err(error) = self.checkpoint() {
+            tracing::error!(%error, "last checkpoint failed; the rest of the log is replayed at the next start");
+        }
+    }
+
+    fn trouble(&self, error: &PipelineError) {
+        tracing::error!(%error, "worker waits to try again");
+        self.publish(Some(error.to_string()));
+        self.parts.doorbell.wait(Duration::from_secs(1));
+    }
+
+    /// Works off the next records; returns their bytes, 0 if there are none.
+    fn step(&mut self, stop: &AtomicBool) -> Result<usize, PipelineError> {
+        let config = self.parts.config;
+        // After a crash the lake may be ahead of the checkpoint: what it has goes through detection only.
+        let covered = usize::try_from(self.lake_next.0.saturating_sub(self.next.0)).unwrap_or(usize::MAX);
+        let records_max = if covered > 0 { covered.min(config.records_max) } else { config.records_max };
+        let records = self.parts.log.read(PARTITION, self.next, records_max, config.bytes_max)?;
+        let Some(last) = records.last() else {
+            self.publish(None);
+            return Ok(0);
+        };
+        let next = LogOffset(last.offset.0 + 1);
+        let bytes = records.iter().map(|record| record.bytes.len()).sum();
+        let now = records.iter().map(|record| record.ingest).max().unwrap_or_default();
+        let (batch, quarantined) = self.decode(&records);
+        let findings = self.detect(&batch, now);
+        // From here on the states are ahead of the checkpoint; each write is repeated until it succeeds, because
+        // the records cannot be taken a second time.
+        self.until_done(stop, |run| run.record(&findings))?;
+        if covered == 0 && !stop.load(Ordering::SeqCst) {
+            self.until_done(stop, |run| {
+                run.parts.sink.store(PARTITION, next, &batch)?;
+                run.lake_next = next;
+                Ok(())
+            })?;
+        }
+        self.note(&batch, &findings, quarantined, now);
+        self.next = next;
+        self.ingested = Some(now);
+        self.count(&batch, &findings, covered == 0);
+        Ok(bytes)
+    }
+
+    fn decode(&self, records: &[LogRecord]) -> (EventBatch, Vec<Quarantined>) {
+        let (mut batch, mut quarantined) = (EventBatch::new(), Vec::new());
+        let mut worker = self.ingest.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = self.parts.directory.as_ref();
+        for record in records {
+            worker.receive(record, directory, directory, &mut batch, &mut quarantined);
+        }
+        batch.seal();
+        (batch, quarantined)
+    }
+
+    fn detect(&mut self, batch: &EventBatch, now: IngestTime) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        self.detector.on_batch(batch, now, &mut findings);
+        self.detector.on_watermark(Watermark(now.0), now, &mut findings);
+        findings
+    }
+
+    /// Repeats a write until it succeeds or the program stops; a stop leaves the checkpoint where it was.
+    fn until_done(
+        &mut self,
+        stop: &AtomicBool,
+        mut write: impl FnMut(&mut Self) -> Result<(), PipelineError>,
+    ) -> Result<(), PipelineError> {
+        loop {
+            match write(self) {
+                Ok(()) => return Ok(()),
+                Err(error) if stop.load(Ordering::SeqCst) => return Err(error),
+                Err(error) => self.trouble(&error),
+            }
+        }
+    }
+
+    fn record(&mut self, findings: &[Finding]) -> Result<(), PipelineError> {
+        let inputs: Vec<FindingInput<'_>> = findings
+            .iter()
+            .filter_map(|finding| Some(FindingInput { finding, rule: self.cards.get(&finding.rule)? }))
+            .collect();
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        let scope = self.scope();
+        let changed = self.parts.runtime.block_on(self.parts.store.record_findings(scope, &inputs))?;
+        changed.iter().for_each(|alert| self.parts.notices.alert(alert));
+        Ok(())
+    }
+
+    /// Collects what the next checkpoint says of vehicles, rates and bad input.
+    fn note(
+        &mut self,
+        batch: &EventBatch,
+        findings: &[Finding],
+        quarantined: Vec<Quarantined>,
+        now: IngestTime,
+    ) {
+        let minute = now.0.0.div_euclid(60_000_000);
+        let rate = self.progress.rate.entry(minute).or_default();
+        rate.0 += batch.rows() as u64;
+        rate.1 += findings.len() as u64;
+        for row in 0..batch.rows() {
+            let view = batch.row(row);
+            let (at, seen) = (view.time().best, view.ingest().0);
+            let activity = self.progress.activity.entry(batch.vehicle[row]).or_insert(Activity {
+                events: 0,
+                last_event: None,
+                last_seen: seen,
+            });
+            activity.events += 1;
+            activity.last_event = activity.last_event.max(Some(at));
+            activity.last_seen = activity.last_seen.max(seen);
+        }
+        self.progress.quarantine.extend(quarantined.into_iter().map(|entry| QuarantineEntry {
+            at: entry.ingest.0,
+            vehicle: entry.vehicle,
+            reason: entry.reason.to_owned(),
+            place: entry.place,
+            content: entry.bytes,
+        }));
+    }
+
+    fn count(&self, batch: &EventBatch, findings: &[Finding], stored: bool) {
+        {
+            let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            status.findings += findings.len() as u64;
+            status.late_findings += findings.iter().filter(|finding| finding.late).count() as u64;
+            status.lake.receive(batch.rows() as u64);
+            if stored {
+                status.lake.pass(batch.rows() as u64);
+                status.lake_at = Some(self.parts.clock.now());
+            } else {
+                status.lake.drop_for("stored_before", batch.rows() as u64);
+            }
+        }
+        self.publish(None);
+    }
+
+    fn publish(&self, trouble: Option<String>) {
+        let (rows, batches) = {
+            let worker = self.ingest.lock().unwrap_or_else(PoisonError::into_inner);
+            (worker.rows().clone(), worker.batches().clone())
+        };
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.rows = rows;
+        status.batches = batches;
+        status.detect = self.detector.balance();
+        status.rules = self.detector.loads();
+        status.degraded =
+            self.detector.degraded().into_iter().map(|(rule, count)| (rule.to_string(), count)).collect();
+        status.next = self.next;
+        status.lake_next = self.lake_next;
+        status.ingested_at = self.ingested.map(|ingested| ingested.0).or(status.ingested_at);
+        status.trouble = trouble;
+    }
+
+    /// Writes offset, ingestion state and detection state in one transaction, then lets the log forget.
+    fn checkpoint(&mut self) -> Result<(), PipelineError> {
+        let mut detect = Vec::new();
+        self.detector.save(&mut detect);
+        // States of vehicles that a failed attempt took out stay in `progress` until an attempt succeeds.
+        let changed: Vec<(VehicleId, Vec<u8>)> =
+            self.ingest.lock().unwrap_or_else(PoisonError::into_inner).save_changed();
+        let mut vehicles: BTreeMap<VehicleId, Vec<u8>> =
+            std::mem::take(&mut self.progress.vehicles).into_iter().collect();
+        vehicles.extend(changed);
+        self.progress.vehicles = vehicles.into_iter().collect();
+        self.progress.next = self.next;
+        self.progress.detect = Some(detect);
+        let scope = self.scope();
+        self.parts.runtime.block_on(self.parts.store.commit_progress(scope, &self.progress))?;
+        self.progress = Progress { partition: PARTITION, ..Progress::default() };
+        self.parts.log.release(PARTITION, LogOffset(self.next.0.min(self.lake_next.0)))?;
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).checkpoint = self.next;
+        Ok(())
+    }
+
+    fn scope(&self) -> Scope {
+        Scope {
+            tenant: self.parts.tenant,
+            now: self.ingested.map_or_else(|| self.parts.clock.now(), |at| at.0),
+        }
+    }
+}
+
+/// Returns what the queue shows of each rule.
+fn cards(rules: &RuleSet) -> BTreeMap<RuleId, RuleCard> {
+    let headers = rules
+        .rules()
+        .iter()
+        .map(|rule| &rule.header)
+        .chain(rules.correlations().iter().map(|correlation| &correlation.header));
+    headers
+        .map(|header| {
+            let card =
+                RuleCard { id: header.id.clone(), title: header.title.clone(), tags: header.tags.clone() };
+            (header.id.clone(), card)
+        })
+        .collect()
+}

@@ -1,0 +1,347 @@
+//! Assembly: one installation in one process.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outrider_detect::DetectorConfig;
+use outrider_model::{EventLog, Sink};
+use outrider_respond::{GatePolicy, SafetyGate};
+use outrider_rules::{Loaded, RuleFile};
+use outrider_types::TenantId;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+
+use crate::api::{self, App};
+use crate::evidence::{EvidenceDesk, EvidenceParts};
+use crate::http::{HttpConfig, serve};
+use crate::hub::Hub;
+use crate::identity::{Identity, IdentityError, SessionPolicy};
+use crate::notices::Notices;
+use crate::pipeline::{self, Doorbell, PipelineConfig, PipelineError, PipelineParts, RunningPipeline};
+use crate::port::{EventHistory, Ports, draw};
+use crate::rulebook::RuleBook;
+use crate::store::{FleetStore as _, Scope, SqliteStore, Store, StoreError, VehicleEntry};
+use crate::tasks::Tasks;
+use crate::vehicle::{
+    CaError, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys, Listener, ListenerConfig,
+    RunningListener, VehicleCa,
+};
+
+/// Text of a rule file with its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleText {
+    /// Name for messages.
+    pub name: String,
+    /// The file.
+    pub text: String,
+}
+
+/// Options of an installation.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Owner of everything in it.
+    pub tenant: TenantId,
+    /// Folder of database, keys and captures; created if absent.
+    pub folder: PathBuf,
+    /// Listener for browsers and programs.
+    pub http: HttpConfig,
+    /// Listener for vehicles.
+    pub vehicles: ListenerConfig,
+    /// How long sessions last.
+    pub sessions: SessionPolicy,
+    /// Limits of the safety gate.
+    pub gate: GatePolicy,
+    /// Limits of detection; the key of its hash tables is drawn at the start.
+    pub detector: DetectorConfig,
+    /// Pace of the worker.
+    pub pipeline: PipelineConfig,
+    /// Detection rules.
+    pub rules: Vec<RuleText>,
+}
+
+impl ServerConfig {
+    /// Defaults on loopback with free ports and without rules.
+    #[must_use]
+    pub fn loopback(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            tenant: TenantId(1),
+            folder: folder.into(),
+            http: HttpConfig::loopback(),
+            vehicles: ListenerConfig::loopback(),
+            sessions: SessionPolicy::default(),
+            gate: GatePolicy::default(),
+            detector: DetectorConfig::default(),
+            pipeline: PipelineConfig::default(),
+            rules: Vec::new(),
+        }
+    }
+}
+
+/// Storage of an installation.
+pub struct Backends {
+    /// Event log.
+    pub log: Arc<dyn EventLog>,
+    /// Where rows go.
+    pub sink: Box<dyn Sink + Send>,
+    /// Where rows are read.
+    pub history: Arc<dyn EventHistory>,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Folder or socket.
+    #[error("{what}: {source}")]
+    Io {
+        /// Folder or address.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Case database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Users.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Certificates.
+    #[error(transparent)]
+    Certificates(#[from] CaError),
+    /// Signing keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// Captures.
+    #[error(transparent)]
+    Vault(#[from] crate::vehicle::EvidenceError),
+    /// Worker.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+}
+
+/// A server that runs.
+pub struct RunningServer {
+    /// Where browsers and programs connect.
+    pub api_addr: SocketAddr,
+    /// Where vehicles connect.
+    pub vehicle_addr: SocketAddr,
+    /// Password of the administrator made at the first start; to be shown once.
+    pub first_admin_password: Option<String>,
+    app: Arc<App>,
+    sqlite: SqliteStore,
+    keys: Arc<Keys>,
+    ca: VehicleCa,
+    directory: Arc<Directory>,
+    listener: RunningListener,
+    tasks: Tasks,
+}
+
+/// Keeps the messages of an `io` call with what it was about.
+fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> StartError {
+    let what = what.to_string();
+    move |source| StartError::Io { what, source }
+}
+
+/// Starts an installation in this process.
+///
+/// # Errors
+/// [`StartError`]; what had been started ends with it.
+pub async fn start(
+    config: ServerConfig,
+    ports: Ports,
+    backends: Backends,
+) -> Result<RunningServer, StartError> {
+    std::fs::create_dir_all(&config.folder).map_err(io(config.folder.display()))?;
+    let sqlite = SqliteStore::open(&config.folder.join("cases.sqlite")).await?;
+    let store: Arc<dyn Store> = Arc::new(sqlite.clone());
+    let now = ports.clock.now();
+    let hub = Arc::new(Hub::new(u64::try_from(now.0).unwrap_or(0)));
+    let secrets = config.folder.join("secrets");
+    let keys = Arc::new(Keys::open(&secrets, &mut || draw(&*ports.random))?);
+    let ca = VehicleCa::open(&secrets)?;
+    let vault = EvidenceVault::open(&config.folder.join("evidence"))?;
+    let directory = Arc::new(Directory::default());
+    directory.put(sqlite.registered_vehicles(Scope { tenant: config.tenant, now }).await?);
+    let loaded = load_rules(&config.rules);
+    let shared = Shared {
+        config: &config,
+        ports: &ports,
+        store,
+        hub,
+        keys,
+        vault,
+        directory,
+        history: backends.history,
+    };
+    let doorbell = Arc::new(Doorbell::default());
+    let pipeline =
+        start_worker(&shared, &loaded, backends.log.clone(), backends.sink, doorbell.clone()).await?;
+    let exchange = Arc::new(Exchange::new(ExchangeParts {
+        log: backends.log.clone(),
+        store: shared.store.clone(),
+        directory: shared.directory.clone(),
+        keys: shared.keys.clone(),
+        vault: shared.vault.clone(),
+        clock: ports.clock.clone(),
+        notices: shared.hub.clone(),
+        doorbell,
+        tenant: config.tenant,
+    }));
+    let addresses = [config.vehicles.address.ip()];
+    let tls = ca.issue_listener(&addresses)?.listener_config(ports.crypto.clone())?;
+    let listener =
+        Listener::bind(config.vehicles, tls, exchange.clone()).await.map_err(io(config.vehicles.address))?;
+    let listener = listener.start().map_err(io("vehicle listener"))?;
+    let app = Arc::new(shared.app(RuleBook::new(&loaded), pipeline, exchange, backends.log));
+    let first_admin_password = app.identity.ensure_first_admin().await?;
+    let socket = TcpListener::bind(config.http.address).await.map_err(io(config.http.address))?;
+    let api_addr = socket.local_addr().map_err(io("API listener"))?;
+    let tasks = Tasks::default();
+    tasks.spawn("api listener", serve(socket, api::router(app.clone()), config.http, tasks.stopped()));
+    crate::housekeeping::start(&tasks, &app);
+    let (keys, directory) = (shared.keys.clone(), shared.directory.clone());
+    let vehicle_addr = listener.address;
+    Ok(RunningServer {
+        api_addr,
+        vehicle_addr,
+        first_admin_password,
+        app,
+        sqlite,
+        keys,
+        ca,
+        directory,
+        listener,
+        tasks,
+    })
+}
+
+/// Parts that are handed to several others during the start.
+struct Shared<'a> {
+    config: &'a ServerConfig,
+    ports: &'a Ports,
+    store: Arc<dyn Store>,
+    hub: Arc<Hub>,
+    keys: Arc<Keys>,
+    vault: EvidenceVault,
+    directory: Arc<Directory>,
+    history: Arc<dyn EventHistory>,
+}
+
+impl Shared<'_> {
+    fn app(
+        &self,
+        rules: RuleBook,
+        pipeline: RunningPipeline,
+        exchange: Arc<Exchange>,
+        log: Arc<dyn EventLog>,
+    ) -> App {
+        let desk = EvidenceDesk::new(EvidenceParts {
+            store: self.store.clone(),
+            history: self.history.clone(),
+            directory: self.directory.clone(),
+            clock: self.ports.clock.clone(),
+            random: self.ports.random.clone(),
+            notices: self.hub.clone() as Arc<dyn Notices>,
+            keys: self.keys.clone(),
+            gate: SafetyGate { policy: self.config.gate },
+            tenant: self.config.tenant,
+        });
+        App {
+            store: self.store.clone(),
+            identity: Identity::new(self.store.clone(), self.ports, self.config.tenant, self.config.sessions),
+            clock: self.ports.clock.clone(),
+            random: self.ports.random.clone(),
+            tenant: self.config.tenant,
+            history: self.history.clone(),
+            hub: self.hub.clone(),
+            exchange,
+            vault: self.vault.clone(),
+            log,
+            rules: Arc::new(rules),
+            desk: Arc::new(desk),
+            pipeline: Arc::new(pipeline),
+            started: self.ports.clock.now(),
+            is_secure: self.config.http.is_behind_tls,
+        }
+    }
+}
+
+/// Compiles the rules; a file with errors is left out and says so in the rule book.
+fn load_rules(rules: &[RuleText]) -> Loaded {
+    let files: Vec<RuleFile<'_>> =
+        rules.iter().map(|rule| RuleFile { name: &rule.name, text: &rule.text }).collect();
+    let loaded = outrider_rules::load(&files);
+    for problem in loaded.errors() {
+        tracing::warn!(%problem, "rule not used");
+    }
+    loaded
+}
+
+/// Restores and starts the worker on the blocking pool, because restoring waits for database and lake.
+async fn start_worker(
+    shared: &Shared<'_>,
+    loaded: &Loaded,
+    log: Arc<dyn EventLog>,
+    sink: Box<dyn Sink + Send>,
+    doorbell: Arc<Doorbell>,
+) -> Result<RunningPipeline, StartError> {
+    let hash_key = u64::from_le_bytes(draw(&*shared.ports.random));
+    let parts = PipelineParts {
+        log,
+        store: shared.store.clone(),
+        directory: shared.directory.clone(),
+        rules: Arc::new(loaded.rules.clone()),
+        detector: DetectorConfig { hash_key, ..shared.config.detector.clone() },
+        sink,
+        clock: shared.ports.clock.clone(),
+        notices: shared.hub.clone(),
+        doorbell,
+        runtime: Handle::current(),
+        tenant: shared.config.tenant,
+        config: shared.config.pipeline,
+    };
+    let started = tokio::task::spawn_blocking(move || pipeline::start(parts)).await;
+    Ok(started.map_err(|error| PipelineError::Thread(std::io::Error::other(error)))??)
+}
+
+impl RunningServer {
+    /// Registers vehicles or replaces what is registered of them, for listener, worker and screen at once.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was registered.
+    pub async fn register(&self, vehicles: Vec<VehicleEntry>) -> Result<(), StoreError> {
+        self.app.store.put_vehicles(self.app.scope(), &vehicles).await?;
+        self.directory.put(vehicles);
+        Ok(())
+    }
+
+    /// Returns the installation's own vehicle CA, to issue client certificates.
+    #[must_use]
+    pub const fn ca(&self) -> &VehicleCa {
+        &self.ca
+    }
+
+    /// Returns the signing keys, whose public halves vehicles need.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Returns the application, for tests and tools in the same process.
+    #[must_use]
+    pub const fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Ends listeners, tasks and worker in this order, after a last checkpoint.
+    pub async fn shutdown(self) {
+        self.listener.stop().await;
+        self.tasks.stop(Duration::from_secs(3)).await;
+        let pipeline = self.app.pipeline.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || pipeline.stop()).await {
+            tracing::error!(%error, "worker ended badly");
+        }
+        self.sqlite.close().await;
+    }
+}

@@ -1,0 +1,335 @@
+//! One exchange with a vehicle: a frame in, a reply out. Knows nothing of TLS and HTTP.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use outrider_ingest::{Acceptor, IngestError, KeyRing, LaneWatermark, Received, lane_watermarks};
+use outrider_model::{AppendError, Balance, EventLog, Partition};
+use outrider_types::{Clock, IngestTime, TenantId, VehicleId};
+use outrider_wire::limits::{REPLY_BYTES_MAX, REPLY_COMMANDS_MAX};
+use outrider_wire::{Ack, Outcome, Reply, SealedReceipt, UplinkFrame, Watermark};
+
+use super::directory::Directory;
+use super::evidence::{EvidenceError, EvidenceVault};
+use super::keys::Keys;
+use crate::notices::Notices;
+use crate::pipeline::Doorbell;
+use crate::store::{EvidenceChange, Scope, Store, StoreError};
+
+/// Locks over vehicles: enough that two vehicles rarely meet, few enough to be free.
+const STRIPES: usize = 64;
+
+/// Why a vehicle gets no reply; nothing else is stopped by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable code, also the reason in the counters.
+    pub code: &'static str,
+    /// What is wrong, for the vehicle's engineer.
+    pub message: String,
+}
+
+/// What an exchange needs.
+pub struct ExchangeParts {
+    /// Where batches go.
+    pub log: Arc<dyn EventLog>,
+    /// Where commands and receipts are.
+    pub store: Arc<dyn Store>,
+    /// Who is registered.
+    pub directory: Arc<Directory>,
+    /// Signing keys.
+    pub keys: Arc<Keys>,
+    /// Captures.
+    pub vault: EvidenceVault,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Live stream.
+    pub notices: Arc<dyn Notices>,
+    /// Wakes the worker.
+    pub doorbell: Arc<Doorbell>,
+    /// Owner of this installation's vehicles.
+    pub tenant: TenantId,
+}
+
+#[derive(Default)]
+struct Stripe {
+    acceptor: Acceptor,
+    received: BTreeMap<VehicleId, Received>,
+}
+
+/// Takes frames from vehicles.
+pub struct Exchange {
+    parts: ExchangeParts,
+    stripes: Vec<Mutex<Stripe>>,
+    frames: Mutex<Balance>,
+}
+
+impl Exchange {
+    /// Creates an exchange over its parts.
+    #[must_use]
+    pub fn new(parts: ExchangeParts) -> Self {
+        let stripes = (0..STRIPES).map(|_| Mutex::new(Stripe::default())).collect();
+        Self { parts, stripes, frames: Mutex::new(Balance::default()) }
+    }
+
+    /// Returns the counters of frames: received = passed + dropped by reason.
+    #[must_use]
+    pub fn frames(&self) -> Balance {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes one frame of the session's vehicle and returns the reply.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the frame changed nothing.
+    pub async fn take(self: &Arc<Self>, session: VehicleId, frame: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+        let result = match UplinkFrame::kind(&frame) {
+            Some(UplinkFrame::Batch) => {
+                let this = Arc::clone(self);
+                // Appending waits for the disk.
+                tokio::task::spawn_blocking(move || this.batch(session, &frame)).await.unwrap_or_else(
+                    |error| Err(Refusal { status: 500, code: "internal", message: error.to_string() }),
+                )
+            }
+            Some(UplinkFrame::Receipt) => self.receipt(session, &frame).await.map(|()| Vec::new()),
+            None => Err(Refusal {
+                status: 400,
+                code: "frame.unknown",
+                message: "neither a batch nor a receipt".to_owned(),
+            }),
+        };
+        self.count(&result);
+        let ack = result?;
+        self.reply(session, &ack).await
+    }
+
+    /// Stores a capture that a command asked for.
+    ///
+    /// # Errors
+    /// [`Refusal`]: unknown command, another vehicle's command, wrong hash, too large, storage.
+    pub async fn evidence(
+        &self,
+        session: VehicleId,
+        command_id: &str,
+        sha256: &str,
+        media_type: &str,
+        content: Vec<u8>,
+    ) -> Result<(), Refusal> {
+        let request =
+            self.parts.store.evidence_of_command(self.scope(), command_id).await.map_err(refuse_store)?;
+        if request.vehicle_id != session.to_string() {
+            let message = "the command was for another vehicle".to_owned();
+            return Err(Refusal { status: 403, code: "evidence.wrong_vehicle", message });
+        }
+        let bytes = content.len() as u64;
+        let (vault, announced) = (self.parts.vault.clone(), sha256.to_owned());
+        let stored = tokio::task::spawn_blocking(move || vault.put(&announced, &content)).await;
+        match stored {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(refuse_evidence(&error)),
+            Err(error) => return Err(Refusal { status: 500, code: "internal", message: error.to_string() }),
+        }
+        let change = EvidenceChange::Received {
+            sha256: sha256.to_lowercase(),
+            bytes,
+            media_type: media_type.to_owned(),
+        };
+        let request = self
+            .parts
+            .store
+            .change_evidence(self.scope(), &request.id, &change)
+            .await
+            .map_err(refuse_store)?;
+        self.parts.notices.evidence(&request);
+        Ok(())
+    }
+
+    fn scope(&self) -> Scope {
+        Scope { tenant: self.parts.tenant, now: self.parts.clock.now() }
+    }
+
+    fn count(&self, result: &Result<Vec<u8>, Refusal>) {
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.receive(1);
+        match result {
+            Ok(_) => frames.pass(1),
+            Err(refusal) => {
+                frames.drop_for(refusal.code, 1);
+                tracing::warn!(error.code = refusal.code, "frame refused");
+            }
+        }
+    }
+
+    /// Accepts a batch durably and returns the signed acknowledgement.
+    fn batch(&self, session: VehicleId, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let parts = &self.parts;
+        let key = [b"received/".as_slice(), &session.0].concat();
+        let index = usize::from(session.0[0]) % STRIPES;
+        let mut stripe = self.stripes[index].lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match stripe.received.get(&session) {
+            Some(known) => known.clone(),
+            None => load(parts.log.as_ref(), &key)?,
+        };
+        let accepted = stripe
+            .acceptor
+            .accept(bytes, session, parts.directory.as_ref(), known)
+            .map_err(|e| refuse_ingest(&e))?;
+        if accepted.has_news {
+            let mut state = Vec::new();
+            accepted.received.save(&mut state);
+            let ingest = IngestTime(parts.clock.now());
+            // LOG-2: bytes and intervals become durable together, and only then is anything acknowledged.
+            parts
+                .log
+                .append(Partition(0), ingest, &[bytes], &[(&key, &state)])
+                .map_err(|error| refuse_log(&error))?;
+            parts.doorbell.ring();
+        }
+        let marks = lane_watermarks(&accepted);
+        stripe.received.insert(session, accepted.received);
+        drop(stripe);
+        self.acknowledge(session, &marks)
+    }
+
+    fn acknowledge(&self, vehicle: VehicleId, marks: &[LaneWatermark]) -> Result<Vec<u8>, Refusal> {
+        let marks: Vec<Watermark<'_>> = marks
+            .iter()
+            .map(|mark| Watermark {
+                epoch: mark.epoch,
+                lane: mark.lane,
+                contiguous: mark.contiguous,
+                holes: &mark.holes,
+            })
+            .collect();
+        let mut out = vec![0; Ack::frame_bytes(&marks)];
+        let length = Ack::emit(vehicle, self.parts.clock.now(), &marks, &self.parts.keys.ack, &mut out)
+            .map_err(|error| Refusal { status: 500, code: "internal", message: error.to_string() })?;
+        out.truncate(length);
+        Ok(out)
+    }
+
+    /// Checks a receipt and moves its request on. A receipt that says nothing new is fine: it may come twice.
+    async fn receipt(&self, session: VehicleId, bytes: &[u8]) -> Result<(), Refusal> {
+        let bad = |code, message: String| Refusal { status: 400, code, message };
+        let sealed = SealedReceipt::parse(bytes).map_err(|error| bad("receipt.frame", error.to_string()))?;
+        let Some((_, verifier)) = self.parts.directory.batch_key(session) else {
+            return Err(bad("receipt.unknown_vehicle", "no key is registered".to_owned()));
+        };
+        let receipt =
+            sealed.open(verifier.as_ref()).map_err(|error| bad("receipt.signature", error.to_string()))?;
+        if receipt.vehicle != session {
+            return Err(bad("receipt.wrong_vehicle", "the receipt is of another vehicle".to_owned()));
+        }
+        let command_id = crate::hex(&receipt.command.0);
+        let store = &self.parts.store;
+        let request = store.evidence_of_command(self.scope(), &command_id).await.map_err(refuse_store)?;
+        let change = match receipt.outcome {
+            Outcome::Accepted => EvidenceChange::Accepted,
+            Outcome::Refused(reason) => {
+                EvidenceChange::RefusedByVehicle(reason.map_or("unknown", |reason| reason.word()).to_owned())
+            }
+            Outcome::Failed => EvidenceChange::RefusedByVehicle("failed".to_owned()),
+            // The capture itself says so, and its hash is checked when it arrives.
+            Outcome::Done { .. } => return Ok(()),
+        };
+        match store.change_evidence(self.scope(), &request.id, &change).await {
+            Ok(request) => {
+                self.parts.notices.evidence(&request);
+                Ok(())
+            }
+            Err(StoreError::Conflict(_)) => Ok(()),
+            Err(error) => Err(refuse_store(error)),
+        }
+    }
+
+    /// Adds the commands that wait for the vehicle.
+    async fn reply(&self, vehicle: VehicleId, ack: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let limit = u32::try_from(REPLY_COMMANDS_MAX).unwrap_or(1);
+        let waiting =
+            self.parts.store.pending_commands(self.scope(), vehicle, limit).await.map_err(refuse_store)?;
+        let commands: Vec<&[u8]> = waiting.iter().map(|command| command.frame.as_slice()).collect();
+        let mut out = vec![0; Reply::frame_bytes(ack, &commands).min(REPLY_BYTES_MAX)];
+        let length = Reply::emit(ack, &commands, &mut out).map_err(|error| Refusal {
+            status: 500,
+            code: "internal",
+            message: error.to_string(),
+        })?;
+        out.truncate(length);
+        for command in &waiting {
+            match self
+                .parts
+                .store
+                .change_evidence(self.scope(), &command.request_id, &EvidenceChange::Sent)
+                .await
+            {
+                Ok(request) => self.parts.notices.evidence(&request),
+                // Sent before, or answered in the meantime.
+                Err(StoreError::Conflict(_)) => {}
+                Err(error) => return Err(refuse_store(error)),
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn load(log: &dyn EventLog, key: &[u8]) -> Result<Received, Refusal> {
+    match log.get(key).map_err(|error| refuse_log(&error))? {
+        None => Ok(Received::default()),
+        Some(bytes) => Received::load(&bytes).map_err(|error| Refusal {
+            status: 500,
+            code: "internal",
+            message: error.to_string(),
+        }),
+    }
+}
+
+fn refuse_ingest(error: &IngestError) -> Refusal {
+    let status = match error {
+        IngestError::WrongVehicle { .. }
+        | IngestError::UnknownVehicle { .. }
+        | IngestError::WrongTenant { .. } => 403,
+        IngestError::Frame(outrider_wire::FrameError::Signature) => 403,
+        IngestError::Frame(_)
+        | IngestError::UnknownDictionary(_)
+        | IngestError::Decompress { .. }
+        | IngestError::Rows(_) => 400,
+    };
+    Refusal { status, code: error.code(), message: error.to_string() }
+}
+
+fn refuse_log(error: &AppendError) -> Refusal {
+    match error {
+        AppendError::TooLarge { .. } => {
+            Refusal { status: 413, code: "log.too_large", message: error.to_string() }
+        }
+        // What the disk said is for our own log, not for the vehicle.
+        AppendError::Storage(reason) => {
+            tracing::error!(reason, "event log failed");
+            Refusal { status: 503, code: "log.storage", message: "storage is not available".to_owned() }
+        }
+    }
+}
+
+fn refuse_store(error: StoreError) -> Refusal {
+    match error {
+        StoreError::NotFound { .. } => {
+            Refusal { status: 404, code: "command.unknown", message: error.to_string() }
+        }
+        StoreError::Conflict(_) => Refusal { status: 409, code: "command.state", message: error.to_string() },
+        StoreError::Invalid(_) => Refusal { status: 400, code: "invalid", message: error.to_string() },
+        StoreError::Database(_) | StoreError::Damaged { .. } => {
+            tracing::error!(%error, "case database failed");
+            Refusal { status: 503, code: "store", message: "storage is not available".to_owned() }
+        }
+    }
+}
+
+fn refuse_evidence(error: &EvidenceError) -> Refusal {
+    let status = match error {
+        EvidenceError::Hash { .. } | EvidenceError::NoHash(_) => 400,
+        EvidenceError::TooLarge { .. } => 413,
+        EvidenceError::Storage(_) => 503,
+    };
+    Refusal { status, code: error.code(), message: error.to_string() }
+}
