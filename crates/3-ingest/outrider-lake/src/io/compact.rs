@@ -1,0 +1,257 @@
+//! Rewrites small files into large ones in the order of vehicles, and deletes what no version needs any more.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deltalake_core::DeltaTable;
+use deltalake_core::arrow::record_batch::RecordBatch;
+use deltalake_core::datafusion::error::DataFusionError;
+use deltalake_core::datafusion::execution::context::{SessionConfig, SessionContext};
+use deltalake_core::datafusion::execution::disk_manager::DiskManagerBuilder;
+use deltalake_core::datafusion::execution::memory_pool::FairSpillPool;
+use deltalake_core::datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use deltalake_core::datafusion::prelude::col;
+use deltalake_core::kernel::transaction::CommitProperties;
+use deltalake_core::kernel::{Action, Add, Remove};
+use deltalake_core::operations::vacuum::VacuumMode;
+use deltalake_core::protocol::DeltaOperation;
+use futures::StreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+
+use super::lake::{Lake, PartitionValues, add};
+use crate::encode::Encoder;
+use crate::error::LakeError;
+use crate::schema::PARTITION_COLUMNS;
+
+/// Size at which a file is complete; a file of at least half of it is not rewritten again.
+const FILE_BYTES: usize = 128 * 1_024 * 1_024;
+
+/// Small files of a folder that make a rewrite worth while.
+const FILES_MIN: usize = 2;
+
+/// Most bytes rewritten in one commit, so that a commit that loses against another loses little.
+const ROUND_BYTES: i64 = 1_024 * 1_024 * 1_024;
+
+/// Memory for sorting; more goes to temporary files.
+const SORT_BYTES: usize = 256 * 1_024 * 1_024;
+
+/// Most temporary bytes of one sort.
+const SPILL_BYTES: u64 = 16 * 1_024 * 1_024 * 1_024;
+
+/// Shortest retention of deleted files: a store in flight and a running query are over by then.
+const RETENTION_MIN: Duration = Duration::from_secs(3_600);
+
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CompactReport {
+    /// Folders that were rewritten.
+    pub folders: u64,
+    /// Files replaced.
+    pub files_before: u64,
+    /// Files written instead.
+    pub files_after: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Bytes of the files replaced.
+    pub bytes_before: u64,
+    /// Bytes of the files written.
+    pub bytes_after: u64,
+}
+
+/// What a vacuum deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VacuumReport {
+    /// Files deleted.
+    pub files: u64,
+}
+
+/// One folder's files to rewrite together.
+struct Round {
+    values: PartitionValues,
+    paths: Vec<String>,
+    removes: Vec<Remove>,
+    rows: u64,
+    bytes: i64,
+    time_ms: i64,
+}
+
+impl Lake {
+    /// Merges small files, sorted by vehicle and event time. Queries and stores go on meanwhile.
+    ///
+    /// # Errors
+    /// [`LakeError`]; folders done before the error stay done, no row is lost or doubled.
+    pub fn compact(&self) -> Result<CompactReport, LakeError> {
+        self.shared.runtime.block_on(self.compact_async())
+    }
+
+    /// Merges small files, sorted by vehicle and event time. Queries and stores go on meanwhile.
+    ///
+    /// # Errors
+    /// [`LakeError`]; folders done before the error stay done, no row is lost or doubled.
+    pub async fn compact_async(&self) -> Result<CompactReport, LakeError> {
+        if !self.shared.write {
+            return Err(LakeError::ReadOnly);
+        }
+        let table = self.fresh_table().await?;
+        let mut report = CompactReport::default();
+        for round in rounds(&table)? {
+            let adds = rewrite(&table, &round).await?;
+            report.folders += 1;
+            report.files_before += round.removes.len() as u64;
+            report.files_after += adds.len() as u64;
+            report.rows += round.rows;
+            report.bytes_before += u64::try_from(round.bytes).unwrap_or(0);
+            report.bytes_after += adds.iter().map(|add| u64::try_from(add.size).unwrap_or(0)).sum::<u64>();
+            let removes = round.removes.into_iter().map(Action::Remove);
+            let actions = removes.chain(adds.into_iter().map(Action::Add)).collect();
+            let target_size = i64::try_from(FILE_BYTES).unwrap_or(i64::MAX);
+            let operation = DeltaOperation::Optimize { predicate: None, target_size };
+            let mut state = self.shared.state.lock().await;
+            state.commit(CommitProperties::default(), actions, operation).await?;
+        }
+        Ok(report)
+    }
+
+    /// Deletes files that no version younger than the retention needs; the retention is at least an hour.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub fn vacuum(&self, retention: Duration) -> Result<VacuumReport, LakeError> {
+        self.shared.runtime.block_on(self.vacuum_async(retention))
+    }
+
+    /// Deletes files that no version younger than the retention needs; the retention is at least an hour.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn vacuum_async(&self, retention: Duration) -> Result<VacuumReport, LakeError> {
+        if !self.shared.write {
+            return Err(LakeError::ReadOnly);
+        }
+        self.vacuum_after(retention.max(RETENTION_MIN)).await
+    }
+
+    pub(crate) async fn vacuum_after(&self, retention: Duration) -> Result<VacuumReport, LakeError> {
+        let table = self.fresh_table().await?;
+        let millis = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+        let retention = chrono::Duration::try_milliseconds(millis).unwrap_or(chrono::Duration::MAX);
+        let (_, metrics) = table
+            .vacuum()
+            .with_retention_period(retention)
+            .with_enforce_retention_duration(false)
+            // Also files that were written but, because of a crash, never named by the log.
+            .with_mode(VacuumMode::Full)
+            .await?;
+        self.shared.state.lock().await.table.update_state().await?;
+        Ok(VacuumReport { files: metrics.files_deleted.len() as u64 })
+    }
+
+    /// Returns the table in its newest version.
+    pub(super) async fn fresh_table(&self) -> Result<DeltaTable, LakeError> {
+        let mut state = self.shared.state.lock().await;
+        state.table.update_state().await?;
+        Ok(state.table.clone())
+    }
+}
+
+/// Groups the small files of each folder.
+fn rounds(table: &DeltaTable) -> Result<Vec<Round>, LakeError> {
+    let mut folders: BTreeMap<Vec<Option<String>>, Vec<Round>> = BTreeMap::new();
+    let small = i64::try_from(FILE_BYTES / 2).unwrap_or(i64::MAX);
+    for file in table.snapshot()?.log_data().iter() {
+        let (size, Some(rows)) = (file.size(), file.num_records()) else { continue };
+        if size >= small {
+            continue;
+        }
+        let values = file.partition_values_map();
+        let key = PARTITION_COLUMNS.iter().map(|column| values.get(*column).cloned().flatten()).collect();
+        let rounds = folders.entry(key).or_default();
+        if rounds.last().is_none_or(|round| round.bytes + size > ROUND_BYTES) {
+            rounds.push(Round {
+                values,
+                paths: Vec::new(),
+                removes: Vec::new(),
+                rows: 0,
+                bytes: 0,
+                time_ms: 0,
+            });
+        }
+        if let Some(round) = rounds.last_mut() {
+            round.paths.push(file.path().into_owned());
+            round.removes.push(file.remove_action(false));
+            round.rows += rows as u64;
+            round.bytes += size;
+            round.time_ms = round.time_ms.max(file.modification_time());
+        }
+    }
+    Ok(folders.into_values().flatten().filter(|round| round.paths.len() >= FILES_MIN).collect())
+}
+
+fn session() -> Result<SessionContext, DataFusionError> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(SORT_BYTES)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_max_temp_directory_size(SPILL_BYTES))
+        .build_arc()?;
+    Ok(SessionContext::new_with_config_rt(SessionConfig::new().with_target_partitions(1), runtime))
+}
+
+/// Writes a round's rows to new files; durable, but not named by the table's log yet.
+async fn rewrite(table: &DeltaTable, round: &Round) -> Result<Vec<Add>, LakeError> {
+    let context = session()?;
+    let provider = table
+        .table_provider()
+        .with_session(Arc::new(context.state()))
+        .with_file_paths(round.paths.iter().cloned())
+        .await?;
+    table.update_datafusion_session(&context.state())?;
+    let order = ["vehicle_id", "event_time", "epoch", "lane", "seq"].map(|name| col(name).sort(true, false));
+    let frame = context.read_table(provider)?.drop_columns(&PARTITION_COLUMNS)?.sort(order.to_vec())?;
+    let mut stream = frame.execute_stream().await?;
+    let mut output = Output { table, round, adds: Vec::new(), rows: 0 };
+    let mut encoder: Option<Encoder> = None;
+    while let Some(rows) = stream.next().await {
+        let rows: RecordBatch = rows?;
+        let open = match encoder.as_mut() {
+            Some(open) => open,
+            None => encoder.insert(Encoder::new(&rows, true)?),
+        };
+        open.write(&rows)?;
+        if open.bytes() >= FILE_BYTES
+            && let Some(full) = encoder.take()
+        {
+            output.put(full).await?;
+        }
+    }
+    if let Some(last) = encoder {
+        output.put(last).await?;
+    }
+    // Never trade rows away: what was read must be what the log says is there.
+    if output.rows != round.rows {
+        return Err(LakeError::Rows(DataFusionError::Internal(format!(
+            "compaction read {} rows of {}",
+            output.rows, round.rows
+        ))));
+    }
+    Ok(output.adds)
+}
+
+struct Output<'a> {
+    table: &'a DeltaTable,
+    round: &'a Round,
+    adds: Vec<Add>,
+    rows: u64,
+}
+
+impl Output<'_> {
+    async fn put(&mut self, encoder: Encoder) -> Result<(), LakeError> {
+        let encoded = encoder.finish()?;
+        self.rows += encoded.rows;
+        let (add, bytes) = add(&self.round.values, "sorted", encoded, self.round.time_ms, false);
+        let store = self.table.object_store();
+        store.put(&Path::from(add.path.as_str()), PutPayload::from(bytes)).await?;
+        self.adds.push(add);
+        Ok(())
+    }
+}

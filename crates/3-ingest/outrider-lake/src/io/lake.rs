@@ -1,0 +1,291 @@
+//! The lake: opening it and storing batches.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use deltalake_core::DeltaTable;
+use deltalake_core::kernel::transaction::CommitBuilder;
+use deltalake_core::kernel::transaction::CommitProperties;
+use deltalake_core::kernel::{Action, Add, Transaction};
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+use outrider_model::catalogue::{FIELDS, Field};
+use outrider_model::{EventBatch, LogOffset, Partition, Sink, SinkError};
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+
+use super::table;
+use crate::convert::{Part, parts};
+use crate::encode::{Encoded, Encoder};
+use crate::error::LakeError;
+use crate::schema::PARTITION_COLUMNS;
+
+/// Where the lake is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LakeConfig {
+    /// Folder, or URL of an object store, of the event table.
+    pub location: String,
+}
+
+impl LakeConfig {
+    /// Creates the configuration of a local folder or an object store.
+    #[must_use]
+    pub fn new(location: impl Into<String>) -> Self {
+        Self { location: location.into() }
+    }
+}
+
+/// The event lake; cheap to clone, all clones share one table.
+///
+/// Methods without `_async` block and must not be called from a thread that drives the runtime.
+#[derive(Clone)]
+pub struct Lake {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) runtime: Handle,
+    pub(super) write: bool,
+    location: String,
+    pub(super) state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) table: DeltaTable,
+    /// First offset that is not stored, a partition; filled from the table's log.
+    next: BTreeMap<Partition, u64>,
+}
+
+impl std::fmt::Debug for Lake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lake").field("location", &self.shared.location).finish_non_exhaustive()
+    }
+}
+
+/// Name under which the table's log keeps a partition's position.
+fn application(partition: Partition) -> String {
+    format!("outrider-worker-{}", partition.0)
+}
+
+impl Lake {
+    /// Opens the lake for writing; creates the table, or adds the columns that the catalogue has gained.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub fn open(config: &LakeConfig, runtime: Handle) -> Result<Self, LakeError> {
+        Self::open_as(config, runtime, &FIELDS, true)
+    }
+
+    /// Opens an existing lake for queries only; a running system's lake can be read beside it.
+    ///
+    /// # Errors
+    /// [`LakeError`], [`LakeError::Absent`] where there is none.
+    pub fn open_read_only(config: &LakeConfig, runtime: Handle) -> Result<Self, LakeError> {
+        Self::open_as(config, runtime, &FIELDS, false)
+    }
+
+    pub(crate) fn open_as(
+        config: &LakeConfig,
+        runtime: Handle,
+        fields: &[Field],
+        write: bool,
+    ) -> Result<Self, LakeError> {
+        let table = runtime.block_on(table::open(&config.location, fields, write))?;
+        let state = Mutex::new(State { table, next: BTreeMap::new() });
+        let location = config.location.clone();
+        Ok(Self { shared: Arc::new(Shared { runtime, write, location, state }) })
+    }
+
+    /// Returns a sink for one worker; sinks of different partitions may be used at once.
+    #[must_use]
+    pub fn sink(&self) -> LakeSink {
+        LakeSink { lake: self.clone() }
+    }
+
+    /// Returns the first log offset of a partition that the lake does not have yet.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn next_offset_async(&self, partition: Partition) -> Result<LogOffset, LakeError> {
+        let mut state = self.shared.state.lock().await;
+        state.next_offset(partition).await.map(LogOffset)
+    }
+
+    /// Stores a sealed batch that covers the log up to, not including, `next`; durable on return.
+    ///
+    /// Does nothing if the lake has the log up to `next` already. The batch must begin at
+    /// [`Lake::next_offset_async`]. A batch without rows changes nothing.
+    ///
+    /// # Errors
+    /// [`LakeError`]; nothing was stored.
+    pub async fn store_async(
+        &self,
+        partition: Partition,
+        next: LogOffset,
+        batch: &EventBatch,
+    ) -> Result<(), LakeError> {
+        if !self.shared.write {
+            return Err(LakeError::ReadOnly);
+        }
+        if self.next_offset_async(partition).await? >= next || batch.is_empty() {
+            return Ok(());
+        }
+        let store = self.shared.state.lock().await.table.object_store();
+        let mut actions = Vec::new();
+        for part in parts(batch)? {
+            // Encoding is pure work: it runs outside the lock, so that workers of other partitions go on.
+            let encoded = encode(&part)?;
+            let name = format!("p{:05}-{:020}", partition.0, next.0);
+            let (add, bytes) = add(&part_values(&part), &name, encoded, newest(&part, batch), true);
+            // LOG-2: the data file is on disk before the entry that names it.
+            store.put(&Path::from(add.path.as_str()), PutPayload::from(bytes)).await?;
+            actions.push(Action::Add(add));
+        }
+        let mut state = self.shared.state.lock().await;
+        state.commit_rows(partition, next, actions).await
+    }
+}
+
+impl State {
+    async fn next_offset(&mut self, partition: Partition) -> Result<u64, LakeError> {
+        if let Some(next) = self.next.get(&partition) {
+            return Ok(*next);
+        }
+        self.table.update_state().await?;
+        let log_store = self.table.log_store();
+        let snapshot = self.table.snapshot()?;
+        let version = snapshot.transaction_version(log_store.as_ref(), application(partition)).await?;
+        let next = version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0);
+        self.next.insert(partition, next);
+        Ok(next)
+    }
+
+    async fn commit_rows(
+        &mut self,
+        partition: Partition,
+        next: LogOffset,
+        actions: Vec<Action>,
+    ) -> Result<(), LakeError> {
+        let version = i64::try_from(next.0).map_err(|_| LakeError::Row {
+            row: 0,
+            reason: format!("log offset {} is past what the table's log can say", next.0),
+        })?;
+        let properties = CommitProperties::default()
+            .with_application_transaction(Transaction::new(application(partition), version));
+        let operation = DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(PARTITION_COLUMNS.map(str::to_owned).to_vec()),
+            predicate: None,
+        };
+        let committed = self.commit(properties, actions, operation).await;
+        match committed {
+            Ok(()) => {
+                self.next.insert(partition, next.0);
+                Ok(())
+            }
+            Err(error) => {
+                // The entry may be there although what follows it failed: ask the log.
+                self.next.remove(&partition);
+                if self.next_offset(partition).await? >= next.0 { Ok(()) } else { Err(error) }
+            }
+        }
+    }
+
+    pub(super) async fn commit(
+        &mut self,
+        properties: CommitProperties,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+    ) -> Result<(), LakeError> {
+        let snapshot = self.table.snapshot()?.clone();
+        let finalized = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(Some(&snapshot), self.table.log_store(), operation)
+            .await?;
+        self.table.state = Some(finalized.snapshot());
+        Ok(())
+    }
+}
+
+fn encode(part: &Part) -> Result<Encoded, LakeError> {
+    let mut encoder = Encoder::new(&part.rows, false)?;
+    encoder.write(&part.rows)?;
+    encoder.finish()
+}
+
+/// Newest ingest time of a part, milliseconds: stands for the file's time in the table's log.
+fn newest(part: &Part, batch: &EventBatch) -> i64 {
+    let newest = batch.tenant.iter().zip(&batch.ingest_time).filter(|(tenant, _)| **tenant == part.tenant);
+    newest.map(|(_, time)| *time).max().unwrap_or(0) / 1_000
+}
+
+pub(super) type PartitionValues = HashMap<String, Option<String>>;
+
+fn part_values(part: &Part) -> PartitionValues {
+    let epoch = chrono::NaiveDate::default();
+    let date = epoch + chrono::Duration::days(part.day.into());
+    HashMap::from([
+        ("tenant".to_owned(), Some(part.tenant.to_string())),
+        ("ingest_date".to_owned(), Some(date.format("%Y-%m-%d").to_string())),
+    ])
+}
+
+/// Names a file and describes it for the table's log.
+///
+/// The name ends in a random number, because a worker that was thought dead may write the same offsets again: its file
+/// must not replace the one that was committed.
+pub(super) fn add(
+    values: &PartitionValues,
+    name: &str,
+    encoded: Encoded,
+    time_ms: i64,
+    data_change: bool,
+) -> (Add, Vec<u8>) {
+    let folders: Vec<String> = PARTITION_COLUMNS
+        .iter()
+        .map(|column| {
+            let value = values.get(*column).cloned().flatten().unwrap_or_default();
+            format!("{column}={value}")
+        })
+        .collect();
+    let path = format!("{}/{name}-{}.parquet", folders.join("/"), uuid::Uuid::new_v4().simple());
+    let size = i64::try_from(encoded.bytes.len()).expect("a file in memory is smaller than 2^63 bytes");
+    let add = Add {
+        path,
+        partition_values: values.clone(),
+        size,
+        modification_time: time_ms,
+        data_change,
+        stats: Some(encoded.statistics),
+        tags: None,
+        deletion_vector: None,
+        base_row_id: None,
+        default_row_commit_version: None,
+        clustering_provider: None,
+    };
+    (add, encoded.bytes)
+}
+
+/// The lake as the durable home of batches.
+#[derive(Debug, Clone)]
+pub struct LakeSink {
+    lake: Lake,
+}
+
+fn sink_error(error: &LakeError) -> SinkError {
+    SinkError { sink: "lake", reason: error.to_string() }
+}
+
+impl Sink for LakeSink {
+    fn next_offset(&mut self, partition: Partition) -> Result<LogOffset, SinkError> {
+        let shared = &self.lake.shared;
+        shared.runtime.block_on(self.lake.next_offset_async(partition)).map_err(|error| sink_error(&error))
+    }
+
+    fn store(&mut self, partition: Partition, next: LogOffset, batch: &EventBatch) -> Result<(), SinkError> {
+        let shared = &self.lake.shared;
+        let stored = shared.runtime.block_on(self.lake.store_async(partition, next, batch));
+        stored.map_err(|error| sink_error(&error))
+    }
+}
