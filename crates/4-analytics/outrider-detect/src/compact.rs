@@ -51,10 +51,15 @@ pub(crate) fn compact(names: &mut Names, tables: &mut [Table]) {
     for table in &*tables {
         let counted = table.spec.shape.counted;
         table.groups.iter().flat_map(|group| group.panes.values()).for_each(|cell| live.mark(cell, counted));
+        let episodes = table.groups.iter().flat_map(|group| &group.episodes);
+        live.models.extend(episodes.filter_map(|episode| episode.stated.model.model()));
     }
     let (fresh, renumbered) = rebuild(names, &live);
     for table in tables {
         let counted = table.spec.shape.counted;
+        for episode in table.groups.iter_mut().flat_map(|group| &mut group.episodes) {
+            episode.stated.model = renumbered.model(episode.stated.model);
+        }
         for cell in table.groups.iter_mut().flat_map(|group| group.panes.values_mut()) {
             renumbered.apply(cell, counted);
         }
@@ -95,6 +100,10 @@ impl Renumbered {
         EventKey { stream: self.streams[event.stream as usize], ..event }
     }
 
+    fn model(&self, agreed: Agreed) -> Agreed {
+        agreed.model().map_or(agreed, |model| Agreed::on(self.models[model as usize]))
+    }
+
     fn value(&self, value: u32, counted: Counted) -> u32 {
         match counted {
             Counted::Events => value,
@@ -104,9 +113,7 @@ impl Renumbered {
     }
 
     fn apply(&self, cell: &mut Cell, counted: Counted) {
-        if let Some(model) = cell.model.model() {
-            cell.model = Agreed::on(self.models[model as usize]);
-        }
+        cell.model = self.model(cell.model);
         match &mut cell.body {
             Body::Sparse(entries) => {
                 for entry in &mut *entries {

@@ -15,7 +15,7 @@ use crate::intern::Interner;
 use crate::names::{EventKey, Names, STREAM_BYTES, VEHICLE_BYTES};
 use crate::spec::{Spec, Windows};
 use crate::sweep::Span;
-use crate::table::{Episode, Explained, Group, Table};
+use crate::table::{Episode, Explained, Group, Stated, Table};
 
 /// Version of the format.
 const VERSION: u32 = 1;
@@ -142,7 +142,9 @@ fn save_table(table: &Table, out: &mut Writer<'_>) {
             out.signed(episode.span.to);
             out.number(u64::from(episode.revision));
             out.number(u64::from(episode.late));
-            out.number(episode.events);
+            out.number(episode.stated.events);
+            out.number(u64::from(episode.stated.model.0));
+            out.number(u64::from(episode.stated.uncertain));
         }
         out.number(group.explained.len() as u64);
         for (pane, explained) in &group.explained {
@@ -173,7 +175,7 @@ fn load_table(reader: &mut Reader<'_>, table: &mut Table, names: &Names) -> Resu
             table.entries += cell.events() as u64;
             group.panes.insert(pane, cell);
         }
-        load_episodes(reader, &mut group)?;
+        load_episodes(reader, &mut group, names)?;
         group.explained = load_explained(reader)?;
         table.groups.push(group);
     }
@@ -186,14 +188,25 @@ fn fits(pane: i64, pane_us: i64) -> bool {
     pane.checked_mul(pane_us).is_some_and(|start| (-margin..=margin).contains(&start))
 }
 
-fn load_episodes(reader: &mut Reader<'_>, group: &mut Group) -> Result<(), SaveError> {
+fn load_agreed(reader: &mut Reader<'_>, names: &Names) -> Result<Agreed, SaveError> {
+    let model = Agreed(reader.word()?);
+    reader.require(model == Agreed::MIXED || (1..=names.models.len()).contains(&(model.0 as usize)))?;
+    Ok(model)
+}
+
+fn load_episodes(reader: &mut Reader<'_>, group: &mut Group, names: &Names) -> Result<(), SaveError> {
     for _ in 0..reader.count()? {
         let span = Span { from: reader.signed()?, to: reader.signed()? };
         let after = group.episodes.last().is_none_or(|it| it.span.to < span.from);
         reader.require(span.from <= span.to && after && fits(span.from, 1) && fits(span.to, 1))?;
         let revision = reader.word()?;
-        let (late, events) = (reader.flag()?, reader.number()?);
-        group.episodes.push(Episode { span, revision, late, events });
+        let late = reader.flag()?;
+        let stated = Stated {
+            events: reader.number()?,
+            model: load_agreed(reader, names)?,
+            uncertain: reader.flag()?,
+        };
+        group.episodes.push(Episode { span, revision, late, stated });
     }
     Ok(())
 }
@@ -265,8 +278,7 @@ fn load_event(reader: &mut Reader<'_>, names: &Names) -> Result<EventKey, SaveEr
 
 fn load_cell(reader: &mut Reader<'_>, spec: &Spec, names: &Names) -> Result<Cell, SaveError> {
     let uncertain = reader.flag()?;
-    let model = Agreed(reader.word()?);
-    reader.require(model == Agreed::MIXED || (1..=names.models.len()).contains(&(model.0 as usize)))?;
+    let model = load_agreed(reader, names)?;
     let shape = &spec.shape;
     let (distinct, body) = if reader.flag()? {
         let dense = load_dense(reader, spec, names)?;

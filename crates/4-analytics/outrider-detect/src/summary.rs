@@ -8,11 +8,11 @@ use crate::cell::{Agreed, Body, Counted, keep_lowest};
 use crate::names::{EventKey, Names};
 use crate::spec::{Spec, Windows};
 use crate::sweep::Span;
-use crate::table::Group;
+use crate::table::{Group, Stated};
 
 /// What a finding says about its events.
 pub(crate) struct Summary {
-    pub(crate) events: u64,
+    pub(crate) stated: Stated,
     pub(crate) vehicles: u64,
     pub(crate) distinct: u64,
     pub(crate) model_line: Option<String>,
@@ -79,8 +79,9 @@ pub(crate) fn summarise(group: &Group, spec: &Spec, span: Span, names: &Names) -
         evidence.matched.truncate(15);
         evidence.matched.push(uncertain_time(pane_us));
     }
+    let stated = Stated { events, model, uncertain };
     Summary {
-        events,
+        stated,
         vehicles: vehicles.len(),
         distinct,
         model_line: model.model().and_then(|model| names.model(model)),

@@ -42,7 +42,16 @@ pub(crate) struct Episode {
     pub(crate) span: Span,
     pub(crate) revision: u32,
     pub(crate) late: bool,
+    pub(crate) stated: Stated,
+}
+
+/// What a finding's newest revision says; it is only restated when this changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stated {
     pub(crate) events: u64,
+    /// Model line and uncertain time are kept by pane, so an event beside the episode can change them.
+    pub(crate) model: Agreed,
+    pub(crate) uncertain: bool,
 }
 
 /// Conditions met by the lowest event of a fixed window.
@@ -303,17 +312,17 @@ impl Table {
             return known.clone();
         }
         let summary = summary::summarise(&self.groups[group as usize], &self.spec, span, out.names);
-        let unchanged = known.as_ref().is_some_and(|it| it.span == span && it.events == summary.events);
+        let unchanged = known.as_ref().is_some_and(|it| it.span == span && it.stated == summary.stated);
         let late = late_before || dirty.iter().filter(touched).any(|it| it.2);
         let revision = known.as_ref().map_or(0, |it| it.revision);
         if unchanged {
             return known.expect("unchanged only if known");
         }
-        let episode = Episode { span, revision: revision.saturating_add(1), late, events: summary.events };
+        let episode = Episode { span, revision: revision.saturating_add(1), late, stated: summary.stated };
         let finding = self.finding(group, &episode, out);
         out.findings.push(Finding {
             value: Some(summary.distinct),
-            event_count: summary.events,
+            event_count: summary.stated.events,
             vehicle_count: summary.vehicles,
             model_line: summary.model_line,
             evidence: summary.evidence,
@@ -325,7 +334,7 @@ impl Table {
     fn withdraw(&self, group: u32, episode: &Episode, out: &Statement<'_>) -> Finding {
         let revision = episode.revision.saturating_add(1);
         let last = Episode { revision, ..episode.clone() };
-        Finding { withdrawn: true, event_count: episode.events, ..self.finding(group, &last, out) }
+        Finding { withdrawn: true, event_count: episode.stated.events, ..self.finding(group, &last, out) }
     }
 
     /// Builds the frame of a finding, without counts and evidence.
