@@ -1,5 +1,7 @@
 //! The vehicle program: capture adapters, detectors, gateway and uplink.
 
+pub mod bench;
+pub mod cli;
 pub mod edge;
 pub mod inject;
 pub mod io;

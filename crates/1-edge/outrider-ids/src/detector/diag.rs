@@ -236,7 +236,10 @@ impl Conversation<'_> {
         } else {
             return;
         };
-        let fields = self.addressed(tester.id).int(field::UDS_SUBFUNCTION, tester.sub_function.into());
+        let mut fields = self.addressed(tester.id);
+        if service.has_sub_function() {
+            fields = fields.int(field::UDS_SUBFUNCTION, tester.sub_function.into());
+        }
         self.strike(event_type, tester.id, severity, fields);
     }
 

@@ -205,9 +205,8 @@ impl Silence {
             // A quarter of a bus at once is a network that goes to sleep, less is one ECU.
             let asleep = self.overdue.saturating_mul(4) > self.watched;
             let severity = if asleep { Severity::Low } else { Severity::Medium };
-            let fields = Fields::new()
-                .text(field::DETECTOR, if asleep { "network_silence" } else { "group_silence" })
-                .int(field::FRAMES, self.overdue.into());
+            let detector = if asleep { "network_silence" } else { "group_silence" };
+            let fields = Fields::new().text(field::DETECTOR, detector);
             fold.strike(now, Strike { event_type, can_id: None, severity, fields });
             return;
         }

@@ -1,0 +1,76 @@
+//! Captures as the commands read them.
+
+use std::path::Path;
+
+use outrider_bus::can::TimedFrame;
+use outrider_types::{BusId, UnixMicros};
+use serde_json::{Value, json};
+
+use super::{Failure, chain};
+use crate::io::capture::{self, ReadOptions, Record};
+
+/// What reading one capture came to.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) path: String,
+    pub(super) frames: u64,
+    pub(super) packets: u64,
+    pub(super) start: Option<UnixMicros>,
+    problems_total: u64,
+    problems: Vec<String>,
+}
+
+impl Read {
+    /// Problems with their places, and how many more there were.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut texts: Vec<String> =
+            self.problems.iter().map(|text| format!("{}: {text}", self.path)).collect();
+        let more = self.problems_total.saturating_sub(texts.len() as u64);
+        if more > 0 {
+            texts.push(format!("{}: {more} more problems", self.path));
+        }
+        texts
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "path": self.path,
+            "frames": self.frames,
+            "packets": self.packets,
+            "problems": self.problems_total,
+        })
+    }
+}
+
+/// Reads a capture to its end and hands out every CAN frame. A capture that becomes unreadable midway counts for
+/// what it had.
+pub(super) fn read(path: &Path, bus: BusId, mut each: impl FnMut(&TimedFrame)) -> Result<Read, Failure> {
+    let name = path.display().to_string();
+    let options = ReadOptions { first_bus: bus, ..ReadOptions::default() };
+    let mut capture = capture::open(path, &options)
+        .map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
+    let mut broken = None;
+    for record in capture.by_ref() {
+        match record {
+            Ok(Record::Can(frame)) => each(&frame),
+            Ok(Record::Ethernet { .. }) => {}
+            Err(error) => broken = Some(chain(&error)),
+        }
+    }
+    let stats = capture.stats();
+    let mut problems: Vec<String> = stats.first_problems.iter().map(ToString::to_string).collect();
+    let broken_count = u64::from(broken.is_some());
+    problems.extend(broken);
+    if stats.frames == 0 {
+        let first = problems.first().map(|problem| format!(" ({problem})")).unwrap_or_default();
+        return Err(Failure::input(format!("{name}: capture contains no CAN frames{first}")));
+    }
+    Ok(Read {
+        path: name,
+        frames: stats.frames,
+        packets: stats.packets,
+        start: capture.start().map(|start| start.at),
+        problems_total: stats.problems_total().saturating_add(broken_count),
+        problems,
+    })
+}

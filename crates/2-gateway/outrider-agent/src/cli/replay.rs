@@ -1,0 +1,244 @@
+//! `outrider-agent replay`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use outrider_ids::FieldValue;
+use outrider_ids::model::VehicleModel;
+use outrider_model::catalogue;
+use outrider_types::{BusId, Severity};
+use serde_json::{Map, Value, json};
+
+use super::captures::read;
+use super::{Failure, Terminal, chain};
+use crate::bench::{Nanos, Stopwatch};
+use crate::edge::Edge;
+use crate::replay::{Replay as Session, ReplayEvent};
+
+/// Largest model file: all buses of the format, full.
+const MODEL_BYTES_MAX: u64 = 1024 * 1024;
+
+const HELP: &str = "\
+JSON fields of --json (one object, last line of standard output):
+  frames       frames replayed
+  seconds      time they span, summed over the captures
+  events       [{event_type, severity, at_us, severe_at_us, bus, can_id, count, first_us, last_us, fields, capture}]
+               one a detected episode, repeats folded into count; times in microseconds since the capture
+               began; at_us: when it was first reported, severe_at_us: when it reached its severity;
+               can_id: hexadecimal text, 3 digits standard, 8 extended, or null; capture: index into captures
+  by_severity  number of events (before --min-severity) by severity: info, low, medium, high, critical
+  ns_per_frame_p50, ns_per_frame_p99, ns_per_frame_p999
+               time of the detectors for one frame on this computer, less the time of reading the clock
+  captures     [{path, frames, packets, problems}]
+  foreign_frames    frames on buses that the model does not have; they were not judged
+  dropped      events lost because a table was full
+  problems     texts, with the place of each
+
+Each capture is replayed for itself, as after a start of the vehicle. Exit codes: see outrider-agent --help.";
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(super) struct Replay {
+    /// Captures: TRC, candump, ASC, pcap or pcapng, each also gzip-compressed.
+    #[arg(required = true, value_name = "CAPTURE")]
+    captures: Vec<PathBuf>,
+    /// Vehicle model, as `learn` writes it.
+    #[arg(short, long, value_name = "MODEL")]
+    model: PathBuf,
+    /// Number of the first bus in files that do not say.
+    #[arg(long, default_value_t = 0, value_name = "BUS")]
+    bus: u8,
+    /// Leave out events below: info, low, medium, high or critical.
+    #[arg(long, default_value = "info", value_parser = severity, value_name = "SEVERITY")]
+    min_severity: Severity,
+    /// End with code 4 if there is an event of at least this severity.
+    #[arg(long, value_parser = severity, value_name = "SEVERITY")]
+    fail_on: Option<Severity>,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+fn severity(argument: &str) -> Result<Severity, String> {
+    Severity::from_word(argument).ok_or_else(|| "expected info, low, medium, high or critical".to_owned())
+}
+
+/// What all captures came to.
+#[derive(Debug, Default)]
+struct Outcome {
+    frames: u64,
+    span_us: u64,
+    events: Vec<(usize, ReplayEvent)>,
+    captures: Vec<Value>,
+    foreign: BTreeMap<BusId, u64>,
+    dropped: u64,
+    clock_steps: u64,
+    problems: Vec<String>,
+}
+
+impl Replay {
+    pub(super) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+        let model = read_model(&self.model)?;
+        let mut stopwatch = Stopwatch::new();
+        let mut outcome = Outcome::default();
+        for (index, path) in self.captures.iter().enumerate() {
+            self.capture(index, path, &model, &mut stopwatch, &mut outcome)?;
+        }
+        let foreign: u64 = outcome.foreign.values().sum();
+        if foreign == outcome.frames {
+            let buses: Vec<String> = outcome.foreign.keys().map(|bus| bus.0.to_string()).collect();
+            let text = format!("model has no bus of the captures (they have {})", buses.join(", "));
+            return Err(Failure::input(text));
+        }
+        for (bus, frames) in &outcome.foreign {
+            outcome.problems.push(format!("bus {}: not in the model, {frames} frames not judged", bus.0));
+        }
+        outcome.problems.iter().for_each(|problem| terminal.note(problem));
+        let shown: Vec<&(usize, ReplayEvent)> =
+            outcome.events.iter().filter(|(_, event)| event.severity >= self.min_severity).collect();
+        for (_, event) in &shown {
+            let line = describe(event);
+            if self.json {
+                terminal.note(&line);
+            } else {
+                writeln!(terminal.out, "{line}")?;
+            }
+        }
+        let nanos = stopwatch.finish();
+        terminal.note(&format!(
+            "{} frames, {:.1} s, {} events, {} ns a frame (median)",
+            outcome.frames,
+            micros(outcome.span_us),
+            outcome.events.len(),
+            nanos.p50
+        ));
+        if self.json {
+            writeln!(terminal.out, "{}", report(&outcome, &shown, &nanos))?;
+        }
+        let worst = outcome.events.iter().map(|(_, event)| event.severity).max();
+        match (self.fail_on, worst) {
+            (Some(limit), Some(worst)) if worst >= limit => {
+                Err(Failure { code: 4, text: format!("found an event of severity {worst}") })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn capture(
+        &self,
+        index: usize,
+        path: &Path,
+        model: &[u8],
+        stopwatch: &mut Stopwatch,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        let edge =
+            Edge::new(model).map_err(|error| Failure::input(format!("{}: {error}", self.model.display())))?;
+        let known: Vec<BusId> = edge.buses().collect();
+        let mut session = Session::new(edge);
+        let capture = read(path, BusId(self.bus), |frame| {
+            if !known.contains(&frame.bus) {
+                *outcome.foreign.entry(frame.bus).or_default() += 1;
+            }
+            stopwatch.time(|| session.receive(frame));
+        })?;
+        outcome.frames += session.frames();
+        outcome.span_us += session.span_us();
+        let (events, edge) = session.finish();
+        for stats in edge.stats().values() {
+            outcome.dropped += stats.dropped;
+            outcome.clock_steps += stats.clock_steps;
+        }
+        outcome.events.extend(events.into_iter().map(|event| (index, event)));
+        outcome.problems.extend(capture.problems());
+        outcome.captures.push(capture.json());
+        Ok(())
+    }
+}
+
+fn read_model(path: &Path) -> Result<Vec<u8>, Failure> {
+    let name = path.display();
+    let size = std::fs::metadata(path).map_err(|error| Failure::input(format!("{name}: {error}")))?.len();
+    if size > MODEL_BYTES_MAX {
+        return Err(Failure::input(format!("{name}: {size} bytes are no vehicle model")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| Failure::input(format!("{name}: {error}")))?;
+    VehicleModel::parse(&bytes).map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
+    Ok(bytes)
+}
+
+fn micros(us: u64) -> f64 {
+    std::time::Duration::from_micros(us).as_secs_f64()
+}
+
+fn report(outcome: &Outcome, shown: &[&(usize, ReplayEvent)], nanos: &Nanos) -> Value {
+    let mut by_severity: Map<String, Value> = Map::new();
+    for severity in Severity::ALL {
+        let count = outcome.events.iter().filter(|(_, event)| event.severity == severity).count();
+        by_severity.insert(severity.word().to_owned(), count.into());
+    }
+    json!({
+        "frames": outcome.frames,
+        "seconds": micros(outcome.span_us),
+        "events": shown.iter().map(|(index, event)| event_json(*index, event)).collect::<Vec<_>>(),
+        "by_severity": by_severity,
+        "ns_per_frame_p50": nanos.p50,
+        "ns_per_frame_p99": nanos.p99,
+        "ns_per_frame_p999": nanos.p999,
+        "captures": outcome.captures,
+        "foreign_frames": outcome.foreign.values().sum::<u64>(),
+        "dropped": outcome.dropped,
+        "clock_steps": outcome.clock_steps,
+        "problems": outcome.problems,
+    })
+}
+
+fn event_name(event: &ReplayEvent) -> String {
+    let known = catalogue::event_type(event.event_type);
+    known.map_or_else(|| event.event_type.0.to_string(), |known| known.name.to_owned())
+}
+
+fn fields_json(event: &ReplayEvent) -> Map<String, Value> {
+    let fields = event.fields.iter().map(|(key, value)| {
+        let name = catalogue::field(key).map_or_else(|| key.0.to_string(), |field| field.name.to_owned());
+        let value = match value {
+            FieldValue::Int(value) => Value::from(value),
+            FieldValue::Bool(value) => Value::from(value),
+            FieldValue::Text(value) => Value::from(value),
+        };
+        (name, value)
+    });
+    fields.collect()
+}
+
+fn event_json(capture: usize, event: &ReplayEvent) -> Value {
+    json!({
+        "event_type": event_name(event),
+        "severity": event.severity.word(),
+        "at_us": event.at.0,
+        "severe_at_us": event.severe_at.0,
+        "bus": event.bus.0,
+        "can_id": event.can_id.map(|id| id.to_string()),
+        "count": event.count,
+        "first_us": event.first.0,
+        "last_us": event.last.0,
+        "fields": fields_json(event),
+        "capture": capture,
+    })
+}
+
+fn describe(event: &ReplayEvent) -> String {
+    let id = event.can_id.map(|id| format!(" id {id}")).unwrap_or_default();
+    let fields = Value::from(fields_json(event));
+    format!(
+        "{:>12.6} s  {:8} {:32} bus {}{id}  x{} until {:.6} s  {fields}",
+        micros(event.at.0),
+        event.severity.word(),
+        event_name(event),
+        event.bus.0,
+        event.count,
+        micros(event.last.0)
+    )
+}
