@@ -143,10 +143,10 @@ fn a_snapshot_loads_under_other_limits() {
             Detector::new(rules.clone(), DetectorConfig { dense_above, ..DetectorConfig::default() })
         };
         let mut source = with(from);
-        run(&mut source, &[events.clone()]);
+        run(&mut source, std::slice::from_ref(&events));
         let mut target = with(to);
         target.load(&saved(&source)).expect("limits are not part of the state");
         let more: Vec<Event> = events.iter().map(|it| Event { seq: 2, at: it.at + 100, ..*it }).collect();
-        assert_eq!(run(&mut source, &[more.clone()]), run(&mut target, &[more]));
+        assert_eq!(run(&mut source, std::slice::from_ref(&more)), run(&mut target, &[more]));
     }
 }
