@@ -14,6 +14,7 @@ pub mod catalogue;
 mod command;
 pub mod dictionary;
 mod envelope;
+mod fault;
 mod fixed;
 pub mod limits;
 mod pb;
@@ -32,9 +33,10 @@ pub use dictionary::DictId;
 pub use envelope::{
     BATCH_MAGIC, ENVELOPE_HEADER_BYTES, ENVELOPE_VERSION, Envelope, EnvelopeHeader, SealedEnvelope,
 };
+pub use fault::{BatchError, RowError, RowFault};
 pub use fixed::{FrameError, Signer, SignerError, Verifier};
 pub use pb::{Full, StructureError};
-pub use reader::{Batch, BatchError, EventView, Events, Fields, LaneHeadView, RowError, RowFault};
+pub use reader::{Batch, EventView, Events, Fields, LaneHeadView};
 pub use receipt::{
     CommandId, EvidenceHash, Outcome, RECEIPT_BYTES, RECEIPT_MAGIC, RECEIPT_VERSION, Receipt, RefuseReason,
     SealedReceipt,

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use outrider_types::{ClockSource, EventId, Seed, UnixMicros, VehicleId, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
-use outrider_wire::{Batch, SealedAck, Watermark};
+use outrider_wire::{Batch, DropCount, SealedAck, Watermark};
 use proptest::prelude::*;
 
 use super::recovery::unnumbered;

@@ -1,4 +1,4 @@
-use outrider_types::{ClockSource, UnixMicros};
+use outrider_types::{ClockSource, TenantId, UnixMicros};
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{Batch, DictId, SealedEnvelope, SeqRange, Watermark, dictionary};
 
