@@ -2,7 +2,8 @@ import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import react from "@vitejs/plugin-react";
-import { defineConfig, type Plugin } from "vite";
+import type { Plugin } from "vite";
+import { defineConfig } from "vitest/config";
 
 /** Files below this size are not worth a second representation. */
 const PRECOMPRESS_BYTES_MIN = 1024;
@@ -47,5 +48,6 @@ export default defineConfig({
     manifest: true,
     sourcemap: false,
   },
+  test: { include: ["src/**/*.test.ts"], env: { TZ: "Asia/Kolkata" } },
   server: { proxy: { "/api": "http://127.0.0.1:8080" } },
 });

@@ -1236,11 +1236,6 @@ export interface components {
         GapHealth: {
             /**
              * Format: int64
-             * @description Arrived after all.
-             */
-            filled: number;
-            /**
-             * Format: int64
              * @description Missing, still in time.
              */
             open: number;
@@ -1249,6 +1244,11 @@ export interface components {
              * @description Missing for too long.
              */
             overdue: number;
+            /**
+             * Format: int64
+             * @description The vehicle said, signed, that it dropped them.
+             */
+            tombstoned: number;
         };
         /**
          * @description What became of a hole in a lane's numbers.
@@ -1271,6 +1271,8 @@ export interface components {
             log: components["schemas"]["LogHealth"];
             /** @description Stages in the order of the data. */
             stages: components["schemas"]["StageBalance"][];
+            /** @description What the worker is waiting to get over. */
+            trouble?: string | null;
             /**
              * Format: int64
              * @description Seconds since the start of the program.
@@ -1336,11 +1338,6 @@ export interface components {
              * @description Boot of the gateway.
              */
             epoch: number;
-            /**
-             * Format: int64
-             * @description Repeats the vehicle folded into counters.
-             */
-            folded: number;
             /**
              * Format: int64
              * @description Highest number seen.
@@ -1743,7 +1740,7 @@ export interface components {
             received: number;
             /** @description Stage. */
             stage: string;
-            /** @description What is counted: `requests`, `batches`, `events` or `findings`. */
+            /** @description What is counted: `frames`, `batches`, `events` or `matches`. */
             unit: string;
         };
         /** @description Number of alerts by status. */

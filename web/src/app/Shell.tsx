@@ -1,5 +1,5 @@
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
-import { lazy, Suspense, useMemo, useState } from "react";
+import { lazy, Suspense, useEffect, useMemo, useRef, useState } from "react";
 import type { SessionUser } from "../api/types";
 import { logout, useSession } from "../features/session/api";
 import { number, t, word } from "../lib/i18n";
@@ -13,7 +13,10 @@ import { type DialogRequest, granted } from "./actions/types";
 import { useLive, useStream } from "./live";
 import { router } from "./router";
 
-const Dialogs = lazy(() => import("./Dialogs"));
+const loadDialogs = () => import("./Dialogs");
+const Dialogs = lazy(loadDialogs);
+/** Pause after which the dialogs are fetched, so that the first of them opens without a wait. */
+const PRELOAD_MS = 1_500;
 
 /** Goes to an address inside the dashboard. */
 const go = (href: string) => router.history.push(href);
@@ -109,8 +112,20 @@ export function Shell() {
   const session = useSession();
   const user = session.data?.user;
   const [dialog, setDialog] = useState<DialogRequest>();
+  const modal = useRef(false);
+  modal.current = dialog !== undefined;
   useStream();
-  const store = useMemo(() => user && { user, shell: { go, open: setDialog, focusSearch, logout } }, [user]);
+  useEffect(() => {
+    const timer = setTimeout(() => void loadDialogs(), PRELOAD_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  const store = useMemo(() => {
+    const open = (request: DialogRequest) => {
+      modal.current = true;
+      setDialog(request);
+    };
+    return user && { user, isModal: () => modal.current, shell: { go, open, focusSearch, logout } };
+  }, [user]);
   if (!store || !user) return <Loading />;
   return (
     <ActionProvider store={store}>

@@ -14,6 +14,12 @@ export function t(key: MessageKey, params?: MessageParams): string {
   });
 }
 
+/** Returns the text for a counted thing: `key_one` for exactly one, where there is such a text, with `{count}` grouped. */
+export function counted(key: MessageKey, count: number): string {
+  const one = `${key}_one`;
+  return t(count === 1 && hasMessage(one) ? one : key, { count: number(count) });
+}
+
 /** Returns whether `key` has a text, for keys built from server words. */
 export function hasMessage(key: string): key is MessageKey {
   return Object.hasOwn(en, key);

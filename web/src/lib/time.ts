@@ -73,6 +73,12 @@ export function formatSpan(ms: number): string {
   return `${sign}${head} ${unit}${next && tail ? ` ${tail} ${next[1]}` : ""}`;
 }
 
+/** Returns a signed length in microseconds as `−320 µs`, or as a span from one millisecond on. */
+export function formatMicros(us: number): string {
+  if (Math.abs(us) >= 1000) return formatSpan(us / 1000);
+  return `${us < 0 ? "−" : ""}${Math.abs(us)} µs`;
+}
+
 /** Returns the age of `text` at `now`, or `—`. */
 export function formatAge(text: string | null | undefined, now: number): string {
   const at = parse(text);

@@ -10,7 +10,8 @@ import type { SessionUser } from "../../api/types";
 import { problemText } from "../../ui/states";
 import { offerUndo, takeUndo, canUndo, subscribeUndo } from "./undo";
 
-export type Store = { user: SessionUser; shell: Omit<ShellHandle, "canUndo" | "undo"> };
+/** `isModal` is true from the moment a dialog is asked for: what is typed while its code loads must not be taken for shortcuts. */
+export type Store = { user: SessionUser; isModal(): boolean; shell: Omit<ShellHandle, "canUndo" | "undo"> };
 
 let handles: Handles = {};
 const listeners = new Set<() => void>();
@@ -84,7 +85,7 @@ function useKeys(store: Store) {
       const target = event.target instanceof HTMLElement ? event.target : undefined;
       const typing = target?.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]") !== null && target !== undefined;
       const pressed = chord(event);
-      if (document.querySelector("dialog[open]")) return;
+      if (store.isModal() || document.querySelector("dialog[open]")) return;
       if (typing && pressed === "Escape") return target?.blur();
       if (typing && !pressed.startsWith("Ctrl+")) return;
       // Enter and Space belong to the button or link that has the focus.
@@ -111,7 +112,7 @@ export function ActionProvider({ store, children }: { store: Store; children: Re
 }
 
 export function Keys({ keys }: { keys: string }) {
-  return <kbd>{keys.replace("Arrow", "").replace(/\+(\w)$/, (_whole, letter: string) => `+${letter.toUpperCase()}`)}</kbd>;
+  return <kbd>{keys.replace("Arrow", "").replace("Escape", "Esc").replace(/\+(\w)$/, (_whole, letter: string) => `+${letter.toUpperCase()}`)}</kbd>;
 }
 
 type ButtonProps = { id: string; className?: string; label?: string; primary?: boolean; hideKeys?: boolean };

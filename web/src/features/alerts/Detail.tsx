@@ -127,12 +127,16 @@ export function Detail({ id, full = false }: { id: string; full?: boolean }) {
   return (
     <article className={`alert-detail ${full ? "full" : ""}`}>
       <Head alert={alert} full={full} />
-      <Why alert={alert} />
-      <Events events={alert.evidence_events} total={alert.event_count} chosen={event?.id} choose={setEventId} />
-      <Vehicles alert={alert} />
-      <Findings alert={alert} />
-      <History alert={alert} />
-      <Similar alert={alert} />
+      <div className="column">
+        <Why alert={alert} />
+        <Events events={alert.evidence_events} total={alert.event_count} chosen={event?.id} choose={setEventId} />
+      </div>
+      <div className="column">
+        <Vehicles alert={alert} />
+        <Findings alert={alert} />
+        <History alert={alert} />
+        <Similar alert={alert} />
+      </div>
     </article>
   );
 }

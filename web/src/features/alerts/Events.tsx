@@ -5,6 +5,9 @@ import { formatError, fraction } from "../../lib/time";
 import { Card, SeverityMark, Tag, Time } from "../../ui/parts";
 import { Empty } from "../../ui/states";
 
+const where = ({ bus, ecu }: SecurityEvent): string =>
+  [bus == null ? "" : t("event.bus", { bus }), ecu == null ? "" : t("event.ecu", { ecu })].filter(Boolean).join(" · ");
+
 const show = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value) ?? "");
 
 /** All fields of one event, as the vehicle sent them. */
@@ -34,7 +37,7 @@ export function EventList({ events, chosen, choose, hideVehicle }: Props) {
             <span className="mono muted"><Time at={event.event_time} short />{fraction(event.event_time).slice(0, 4)}</span>
             <span className="clip grow">{event.title}{event.count > 1 ? <span className="muted"> ×{number(event.count)}</span> : null}</span>
             {event.late ? <Tag tone="warn">{t("alert.late")}</Tag> : null}
-            <span className="muted clip">{[event.bus, event.ecu].filter(Boolean).join(" / ")}</span>
+            <span className="muted clip">{where(event)}</span>
           </button>
           {event.id === chosen ? (
             <div className="event-body">

@@ -56,7 +56,6 @@ export function Filters({ search, patch, counts, total }: Props) {
           ))}
         </div>
         <SeverityBar search={search} patch={patch} counts={counts} />
-        <span className="grow" />
         <SearchBox value={search.q ?? ""} onChange={(q) => patch({ q: q || undefined })} />
       </div>
       {chips.length > 0 ? (

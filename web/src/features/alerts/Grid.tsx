@@ -79,6 +79,7 @@ function Row({ row, index, top, at, selected, open, onPick, onOpen }: RowProps) 
 /** The virtualised queue. The grid itself has the focus; the cursor row is its active descendant. */
 export function Grid({ ref, rows, total, cursor, selection, sort, openId, more, onSort, onPick, onOpen, onEnd }: Props) {
   const outer = useRef<HTMLDivElement>(null);
+  const arrived = useRef(false);
   useImperativeHandle(ref, () => outer.current as HTMLDivElement, []);
   const rowVirtualizer = useVirtualizer({ count: rows.length, getScrollElement: () => outer.current, estimateSize: () => ROW_PX, overscan: OVERSCAN, scrollPaddingStart: ROW_PX });
   const shown = rowVirtualizer.getVirtualItems();
@@ -87,7 +88,9 @@ export function Grid({ ref, rows, total, cursor, selection, sort, openId, more, 
     if (more && last >= rows.length - 40) onEnd();
   }, [last, rows.length, more, onEnd]);
   useEffect(() => {
-    if (cursor >= 0) rowVirtualizer.scrollToIndex(cursor, { align: "auto" });
+    if (cursor < 0) return;
+    rowVirtualizer.scrollToIndex(cursor, { align: arrived.current ? "auto" : "center" });
+    arrived.current = true;
   }, [cursor, rowVirtualizer]);
   const cursorRow = shown.some((item) => item.index === cursor) ? rows[cursor] : undefined;
   return (

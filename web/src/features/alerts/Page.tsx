@@ -18,9 +18,9 @@ import { SelectionBar } from "./SelectionBar";
 const Pane = lazy(() => import("./Pane"));
 
 /** Which rows are picked, and where the cursor stands. Both may be forgotten, so they are not in the URL. */
-function useRows(rows: readonly Alert[], queryText: string) {
+function useRows(rows: readonly Alert[], queryText: string, openId: string | undefined) {
   const [selection, setSelection] = useState<Selection>(NOTHING);
-  const [cursorId, setCursorId] = useState<string>();
+  const [cursorId, setCursorId] = useState(openId);
   const lastIndex = useRef(0);
   const anchor = useRef<string>(undefined);
   useEffect(() => setSelection(NOTHING), [queryText]);
@@ -39,7 +39,7 @@ export function Page() {
   const { fresh } = useLive();
   const rows = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
   const head = list.data?.pages.at(-1);
-  const state = useRows(rows, JSON.stringify(query));
+  const state = useRows(rows, JSON.stringify(query), search.sel);
   const { selection, setSelection, cursor, setCursorId, anchor } = state;
   const grid = useRef<HTMLDivElement>(null);
 
@@ -85,16 +85,18 @@ export function Page() {
   usePublish("queue", handle);
 
   const triage = useMemo((): TriageHandle => {
-    const target = count(selection) > 0 ? selection : rows[cursor] ? only(rows[cursor].id) : NOTHING;
+    // Acts mean the selection; without one the open alert, without that the cursor row.
+    const single = search.sel ?? rows[cursor]?.id;
+    const target = count(selection) > 0 ? selection : single ? only(single) : NOTHING;
     return { selection: target, alerts: rows.filter((row) => has(target, row.id)), done: () => setSelection(NOTHING) };
-  }, [selection, rows, cursor, setSelection]);
+  }, [selection, rows, cursor, search.sel, setSelection]);
   usePublish("triage", triage);
 
   return (
     <div className="queue-page">
       <div className="queue">
         <Filters search={search} patch={patch} counts={list.data?.pages[0]?.counts ?? undefined} total={head?.total} />
-        <SelectionBar selection={selection} total={head?.total ?? 0} loaded={rows.length} fresh={fresh.size} />
+        <SelectionBar selection={selection} total={head?.total ?? 0} loaded={rows.length} fresh={fresh.size} paneOpen={search.sel !== undefined} />
         {list.error && rows.length === 0 ? <Problem error={list.error} retry={list.refetch} /> : list.isPending ? <Loading /> : (
           <Grid
             ref={grid} rows={rows} total={head?.total ?? 0} cursor={cursor} selection={selection} sort={query.sort} openId={search.sel}

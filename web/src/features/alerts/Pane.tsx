@@ -1,11 +1,9 @@
-import { useNavigate } from "@tanstack/react-router";
 import { t } from "../../lib/i18n";
 import { ActionButton } from "../../app/actions/context";
 import { Detail } from "./Detail";
 
 /** The alert beside its queue. */
 export default function Pane({ id }: { id: string }) {
-  const navigate = useNavigate({ from: "/alerts" });
   return (
     <aside className="pane" aria-label={t("alert.pane")}>
       <div className="pane-bar">
@@ -13,7 +11,7 @@ export default function Pane({ id }: { id: string }) {
         <ActionButton id="alert.next" className="quiet small" />
         <ActionButton id="alert.full" className="quiet small" />
         <span className="grow" />
-        <button type="button" className="button quiet small" onClick={() => void navigate({ search: (old) => ({ ...old, sel: undefined }) })}>{t("alert.close_pane")} <kbd>Esc</kbd></button>
+        <ActionButton id="back" className="quiet small" label={t("alert.close_pane")} />
       </div>
       <Detail key={id} id={id} />
     </aside>

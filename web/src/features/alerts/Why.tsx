@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { AlertDetail } from "../../api/types";
-import { number, t } from "../../lib/i18n";
+import { number, t, word } from "../../lib/i18n";
 import { Card, Tag, Time, Yaml } from "../../ui/parts";
 
 type Window = NonNullable<AlertDetail["explanation"]["window"]>;
@@ -18,7 +18,7 @@ function Threshold({ window }: { window: Window }) {
       </svg>
       <figcaption>
         <strong>{number(window.observed)}</strong> {window.field ? t("why.distinct", { field: window.field }) : t("why.events")}{" "}
-        <span className="muted">{t("why.against", { operator: window.operator, threshold: number(window.threshold) })}</span>
+        <span className="muted">{t("why.against", { operator: word("operator", window.operator), threshold: number(window.threshold) })}</span>
         <br />
         <span className="muted"><Time at={window.from} /> – <Time at={window.to} /></span>
       </figcaption>
@@ -46,8 +46,8 @@ export function Why({ alert }: { alert: AlertDetail }) {
           </table>
         ) : null}
         <dl className="facts">
-          <dt>{t("why.condition")}</dt><dd><code className="mark">{explanation.condition}</code></dd>
-          <dt>{t("why.below")}</dt><dd>{explanation.below_threshold}</dd>
+          <dt>{t("why.condition")}</dt><dd><code className="mark condition">{explanation.condition || "—"}</code></dd>
+          <dt>{t("why.below")}</dt><dd>{explanation.below_threshold || "—"}</dd>
           {Object.entries(alert.group).map(([field, value]) => <GroupFact key={field} field={field} value={value} />)}
         </dl>
         <div className="row wrap">

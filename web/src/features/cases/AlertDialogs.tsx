@@ -1,6 +1,6 @@
 import { useState, type FormEvent } from "react";
 import type { Alert, Severity } from "../../api/types";
-import { number, t } from "../../lib/i18n";
+import { counted, number, t } from "../../lib/i18n";
 import { Dialog } from "../../ui/parts";
 import { problemText } from "../../ui/states";
 import { toast } from "../../ui/toasts";
@@ -32,7 +32,7 @@ export function OpenCase({ selection, title, alerts, go, close }: OpenProps) {
   return (
     <Dialog title={t("action.open_case")} onClose={close}>
       <form onSubmit={(event) => void submit(event)}>
-        <p className="muted">{t("case.with_alerts", { count: number(count(selection)) })}</p>
+        <p className="muted">{counted("case.with_alerts", count(selection))}</p>
         <label className="field"><span>{t("case.title")}</span><input name="title" required maxLength={200} defaultValue={title} autoFocus /></label>
         <label className="field"><span>{t("queue.severity")}</span>
           <select name="severity" defaultValue={worst(alerts)}>{SEVERITIES.map((each) => <option key={each} value={each}>{t(`severity.${each}`)}</option>)}</select>
@@ -78,7 +78,7 @@ export function AddToCase({ selection, done, close }: { selection: Selection; do
   return (
     <Dialog title={t("action.add_to_case")} onClose={close}>
       <form onSubmit={(event) => void submit(event)}>
-        <p className="muted">{t("case.with_alerts", { count: number(count(selection)) })}</p>
+        <p className="muted">{counted("case.with_alerts", count(selection))}</p>
         <CaseSelect />
         <p role="alert" className="c-critical">{problem}</p>
         <div className="foot">

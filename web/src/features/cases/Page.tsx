@@ -2,7 +2,7 @@ import { Link, useParams } from "@tanstack/react-router";
 import { useMemo } from "react";
 import type { Case } from "../../api/types";
 import { ActionButton, usePublish } from "../../app/actions/context";
-import { number, t, word } from "../../lib/i18n";
+import { counted, number, t, word } from "../../lib/i18n";
 import { Age, Card, SeverityMark, StatusTag, Tag, Time } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
 import { useCase } from "./api";
@@ -17,7 +17,7 @@ function Alerts({ item }: { item: Case }) {
             <li key={alert.id}>
               <SeverityMark severity={alert.severity} bare />
               <Link className="clip grow" to="/alerts/$id" params={{ id: alert.id }}>{alert.title}</Link>
-              <span className="muted">{t("case.alert_vehicles", { count: number(alert.vehicle_count) })}</span>
+              <span className="muted">{counted("case.alert_vehicles", alert.vehicle_count)}</span>
               <StatusTag prefix="status" status={alert.status} />
               <span className="muted"><Age at={alert.last_at} /></span>
             </li>

@@ -1,6 +1,6 @@
 import type { Health, Stage } from "../../api/types";
 import { granted } from "../../app/actions/types";
-import { bytes, number, t, word } from "../../lib/i18n";
+import { bytes, counted, number, t, word } from "../../lib/i18n";
 import { formatSpan } from "../../lib/time";
 import { Age, Card, Tag } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
@@ -41,7 +41,7 @@ const Stores = ({ health }: { health: Health }) => (
   <div className="three-columns">
     <Card title={t("health.log")}>
       <dl className="facts">
-        <dt>{t("health.lag")}</dt><dd className={health.log.lag_records > 0 ? "c-medium" : "c-ok"}>{t("health.records", { count: number(health.log.lag_records) })}</dd>
+        <dt>{t("health.lag")}</dt><dd className={health.log.lag_records > 0 ? "c-medium" : "c-ok"}>{counted("health.records", health.log.lag_records)}</dd>
         <dt>{t("health.head")}</dt><dd>{number(health.log.head_offset)}</dd><dt>{t("health.worker")}</dt><dd>{number(health.log.worker_offset)}</dd><dt>{t("health.size")}</dt><dd>{bytes(health.log.bytes)}</dd>
       </dl>
     </Card>
@@ -54,7 +54,7 @@ const Stores = ({ health }: { health: Health }) => (
     <Card title={t("health.detect")}>
       <dl className="facts">
         <dt>{t("health.state")}</dt><dd>{number(health.detect.state_entries)}</dd><dt>{t("health.late")}</dt><dd>{number(health.detect.late_findings)}</dd>
-        <dt>{t("health.gaps")}</dt><dd>{t("health.gaps.value", { open: number(health.gaps.open), overdue: number(health.gaps.overdue), filled: number(health.gaps.filled) })}</dd>
+        <dt>{t("health.gaps")}</dt><dd>{t("health.gaps.value", { open: number(health.gaps.open), overdue: number(health.gaps.overdue), tombstoned: number(health.gaps.tombstoned) })}</dd>
         <dt>{t("health.database")}</dt><dd>{bytes(health.database.bytes)}</dd>
       </dl>
     </Card>
@@ -67,7 +67,7 @@ export function Page() {
   return (
     <div className="page">
       <header><h1>{t("nav.health")}</h1>{query.data ? <span className="muted">{t("health.version", { version: query.data.version, uptime: formatSpan(query.data.uptime_s * 1000) })}</span> : null}</header>
-      <Await query={query}>{(health) => <><Balance health={health} /><Stores health={health} /></>}</Await>
+      <Await query={query}>{(health) => <>{health.trouble ? <p role="alert" className="trouble">{t("health.trouble")} {health.trouble}</p> : null}<Balance health={health} /><Stores health={health} /></>}</Await>
       <Quarantine allowed={granted(role, "engineer")} />
     </div>
   );

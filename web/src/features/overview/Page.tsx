@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import type { Overview, WaitingItem } from "../../api/types";
-import { compact, number, t, word } from "../../lib/i18n";
+import { compact, counted, number, t, word } from "../../lib/i18n";
 import { formatSpan } from "../../lib/time";
 import { Age, Card, SeverityMark } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
@@ -89,7 +89,7 @@ const TopModels = ({ overview }: { overview: Overview }) => (
     {overview.top_models.length === 0 ? <Empty title={t("overview.no_open")} /> : (
       <ul className="list">
         {overview.top_models.map((model) => (
-          <li key={model.model_line}><Link className="clip grow" to="/alerts" search={{ model_line: model.model_line }}>{model.model_line}</Link><span className="muted">{t("overview.of_vehicles", { count: number(model.vehicles) })}</span><span className="num">{number(model.alerts)}</span></li>
+          <li key={model.model_line}><Link className="clip grow" to="/alerts" search={{ model_line: model.model_line }}>{model.model_line}</Link><span className="muted">{counted("overview.of_vehicles", model.vehicles)}</span><span className="num">{number(model.alerts)}</span></li>
         ))}
       </ul>
     )}

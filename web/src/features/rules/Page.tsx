@@ -1,10 +1,12 @@
 import { Link, useParams } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import type { Rule } from "../../api/types";
+import { granted } from "../../app/actions/types";
 import { rank } from "../../app/actions/rank";
-import { number, t, word } from "../../lib/i18n";
+import { counted, number, t, word } from "../../lib/i18n";
 import { Card, SeverityMark, Tag, Yaml } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
+import { useSession } from "../session/api";
 import { useRules } from "./api";
 
 function RuleLine({ rule, open }: { rule: Rule; open: boolean }) {
@@ -13,7 +15,7 @@ function RuleLine({ rule, open }: { rule: Rule; open: boolean }) {
       <Link to="/rules/$id" params={{ id: rule.id }} aria-current={open ? "page" : undefined} className="rule-line">
         <SeverityMark severity={rule.level} bare />
         <span className="clip grow">{rule.title}</span>
-        {rule.problems?.length ? <Tag tone="bad">{t("rule.problems", { count: number(rule.problems.length) })}</Tag> : null}
+        {rule.problems?.length ? <Tag tone="bad">{counted("rule.problems", rule.problems.length)}</Tag> : null}
         <span className="num muted" title={t("rule.alerts")}>{number(rule.alerts)}</span>
       </Link>
     </li>
@@ -54,7 +56,7 @@ function Rules({ rules, id }: { rules: readonly Rule[]; id: string | undefined }
   if (rules.length === 0) return <Empty title={t("rule.none")} />;
   return (
     <div className="rules">
-      <Card title={t("rule.count", { count: number(rules.length) })} flush>
+      <Card title={counted("rule.count", rules.length)} flush>
         <div className="note"><input data-search type="search" value={text} placeholder={t("rule.search")} aria-label={t("rule.search")} onChange={(event) => setText(event.target.value)} /></div>
         <ul className="list rule-list">{shown.map((rule) => <RuleLine key={rule.id} rule={rule} open={rule === open} />)}</ul>
         {shown.length === 0 ? <Empty title={t("rule.no_match")} /> : null}
@@ -66,6 +68,12 @@ function Rules({ rules, id }: { rules: readonly Rule[]; id: string | undefined }
 
 export function Page() {
   const { id } = useParams({ strict: false });
-  const query = useRules();
-  return <div className="page"><header><h1>{t("nav.rules")}</h1></header><Await query={query}>{(rules) => <Rules rules={rules} id={id} />}</Await></div>;
+  const allowed = granted(useSession().data?.user.role ?? "analyst", "engineer");
+  const query = useRules(allowed);
+  return (
+    <div className="page">
+      <header><h1>{t("nav.rules")}</h1></header>
+      {allowed ? <Await query={query}>{(rules) => <Rules rules={rules} id={id} />}</Await> : <Empty title={t("reason.engineer")} />}
+    </div>
+  );
 }

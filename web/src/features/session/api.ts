@@ -25,8 +25,8 @@ export async function logout() {
 /** Forgets everything of the ended session; the login page appears. */
 export function endSession() {
   setCsrfToken("");
-  client.clear();
-  void client.invalidateQueries({ queryKey: sessionKey });
+  client.removeQueries({ predicate: (query) => query.queryKey[0] !== sessionKey[0] });
+  void client.resetQueries({ queryKey: sessionKey });
 }
 
 export async function changePassword(old: string, next: string) {

@@ -1,6 +1,6 @@
 import type { Vehicle } from "../../api/types";
 import { number, t, word } from "../../lib/i18n";
-import { formatError, formatSpan } from "../../lib/time";
+import { formatError, formatMicros } from "../../lib/time";
 import { Age, Card, StatusTag, Tag } from "../../ui/parts";
 import { Empty } from "../../ui/states";
 
@@ -9,13 +9,13 @@ function Lanes({ vehicle }: { vehicle: Vehicle }) {
     <Card title={t("vehicle.lanes")} flush>
       {vehicle.lanes.length === 0 ? <Empty title={t("vehicle.lanes.none")} /> : (
         <table>
-          <thead><tr><th>{t("lane")}</th><th>{t("vehicle.epoch")}</th><th className="num">{t("vehicle.contiguous")}</th><th className="num">{t("vehicle.highest")}</th><th className="num">{t("vehicle.missing")}</th><th className="num">{t("vehicle.dropped")}</th><th className="num">{t("vehicle.folded")}</th></tr></thead>
+          <thead><tr><th>{t("lane")}</th><th>{t("vehicle.epoch")}</th><th className="num">{t("vehicle.contiguous")}</th><th className="num">{t("vehicle.highest")}</th><th className="num">{t("vehicle.missing")}</th><th className="num">{t("vehicle.dropped")}</th></tr></thead>
           <tbody>
             {vehicle.lanes.map((lane) => (
               <tr key={`${lane.lane}${lane.epoch}`}>
                 <td>{word("lane", lane.lane)}</td><td className="mono">{lane.epoch}</td><td className="num">{number(lane.contiguous_seq)}</td><td className="num">{number(lane.highest_seq)}</td>
                 <td className={`num ${lane.highest_seq > lane.contiguous_seq ? "c-high" : ""}`}>{number(lane.highest_seq - lane.contiguous_seq)}</td>
-                <td className={`num ${lane.dropped > 0 ? "c-high" : ""}`}>{number(lane.dropped)}</td><td className="num">{number(lane.folded)}</td>
+                <td className={`num ${lane.dropped > 0 ? "c-high" : ""}`}>{number(lane.dropped)}</td>
               </tr>
             ))}
           </tbody>
@@ -46,7 +46,7 @@ function ClockCard({ vehicle: { clock, capabilities } }: { vehicle: Vehicle }) {
       <dl className="facts">
         <dt>{t("vehicle.clock.source")}</dt><dd>{word("clock", clock.source)}</dd>
         <dt>{t("vehicle.clock.error")}</dt><dd>{clock.error_us == null ? "—" : formatError(clock.error_us)}</dd>
-        <dt>{t("vehicle.clock.offset")}</dt><dd>{clock.offset_estimate_us == null ? "—" : formatSpan(clock.offset_estimate_us / 1000)}</dd>
+        <dt>{t("vehicle.clock.offset")}</dt><dd>{clock.offset_estimate_us == null ? "—" : formatMicros(clock.offset_estimate_us)}</dd>
         <dt>{t("vehicle.capabilities")}</dt><dd className="row wrap">{capabilities.length === 0 ? "—" : capabilities.map((each) => <Tag key={each}>{each}</Tag>)}</dd>
       </dl>
     </Card>

@@ -3,7 +3,7 @@ import { useMemo, useState } from "react";
 import type { SecurityEvent, Vehicle } from "../../api/types";
 import { ActionButton, usePublish } from "../../app/actions/context";
 import type { VehicleHandle } from "../../app/actions/types";
-import { number, t, word } from "../../lib/i18n";
+import { counted, t, word } from "../../lib/i18n";
 import { Age, SeverityMark, Tag } from "../../ui/parts";
 import { Await } from "../../ui/states";
 import { VehicleAlerts } from "./Alerts";
@@ -23,7 +23,7 @@ function Head({ vehicle }: { vehicle: Vehicle }) {
           <h1 className="mono" title={t("vehicle.pseudonym")}>{vehicle.vehicle_id}</h1>
           <Tag tone={vehicle.connectivity === "online" ? "ok" : vehicle.connectivity === "silent" ? "warn" : "plain"}>{word("connectivity", vehicle.connectivity)}</Tag>
           {vehicle.worst_severity ? <SeverityMark severity={vehicle.worst_severity} /> : null}
-          <span className="muted">{t("vehicle.open", { count: number(vehicle.open_alerts) })}</span>
+          <span className="muted">{counted("vehicle.open", vehicle.open_alerts)}</span>
         </div>
         <dl className="facts inline">
           <Fact label={t("vehicle.model")} value={[vehicle.model_line, vehicle.model_year].filter(Boolean).join(" ") || null} />

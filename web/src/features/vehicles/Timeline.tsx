@@ -2,15 +2,16 @@ import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useMemo } from "react";
 import type { SecurityEvent } from "../../api/types";
 import { ActionButton } from "../../app/actions/context";
-import { number, t, type MessageKey } from "../../lib/i18n";
+import { number, t } from "../../lib/i18n";
 import { Card } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
 import { EventList } from "../alerts/Events";
 import { useTimeline } from "./api";
-import type { VehicleSearch } from "./search";
+import { SPANS, type VehicleSearch } from "./search";
 
 const HOUR_MS = 3_600_000;
-const SPANS: readonly [MessageKey, number | undefined][] = [["span.hour", HOUR_MS], ["span.day", 24 * HOUR_MS], ["span.week", 168 * HOUR_MS], ["span.all", undefined]];
+const SPAN_MS: Record<NonNullable<VehicleSearch["span"]>, number> = { hour: HOUR_MS, day: 24 * HOUR_MS, week: 168 * HOUR_MS };
+const CHOICES = [...SPANS, undefined];
 const MINUTE_MS = 60_000;
 
 /** Start of a span, cut to the minute so that the address and the cache do not change all the time. */
@@ -21,7 +22,9 @@ type Props = { id: string; search: VehicleSearch; choose(event: SecurityEvent | 
 /** All events of one vehicle, newest first. */
 export function Timeline({ id, search, choose }: Props) {
   const navigate = useNavigate();
-  const query = useTimeline(id, search);
+  const { span } = search;
+  const from = useMemo(() => span && since(SPAN_MS[span]), [span]);
+  const query = useTimeline(id, from);
   const events = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
   const chosen = events.find((event) => event.id === search.event) ?? events[0];
   useEffect(() => choose(chosen), [chosen, choose]);
@@ -32,7 +35,7 @@ export function Timeline({ id, search, choose }: Props) {
       aside={
         <div className="row">
           <div className="segments" role="group" aria-label={t("span.label")}>
-            {SPANS.map(([title, ms]) => <button key={title} type="button" className="button small" aria-pressed={ms === undefined ? !search.from : false} onClick={() => patch({ from: ms === undefined ? undefined : since(ms), event: undefined })}>{t(title)}</button>)}
+            {CHOICES.map((each) => <button key={each ?? "all"} type="button" className="button small" aria-pressed={span === each} onClick={() => patch({ span: each, event: undefined })}>{t(`span.${each ?? "all"}`)}</button>)}
           </div>
           <ActionButton id="vehicle.evidence" className="small" />
         </div>

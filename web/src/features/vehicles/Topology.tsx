@@ -4,11 +4,13 @@ import { SeverityMark } from "../../ui/parts";
 import { Empty } from "../../ui/states";
 import { lanes, type Lane } from "./layout";
 
+const bitrate = (kbit: number): string => (kbit < 1000 ? t("vehicle.bitrate", { rate: number(kbit) }) : t("vehicle.bitrate_mega", { rate: number(kbit / 1000) }));
+
 const EcuCard = ({ ecu }: { ecu: Ecu }) => (
   <li className="ecu" data-severity={ecu.worst_severity ?? undefined}>
     <div className="row between"><strong className="clip" title={ecu.name}>{ecu.name}</strong>{ecu.worst_severity ? <SeverityMark severity={ecu.worst_severity} bare /> : null}</div>
     <div className="mono muted clip" title={ecu.software ?? undefined}>{ecu.software ?? t("vehicle.no_software")}</div>
-    <div className="row between muted"><span>{t("vehicle.events_24h", { count: compact(ecu.events_24h) })}</span>{ecu.open_alerts > 0 ? <span>{t("vehicle.open", { count: number(ecu.open_alerts) })}</span> : null}</div>
+    <div className="row between muted"><span>{t("vehicle.events_24h", { count: compact(ecu.events_24h) })}</span>{ecu.open_alerts > 0 ? <span>{t("vehicle.open_short", { count: number(ecu.open_alerts) })}</span> : null}</div>
   </li>
 );
 
@@ -18,7 +20,7 @@ const BusLane = ({ lane }: { lane: Lane }) => (
       <h2>{lane.bus?.name ?? t("vehicle.no_bus")}</h2>
       {lane.bus ? (
         <>
-          <span className="muted">{lane.bus.kind.toUpperCase()}{lane.bus.bitrate_kbit ? ` · ${t("vehicle.bitrate", { rate: number(lane.bus.bitrate_kbit) })}` : ""}</span>
+          <span className="muted">{lane.bus.kind.toUpperCase()}{lane.bus.bitrate_kbit ? ` · ${bitrate(lane.bus.bitrate_kbit)}` : ""}</span>
           <span className="muted">{t("vehicle.events_24h", { count: compact(lane.bus.events_24h) })}</span>
           {lane.bus.worst_severity ? <SeverityMark severity={lane.bus.worst_severity} /> : null}
         </>

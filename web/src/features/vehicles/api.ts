@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { ask, http } from "../../api/client";
-import type { VehicleSearch, VehiclesSearch } from "./search";
+import type { VehiclesSearch } from "./search";
 
 export const useVehicles = (query: VehiclesSearch) =>
   useInfiniteQuery({
@@ -13,10 +13,10 @@ export const useVehicles = (query: VehiclesSearch) =>
 export const useVehicle = (id: string) =>
   useQuery({ queryKey: ["vehicles", "one", id], queryFn: ({ signal }) => ask(http.GET("/api/v1/vehicles/{id}", { params: { path: { id } }, signal })), refetchInterval: 30_000 });
 
-export const useTimeline = (id: string, { from, to }: VehicleSearch) =>
+export const useTimeline = (id: string, from: string | undefined) =>
   useInfiniteQuery({
-    queryKey: ["vehicles", "timeline", id, from, to],
-    queryFn: ({ pageParam, signal }) => ask(http.GET("/api/v1/vehicles/{id}/timeline", { params: { path: { id }, query: { from, to, cursor: pageParam, limit: 100 } }, signal })),
+    queryKey: ["vehicles", "timeline", id, from],
+    queryFn: ({ pageParam, signal }) => ask(http.GET("/api/v1/vehicles/{id}/timeline", { params: { path: { id }, query: { from, cursor: pageParam, limit: 100 } }, signal })),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (last) => last.next_cursor ?? undefined,
   });

@@ -13,5 +13,6 @@ export const readVehiclesSearch = (raw: Record<string, unknown>): VehiclesSearch
   status: CONNECTIVITY.find((each) => each === raw["status"]),
 });
 
-export type VehicleSearch = { from?: string; to?: string; event?: string };
-export const readVehicleSearch = (raw: Record<string, unknown>): VehicleSearch => ({ from: text(raw["from"]), to: text(raw["to"]), event: text(raw["event"]) });
+export const SPANS = ["hour", "day", "week"] as const;
+export type VehicleSearch = { span?: (typeof SPANS)[number]; event?: string };
+export const readVehicleSearch = (raw: Record<string, unknown>): VehicleSearch => ({ span: SPANS.find((span) => span === raw["span"]), event: text(raw["event"]) });

@@ -8,7 +8,7 @@ export const PLACES: readonly { id: string; href: string; title: MessageKey; key
   { id: "cases", href: "/cases", title: "nav.cases", key: "c", permission: "read" },
   { id: "vehicles", href: "/vehicles", title: "nav.vehicles", key: "v", permission: "read" },
   { id: "fleet", href: "/fleet", title: "nav.fleet", key: "f", permission: "read" },
-  { id: "rules", href: "/rules", title: "nav.rules", key: "r", permission: "read" },
+  { id: "rules", href: "/rules", title: "nav.rules", key: "r", permission: "engineer" },
   { id: "health", href: "/health", title: "nav.health", key: "s", permission: "read" },
   { id: "users", href: "/users", title: "nav.users", key: ",", permission: "admin" },
 ];

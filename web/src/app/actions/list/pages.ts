@@ -1,9 +1,7 @@
 import { always, type Action, type Context, type VehicleHandle } from "../types";
 
-const neighbour = (step: number) => (c: Context) => {
-  c.queue?.move(step);
-  c.queue?.openCursor();
-};
+/** While the pane is open, the cursor takes it along. */
+const neighbour = (step: number) => (c: Context) => c.queue?.move(step);
 
 const alertActs: readonly Action[] = [
   { id: "alert.previous", title: "action.alert.previous", keys: ["["], scope: "alert", permission: "read", risk: "none", enabled: (c) => c.queue !== undefined || "reason.elsewhere", run: neighbour(-1) },
