@@ -119,7 +119,7 @@ fn window(vehicles: u64, groups: u64, events: u64, need: u64) {
 fn figures_of_the_fleet_window() {
     window(1_000_000, 200, 4_000_000, 5000);
     window(10_000_000, 2000, 20_000_000, 5000);
-    window(10_000_000, 2000, 4_000_000, 50);
+    window(1_000_000, 200, 200_000, 50);
 }
 
 #[test]
