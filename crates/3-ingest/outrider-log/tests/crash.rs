@@ -38,6 +38,7 @@ fn number_of(bytes: &[u8]) -> (u8, u64) {
 
 /// Appends until it is killed and says each acknowledged number; runs only as a child of the test below.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the parent tells its child where to write")]
 fn writer_process() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let log = open(Path::new(&folder));

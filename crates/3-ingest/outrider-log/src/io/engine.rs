@@ -6,6 +6,7 @@
 //! each partition its end and the offset below which records are released.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -93,9 +94,11 @@ fn number(meta: &Keyspace, key: &[u8]) -> fjall::Result<Result<Option<u64>, usiz
 impl Engine {
     pub(super) fn open(config: &EmbeddedConfig) -> Result<Self, OpenError> {
         let path = || config.path.clone();
-        let storage = |error: fjall::Error| match error {
-            fjall::Error::Locked => OpenError::InUse { path: path() },
-            other => OpenError::Storage { path: path(), reason: other.to_string() },
+        let storage = |error: fjall::Error| {
+            if matches!(error, fjall::Error::Locked) {
+                return OpenError::InUse { path: path() };
+            }
+            OpenError::Storage { path: path(), reason: error.to_string() }
         };
         create_folder(&config.path)
             .map_err(|error| OpenError::Storage { path: path(), reason: error.to_string() })?;
@@ -149,11 +152,13 @@ impl Engine {
         let mut offsets = Vec::with_capacity(appends.len());
         for append in appends {
             let number = append.partition.0;
-            if !open.contains_key(&number) {
-                let end = self.partitions[usize::from(number)].end.load(Ordering::Acquire);
-                open.insert(number, (end, self.segment_for_append(number, end)?));
-            }
-            let (end, segment) = open.get_mut(&number).expect("inserted above");
+            let (end, segment) = match open.entry(number) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let end = self.partitions[usize::from(number)].end.load(Ordering::Acquire);
+                    entry.insert((end, self.segment_for_append(number, end)?))
+                }
+            };
             offsets.push(LogOffset(*end));
             for value in append.values {
                 self.partitions[usize::from(number)]
