@@ -7,3 +7,4 @@ pub mod inject;
 pub mod io;
 pub mod learn;
 pub mod replay;
+pub mod runtime;

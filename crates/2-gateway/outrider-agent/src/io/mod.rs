@@ -2,6 +2,8 @@
 
 pub mod capture;
 pub mod dbc;
+pub mod https;
+pub mod rolling;
 
 /// Says that a test's input is not there.
 #[cfg(test)]

@@ -145,7 +145,8 @@ impl RollingCapture {
             .iter()
             .filter(|segment| segment.epoch == epoch && segment.first <= to && segment.last >= from);
         for segment in overlapping {
-            let inside = read_segment(&segment.path)?.into_iter().filter(|frame| frame.at >= from && frame.at <= to);
+            let inside =
+                read_segment(&segment.path)?.into_iter().filter(|frame| frame.at >= from && frame.at <= to);
             frames.extend(inside.take(frames_max.saturating_sub(frames.len())));
         }
         frames.sort_by_key(|frame| frame.at);
@@ -255,13 +256,16 @@ mod tests {
         let mut capture = RollingCapture::open(folder.path(), BootEpoch(1), 0).expect("it opens");
         (0..200_000).for_each(|at| capture.push(&frame(at)));
         assert!(capture.bytes() <= 2 * SEGMENT_BYTES + 100, "{}", capture.bytes());
-        assert!(capture.cut(BootEpoch(1), VehicleMicros(0), VehicleMicros(10), 10).expect("it reads").is_empty());
+        assert!(
+            capture.cut(BootEpoch(1), VehicleMicros(0), VehicleMicros(10), 10).expect("it reads").is_empty()
+        );
         capture.flush();
         let newest = capture.segments.back().expect("there is one").path.clone();
         let bytes = fs::read(&newest).expect("it reads");
         fs::write(&newest, &bytes[..bytes.len() - 3]).expect("it writes");
         let mut again = RollingCapture::open(folder.path(), BootEpoch(2), 0).expect("it opens");
-        let cut = again.cut(BootEpoch(1), VehicleMicros(199_990), VehicleMicros(300_000), 100).expect("it reads");
+        let cut =
+            again.cut(BootEpoch(1), VehicleMicros(199_990), VehicleMicros(300_000), 100).expect("it reads");
         assert_eq!(cut.len(), 9, "the torn frame is gone, the nine before it are there");
     }
 

@@ -155,6 +155,9 @@ struct Run {
     /// What the next checkpoint will say besides the states.
     progress: Progress,
     ingested: Option<IngestTime>,
+    /// Whether the states hold records that the lake may lack. Such states are never written down: a replay would
+    /// take those records for duplicates (LOG-3).
+    is_torn: bool,
 }
 
 impl Run {
@@ -194,6 +197,7 @@ impl Run {
             lake_next,
             progress,
             ingested: None,
+            is_torn: false,
         };
         run.publish(None);
         Ok(run)
@@ -222,7 +226,10 @@ impl Run {
                 checkpointed = std::time::Instant::now();
             }
         }
-        if dirty && let Err(error) = self.checkpoint() {
+        if dirty
+            && !self.is_torn
+            && let Err(error) = self.checkpoint()
+        {
             tracing::error!(%error, "last checkpoint failed; the rest of the log is replayed at the next start");
         }
     }
@@ -247,12 +254,13 @@ impl Run {
         let next = LogOffset(last.offset.0 + 1);
         let bytes = records.iter().map(|record| record.bytes.len()).sum();
         let now = records.iter().map(|record| record.ingest).max().unwrap_or_default();
+        self.is_torn = true;
         let (batch, quarantined) = self.decode(&records);
         let findings = self.detect(&batch, now);
         // From here on the states are ahead of the checkpoint; each write is repeated until it succeeds, because
         // the records cannot be taken a second time.
         self.until_done(stop, |run| run.record(&findings))?;
-        if covered == 0 && !stop.load(Ordering::SeqCst) {
+        if covered == 0 {
             self.until_done(stop, |run| {
                 run.parts.sink.store(PARTITION, next, &batch)?;
                 run.lake_next = next;
@@ -261,6 +269,7 @@ impl Run {
         }
         self.note(&batch, &findings, quarantined, now);
         self.next = next;
+        self.is_torn = false;
         self.ingested = Some(now);
         self.count(&batch, &findings, covered == 0);
         Ok(bytes)

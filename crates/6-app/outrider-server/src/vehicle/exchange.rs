@@ -79,6 +79,11 @@ impl Exchange {
         self.frames.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Counts a frame that was refused before it was whole.
+    pub fn refuse(&self, refusal: &Refusal) {
+        self.count(&Err(refusal.clone()));
+    }
+
     /// Takes one frame of the session's vehicle and returns the reply.
     ///
     /// # Errors

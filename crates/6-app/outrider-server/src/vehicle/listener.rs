@@ -180,7 +180,10 @@ async fn answer(
         (&Method::GET, "/v1/livez") => Response::new(Full::new(Bytes::from_static(b"ok"))),
         (&Method::POST, "/v1/uplink") => match body(request, FRAME_BYTES_MAX, patience).await {
             Ok(frame) => respond(exchange.take(vehicle, frame).await),
-            Err(refusal) => respond(Err(refusal)),
+            Err(refusal) => {
+                exchange.refuse(&refusal);
+                respond(Err(refusal))
+            }
         },
         (&Method::PUT, path) if path.starts_with("/v1/evidence/") => {
             let command = path.trim_start_matches("/v1/evidence/").to_owned();

@@ -1,0 +1,110 @@
+//! HTTPS with mutual TLS to the cloud's vehicle listener.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outrider_gateway::uplink::{Transport, TransportError};
+use outrider_wire::limits::REPLY_BYTES_MAX;
+use ureq::Agent;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
+
+use crate::runtime::CloudLink;
+
+/// Certificates of one vehicle, PEM.
+pub struct LinkFiles<'a> {
+    /// CA that the listener's certificate must come from.
+    pub ca: &'a [u8],
+    /// Client certificate.
+    pub certificate: &'a [u8],
+    /// Private key of the client certificate.
+    pub key: &'a [u8],
+}
+
+/// Why a link cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {reason}")]
+pub struct LinkError {
+    /// Which file.
+    pub what: &'static str,
+    /// Why not.
+    pub reason: String,
+}
+
+/// Link to the cloud; keeps its connection open between exchanges.
+pub struct HttpsLink {
+    agent: Agent,
+    cloud: String,
+}
+
+impl HttpsLink {
+    /// Creates a link to `cloud`, such as `https://127.0.0.1:8444`; connects at the first exchange.
+    ///
+    /// # Errors
+    /// [`LinkError`] if a certificate or key cannot be read.
+    pub fn new(cloud: &str, files: &LinkFiles<'_>) -> Result<Self, LinkError> {
+        let bad = |what| move |error: ureq::Error| LinkError { what, reason: error.to_string() };
+        let ca = Certificate::from_pem(files.ca).map_err(bad("ca"))?;
+        let certificate = Certificate::from_pem(files.certificate).map_err(bad("certificate"))?;
+        let key = PrivateKey::from_pem(files.key).map_err(bad("key"))?;
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .root_certs(RootCerts::Specific(Arc::new(vec![ca])))
+            .client_cert(Some(ClientCert::new_with_certs(&[certificate], key)))
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let agent = Agent::config_builder()
+            .tls_config(tls)
+            .https_only(true)
+            .max_redirects(0)
+            .proxy(None)
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build()
+            .new_agent();
+        Ok(Self { agent, cloud: cloud.trim_end_matches('/').to_owned() })
+    }
+}
+
+impl Transport for HttpsLink {
+    fn exchange(&mut self, frame: &[u8]) -> Result<Vec<u8>, TransportError> {
+        let response = self.agent.post(format!("{}/v1/uplink", self.cloud)).send(frame);
+        let mut response = response.map_err(|error| unreachable(&error))?;
+        match response.status().as_u16() {
+            200 => response
+                .body_mut()
+                .with_config()
+                .limit(REPLY_BYTES_MAX as u64)
+                .read_to_vec()
+                .map_err(|error| unreachable(&error)),
+            status => Err(TransportError::Refused { status }),
+        }
+    }
+}
+
+impl CloudLink for HttpsLink {
+    fn upload(
+        &mut self,
+        command_id: &str,
+        sha256: &str,
+        media_type: &str,
+        content: &[u8],
+    ) -> Result<(), TransportError> {
+        let response = self
+            .agent
+            .put(format!("{}/v1/evidence/{command_id}", self.cloud))
+            .header("x-sha256", sha256)
+            .content_type(media_type)
+            .send(content);
+        match response.map_err(|error| unreachable(&error))?.status().as_u16() {
+            200 => Ok(()),
+            status => Err(TransportError::Refused { status }),
+        }
+    }
+}
+
+fn unreachable(error: &ureq::Error) -> TransportError {
+    match error {
+        ureq::Error::Timeout(_) => TransportError::TimedOut,
+        other => TransportError::Unreachable(other.to_string()),
+    }
+}

@@ -1,0 +1,142 @@
+//! What a vehicle is provisioned with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use outrider_types::{TenantId, VehicleId, hex_decode};
+use serde::{Deserialize, Serialize};
+
+/// Why a provisioning cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("{path}: {source}")]
+    File {
+        /// File.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The text is not TOML of the right shape.
+    #[error("{path}: {reason}")]
+    Shape {
+        /// File.
+        path: PathBuf,
+        /// Where and why.
+        reason: String,
+    },
+    /// A key or identity is not hexadecimal of the right length.
+    #[error("{name}: {reason}")]
+    Value {
+        /// Name of the setting.
+        name: &'static str,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// `vehicle.toml`: paths are relative to its folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VehicleConfig {
+    /// Owner.
+    pub tenant: u32,
+    /// Pseudonym, 32 hexadecimal digits.
+    pub vehicle: String,
+    /// Address of the vehicle listener, `https://host:port`.
+    pub cloud: String,
+    /// Certificate of the CA that the cloud's certificate must come from, PEM.
+    pub ca: PathBuf,
+    /// Client certificate, PEM.
+    pub certificate: PathBuf,
+    /// Private key of the client certificate, PEM.
+    pub key: PathBuf,
+    /// File with the 32 bytes of the batch key in hexadecimal.
+    pub batch_key: PathBuf,
+    /// Public key of the cloud's acknowledgements, hexadecimal.
+    pub ack_public_key: String,
+    /// Public key of the cloud's commands, hexadecimal.
+    pub command_public_key: String,
+    /// Vehicle model, as `outrider-agent learn` writes it; none watches nothing.
+    #[serde(default)]
+    pub model: Option<PathBuf>,
+    /// Folder of spool, capture and command state.
+    pub state: PathBuf,
+    /// Bound of the rolling capture.
+    #[serde(default = "capture_bytes")]
+    pub capture_bytes_max: u64,
+}
+
+/// 64 MiB: about ten minutes of two fully loaded buses at 500 kbit/s.
+const fn capture_bytes() -> u64 {
+    64 << 20
+}
+
+/// Keys and identity, checked.
+#[derive(Clone)]
+pub struct VehicleKeys {
+    /// Owner.
+    pub tenant: TenantId,
+    /// Pseudonym.
+    pub vehicle: VehicleId,
+    /// Secret of the batch key.
+    pub batch: [u8; 32],
+    /// Public key of the cloud's acknowledgements.
+    pub ack: [u8; 32],
+    /// Public key of the cloud's commands.
+    pub command: [u8; 32],
+}
+
+impl std::fmt::Debug for VehicleKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VehicleKeys").field("vehicle", &self.vehicle).finish_non_exhaustive()
+    }
+}
+
+impl VehicleConfig {
+    /// Reads a provisioning; relative paths become those below its folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn open(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::File { path: path.to_path_buf(), source })?;
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|error| ConfigError::Shape { path: path.to_path_buf(), reason: error.to_string() })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        for file in [
+            &mut config.ca,
+            &mut config.certificate,
+            &mut config.key,
+            &mut config.batch_key,
+            &mut config.state,
+        ] {
+            *file = folder.join(&*file);
+        }
+        config.model = config.model.map(|model| folder.join(model));
+        Ok(config)
+    }
+
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn keys(&self) -> Result<VehicleKeys, ConfigError> {
+        let secret = fs::read_to_string(&self.batch_key)
+            .map_err(|source| ConfigError::File { path: self.batch_key.clone(), source })?;
+        let value = |name, text: &str| {
+            hex_decode::<32>(text.trim())
+                .map_err(|error| ConfigError::Value { name, reason: error.to_string() })
+        };
+        Ok(VehicleKeys {
+            tenant: TenantId(self.tenant),
+            vehicle: self
+                .vehicle
+                .parse()
+                .map_err(|error| ConfigError::Value { name: "vehicle", reason: format!("{error}") })?,
+            batch: value("batch_key", &secret)?,
+            ack: value("ack_public_key", &self.ack_public_key)?,
+            command: value("command_public_key", &self.command_public_key)?,
+        })
+    }
+}

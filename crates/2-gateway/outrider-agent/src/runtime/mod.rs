@@ -1,0 +1,17 @@
+//! The vehicle's program as one synchronous machine: detectors, gateway, rolling capture, commands.
+//!
+//! **In:** frames and time, as arguments. **Out:** frames for the cloud through a [`CloudLink`]. **Never:** a clock or a
+//! socket of its own; a command obeyed before every check has passed and its number is durable.
+//! **Start reading** at [`Vehicle`].
+
+mod commands;
+mod config;
+mod index;
+#[cfg(test)]
+mod tests;
+mod vehicle;
+
+pub use commands::{Job, Jobs};
+pub use config::{ConfigError, VehicleConfig, VehicleKeys};
+pub use index::EventIndex;
+pub use vehicle::{CloudLink, OpenError, Status, Vehicle, VehicleParts};

@@ -1,0 +1,239 @@
+use std::path::Path;
+
+use outrider_bus::can::{CanId, Frame, TimedFrame};
+use outrider_gateway::spool::SpoolConfig;
+use outrider_gateway::uplink::{Transport, TransportError, UplinkConfig};
+use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, MemoryStorage, SecurityEvent, fold};
+use outrider_types::{BootEpoch, BusId, Lane, Seed, Seq, TenantId, UnixMicros, VehicleId, VehicleMicros};
+use outrider_wire::catalogue::{event, field};
+use outrider_wire::{
+    Ack, Command, CommandHead, CommandId, EvidenceWindow, IntentHash, Parameters, PermitId, Reply,
+    SealedEnvelope, SealedReceipt, Watermark,
+};
+
+use super::*;
+
+const VEHICLE: VehicleId = VehicleId([5; 16]);
+const START: UnixMicros = UnixMicros(1_800_000_000_000_000);
+
+/// A cloud that acknowledges nothing but signs the time, and hands out the commands it was given.
+struct Cloud {
+    now: UnixMicros,
+    commands: Vec<Vec<u8>>,
+    outcomes: Vec<outrider_wire::Outcome>,
+    uploads: Vec<(String, String, Vec<u8>)>,
+    is_down: bool,
+}
+
+impl Cloud {
+    fn new() -> Self {
+        Self { now: START, commands: Vec::new(), outcomes: Vec::new(), uploads: Vec::new(), is_down: false }
+    }
+}
+
+impl Transport for Cloud {
+    fn exchange(&mut self, frame: &[u8]) -> Result<Vec<u8>, TransportError> {
+        if self.is_down {
+            return Err(TransportError::TimedOut);
+        }
+        if let Ok(sealed) = SealedReceipt::parse(frame) {
+            let verifier =
+                Ed25519Verifier::new(&Ed25519Signer::new(&[1; 32]).public_key()).expect("a real key");
+            self.outcomes.push(sealed.open(&verifier).expect("the vehicle signs its receipts").outcome);
+            return Ok(reply(&[], &[]));
+        }
+        let header = *SealedEnvelope::parse(frame).expect("a batch").claimed();
+        let marks = [Watermark { epoch: header.epoch, lane: Lane::Critical, contiguous: 0, holes: &[] }];
+        let mut ack = vec![0; Ack::frame_bytes(&marks)];
+        let length =
+            Ack::emit(VEHICLE, self.now, &marks, &Ed25519Signer::new(&[2; 32]), &mut ack).expect("it fits");
+        let commands: Vec<&[u8]> = self.commands.iter().map(Vec::as_slice).collect();
+        Ok(reply(&ack[..length], &commands))
+    }
+}
+
+impl CloudLink for Cloud {
+    fn upload(&mut self, command: &str, sha256: &str, _: &str, content: &[u8]) -> Result<(), TransportError> {
+        if self.is_down {
+            return Err(TransportError::TimedOut);
+        }
+        self.uploads.push((command.to_owned(), sha256.to_owned(), content.to_vec()));
+        Ok(())
+    }
+}
+
+fn reply(ack: &[u8], commands: &[&[u8]]) -> Vec<u8> {
+    let mut out = vec![0; Reply::frame_bytes(ack, commands)];
+    let length = Reply::emit(ack, commands, &mut out).expect("it fits");
+    out.truncate(length);
+    out
+}
+
+fn open(folder: &Path, floor: u64) -> Vehicle<MemoryStorage> {
+    let parts = VehicleParts {
+        keys: VehicleKeys {
+            tenant: TenantId(1),
+            vehicle: VEHICLE,
+            batch: [1; 32],
+            ack: Ed25519Signer::new(&[2; 32]).public_key(),
+            command: Ed25519Signer::new(&[3; 32]).public_key(),
+        },
+        storage: MemoryStorage::new(),
+        state: folder,
+        model: &[],
+        capture_bytes_max: 1 << 22,
+        seed: Seed::new(1),
+        floor: BootEpoch(floor),
+        fold: fold::FoldConfig::default(),
+        spool: SpoolConfig::default(),
+        uplink: |config: UplinkConfig| config,
+    };
+    Vehicle::open(parts, VehicleMicros(0)).expect("it opens")
+}
+
+fn command(sequence: u64, seq: u64, change: impl FnOnce(&mut CommandHead), key: u8) -> Vec<u8> {
+    let mut head = CommandHead {
+        id: CommandId([u8::try_from(sequence).expect("small"); 16]),
+        tenant: TenantId(1),
+        vehicle: VEHICLE,
+        sequence,
+        not_before: START.saturating_add(-1),
+        expires: START.saturating_add(3_600_000_000),
+        permit: PermitId([7; 16]),
+        intent: IntentHash([8; 32]),
+    };
+    change(&mut head);
+    let parameters = Parameters::RequestEvidence(EvidenceWindow {
+        epoch: BootEpoch(1),
+        lane: Lane::Critical,
+        seq: Seq(seq),
+        before_s: 2,
+        after_s: 2,
+    });
+    let mut out = vec![0; outrider_wire::COMMAND_BYTES_MAX];
+    let length =
+        Command::emit(&head, &parameters, &Ed25519Signer::new(&[key; 32]), &mut out).expect("it fits");
+    out.truncate(length);
+    out
+}
+
+fn second(at: u64) -> VehicleMicros {
+    VehicleMicros(at * 1_000_000)
+}
+
+/// Drives a vehicle for 20 seconds with a frame each 100 ms and one critical event at second 10.
+fn drive(vehicle: &mut Vehicle<MemoryStorage>) {
+    for tenth in 0..200u64 {
+        let id = CanId::standard(0x100).expect("11 bits");
+        let frame = Frame::classic(id, &tenth.to_le_bytes()).expect("eight bytes");
+        vehicle.frame(&TimedFrame { at: VehicleMicros(tenth * 100_000), bus: BusId(0), frame });
+        if tenth == 100 {
+            let seen =
+                SecurityEvent::new(event::CAN_FLOOD, second(10)).with(field::CAN_ID, FieldValue::Uint(0));
+            vehicle.event(seen, second(10));
+        }
+    }
+    vehicle.tick(second(20));
+}
+
+#[test]
+fn evidence_is_cut_around_the_event_and_uploaded_once() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut vehicle = open(folder.path(), 1);
+    drive(&mut vehicle);
+    let mut cloud = Cloud::new();
+    cloud.commands.push(command(1, 1, |_| {}, 3));
+    vehicle.exchange(&mut cloud, second(20));
+    assert_eq!(cloud.uploads.len(), 1, "{:?}", cloud.outcomes);
+    let text = String::from_utf8(cloud.uploads[0].2.clone()).expect("candump is text");
+    assert_eq!(text.lines().count(), 41, "two seconds on either side, ends included");
+    assert_eq!(cloud.outcomes[0], outrider_wire::Outcome::Accepted);
+    assert!(matches!(cloud.outcomes[1], outrider_wire::Outcome::Done { .. }));
+    vehicle.event(SecurityEvent::new(event::CAN_FLOOD, second(21)), second(21));
+    vehicle.exchange(&mut cloud, second(21));
+    assert_eq!(cloud.uploads.len(), 1, "the same command again is not obeyed again");
+    assert_eq!(vehicle.status().commands_refused, 0);
+}
+
+#[test]
+fn an_accepted_command_survives_a_lost_connection_and_a_restart() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut vehicle = open(folder.path(), 1);
+    drive(&mut vehicle);
+    let mut cloud = Cloud::new();
+    let frame = command(1, 1, |_| {}, 3);
+    cloud.commands.push(frame);
+    // The command arrives, and before the upload the link breaks and the power fails.
+    struct BreaksAfterFirst<'a>(&'a mut Cloud);
+    impl Transport for BreaksAfterFirst<'_> {
+        fn exchange(&mut self, frame: &[u8]) -> Result<Vec<u8>, TransportError> {
+            let answer = self.0.exchange(frame);
+            self.0.is_down = true;
+            answer
+        }
+    }
+    impl CloudLink for BreaksAfterFirst<'_> {
+        fn upload(&mut self, c: &str, s: &str, m: &str, b: &[u8]) -> Result<(), TransportError> {
+            self.0.upload(c, s, m, b)
+        }
+    }
+    vehicle.exchange(&mut BreaksAfterFirst(&mut cloud), second(20));
+    assert_eq!((cloud.uploads.len(), vehicle.status().commands_accepted), (0, 1));
+    drop(vehicle);
+    let mut again = open(folder.path(), 2);
+    cloud.is_down = false;
+    cloud.commands.clear();
+    again.exchange(&mut cloud, second(1));
+    assert_eq!(cloud.uploads.len(), 1, "done after the restart, from the capture of the boot before");
+}
+
+#[test]
+fn bad_commands_are_refused_reported_and_never_obeyed() {
+    type Change = fn(&mut CommandHead);
+    let cases: [(&str, u64, Change, u8, usize); 6] = [
+        ("signature", 1, |_| {}, 9, 0),
+        ("wrong_vehicle", 1, |head| head.vehicle = VehicleId([6; 16]), 3, 0),
+        ("wrong_tenant", 1, |head| head.tenant = TenantId(2), 3, 1),
+        (
+            "expired",
+            1,
+            |head| {
+                head.not_before = START.saturating_add(-10);
+                head.expires = START.saturating_add(-5);
+            },
+            3,
+            1,
+        ),
+        ("not_yet_valid", 1, |head| head.not_before = START.saturating_add(60_000_000), 3, 1),
+        ("not_available", 99, |_| {}, 3, 1),
+    ];
+    for (reason, seq, change, key, receipts) in cases {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut vehicle = open(folder.path(), 1);
+        drive(&mut vehicle);
+        let before = vehicle.status().rows;
+        let mut cloud = Cloud::new();
+        cloud.commands.push(command(1, seq, change, key));
+        vehicle.exchange(&mut cloud, second(20));
+        assert_eq!(cloud.uploads.len(), 0, "{reason}");
+        assert_eq!(vehicle.status().commands_refused, 1, "{reason}");
+        assert_eq!(vehicle.status().rows, before + 1, "{reason} is reported as an event");
+        assert_eq!(cloud.outcomes.len(), receipts, "{reason}: {:?}", cloud.outcomes);
+    }
+}
+
+#[test]
+fn a_number_that_does_not_grow_is_a_replay() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut vehicle = open(folder.path(), 1);
+    drive(&mut vehicle);
+    let mut cloud = Cloud::new();
+    cloud.commands.push(command(5, 1, |_| {}, 3));
+    vehicle.exchange(&mut cloud, second(20));
+    cloud.commands = vec![command(4, 1, |_| {}, 3)];
+    vehicle.event(SecurityEvent::new(event::CAN_FLOOD, second(22)), second(22));
+    vehicle.exchange(&mut cloud, second(22));
+    assert_eq!(cloud.uploads.len(), 1);
+    let refused = outrider_wire::Outcome::Refused(Some(outrider_wire::RefuseReason::Sequence));
+    assert_eq!(cloud.outcomes.last(), Some(&refused));
+}

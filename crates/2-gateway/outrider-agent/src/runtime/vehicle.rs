@@ -1,0 +1,514 @@
+//! One vehicle.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use outrider_bus::can::TimedFrame;
+use outrider_gateway::spool::{Spool, SpoolConfig};
+use outrider_gateway::uplink::{ExchangeReport, Keys, Link, Transport, TransportError, Uplink, UplinkConfig};
+use outrider_gateway::{
+    CommandCaps, CommandContext, CommandStore, CommandStoreError, Ed25519Signer, Ed25519Verifier, FieldValue,
+    Gateway, Outcome, PublicKeyError, SecurityEvent, Storage, StorageError, Verdict, fold, judge, receipt,
+};
+use outrider_ids::model::ModelError;
+use outrider_ids::{Observation, Phase};
+use outrider_types::{
+    BootEpoch, BusId, ClockFix, ClockSource, EventTypeId, Seed, TenantId, UnixMicros, VehicleId,
+    VehicleMicros,
+};
+use outrider_wire::catalogue::{event, field};
+use outrider_wire::{
+    CommandHead, EvidenceHash, Outcome as CommandOutcome, RECEIPT_BYTES, Receipt, RefuseReason, Reply,
+    SealedAck,
+};
+use sha2::{Digest, Sha256};
+
+use super::commands::{Job, Jobs};
+use super::config::VehicleKeys;
+use super::index::EventIndex;
+use crate::edge::Edge;
+use crate::io::capture::write_candump;
+use crate::io::rolling::RollingCapture;
+
+/// Version of the event catalogue that this program was built with.
+const CATALOGUE_ID: u32 = 1;
+/// Frames that one evidence file holds at most: a minute and a half of two full buses.
+const EVIDENCE_FRAMES_MAX: usize = 500_000;
+/// Frames sent in one exchange before commands get their turn.
+const FRAMES_PER_EXCHANGE: u32 = 64;
+/// Open episodes remembered; the detectors' own tables are smaller.
+const EPISODES_MAX: usize = 1024;
+/// A clock fix of the cloud is good for this long; then drift is larger than a round trip.
+const FIX_EVERY_US: u64 = 3600 * 1_000_000;
+
+/// The way to the cloud, evidence included.
+pub trait CloudLink: Transport {
+    /// Uploads a capture that a command asked for.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn upload(
+        &mut self,
+        command_id: &str,
+        sha256: &str,
+        media_type: &str,
+        content: &[u8],
+    ) -> Result<(), TransportError>;
+}
+
+/// Why a vehicle cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The spool's medium failed.
+    #[error("spool: {0}")]
+    Storage(#[from] StorageError),
+    /// The vehicle model is damaged.
+    #[error("vehicle model: {0}")]
+    Model(ModelError),
+    /// A provisioned key is none.
+    #[error("provisioned key: {0}")]
+    Key(#[from] PublicKeyError),
+    /// The command store is damaged; a vehicle that forgot its last command obeys none.
+    #[error("command store: {0}")]
+    Commands(#[from] CommandStoreError),
+    /// A state file or folder cannot be used.
+    #[error("state: {0}")]
+    State(#[from] io::Error),
+}
+
+/// What a vehicle is made of.
+pub struct VehicleParts<'a, S> {
+    /// Identity and keys.
+    pub keys: VehicleKeys,
+    /// Medium of the spool.
+    pub storage: S,
+    /// Folder of capture, index and commands.
+    pub state: &'a Path,
+    /// Vehicle model; empty watches nothing.
+    pub model: &'a [u8],
+    /// Bound of the rolling capture.
+    pub capture_bytes_max: u64,
+    /// Jitter, salt; a real vehicle draws it.
+    pub seed: Seed,
+    /// Lowest boot epoch to use, such as a hardware boot counter.
+    pub floor: BootEpoch,
+    /// Folding windows.
+    pub fold: fold::FoldConfig,
+    /// Sizes of the spool.
+    pub spool: SpoolConfig,
+    /// Change to the uplink's usual values, for tests and simulation.
+    pub uplink: fn(UplinkConfig) -> UplinkConfig,
+}
+
+/// Counters for `outrider-agent status` and the simulator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Frames seen.
+    pub frames: u64,
+    /// Observations of detectors that became events.
+    pub observations: u64,
+    /// Rows that got a number in this boot.
+    pub rows: u64,
+    /// Events lost in this boot.
+    pub lost: u64,
+    /// Commands accepted.
+    pub commands_accepted: u64,
+    /// Commands refused.
+    pub commands_refused: u64,
+    /// Captures uploaded.
+    pub evidence_sent: u64,
+}
+
+/// The program of one vehicle; all time comes as an argument.
+pub struct Vehicle<S: Storage> {
+    tenant: TenantId,
+    vehicle: VehicleId,
+    signer: Ed25519Signer,
+    ack: Ed25519Verifier,
+    command: Ed25519Verifier,
+    edge: Option<Edge>,
+    gateway: Gateway<S>,
+    capture: RollingCapture,
+    index: EventIndex,
+    store: CommandStore,
+    jobs: Jobs,
+    fix: Option<ClockFix>,
+    /// What open episodes have reported so far.
+    reported: BTreeMap<(BusId, EventTypeId, u32), u32>,
+    status: Status,
+}
+
+impl<S: Storage> Vehicle<S> {
+    /// Starts a boot: recovers the spool, and reports the start as an event.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(parts: VehicleParts<'_, S>, now: VehicleMicros) -> Result<Self, OpenError> {
+        let VehicleKeys { tenant, vehicle, batch, ack, command } = parts.keys;
+        let command = Ed25519Verifier::new(&command)?;
+        let salt = parts.seed.fork(1).next_u64();
+        let (spool, recovery) = Spool::open(parts.storage, parts.spool, parts.floor, salt)?;
+        let epoch = spool.epoch();
+        let config = (parts.uplink)(UplinkConfig::new(tenant, vehicle, CATALOGUE_ID));
+        let uplink = Uplink::new(config, parts.seed.fork(2))?;
+        std::fs::create_dir_all(parts.state)?;
+        let edge = if parts.model.is_empty() {
+            None
+        } else {
+            Some(Edge::new(parts.model).map_err(OpenError::Model)?)
+        };
+        let mut machine = Self {
+            tenant,
+            vehicle,
+            signer: Ed25519Signer::new(&batch),
+            ack: Ed25519Verifier::new(&ack)?,
+            edge,
+            gateway: Gateway::new(parts.fold, spool, uplink),
+            capture: RollingCapture::open(&parts.state.join("capture"), epoch, parts.capture_bytes_max)?,
+            index: EventIndex::open(&parts.state.join("events.idx"))?,
+            store: CommandStore::open(&parts.state.join("last-command"))?,
+            jobs: Jobs::open(&parts.state.join("jobs"), &command)?,
+            command,
+            fix: None,
+            reported: BTreeMap::new(),
+            status: Status::default(),
+        };
+        let boot = SecurityEvent::new(event::GATEWAY_BOOT, now)
+            .with(field::VERSION, FieldValue::Text(env!("CARGO_PKG_VERSION").to_owned()));
+        machine.event(boot, now);
+        if recovery.corrupt_bytes > 0 || recovery.headless_segments > 0 || recovery.unreadable_segments > 0 {
+            let corrupt = SecurityEvent::new(event::GATEWAY_SPOOL_CORRUPTION, now)
+                .with(field::REASON, FieldValue::Text("checksum".to_owned()))
+                .with(field::SIZE_BYTES, FieldValue::Uint(recovery.corrupt_bytes))
+                .with(field::DROPPED, FieldValue::Uint(recovery.lost_rows));
+            machine.event(corrupt, now);
+        }
+        Ok(machine)
+    }
+
+    /// Returns the boot at hand.
+    #[must_use]
+    pub fn epoch(&self) -> BootEpoch {
+        self.gateway.spool().epoch()
+    }
+
+    /// Returns the counters.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Returns the gateway.
+    #[must_use]
+    pub const fn gateway(&self) -> &Gateway<S> {
+        &self.gateway
+    }
+
+    /// Tells what the link costs now.
+    pub const fn set_link(&mut self, link: Link) {
+        self.gateway.set_link(link);
+    }
+
+    /// Takes a reading of both clocks.
+    pub fn add_fix(&mut self, fix: ClockFix) {
+        // A fix that is not durable is used all the same until the next boot.
+        let _ = self.gateway.add_fix(fix);
+        if fix.source == ClockSource::Cloud || fix.source == ClockSource::Gnss {
+            self.fix = Some(fix);
+        }
+    }
+
+    /// Takes a frame from a bus.
+    pub fn frame(&mut self, frame: &TimedFrame) {
+        self.status.frames += 1;
+        self.capture.push(frame);
+        if let Some(edge) = &mut self.edge {
+            edge.receive(frame);
+        }
+        self.drain(frame.at);
+    }
+
+    /// Takes a security event of another sensor of the vehicle.
+    pub fn event(&mut self, event: SecurityEvent, now: VehicleMicros) {
+        let outcome = self.gateway.receive(event, now);
+        self.note(outcome);
+    }
+
+    /// Lets time pass; call it a few times a second.
+    pub fn tick(&mut self, now: VehicleMicros) {
+        if let Some(edge) = &mut self.edge {
+            edge.tick(now);
+        }
+        self.drain(now);
+        let outcome = self.gateway.tick(now);
+        self.note(outcome);
+        self.capture.flush();
+    }
+
+    /// Makes everything durable before an orderly end.
+    pub fn shut_down(&mut self, now: VehicleMicros) {
+        if let Some(edge) = &mut self.edge {
+            edge.finish();
+        }
+        self.drain(now);
+        let outcome = self.gateway.shut_down();
+        self.note(outcome);
+        self.capture.flush();
+    }
+
+    fn drain(&mut self, now: VehicleMicros) {
+        while let Some(observation) = self.edge.as_mut().and_then(Edge::pop) {
+            if let Some(event) = self.qualify(&observation) {
+                self.status.observations += 1;
+                self.event(event, now);
+            }
+        }
+    }
+
+    fn note(&mut self, outcome: Outcome) {
+        let epoch = self.gateway.spool().epoch();
+        self.status.rows += outcome.rows.len() as u64;
+        self.status.lost += outcome.lost.len() as u64;
+        for row in outcome.rows {
+            self.index.insert(epoch, row.lane, row.seq, row.first, row.last);
+        }
+    }
+
+    /// Sends what is due and handles the commands that come back.
+    pub fn exchange(&mut self, link: &mut dyn CloudLink, now: VehicleMicros) -> ExchangeReport {
+        let mut listening = Listening { link, ack: &self.ack, vehicle: self.vehicle, issued: None };
+        let keys = Keys { batch: &self.signer, ack: &self.ack };
+        let mut report = self.gateway.exchange(&mut listening, keys, now, FRAMES_PER_EXCHANGE);
+        if let Some(issued) = listening.issued {
+            self.believe(issued, now);
+        }
+        for frame in std::mem::take(&mut report.commands) {
+            self.command(&frame, link, now);
+        }
+        self.work(link, now);
+        report
+    }
+
+    /// Takes the time at which the cloud signed its answer; the error is the longest exchange that is not retried.
+    fn believe(&mut self, issued: UnixMicros, now: VehicleMicros) {
+        let is_fresh = self.fix.is_some_and(|fix| now.micros_since(fix.mono) < FIX_EVERY_US);
+        if !is_fresh {
+            self.add_fix(ClockFix {
+                mono: now,
+                wall: issued,
+                error_us: 10_000_000,
+                source: ClockSource::Cloud,
+            });
+        }
+    }
+
+    fn trusted_now(&self, now: VehicleMicros) -> Option<UnixMicros> {
+        self.fix.map(|fix| fix.event_time(now).best)
+    }
+
+    /// Judges a command (RSP-2); nothing happens before its number is durable.
+    fn command(&mut self, frame: &[u8], link: &mut dyn CloudLink, now: VehicleMicros) {
+        let context = CommandContext {
+            tenant: self.tenant,
+            vehicle: self.vehicle,
+            now: self.trusted_now(now),
+            last: self.store.last(),
+            caps: CommandCaps::default(),
+        };
+        match judge(frame, &context, &self.command) {
+            Verdict::Repeated(head) => {
+                let running = self.jobs.waiting().iter().any(|job| job.head.sequence == head.sequence);
+                if running {
+                    self.answer(&head, CommandOutcome::Accepted, link);
+                }
+            }
+            Verdict::Refuse(refused) => self.refuse(refused.reason, refused.claimed, link, now),
+            Verdict::Accept(accepted) => {
+                let outrider_wire::Parameters::RequestEvidence(window) = accepted.parameters;
+                let known = self.index.find(window.epoch, window.lane, window.seq).is_some();
+                if !known || self.jobs.is_full() {
+                    self.refuse(RefuseReason::NotAvailable, Some(accepted.head), link, now);
+                    return;
+                }
+                let kept = self.jobs.add(&accepted.head, &accepted.parameters, frame).is_ok()
+                    && self.store.store(accepted.last()).is_ok();
+                if !kept {
+                    self.jobs.remove(accepted.head.sequence);
+                    self.refuse(RefuseReason::NotAvailable, Some(accepted.head), link, now);
+                    return;
+                }
+                self.status.commands_accepted += 1;
+                let event = described(event::COMMAND_ACCEPTED, &accepted.head, now)
+                    .with(field::REQUEST_KIND, FieldValue::Text("request_evidence".to_owned()));
+                self.event(event, now);
+            }
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        reason: RefuseReason,
+        claimed: Option<CommandHead>,
+        link: &mut dyn CloudLink,
+        now: VehicleMicros,
+    ) {
+        self.status.commands_refused += 1;
+        let event = match &claimed {
+            Some(head) => described(event::COMMAND_REJECTED, head, now),
+            None => SecurityEvent::new(event::COMMAND_REJECTED, now),
+        };
+        self.event(event.with(field::REASON, FieldValue::Text(reason.word().to_owned())), now);
+        // A command that is not for us, or of nobody knows whom, gets an event but no answer.
+        if let Some(head) =
+            claimed.filter(|head| head.vehicle == self.vehicle && reason != RefuseReason::Signature)
+        {
+            self.answer(&head, CommandOutcome::Refused(Some(reason)), link);
+        }
+    }
+
+    /// Sends a receipt; one that is lost is repeated when the cloud sends the command again.
+    fn answer(&self, head: &CommandHead, outcome: CommandOutcome, link: &mut dyn CloudLink) -> bool {
+        let context = CommandContext {
+            tenant: self.tenant,
+            vehicle: self.vehicle,
+            now: None,
+            last: self.store.last(),
+            caps: CommandCaps::default(),
+        };
+        let receipt: Receipt = receipt(head, &context, outcome);
+        let mut frame = [0; RECEIPT_BYTES];
+        match receipt.emit(&self.signer, &mut frame) {
+            Ok(length) => link.exchange(&frame[..length]).is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Does what accepted commands ask for, as far as it can be done now.
+    fn work(&mut self, link: &mut dyn CloudLink, now: VehicleMicros) {
+        for job in self.jobs.waiting() {
+            if !job.is_announced && self.answer(&job.head, CommandOutcome::Accepted, link) {
+                self.jobs.announced(job.head.sequence);
+            }
+            if self.trusted_now(now).is_some_and(|wall| wall >= job.head.expires) {
+                self.jobs.remove(job.head.sequence);
+                continue;
+            }
+            self.evidence(&job, link, now);
+        }
+    }
+
+    fn evidence(&mut self, job: &Job, link: &mut dyn CloudLink, now: VehicleMicros) {
+        let window = job.window;
+        let Some((first, last)) = self.index.find(window.epoch, window.lane, window.seq) else {
+            self.jobs.remove(job.head.sequence);
+            return;
+        };
+        let from = VehicleMicros(first.0.saturating_sub(u64::from(window.before_s) * 1_000_000));
+        let to = last.saturating_add(u64::from(window.after_s) * 1_000_000);
+        if window.epoch == self.epoch() && now < to {
+            return;
+        }
+        let Ok(frames) = self.capture.cut(window.epoch, from, to, EVIDENCE_FRAMES_MAX) else { return };
+        let mut content = Vec::new();
+        let start = if window.epoch == self.epoch() {
+            self.fix.map_or(UnixMicros(0), |fix| fix.event_time(VehicleMicros(0)).best)
+        } else {
+            UnixMicros(0)
+        };
+        if write_candump(&mut content, start, &frames).is_err() {
+            return;
+        }
+        let digest: [u8; 32] = Sha256::digest(&content).into();
+        let (command_id, sha256) = (hex(&job.head.id.0), hex(&digest));
+        match link.upload(&command_id, &sha256, "text/x-candump", &content) {
+            Ok(()) => {
+                self.status.evidence_sent += 1;
+                let done =
+                    CommandOutcome::Done { evidence: EvidenceHash(digest), bytes: content.len() as u64 };
+                self.answer(&job.head, done, link);
+                self.jobs.remove(job.head.sequence);
+            }
+            // The cloud does not want it: it has it, or the command is void there.
+            Err(TransportError::Refused { status: 400..=499 }) => self.jobs.remove(job.head.sequence),
+            Err(
+                TransportError::Refused { .. } | TransportError::Unreachable(_) | TransportError::TimedOut,
+            ) => {}
+        }
+    }
+
+    /// Turns an observation into an event that counts what its episode has not reported yet.
+    fn qualify(&mut self, observation: &Observation) -> Option<SecurityEvent> {
+        let key = (observation.bus, observation.event_type, observation.episode);
+        let reported = self.reported.get(&key).copied().unwrap_or(0);
+        match observation.phase {
+            Phase::Closed => {
+                self.reported.remove(&key);
+            }
+            Phase::Opened | Phase::Escalated | Phase::Ongoing => {
+                self.reported.insert(key, observation.count);
+                // Episodes are closed by their detectors; the bound only holds a broken one.
+                while self.reported.len() > EPISODES_MAX {
+                    self.reported.pop_first();
+                }
+            }
+        }
+        let news = observation.count.saturating_sub(reported);
+        if news == 0 && observation.phase != Phase::Escalated {
+            return None;
+        }
+        let mut event = SecurityEvent::new(observation.event_type, observation.first);
+        event.severity = Some(observation.severity);
+        event.bus = Some(observation.bus);
+        event.last = observation.last.max(observation.first);
+        event.count = u64::from(news.max(1));
+        if let Some(id) = observation.can_id {
+            event = event.with(field::CAN_ID, FieldValue::Uint(u64::from(id.value())));
+        }
+        for (key, value) in observation.fields.iter().filter(|(key, _)| *key != field::CAN_ID) {
+            let value = match value {
+                outrider_ids::FieldValue::Int(value) => FieldValue::int(value),
+                outrider_ids::FieldValue::Bool(value) => FieldValue::Flag(value),
+                outrider_ids::FieldValue::Text(text) => FieldValue::Text(text.to_owned()),
+            };
+            event = event.with(key, value);
+        }
+        Some(event)
+    }
+}
+
+fn described(event_type: EventTypeId, head: &CommandHead, now: VehicleMicros) -> SecurityEvent {
+    SecurityEvent::new(event_type, now)
+        .with(field::COMMAND_ID, FieldValue::Text(hex(&head.id.0)))
+        .with(field::COMMAND_SEQUENCE, FieldValue::Uint(head.sequence))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A link that reads the signed time of every acknowledgement on its way to the uplink.
+struct Listening<'a> {
+    link: &'a mut dyn CloudLink,
+    ack: &'a Ed25519Verifier,
+    vehicle: VehicleId,
+    issued: Option<UnixMicros>,
+}
+
+impl Transport for Listening<'_> {
+    fn exchange(&mut self, frame: &[u8]) -> Result<Vec<u8>, TransportError> {
+        let reply = self.link.exchange(frame)?;
+        let issued = Reply::parse(&reply)
+            .ok()
+            .and_then(|reply| SealedAck::parse(reply.ack).ok())
+            .and_then(|sealed| sealed.open(self.ack).ok())
+            .filter(|ack| ack.vehicle == self.vehicle)
+            .map(|ack| ack.issued);
+        self.issued = issued.or(self.issued);
+        Ok(reply)
+    }
+}
