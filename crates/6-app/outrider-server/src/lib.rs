@@ -1,6 +1,8 @@
 //! The async shell: vehicle listener, HTTP API, identity and dashboard.
 
 pub mod api;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod evidence;
 mod housekeeping;
 pub mod http;

@@ -82,6 +82,7 @@ CREATE TABLE finding (
     window_to INTEGER NOT NULL,
     revision INTEGER NOT NULL,
     late INTEGER NOT NULL,
+    withdrawn INTEGER NOT NULL,
     severity INTEGER NOT NULL,
     threshold INTEGER,
     value INTEGER,

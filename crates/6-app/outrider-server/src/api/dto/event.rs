@@ -62,9 +62,9 @@ pub struct Event {
     /// Bus it was seen on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bus: Option<u32>,
-    /// ECU it concerns.
+    /// Name of the ECU it concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ecu: Option<u32>,
+    pub ecu: Option<String>,
     /// Fields of its type, by name.
     pub fields: BTreeMap<String, FieldValue>,
     /// Raw bytes the vehicle kept, hexadecimal.

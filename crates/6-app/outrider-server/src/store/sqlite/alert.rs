@@ -222,13 +222,15 @@ async fn record_one(
     let alert = match known {
         Some(row) if row.try_get::<i64, _>("revision")? >= i64::from(finding.revision) => return Ok(None),
         Some(row) => row.try_get("alert_id")?,
+        // Taken back before it was ever written: nobody has seen it.
+        None if finding.withdrawn => return Ok(None),
         None => alert_for(connection, scope, input).await?,
     };
     sqlx::query(
-        "INSERT INTO finding (tenant, id, alert_id, rule_id, window_from, window_to, revision, late, severity, threshold, \
-         value, event_count, vehicle_count, model_line, matched, events, detected_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (tenant, id) DO UPDATE SET window_from = excluded.window_from, window_to = excluded.window_to, \
+        "INSERT INTO finding (tenant, id, alert_id, rule_id, window_from, window_to, revision, late, withdrawn, severity, \
+         threshold, value, event_count, vehicle_count, model_line, matched, events, detected_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (tenant, id) DO UPDATE SET withdrawn = excluded.withdrawn, window_from = excluded.window_from, window_to = excluded.window_to, \
          revision = excluded.revision, late = excluded.late, severity = excluded.severity, threshold = excluded.threshold, \
          value = excluded.value, event_count = excluded.event_count, vehicle_count = excluded.vehicle_count, \
          model_line = excluded.model_line, matched = excluded.matched, events = excluded.events, \
@@ -242,6 +244,7 @@ async fn record_one(
     .bind(finding.window.to.0)
     .bind(i64::from(finding.revision))
     .bind(finding.late)
+    .bind(finding.withdrawn)
     .bind(i64::from(finding.severity.code()))
     .bind(finding.threshold.map(int))
     .bind(finding.value.map(int))
@@ -337,6 +340,8 @@ fn grouping(input: &FindingInput<'_>) -> String {
 }
 
 /// Computes what an alert says from its findings; leaves what an analyst decided.
+///
+/// Findings that were taken back count only where no other is left, so that an alert somebody works on does not vanish.
 async fn summarise(connection: &mut SqliteConnection, scope: Scope, id: &str) -> StoreResult<()> {
     sqlx::query(
         "UPDATE alert SET finding_count = f.n, event_count = f.events, severity = f.severity, first_at = f.first_at, \
@@ -346,11 +351,10 @@ async fn summarise(connection: &mut SqliteConnection, scope: Scope, id: &str) ->
          FROM (SELECT count(*) AS n, sum(event_count) AS events, max(severity) AS severity, min(window_from) AS first_at, \
          max(window_to) AS last_at, max(late) AS late, min(detected_at) AS detected_at, max(vehicle_count) AS vehicles, \
          count(DISTINCT model_line) AS models, sum(model_line IS NULL) AS unnamed, max(model_line) AS model_line \
-         FROM finding WHERE tenant = ? AND alert_id = ?) AS f \
-         WHERE alert.tenant = ? AND alert.id = ?",
+         FROM finding WHERE tenant = ?1 AND alert_id = ?2 AND withdrawn = \
+         (SELECT min(withdrawn) FROM finding WHERE tenant = ?1 AND alert_id = ?2)) AS f \
+         WHERE alert.tenant = ?1 AND alert.id = ?2",
     )
-    .bind(i64::from(scope.tenant.0))
-    .bind(id)
     .bind(i64::from(scope.tenant.0))
     .bind(id)
     .execute(connection)

@@ -1,0 +1,274 @@
+//! Storage on one machine: the embedded event log and the lake in a folder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use outrider_detect::DetectorConfig;
+use outrider_lake::{Lake, LakeConfig, LakeError, QueryError, QueryLimits, QueryResult};
+use outrider_log::{EmbeddedConfig, EmbeddedLog, OpenError};
+use outrider_model::catalogue;
+use outrider_types::{Clock, EventId, TenantId, UnixMicros, VehicleId};
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use crate::api::dto::{
+    Event, FieldValue, LakeHealth, Lane, Scalar, Severity, SqlColumn, SqlResult, Timestamp,
+};
+use crate::port::{EventHistory, HistoryError, PartCount, TimelineSpan};
+use crate::server::Backends;
+
+/// Answers about the table's size are kept this long: the overview asks every second.
+const HEALTH_US: i64 = 2_000_000;
+/// Longest query of a person.
+const SQL_TIME: Duration = Duration::from_secs(15);
+
+/// Why storage cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedError {
+    /// Event log.
+    #[error("event log: {0}")]
+    Log(#[from] OpenError),
+    /// Lake.
+    #[error("lake: {0}")]
+    Lake(#[from] LakeError),
+    /// Thread that opens it.
+    #[error("thread: {0}")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+impl Backends {
+    /// Opens event log and lake below a folder, making them where they are missing.
+    ///
+    /// # Errors
+    /// [`EmbeddedError`].
+    pub async fn embedded(
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+        tenant: TenantId,
+    ) -> Result<Self, EmbeddedError> {
+        let runtime = Handle::current();
+        let (log_folder, lake_folder) = (folder.join("log"), folder.join("lake"));
+        let opened = tokio::task::spawn_blocking(move || -> Result<(EmbeddedLog, Lake), EmbeddedError> {
+            let log = EmbeddedLog::open(EmbeddedConfig::new(log_folder, 1))?;
+            let lake = Lake::open(&LakeConfig::new(lake_folder.to_string_lossy()), runtime)?;
+            Ok((log, lake))
+        });
+        let (log, lake) = opened.await??;
+        let sink = Box::new(lake.sink());
+        Ok(Self { log: Arc::new(log), sink, history: Arc::new(LakeHistory::new(lake, clock, tenant)) })
+    }
+}
+
+/// Stored events, read from the lake by SQL.
+pub struct LakeHistory {
+    lake: Lake,
+    clock: Arc<dyn Clock>,
+    tenant: TenantId,
+    health: Mutex<Option<(UnixMicros, LakeHealth)>>,
+}
+
+impl LakeHistory {
+    /// Creates a reader over a lake.
+    #[must_use]
+    pub fn new(lake: Lake, clock: Arc<dyn Clock>, tenant: TenantId) -> Self {
+        Self { lake, clock, tenant, health: Mutex::new(None) }
+    }
+
+    async fn query(&self, sql: &str, rows_max: usize) -> Result<QueryResult, HistoryError> {
+        let limits = QueryLimits { rows_max, time_max: SQL_TIME, ..QueryLimits::default() };
+        self.lake.sql_async(sql, &limits).await.map_err(|error| failure(&error))
+    }
+}
+
+/// Turns a lake's refusal into what the API may say.
+fn failure(error: &QueryError) -> HistoryError {
+    match error {
+        QueryError::Timeout { .. } => HistoryError::Timeout { seconds: SQL_TIME.as_secs() },
+        QueryError::Failed(_) | QueryError::Lake(_) => HistoryError::Storage(error.to_string()),
+        QueryError::Invalid(_) | QueryError::Refused(_) | QueryError::Memory { .. } => {
+            HistoryError::Question(error.to_string())
+        }
+    }
+}
+
+#[async_trait]
+impl EventHistory for LakeHistory {
+    async fn events(&self, ids: &[EventId]) -> Result<Vec<Event>, HistoryError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tenant = self.tenant;
+        let one = |id: &EventId| {
+            let EventId { vehicle, epoch, lane, seq } = id;
+            format!("(vehicle_id = '{vehicle}' AND epoch = {epoch} AND lane = '{lane}' AND seq = {seq})")
+        };
+        let any = ids.iter().map(one).collect::<Vec<_>>().join(" OR ");
+        let sql = format!("SELECT * FROM events WHERE tenant = {tenant} AND ({any})");
+        let found = events(&self.query(&sql, ids.len()).await?);
+        let mut by_id: BTreeMap<String, Event> =
+            found.into_iter().map(|event| (event.id.clone(), event)).collect();
+        Ok(ids.iter().filter_map(|id| by_id.remove(&id.to_string())).collect())
+    }
+
+    async fn timeline(
+        &self,
+        span: TimelineSpan,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>, HistoryError> {
+        let TimelineSpan { vehicle, from, to } = span;
+        let tenant = self.tenant;
+        let sql = format!(
+            "SELECT * FROM events WHERE tenant = {tenant} AND vehicle_id = '{vehicle}' AND event_time >= '{from}' \
+             AND event_time < '{to}' ORDER BY event_time DESC, epoch DESC, lane, seq DESC LIMIT {limit} OFFSET {offset}"
+        );
+        Ok(events(&self.query(&sql, limit as usize).await?))
+    }
+
+    async fn part_counts(
+        &self,
+        vehicle: VehicleId,
+        since: UnixMicros,
+    ) -> Result<Vec<PartCount>, HistoryError> {
+        let tenant = self.tenant;
+        let sql = format!(
+            "SELECT bus, ecu, count(*) AS events, max(severity) AS worst FROM events WHERE tenant = {tenant} \
+             AND vehicle_id = '{vehicle}' AND event_time >= '{since}' GROUP BY bus, ecu"
+        );
+        let result = self.query(&sql, 1000).await?;
+        let part = |row: &Vec<Value>| PartCount {
+            bus: row.first().and_then(Value::as_i64).unwrap_or(-1),
+            ecu: row.get(1).and_then(Value::as_str).map(str::to_owned),
+            events: row.get(2).and_then(Value::as_u64).unwrap_or(0),
+            worst: row.get(3).and_then(Value::as_i64).and_then(severity),
+        };
+        Ok(result.rows.iter().map(part).collect())
+    }
+
+    async fn sql(&self, query: &str, limit: u32) -> Result<SqlResult, HistoryError> {
+        let started = self.clock.now();
+        let result = self.query(query, limit as usize).await?;
+        let column = |column: &outrider_lake::QueryColumn| SqlColumn {
+            name: column.name.clone(),
+            kind: column.kind.to_owned(),
+        };
+        Ok(SqlResult {
+            columns: result.columns.iter().map(column).collect(),
+            rows: result.rows,
+            truncated: result.truncated,
+            elapsed_ms: u64::try_from(self.clock.now().micros_since(started) / 1000).unwrap_or(0),
+        })
+    }
+
+    async fn health(&self) -> Result<LakeHealth, HistoryError> {
+        let now = self.clock.now();
+        let kept = self.health.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, health)) = kept.filter(|(at, _)| (0..HEALTH_US).contains(&now.micros_since(*at))) {
+            tracing::trace!(%at, "size of the lake taken from memory");
+            return Ok(health);
+        }
+        let stats =
+            self.lake.stats_async().await.map_err(|error| HistoryError::Storage(error.to_string()))?;
+        let health = LakeHealth {
+            version: stats.version,
+            rows: stats.rows,
+            files: stats.files,
+            bytes: stats.bytes,
+            last_commit_at: stats.newest_ms.map(|ms| Timestamp(UnixMicros(ms.saturating_mul(1000)))),
+        };
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, health.clone()));
+        Ok(health)
+    }
+}
+
+/// Severity of its number in the lake.
+fn severity(code: i64) -> Option<Severity> {
+    let code = u8::try_from(code).ok()?;
+    outrider_types::Severity::from_code(code).map(crate::rulebook::severity)
+}
+
+/// Turns rows into events; a row that lacks a core column is left out.
+fn events(result: &QueryResult) -> Vec<Event> {
+    let columns: BTreeMap<&str, usize> =
+        result.columns.iter().enumerate().map(|(index, column)| (column.name.as_str(), index)).collect();
+    result.rows.iter().filter_map(|row| Row { columns: &columns, row }.event()).collect()
+}
+
+/// One row with the names of its columns.
+struct Row<'a> {
+    columns: &'a BTreeMap<&'a str, usize>,
+    row: &'a [Value],
+}
+
+impl<'a> Row<'a> {
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.columns.get(name).and_then(|index| self.row.get(*index)).filter(|value| !value.is_null())
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.get(name)?.as_str()
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.get(name)?.as_u64()
+    }
+
+    fn time(&self, name: &str) -> Option<Timestamp> {
+        Timestamp::parse(self.text(name)?)
+    }
+
+    fn event(&self) -> Option<Event> {
+        let lane = Lane::from_word(self.text("lane")?)?;
+        let code = outrider_types::Lane::from_word(lane.word())?.code();
+        let (vehicle, epoch, seq) = (self.text("vehicle_id")?, self.number("epoch")?, self.number("seq")?);
+        let (event_time, ingest_time) = (self.time("event_time")?, self.time("ingest_time")?);
+        let name = self.text("event_type")?;
+        let title = catalogue::event_type_by_name(name).map_or(name, |entry| entry.title);
+        Some(Event {
+            id: format!("{vehicle}.{epoch}.{code}.{seq}"),
+            event_type: name.to_owned(),
+            title: title.to_owned(),
+            severity: severity(self.get("severity")?.as_i64()?)?,
+            lane,
+            vehicle_id: vehicle.to_owned(),
+            model_line: self.text("model_line").map(str::to_owned),
+            event_time,
+            event_time_error_us: self.number("event_time_error_us").unwrap_or(0),
+            ingest_time,
+            late: ingest_time.0.micros_since(event_time.0) >= DetectorConfig::default().late_after_us,
+            count: self.number("count").unwrap_or(1),
+            bus: self.get("bus").and_then(Value::as_i64).and_then(|bus| u32::try_from(bus).ok()),
+            ecu: self.text("ecu").map(str::to_owned),
+            fields: self.fields(),
+            context_hex: self.text("context").filter(|hex| !hex.is_empty()).map(str::to_owned),
+        })
+    }
+
+    fn fields(&self) -> BTreeMap<String, FieldValue> {
+        let fields = catalogue::FIELDS.iter().filter_map(|field| {
+            let value = scalar(self.get(field.name)?)?;
+            let unit = Some(field.unit.to_owned()).filter(|unit| !unit.is_empty());
+            Some((field.name.to_owned(), FieldValue { value, unit }))
+        });
+        fields.collect()
+    }
+}
+
+/// Value of a field as JSON can say it without losing digits.
+fn scalar(value: &Value) -> Option<Scalar> {
+    /// Whole numbers beyond this lose digits in JavaScript.
+    const SAFE: i64 = 1 << 53;
+    match value {
+        Value::Bool(value) => Some(Scalar::Bool(*value)),
+        Value::String(text) => Some(Scalar::Text(text.clone())),
+        Value::Number(number) => match number.as_i64() {
+            Some(value) if (-SAFE..=SAFE).contains(&value) => Some(Scalar::Integer(value)),
+            Some(value) => Some(Scalar::Text(value.to_string())),
+            None => number.as_f64().map(Scalar::Number),
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}

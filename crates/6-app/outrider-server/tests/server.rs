@@ -1,0 +1,18 @@
+//! The server as its users and vehicles see it.
+
+#[path = "server/client.rs"]
+mod client;
+#[path = "server/harness.rs"]
+mod harness;
+#[path = "server/pipeline.rs"]
+mod pipeline;
+#[path = "server/policy.rs"]
+mod policy;
+#[path = "server/session.rs"]
+mod session;
+#[path = "server/store.rs"]
+mod store;
+#[path = "server/stream.rs"]
+mod stream;
+#[path = "server/uplink.rs"]
+mod uplink;

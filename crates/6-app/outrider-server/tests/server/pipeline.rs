@@ -1,0 +1,153 @@
+//! The worker over restarts: nothing lost, nothing twice.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use outrider_server::server::RunningServer;
+use outrider_server::store::{AlertFilter, AlertOrder};
+use serde_json::json;
+
+use crate::client::exchange;
+use crate::client::vehicle_stream;
+use crate::harness::{TestVehicle, World, running, settle};
+
+/// Copies the case database with its journal.
+fn copy(from: &Path, to: &Path) {
+    for name in ["cases.sqlite", "cases.sqlite-wal"] {
+        if from.join(name).exists() {
+            std::fs::copy(from.join(name), to.join(name)).expect("it is copied");
+        }
+    }
+}
+
+/// What an analyst sees of all alerts, without what only counts writes.
+async fn alerts(server: &RunningServer) -> Vec<serde_json::Value> {
+    let app = server.app();
+    let page =
+        app.store.alerts(app.scope(), &AlertFilter::default(), (AlertOrder::LastAt, false), None, 500).await;
+    let mut values: Vec<_> = page
+        .expect("alerts are listed")
+        .items
+        .iter()
+        .map(|alert| serde_json::to_value(alert).expect("an alert is JSON"))
+        .collect();
+    for value in &mut values {
+        value.as_object_mut().expect("an object").remove("revision");
+    }
+    values.sort_by_key(|value| value["id"].to_string());
+    values
+}
+
+async fn send(server: &RunningServer, vehicle: &TestVehicle, frame: &[u8]) {
+    let files = server.ca().issue_vehicle(vehicle.id).expect("a certificate");
+    let stream = vehicle_stream(server.vehicle_addr, Some(&files), server.ca().certificate()).await;
+    let answer = exchange(stream.expect("it is let in"), "POST /v1/uplink HTTP/1.1\r\n", frame).await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_from_an_old_checkpoint_loses_and_repeats_nothing() {
+    let (world, folder) = (World::new(), tempfile::tempdir().expect("a temporary folder"));
+    let old = tempfile::tempdir().expect("a temporary folder");
+    let server = world.start(folder.path()).await;
+    let vehicles: Vec<TestVehicle> = (1..=3)
+        .map(|number| TestVehicle {
+            id: outrider_types::VehicleId([number; 16]),
+            key: ed25519_dalek::SigningKey::from_bytes(&[number; 32]),
+        })
+        .collect();
+    server.register(vehicles.iter().map(TestVehicle::entry).collect()).await.expect("they are registered");
+    send(&server, &vehicles[0], &vehicles[0].batch(1..=3)).await;
+    settle(&server, &world).await;
+    server.shutdown().await;
+    // The state of now is what a crash later throws the database back to.
+    copy(folder.path(), old.path());
+    let server = world.start(folder.path()).await;
+    for vehicle in &vehicles {
+        send(&server, vehicle, &vehicle.batch(2..=9)).await;
+        settle(&server, &world).await;
+    }
+    let (seen, stored) = (alerts(&server).await, world.lake.ids());
+    assert_eq!((seen.len(), stored.len()), (3, 9 + 8 + 8));
+    server.shutdown().await;
+    // The lake and the log are ahead of the database, as after a crash before the checkpoint.
+    let server = world.start(old.path()).await;
+    settle(&server, &world).await;
+    assert_eq!(world.lake.ids(), stored, "the lake has nothing twice");
+    assert_eq!(alerts(&server).await, seen, "the alerts are the same");
+    // What comes now is stored: the replay has caught up.
+    send(&server, &vehicles[0], &vehicles[0].batch(10..=12)).await;
+    settle(&server, &world).await;
+    let ids = world.lake.ids();
+    assert_eq!(ids.len(), stored.len() + 3);
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_changes_no_alert_and_keeps_what_the_analyst_decided() {
+    let running = running().await;
+    let vehicle = running.vehicle(4).await;
+    assert_eq!(running.uplink(&vehicle, &vehicle.batch(1..=4)).await.status, 200);
+    running.settle().await;
+    let list = running.admin.get("/api/v1/alerts?status=new").await.json();
+    assert_eq!(list["total"], json!(1));
+    let alert = list["items"][0].clone();
+    assert_eq!((&alert["severity"], &alert["vehicle_count"]), (&json!("high"), &json!(1)));
+    let id = alert["id"].as_str().expect("an alert has an id").to_owned();
+    let act = json!({"action": "acknowledge", "selection": {"ids": [id]}, "note": "mine"});
+    assert_eq!(running.admin.post("/api/v1/alerts/actions", act).await.json()["changed"], json!(1));
+    assert_eq!(running.uplink(&vehicle, &vehicle.batch(1..=7)).await.status, 200);
+    running.settle().await;
+    let detail = running.admin.get(&format!("/api/v1/alerts/{id}")).await.json();
+    assert_eq!((&detail["status"], &detail["owner"]), (&json!("acknowledged"), &json!("admin")));
+    assert_eq!(detail["event_count"], json!(7));
+    assert_eq!(detail["evidence_events"].as_array().map(Vec::len), Some(7));
+    assert!(
+        detail["explanation"]["summary"].as_str().is_some_and(|text| text.contains("Security access denied"))
+    );
+    let close = json!({"action": "close", "selection": {"ids": [id]}, "disposition": "false_positive"});
+    assert_eq!(running.admin.post("/api/v1/alerts/actions", close).await.json()["changed"], json!(1));
+    let health = running.admin.get("/api/v1/health").await.json();
+    assert!(
+        health["stages"]
+            .as_array()
+            .is_some_and(|stages| stages.iter().all(|stage| stage["balanced"] == json!(true))),
+        "{health}"
+    );
+    assert_eq!(health["log"]["lag_records"], json!(0));
+    running.server.shutdown().await;
+    let server = running.world.start(running.folder.path()).await;
+    let after = alerts(&server).await;
+    assert_eq!((&after[0]["status"], &after[0]["disposition"]), (&json!("closed"), &json!("false_positive")));
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_screens_agree_on_what_happened() {
+    let running = running().await;
+    let vehicle = running.vehicle(5).await;
+    assert_eq!(running.uplink(&vehicle, &vehicle.batch(1..=4)).await.status, 200);
+    running.settle().await;
+    let overview = running.admin.get("/api/v1/overview").await.json();
+    assert_eq!((&overview["open"]["high"], &overview["events_stored"]), (&json!(1), &json!(4)));
+    assert_eq!(overview["vehicles"], json!({"known": 1, "reporting_24h": 1, "silent": 0}));
+    assert_eq!(overview["rate"].as_array().map(Vec::len), Some(60));
+    let vehicles = running.admin.get("/api/v1/vehicles?model_line=Aster").await.json();
+    assert_eq!((&vehicles["total"], &vehicles["items"][0]["connectivity"]), (&json!(1), &json!("online")));
+    let one = running.admin.get(&format!("/api/v1/vehicles/{}", vehicle.id)).await.json();
+    assert_eq!((&one["lanes"][0]["contiguous_seq"], &one["open_alerts"]), (&json!(4), &json!(1)));
+    let timeline =
+        running.admin.get(&format!("/api/v1/vehicles/{}/timeline?limit=3", vehicle.id)).await.json();
+    assert_eq!(
+        (timeline["items"].as_array().map(Vec::len), &timeline["next_cursor"]),
+        (Some(3), &json!("3"))
+    );
+    let regions = running.admin.get("/api/v1/fleet/regions").await.json();
+    assert_eq!((&regions[0]["region"], &regions[0]["events_24h"]), (&json!("DE"), &json!(4)));
+    let rules = running.admin.get("/api/v1/rules").await.json();
+    assert_eq!((&rules[0]["kind"], &rules[0]["alerts"]), (&json!("match"), &json!(1)));
+    let catalogue = running.admin.get("/api/v1/catalogue").await.json();
+    assert!(catalogue["event_types"].as_array().is_some_and(|types| types.len() > 10));
+    running.server.shutdown().await;
+}

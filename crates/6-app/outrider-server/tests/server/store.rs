@@ -1,0 +1,300 @@
+//! The conformance suite of the case database: what any implementation must do.
+
+use outrider_model::{Evidence, Finding, FindingId, GroupKey, LogOffset, Matched, Partition, RuleId, Window};
+use outrider_server::api::dto::{
+    AlertActionKind, AlertActionRequest, AlertSelection, AlertStatus, CaseStatus, Disposition, Role, Severity,
+};
+use outrider_server::store::{
+    AccountChange, AlertFilter, AlertOrder, CaseFilter, FindingInput, NewCase, Progress, QuarantineEntry,
+    RuleCard, Scope, SqliteStore, Store, StoreError,
+};
+use outrider_types::{TenantId, UnixMicros, VehicleId};
+
+use crate::harness::NOW;
+
+const SCOPE: Scope = Scope { tenant: TenantId(1), now: NOW };
+const OTHER: Scope = Scope { tenant: TenantId(2), now: NOW };
+
+async fn open(folder: &tempfile::TempDir) -> SqliteStore {
+    SqliteStore::open(&folder.path().join("cases.sqlite")).await.expect("it opens")
+}
+
+#[tokio::test]
+async fn sqlite_conforms() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = open(&folder).await;
+    findings_are_idempotent(&store).await;
+    pages_hold_every_alert_once(&store).await;
+    a_selection_by_query_spares_later_alerts(&store).await;
+    a_case_is_opened_worked_on_and_closed(&store).await;
+    progress_is_all_or_nothing(&store).await;
+    accounts_keep_an_administrator(&store).await;
+    store.close().await;
+    let again = open(&folder).await;
+    let kept = again.saved_progress_of().await;
+    assert_eq!(kept, LogOffset(7), "what was written survives the program");
+}
+
+/// Small help to read the offset back.
+trait SavedOffset {
+    async fn saved_progress_of(&self) -> LogOffset;
+}
+
+impl<T: Store> SavedOffset for T {
+    async fn saved_progress_of(&self) -> LogOffset {
+        self.saved_progress(SCOPE, Partition(0)).await.expect("it reads").next
+    }
+}
+
+fn card() -> RuleCard {
+    RuleCard {
+        id: RuleId("rule-1".to_owned()),
+        title: "Injection".to_owned(),
+        tags: vec!["unr155.4.3".to_owned()],
+    }
+}
+
+fn finding(number: u8, group: &str, revision: u32) -> Finding {
+    Finding {
+        id: FindingId([number; 16]),
+        tenant: SCOPE.tenant,
+        rule: RuleId("rule-1".to_owned()),
+        group: GroupKey(vec![("vehicle_id".to_owned(), group.to_owned())]),
+        window: Window {
+            from: UnixMicros(i64::from(number) * 1000),
+            to: UnixMicros(i64::from(number) * 1000 + 500),
+        },
+        revision,
+        late: revision > 1,
+        severity: if number % 2 == 0 {
+            outrider_types::Severity::High
+        } else {
+            outrider_types::Severity::Low
+        },
+        threshold: Some(3),
+        value: Some(u64::from(revision) + 2),
+        event_count: u64::from(revision) + 2,
+        vehicle_count: 1,
+        model_line: Some("Aster".to_owned()),
+        evidence: Evidence {
+            matched: vec![Matched {
+                field: "can_id".to_owned(),
+                operator: "equals".to_owned(),
+                expected: "1".to_owned(),
+                observed: "1".to_owned(),
+            }],
+            events: Vec::new(),
+            vehicles: vec![VehicleId([number; 16])],
+        },
+        detected_at: NOW,
+        withdrawn: false,
+    }
+}
+
+async fn record(store: &dyn Store, findings: &[Finding]) -> usize {
+    let card = card();
+    let inputs: Vec<_> = findings.iter().map(|finding| FindingInput { finding, rule: &card }).collect();
+    store.record_findings(SCOPE, &inputs).await.expect("it writes").len()
+}
+
+async fn findings_are_idempotent(store: &dyn Store) {
+    assert_eq!(record(store, &[finding(1, "a", 1)]).await, 1);
+    assert_eq!(record(store, &[finding(1, "a", 1)]).await, 0, "a replay changes nothing");
+    let all = AlertFilter::default();
+    let page = store.alerts(SCOPE, &all, (AlertOrder::LastAt, true), None, 10).await.expect("it reads");
+    let alert = page.items[0].clone();
+    assert_eq!((alert.finding_count, alert.event_count, alert.late, alert.revision), (1, 3, false, 1));
+    assert_eq!(alert.group.get("vehicle_id").map(String::as_str), Some("a"));
+    let acknowledge = action(AlertActionKind::Acknowledge, vec![alert.id.clone()]);
+    assert_eq!(store.act_on_alerts(SCOPE, "ada", None, &acknowledge).await.expect("it acts").changed, 1);
+    assert_eq!(record(store, &[finding(1, "a", 2), finding(3, "a", 1)]).await, 1);
+    assert_eq!(record(store, &[finding(1, "a", 1)]).await, 0, "an older revision comes too late");
+    let alert = store.alert(SCOPE, &alert.id).await.expect("it reads");
+    assert_eq!((alert.finding_count, alert.event_count, alert.late), (2, 7, true));
+    assert_eq!((alert.status, alert.owner.as_deref()), (AlertStatus::Acknowledged, Some("ada")));
+    let mut close = action(AlertActionKind::Close, vec![alert.id.clone()]);
+    assert!(matches!(store.act_on_alerts(SCOPE, "ada", None, &close).await, Err(StoreError::Invalid(_))));
+    close.disposition = Some(Disposition::HardwareFault);
+    assert_eq!(store.act_on_alerts(SCOPE, "ada", None, &close).await.expect("it acts").changed, 1);
+    let refused = store.act_on_alerts(SCOPE, "ada", None, &close).await.expect("it answers").refused;
+    assert_eq!(refused[0].code, "wrong_status");
+    assert_eq!(record(store, &[finding(5, "a", 1)]).await, 1);
+    let closed = store.alert(SCOPE, &alert.id).await.expect("it reads");
+    assert_eq!(
+        (closed.status, closed.finding_count),
+        (AlertStatus::Closed, 2),
+        "a new episode leaves the old alone"
+    );
+    let total =
+        store.alerts(SCOPE, &all, (AlertOrder::LastAt, true), None, 10).await.expect("it reads").total;
+    assert_eq!(total, 2);
+    let foreign =
+        store.alerts(OTHER, &all, (AlertOrder::LastAt, true), None, 10).await.expect("it reads").total;
+    assert_eq!(foreign, 0, "another tenant sees nothing");
+    assert_eq!(record(store, &[Finding { withdrawn: true, ..finding(3, "a", 2) }]).await, 1);
+    let alert = store.alert(SCOPE, &alert.id).await.expect("it reads");
+    assert_eq!((alert.finding_count, alert.event_count), (1, 4), "what was taken back no longer counts");
+    assert_eq!(
+        record(store, &[Finding { withdrawn: true, ..finding(200, "new", 1) }]).await,
+        0,
+        "nobody has seen it"
+    );
+    let counts = store.rule_counts(SCOPE).await.expect("it counts");
+    assert_eq!(counts["rule-1"].0, 3);
+    assert_eq!(counts["rule-1"].2["hardware_fault"], 1);
+}
+
+fn action(action: AlertActionKind, ids: Vec<String>) -> AlertActionRequest {
+    AlertActionRequest {
+        action,
+        selection: AlertSelection { ids: Some(ids), ..AlertSelection::default() },
+        disposition: None,
+        note: None,
+        case_id: None,
+        owner: None,
+    }
+}
+
+async fn pages_hold_every_alert_once(store: &dyn Store) {
+    let many: Vec<Finding> =
+        (10..40).map(|number| finding(number, &format!("group {}", number % 30), 1)).collect();
+    assert_eq!(record(store, &many).await, 30);
+    for order in [AlertOrder::LastAt, AlertOrder::Severity, AlertOrder::VehicleCount] {
+        for descending in [false, true] {
+            let (mut seen, mut cursor) = (Vec::new(), None::<String>);
+            loop {
+                let page = store
+                    .alerts(SCOPE, &AlertFilter::default(), (order, descending), cursor.as_deref(), 7)
+                    .await;
+                let page = page.expect("it reads");
+                assert_eq!(page.total, 32);
+                seen.extend(page.items.into_iter().map(|alert| alert.id));
+                match page.next_cursor {
+                    Some(next) => cursor = Some(next),
+                    None => break,
+                }
+            }
+            let count = seen.len();
+            seen.sort();
+            seen.dedup();
+            assert_eq!((count, seen.len()), (32, 32), "{order:?} {descending}");
+        }
+    }
+    let bad = store.alerts(SCOPE, &AlertFilter::default(), (AlertOrder::LastAt, true), Some("x"), 7).await;
+    assert!(matches!(bad, Err(StoreError::Invalid(_))));
+    let filters = [
+        (AlertFilter { severity: vec![Severity::High], ..AlertFilter::default() }, 15),
+        (AlertFilter { vehicle: Some(VehicleId([12; 16]).to_string()), ..AlertFilter::default() }, 1),
+        (AlertFilter { words: vec!["100%".to_owned()], ..AlertFilter::default() }, 0),
+        (
+            AlertFilter {
+                words: vec!["INJECTION".to_owned(), "group 1".to_owned()],
+                ..AlertFilter::default()
+            },
+            11,
+        ),
+        (
+            AlertFilter {
+                case: Some("none".to_owned()),
+                status: vec![AlertStatus::Closed],
+                ..AlertFilter::default()
+            },
+            1,
+        ),
+        (AlertFilter { from: Some(UnixMicros(39_000)), ..AlertFilter::default() }, 1),
+    ];
+    for (filter, total) in filters {
+        let page = store.alerts(SCOPE, &filter, (AlertOrder::LastAt, true), None, 1).await.expect("it reads");
+        assert_eq!(page.total, total, "{filter:?}");
+    }
+    let counts = store
+        .alert_counts(SCOPE, &AlertFilter { severity: vec![Severity::Low], ..AlertFilter::default() })
+        .await;
+    assert_eq!(counts.expect("it counts").high, 15, "its own condition on severity does not count");
+}
+
+async fn a_selection_by_query_spares_later_alerts(store: &dyn Store) {
+    let filter = AlertFilter {
+        severity: vec![Severity::High],
+        detected_until: Some(UnixMicros(NOW.0 - 1)),
+        ..AlertFilter::default()
+    };
+    let mut request = action(AlertActionKind::Acknowledge, Vec::new());
+    request.selection.ids = None;
+    let none = store.act_on_alerts(SCOPE, "ada", Some(&filter), &request).await.expect("it acts");
+    assert_eq!(none.changed, 0, "all were detected later");
+    let filter = AlertFilter { detected_until: Some(NOW), ..filter };
+    let some = store.alerts(SCOPE, &filter, (AlertOrder::LastAt, true), None, 1).await.expect("it reads");
+    request.selection.except = Some(vec![some.items[0].id.clone()]);
+    let result = store.act_on_alerts(SCOPE, "ada", Some(&filter), &request).await.expect("it acts");
+    assert_eq!((result.changed, result.changed_ids.len()), (14, 14));
+}
+
+async fn a_case_is_opened_worked_on_and_closed(store: &dyn Store) {
+    let filter = AlertFilter { status: vec![AlertStatus::New], ..AlertFilter::default() };
+    let alerts =
+        store.alerts(SCOPE, &filter, (AlertOrder::LastAt, true), None, 2).await.expect("it reads").items;
+    let new = |id: &str, alert_ids| NewCase {
+        id: id.to_owned(),
+        title: "Look".to_owned(),
+        severity: Severity::High,
+        by: "ada".to_owned(),
+        alert_ids,
+    };
+    let missing = store.create_case(SCOPE, &new("case-0", vec!["nothing".to_owned()])).await;
+    assert!(matches!(missing, Err(StoreError::NotFound { .. })));
+    assert!(
+        matches!(store.case(SCOPE, "case-0").await, Err(StoreError::NotFound { .. })),
+        "nothing was written"
+    );
+    store.create_case(SCOPE, &new("case-1", vec![alerts[0].id.clone()])).await.expect("it opens");
+    store.add_alerts(SCOPE, "case-1", "ada", &[alerts[1].id.clone()]).await.expect("it adds");
+    store.create_case(SCOPE, &new("case-2", Vec::new())).await.expect("it opens");
+    let taken = store.add_alerts(SCOPE, "case-2", "bob", &[alerts[0].id.clone()]).await;
+    assert!(matches!(taken, Err(StoreError::Conflict(_))), "an alert has one case");
+    store.add_note(SCOPE, "case-1", "ada", "seen").await.expect("it notes");
+    let case = store.case(SCOPE, "case-1").await.expect("it reads");
+    assert_eq!((case.status, case.alert_count, case.vehicle_count), (CaseStatus::Investigating, 2, 2));
+    store.close_case(SCOPE, "case-1", "ada", Disposition::TruePositive, "done").await.expect("it closes");
+    let closed = store.add_alerts(SCOPE, "case-1", "ada", &[]).await;
+    assert!(matches!(closed, Err(StoreError::Conflict(_))));
+    let timeline = store.case_timeline(SCOPE, "case-1").await.expect("it reads");
+    assert_eq!(timeline.len(), 5, "opened, two alerts, a note, closed");
+    let filter = CaseFilter { status: vec![CaseStatus::New], words: vec!["look".to_owned()], owner: None };
+    assert_eq!(store.cases(SCOPE, &filter, None, 10).await.expect("it reads").total, 1);
+}
+
+async fn progress_is_all_or_nothing(store: &dyn Store) {
+    let progress = |next| Progress {
+        next: LogOffset(next),
+        vehicles: vec![(VehicleId([9; 16]), vec![1, 2])],
+        detect: Some(vec![3]),
+        quarantine: vec![QuarantineEntry {
+            at: NOW,
+            vehicle: None,
+            reason: "rows".to_owned(),
+            place: "byte 7".to_owned(),
+            content: vec![0xab; 100],
+        }],
+        ..Progress::default()
+    };
+    store.commit_progress(SCOPE, &progress(7)).await.expect("it writes");
+    let behind = store.commit_progress(SCOPE, &progress(6)).await;
+    assert!(matches!(behind, Err(StoreError::Conflict(_))), "an older worker is fenced out");
+    let saved = store.saved_progress(SCOPE, Partition(0)).await.expect("it reads");
+    assert_eq!((saved.next, saved.vehicles.len(), saved.detect), (LogOffset(7), 1, Some(vec![3])));
+    let page = store.quarantine(SCOPE, None, 10).await.expect("it reads");
+    assert_eq!(page.total, 1, "the refused attempt left nothing");
+    assert_eq!((page.items[0].bytes, page.items[0].excerpt_hex.len()), (100, 128));
+}
+
+async fn accounts_keep_an_administrator(store: &dyn Store) {
+    store.create_account(SCOPE, "root", Role::Admin, "hash", false).await.expect("it is made");
+    let again = store.create_account(SCOPE, "root", Role::Analyst, "hash", false).await;
+    assert!(matches!(again, Err(StoreError::Conflict(_))));
+    let demote = AccountChange { role: Some(Role::Analyst), ..AccountChange::default() };
+    assert!(matches!(store.change_account(SCOPE, "root", &demote, None).await, Err(StoreError::Conflict(_))));
+    store.create_account(SCOPE, "second", Role::Admin, "hash", false).await.expect("it is made");
+    let changed = store.change_account(SCOPE, "root", &demote, None).await.expect("another one is left");
+    assert_eq!(changed.role, Role::Analyst);
+}
