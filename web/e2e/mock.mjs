@@ -176,6 +176,8 @@ await part("new alerts are announced by a pill, and rows do not jump", async () 
   const firstRow = await page.getAttribute(".grid-row[aria-rowindex='2']", "id");
   const fresh = { ...mock.state.alerts[0], id: "al-pushed", title: "Pushed while looking", status: "new", last_at: "2026-11-20T12:00:00.000000Z" };
   mock.state.alerts.unshift(fresh);
+  mock.push("alert", { ...fresh, id: "al-elsewhere", status: "closed" });
+  mock.push("alert", fresh);
   mock.push("alert", fresh);
   await page.waitForSelector(".fresh >> text=1 new");
   equal(await page.getAttribute(".grid-row[aria-rowindex='2']", "id"), firstRow, "first row");
@@ -399,13 +401,14 @@ for (const [width, height] of [[1280, 800], [1920, 1080]]) {
 await part("at 200 % zoom nothing is lost sideways", async () => {
   const narrow = await open({ width: 640, height: 400 });
   await login(narrow);
-  for (const name of ["overview", "alert", "case", "vehicle", "health"]) {
+  for (const name of ["overview", "alerts", "alert", "case", "vehicle", "fleet", "health"]) {
     await narrow.goto(mock.url + PAGES[name]);
     await settled(narrow, name);
     const over = await narrow.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     truly(over <= 0, `${name} is ${over} px too wide`);
+    await narrow.screenshot({ path: `${SHOTS}zoom-${name}-640-dark.png` });
+    equal(await axe(narrow), [], `axe on narrow ${name}`);
   }
-  await narrow.screenshot({ path: `${SHOTS}zoom-640-dark.png` });
   await narrow.context().close();
 });
 

@@ -9,7 +9,7 @@ import { help } from "./actions/registry";
 export function Help({ close }: { close(): void }) {
   const { singleKeys } = usePreferences();
   return (
-    <Dialog title={t("action.help")} className="help" onClose={close}>
+    <Dialog title={t("top.help")} className="help" onClose={close}>
       <div className="content">
         <p className="muted">{t(singleKeys ? "help.single_on" : "help.single_off")}</p>
         <div className="help-columns">

@@ -88,6 +88,10 @@ function Top() {
 
 function Content() {
   const path = useRouterState({ select: (state) => state.location.pathname });
+  useEffect(() => {
+    const place = PLACES.find((each) => path.startsWith(each.href));
+    document.title = place ? `${t(place.title)} · Outrider` : "Outrider";
+  }, [path]);
   return (
     <main id="content" tabIndex={-1} data-page={path.split("/")[1]}>
       <Suspense fallback={<Loading />}>

@@ -2,15 +2,18 @@
 import { useEffect, useSyncExternalStore } from "react";
 import { streamAddress } from "../api/client";
 import type { Alert, Case, EvidenceRequest, Overview } from "../api/types";
-import { receiveAlert } from "../features/alerts/api";
+import { receiveAlerts } from "../features/alerts/api";
 import { openStream, type StreamState, type Topic } from "../lib/stream";
 import { client } from "./client";
 
-type Live = { state: StreamState; fresh: ReadonlySet<string> };
+type Live = { state: StreamState; fresh: ReadonlyMap<string, Alert> };
 /** More than this many unseen alerts are "500+". */
 export const FRESH_MAX = 500;
 
-let live: Live = { state: "connecting", fresh: new Set() };
+/** Pushed alerts are shown together this often: soon enough to be seen at once, rarely enough for a storm. */
+const FLUSH_MS = 200;
+
+let live: Live = { state: "connecting", fresh: new Map() };
 const listeners = new Set<() => void>();
 const change = (next: Partial<Live>) => {
   live = { ...live, ...next };
@@ -18,7 +21,25 @@ const change = (next: Partial<Live>) => {
 };
 
 /** Forgets the unseen alerts, because the list is about to be read anew. */
-export const clearFresh = () => change({ fresh: new Set() });
+export const clearFresh = () => {
+  if (live.fresh.size > 0) change({ fresh: new Map() });
+};
+
+const pending = new Map<string, Alert>();
+let flushTimer: ReturnType<typeof setTimeout> | undefined;
+
+function flushAlerts() {
+  flushTimer = undefined;
+  const known = receiveAlerts(pending);
+  const fresh = new Map(live.fresh);
+  for (const [id, alert] of pending) {
+    if (known.has(id)) continue;
+    if (alert.status === "new" && fresh.size < FRESH_MAX) fresh.set(id, alert);
+    else fresh.delete(id);
+  }
+  pending.clear();
+  if (fresh.size > 0 || live.fresh.size > 0) change({ fresh });
+}
 
 export const useLive = (): Live =>
   useSyncExternalStore((listener) => {
@@ -28,11 +49,10 @@ export const useLive = (): Live =>
 
 function receive(topic: Topic, body: unknown) {
   switch (topic) {
-    case "alert": {
-      const alert = body as Alert;
-      if (!receiveAlert(alert) && alert.status === "new" && live.fresh.size < FRESH_MAX) change({ fresh: new Set(live.fresh).add(alert.id) });
+    case "alert":
+      pending.set((body as Alert).id, body as Alert);
+      flushTimer ??= setTimeout(flushAlerts, FLUSH_MS);
       break;
-    }
     case "case":
       void client.invalidateQueries({ queryKey: ["cases", "list"] });
       void client.invalidateQueries({ queryKey: ["cases", "one", (body as Case).id] });

@@ -30,6 +30,14 @@ export function Time({ at, short }: { at: string | null | undefined; short?: boo
   return <time dateTime={at} title={formatTime(at, zone)}>{short ? formatShort(at, zone) : formatTime(at, zone)}</time>;
 }
 
+/** A window of time; the day is written once where both ends share it. */
+export function TimeRange({ from, to }: { from: string; to: string }) {
+  const { zone } = usePreferences();
+  const [start, end] = [formatShort(from, zone), formatShort(to, zone)];
+  const sameDay = start.slice(0, 5) === end.slice(0, 5);
+  return <span title={`${formatTime(from, zone)} – ${formatTime(to, zone)}`}>{start} – {sameDay ? end.slice(6) : end}</span>;
+}
+
 export function Age({ at }: { at: string | null | undefined }) {
   const now = useNow();
   const { zone } = usePreferences();

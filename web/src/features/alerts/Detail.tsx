@@ -3,7 +3,7 @@ import { useMemo, useState } from "react";
 import type { Alert, AlertDetail } from "../../api/types";
 import { ActionButton, usePublish } from "../../app/actions/context";
 import { number, t, word } from "../../lib/i18n";
-import { Age, Card, SeverityMark, StatusTag, Tag, Time } from "../../ui/parts";
+import { Age, Card, SeverityMark, StatusTag, Tag, Time, TimeRange } from "../../ui/parts";
 import { Loading, Problem } from "../../ui/states";
 import { cachedAlert, useAlert } from "./api";
 import { Events } from "./Events";
@@ -74,7 +74,7 @@ function Findings({ alert }: { alert: AlertDetail }) {
           <tbody>
             {alert.findings.map((finding) => (
               <tr key={finding.id}>
-                <td><Time at={finding.window_from} short /> – <Time at={finding.window_to} short /> {finding.late ? <Tag tone="warn">{t("alert.late")}</Tag> : null}</td>
+                <td><TimeRange from={finding.window_from} to={finding.window_to} /> {finding.late ? <Tag tone="warn">{t("alert.late")}</Tag> : null}</td>
                 <td className="num">{number(finding.value)}</td><td className="num">{number(finding.vehicle_count)}</td><td className="num">{finding.revision}</td>
               </tr>
             ))}

@@ -11,7 +11,7 @@ import { useAlerts } from "./api";
 import { Filters } from "./Filters";
 import { Grid } from "./Grid";
 import { keys } from "./keys";
-import { nextSort, toQuery, type AlertSearch } from "./query";
+import { matches, nextSort, toQuery, type AlertSearch } from "./query";
 import { count, everything, has, NOTHING, only, range, set, toggle, type Selection } from "./selection";
 import { SelectionBar } from "./SelectionBar";
 
@@ -36,7 +36,8 @@ export function Page() {
   const navigate = useNavigate({ from: "/alerts" });
   const query = useMemo(() => toQuery(search), [search]);
   const list = useAlerts(query);
-  const { fresh } = useLive();
+  const live = useLive();
+  const fresh = useMemo(() => [...live.fresh.values()].filter((alert) => matches(query, alert)).length, [live.fresh, query]);
   const rows = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
   const head = list.data?.pages.at(-1);
   const state = useRows(rows, JSON.stringify(query), search.sel);
@@ -78,7 +79,7 @@ export function Page() {
       showNew,
       cursor: rows[cursor],
       selected: count(selection),
-      fresh: fresh.size,
+      fresh,
       paneOpen: search.sel !== undefined,
     };
   }, [rows, cursor, list, search.sel, patch, pick, head, query, selection, fresh, showNew, setCursorId, setSelection]);
@@ -96,7 +97,7 @@ export function Page() {
     <div className="queue-page">
       <div className="queue">
         <Filters search={search} patch={patch} counts={list.data?.pages[0]?.counts ?? undefined} total={head?.total} />
-        <SelectionBar selection={selection} total={head?.total ?? 0} loaded={rows.length} fresh={fresh.size} paneOpen={search.sel !== undefined} />
+        <SelectionBar selection={selection} total={head?.total ?? 0} loaded={rows.length} fresh={fresh} paneOpen={search.sel !== undefined} />
         {list.error && rows.length === 0 ? <Problem error={list.error} retry={list.refetch} /> : list.isPending ? <Loading /> : (
           <Grid
             ref={grid} rows={rows} total={head?.total ?? 0} cursor={cursor} selection={selection} sort={query.sort} openId={search.sel}

@@ -35,15 +35,16 @@ export function cachedAlert(id: string): Alert | undefined {
   return undefined;
 }
 
-/** Puts a pushed alert over its loaded rows. Returns whether it was known; unknown ones are only counted as new. */
-export function receiveAlert(alert: Alert): boolean {
-  let known = false;
+/** Puts pushed alerts over their loaded rows. Returns the ids that were loaded; the others are only counted as new. */
+export function receiveAlerts(pushed: ReadonlyMap<string, Alert>): Set<string> {
+  const known = new Set<string>();
   patchRows((row) => {
-    if (row.id !== alert.id || row.revision > alert.revision) return row;
-    known = true;
-    return alert;
+    const alert = pushed.get(row.id);
+    if (!alert) return row;
+    known.add(row.id);
+    return row.revision > alert.revision ? row : alert;
   });
-  void client.invalidateQueries({ queryKey: keys.one(alert.id) });
+  for (const id of pushed.keys()) void client.invalidateQueries({ queryKey: keys.one(id) });
   return known;
 }
 

@@ -1,5 +1,5 @@
 /** The queue's view state: all of it lives in the URL. */
-import type { AlertStatus, Severity } from "../../api/types";
+import type { Alert, AlertStatus, Severity } from "../../api/types";
 
 export const SEVERITIES: readonly Severity[] = ["critical", "high", "medium", "low", "info"];
 export const STATUS_VIEWS = ["new,acknowledged", "new", "acknowledged", "closed", "new,acknowledged,closed"] as const;
@@ -45,6 +45,15 @@ export function toggleWord(text: string | undefined, item: string, order: readon
 
 /** Returns the sort after a press on a column: descending first, then ascending. */
 export const nextSort = (current: string | undefined, key: SortKey): string => ((current ?? DEFAULT_SORT) === `-${key}` ? key : `-${key}`);
+
+/** Returns whether a pushed alert belongs to the list of `query`, as far as its fields tell; words are left to the server. */
+export function matches(query: AlertQuery, alert: Alert): boolean {
+  const severities = wordList(query.severity);
+  return (
+    statusMatches(query, alert.status) && (severities.length === 0 || severities.includes(alert.severity)) && (!query.rule || query.rule === alert.rule_id) &&
+    (!query.model_line || query.model_line === alert.model_line) && (!query.case || query.case === alert.case_id)
+  );
+}
 
 /** Returns whether an alert in `status` belongs to the list of `query`. */
 export const statusMatches = (query: AlertQuery, status: AlertStatus): boolean => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { nextSort, readSearch, statusMatches, toggleWord, toQuery } from "./query";
+import type { Alert } from "../../api/types";
+import { matches, nextSort, readSearch, statusMatches, toggleWord, toQuery } from "./query";
 import { count, everything, has, NOTHING, only, range, set, toggle, toRequest } from "./selection";
 
 const all = everything({ status: "new", sort: "-last_at" }, 100_000, "2026-01-01T00:00:00Z");
@@ -78,5 +79,14 @@ describe("the queue's address", () => {
     expect(statusMatches({ status: "new" }, "acknowledged")).toBe(false);
     expect(statusMatches({ status: "new,acknowledged" }, "acknowledged")).toBe(true);
     expect(statusMatches({}, "closed")).toBe(true);
+  });
+  it("counts only those new alerts that it would show", () => {
+    const alert = { status: "new", severity: "high", rule_id: "r", model_line: "Aria" } as Alert;
+    expect(matches({ status: "new" }, alert)).toBe(true);
+    expect(matches({ status: "closed" }, alert)).toBe(false);
+    expect(matches({ severity: "critical,low" }, alert)).toBe(false);
+    expect(matches({ severity: "critical,high", rule: "r" }, alert)).toBe(true);
+    expect(matches({ rule: "other" }, alert)).toBe(false);
+    expect(matches({ model_line: "Borea" }, alert)).toBe(false);
   });
 });

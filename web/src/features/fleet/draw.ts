@@ -45,6 +45,9 @@ export function draw(context: CanvasRenderingContext2D, { size, view, land, shap
     } else path(outline);
     context.fill();
     context.globalAlpha = 1;
+    context.strokeStyle = inks.edge;
+    context.lineWidth = 0.5;
+    context.stroke();
     if (shape.cell.h3 === chosen) stroke(outline, inks.focus, 2.5);
   }
 }
