@@ -38,7 +38,11 @@ impl Answer {
 }
 
 /// Sends one request and reads to the end of the connection.
-pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, head: &str, body: &[u8]) -> Answer {
+pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    head: &str,
+    body: &[u8],
+) -> Answer {
     let request =
         format!("{head}Host: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
     stream.write_all(request.as_bytes()).await.expect("the server takes the head");

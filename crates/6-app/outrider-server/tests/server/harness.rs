@@ -32,6 +32,7 @@ title: Security access denied
 id: 11111111-1111-4111-8111-111111111111
 name: denied
 status: test
+description: An ECU refused a key.
 logsource:
   product: vehicle
 detection:
@@ -41,7 +42,7 @@ detection:
 group-by: [vehicle_id]
 level: high
 tags:
-  - unr155.4.3
+  - unr155.18.3
 ";
 
 /// Repeatable bytes.
@@ -235,7 +236,11 @@ impl World {
             sink: Box::new(self.lake.clone()),
             history: Arc::new(self.lake.clone()),
         };
-        server::start(config, ports, backends).await.expect("the server starts")
+        let server = server::start(config, ports, backends).await.expect("the server starts");
+        let problems: Vec<_> =
+            server.app().rules.rules().into_iter().flat_map(|rule| rule.problems).collect();
+        assert_eq!(problems, Vec::<String>::new(), "the rules of the tests are in order");
+        server
     }
 }
 
