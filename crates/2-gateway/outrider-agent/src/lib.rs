@@ -8,3 +8,4 @@ pub mod io;
 pub mod learn;
 pub mod replay;
 pub mod runtime;
+pub mod traffic;

@@ -61,16 +61,20 @@ impl Replay {
         }
     }
 
+    /// Lets time pass up to the next frame, as the vehicle's timer does.
+    pub fn pass_time(&mut self, to: VehicleMicros) {
+        if to >= self.next_tick || to.saturating_add(TICK_US) < self.next_tick {
+            self.edge.tick(to);
+            self.next_tick = to.saturating_add(TICK_US);
+        }
+    }
+
     /// Takes one frame.
     pub fn receive(&mut self, timed: &TimedFrame) {
         self.frames += 1;
         self.first.get_or_insert(timed.at);
         self.last = self.last.max(timed.at);
         self.edge.receive(timed);
-        if timed.at >= self.next_tick {
-            self.edge.tick(timed.at);
-            self.next_tick = timed.at.saturating_add(TICK_US);
-        }
         while let Some(observation) = self.edge.pop() {
             self.fold(&observation);
         }
@@ -127,6 +131,9 @@ impl Replay {
 #[must_use]
 pub fn replay(edge: Edge, frames: &[TimedFrame]) -> Vec<ReplayEvent> {
     let mut replay = Replay::new(edge);
-    frames.iter().for_each(|frame| replay.receive(frame));
+    for frame in frames {
+        replay.pass_time(frame.at);
+        replay.receive(frame);
+    }
     replay.finish().0
 }

@@ -142,6 +142,7 @@ impl Replay {
             if !known.contains(&frame.bus) {
                 *outcome.foreign.entry(frame.bus).or_default() += 1;
             }
+            session.pass_time(frame.at);
             stopwatch.time(|| session.receive(frame));
         })?;
         outcome.frames += session.frames();

@@ -8,9 +8,9 @@ use outrider_ids::model::SpeedSignal;
 use crate::io::dbc::{DbcModel, DbcSignal, DbcValueKind, Multiplex};
 
 /// Words of signals that are about speed, but not the vehicle's.
-const OTHER_SPEEDS: [&str; 20] = [
-    "limit", "set", "target", "max", "min", "fan", "motor", "wheel", "gps", "map", "wiper", "engine",
-    "blower", "cruise", "warn", "shaft", "pump", "turbo", "unit", "stat",
+const OTHER_SPEEDS: [&str; 19] = [
+    "limit", "set", "target", "max", "min", "fan", "motor", "wheel", "map", "wiper", "engine", "blower",
+    "cruise", "warn", "shaft", "pump", "turbo", "unit", "stat",
 ];
 
 /// Chooses the best speed signal among those whose message was seen on the bus; name and place.
@@ -54,7 +54,10 @@ fn score(signal: &DbcSignal) -> Option<u32> {
         (Multiplex::Plain, DbcValueKind::Float32 | DbcValueKind::Float64)
         | (Multiplex::Selector | Multiplex::Selected(_) | Multiplex::SelectedSelector(_), _) => return None,
     }
-    let named = if name.contains("vehiclespeed") || name.contains("vehspeed") {
+    // A satellite receiver knows the speed too, but late and not in a tunnel.
+    let named = if name.contains("gps") {
+        0
+    } else if name.contains("vehiclespeed") || name.contains("vehspeed") {
         4
     } else if name.contains("veh") {
         2
