@@ -93,7 +93,7 @@ impl Encoder {
     /// Finishes the file.
     pub(crate) fn finish(mut self) -> Result<Encoded, LakeError> {
         let metadata = self.writer.finish().map_err(parquet)?;
-        let bytes = self.writer.into_inner().map_err(parquet)?;
+        let bytes = std::mem::take(self.writer.inner_mut());
         let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
         Ok(Encoded { bytes, statistics: statistics(&metadata), rows })
     }

@@ -1,6 +1,6 @@
 //! The lake: opening it and storing batches.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deltalake_core::DeltaTable;
@@ -74,7 +74,7 @@ impl Lake {
     /// # Errors
     /// [`LakeError`].
     pub fn open(config: &LakeConfig, runtime: Handle) -> Result<Self, LakeError> {
-        Self::open_as(config, runtime, &FIELDS, true)
+        Self::open_with(config, runtime, &FIELDS)
     }
 
     /// Opens an existing lake for queries only; a running system's lake can be read beside it.
@@ -82,10 +82,18 @@ impl Lake {
     /// # Errors
     /// [`LakeError`], [`LakeError::Absent`] where there is none.
     pub fn open_read_only(config: &LakeConfig, runtime: Handle) -> Result<Self, LakeError> {
-        Self::open_as(config, runtime, &FIELDS, false)
+        Self::connect(config, runtime, &FIELDS, false)
     }
 
-    pub(crate) fn open_as(
+    /// Opens the lake for writing with the columns of these catalogue fields, as a program of another age would.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub fn open_with(config: &LakeConfig, runtime: Handle, fields: &[Field]) -> Result<Self, LakeError> {
+        Self::connect(config, runtime, fields, true)
+    }
+
+    fn connect(
         config: &LakeConfig,
         runtime: Handle,
         fields: &[Field],
@@ -220,12 +228,13 @@ fn newest(part: &Part, batch: &EventBatch) -> i64 {
     newest.map(|(_, time)| *time).max().unwrap_or(0) / 1_000
 }
 
-pub(super) type PartitionValues = HashMap<String, Option<String>>;
+#[expect(clippy::disallowed_types, reason = "the table library's log entries are made of hashed maps")]
+pub(super) type PartitionValues = std::collections::HashMap<String, Option<String>>;
 
 fn part_values(part: &Part) -> PartitionValues {
     let epoch = chrono::NaiveDate::default();
     let date = epoch + chrono::Duration::days(part.day.into());
-    HashMap::from([
+    PartitionValues::from([
         ("tenant".to_owned(), Some(part.tenant.to_string())),
         ("ingest_date".to_owned(), Some(date.format("%Y-%m-%d").to_string())),
     ])
