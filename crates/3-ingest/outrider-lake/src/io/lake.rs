@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use deltalake_core::DeltaTable;
-use deltalake_core::kernel::transaction::CommitBuilder;
-use deltalake_core::kernel::transaction::CommitProperties;
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake_core::kernel::{Action, Add, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::{DeltaTable, DeltaTableError};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use outrider_model::catalogue::{FIELDS, Field};
@@ -20,6 +19,9 @@ use crate::convert::{Part, parts};
 use crate::encode::{Encoded, Encoder};
 use crate::error::LakeError;
 use crate::schema::PARTITION_COLUMNS;
+
+/// Commits tried in all, each after catching up with the table; each may lose against others fifteen times itself.
+const ATTEMPTS_MAX: u32 = 4;
 
 /// Where the lake is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,24 +181,29 @@ impl State {
             row: 0,
             reason: format!("log offset {} is past what the table's log can say", next.0),
         })?;
-        let properties = CommitProperties::default()
-            .with_application_transaction(Transaction::new(application(partition), version));
-        let operation = DeltaOperation::Write {
-            mode: SaveMode::Append,
-            partition_by: Some(PARTITION_COLUMNS.map(str::to_owned).to_vec()),
-            predicate: None,
-        };
-        let committed = self.commit(properties, actions, operation).await;
-        match committed {
-            Ok(()) => {
+        let mut attempt = 1;
+        loop {
+            let properties = CommitProperties::default()
+                .with_application_transaction(Transaction::new(application(partition), version));
+            let operation = DeltaOperation::Write {
+                mode: SaveMode::Append,
+                partition_by: Some(PARTITION_COLUMNS.map(str::to_owned).to_vec()),
+                predicate: None,
+            };
+            let Err(error) = self.commit(properties, actions.clone(), operation).await else {
                 self.next.insert(partition, next.0);
-                Ok(())
+                return Ok(());
+            };
+            // The entry may be there although what follows it failed: ask the log.
+            self.next.remove(&partition);
+            if self.next_offset(partition).await? >= next.0 {
+                return Ok(());
             }
-            Err(error) => {
-                // The entry may be there although what follows it failed: ask the log.
-                self.next.remove(&partition);
-                if self.next_offset(partition).await? >= next.0 { Ok(()) } else { Err(error) }
+            // Appended rows suit every newer version of the table, also one with more columns.
+            if attempt >= ATTEMPTS_MAX || !conflicts(&error) {
+                return Err(error);
             }
+            attempt += 1;
         }
     }
 
@@ -214,6 +221,18 @@ impl State {
         self.table.state = Some(finalized.snapshot());
         Ok(())
     }
+}
+
+/// Returns whether another writer's commit was in the way.
+fn conflicts(error: &LakeError) -> bool {
+    matches!(
+        error,
+        LakeError::Table(
+            DeltaTableError::Transaction {
+                source: TransactionError::CommitConflict(_) | TransactionError::MaxCommitAttempts(_)
+            } | DeltaTableError::VersionAlreadyExists(_)
+        )
+    )
 }
 
 fn encode(part: &Part) -> Result<Encoded, LakeError> {
