@@ -1,0 +1,15 @@
+//! Any bytes are a vehicle model that detectors can be made of, or an error.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use outrider_ids::BusDetector;
+use outrider_ids::model::VehicleModel;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(model) = VehicleModel::parse(bytes) else { return };
+    for bus in model.buses() {
+        assert_eq!(bus.ids().count(), bus.id_count());
+        let detector = Box::new(BusDetector::new(&bus));
+        assert_eq!(detector.bus(), bus.facts().bus);
+    }
+});
