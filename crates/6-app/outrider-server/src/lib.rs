@@ -1,4 +1,4 @@
-//! The async shell: vehicle listener, HTTP API, identity and dashboard.
+#![doc = include_str!("../README.md")]
 
 pub mod api;
 #[cfg(feature = "embedded")]

@@ -203,7 +203,6 @@ impl Run {
         Ok(run)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the pace of checkpoints is not part of any result")]
     fn run(&mut self, stop: &AtomicBool) {
         let mut checkpointed = std::time::Instant::now();
         let mut dirty = false;

@@ -2,6 +2,7 @@
 
 mod alert;
 mod alert_action;
+mod alert_filter;
 mod case;
 mod evidence;
 mod fleet;

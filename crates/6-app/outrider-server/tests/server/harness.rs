@@ -60,7 +60,10 @@ impl Random for SeededRandom {
 
 /// Event log in memory.
 #[derive(Default)]
-pub(crate) struct MemoryLog(Mutex<(Vec<LogRecord>, BTreeMap<Vec<u8>, Vec<u8>>)>);
+pub(crate) struct MemoryLog(Mutex<(Vec<LogRecord>, Puts)>);
+
+/// Auxiliary keys of the log.
+type Puts = BTreeMap<Vec<u8>, Vec<u8>>;
 
 impl EventLog for MemoryLog {
     fn partitions(&self) -> u16 {

@@ -66,7 +66,7 @@ fn finding(number: u8, group: &str, revision: u32) -> Finding {
         },
         revision,
         late: revision > 1,
-        severity: if number % 2 == 0 {
+        severity: if number.is_multiple_of(2) {
             outrider_types::Severity::High
         } else {
             outrider_types::Severity::Low

@@ -7,12 +7,10 @@ use outrider_model::Matched;
 use outrider_types::{EventId, UnixMicros, VehicleId};
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row, SqliteConnection};
 
-use super::{
-    SqliteStore, any_of, count, cursor_parts, int, json, like, number, severity, severity_code, time,
-    to_json, word, word_opt,
-};
+use super::alert_filter::{order_column, order_value, push_filter};
+use super::{SqliteStore, count, cursor_parts, int, json, number, severity, time, to_json, word, word_opt};
 use crate::api::dto::{
     self, Alert, AlertActionRequest, AlertActionResult, AlertRef, AlertStatus, Disposition, HistoryEntry,
     SeverityCounts,
@@ -434,68 +432,6 @@ fn finding_of(row: &SqliteRow) -> StoreResult<StoredFinding> {
             .collect(),
         events,
     })
-}
-
-/// Appends the conditions of a filter on `alert a`.
-pub(super) fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, with_severity: bool) {
-    any_of(query, "a.status", filter.status.iter().map(|status| status.word()));
-    if with_severity {
-        any_of(query, "a.severity", filter.severity.iter().map(|severity| severity_code(*severity)));
-    }
-    let equal = [("a.rule_id", &filter.rule), ("a.model_line", &filter.model_line)];
-    for (column, value) in equal {
-        if let Some(value) = value {
-            query.push(" AND ").push(column).push(" = ").push_bind(value.clone());
-        }
-    }
-    for (column, value) in [("a.case_id", &filter.case), ("a.owner", &filter.owner)] {
-        match value.as_deref() {
-            Some("none") => drop(query.push(" AND ").push(column).push(" IS NULL")),
-            Some(value) => drop(query.push(" AND ").push(column).push(" = ").push_bind(value.to_owned())),
-            None => {}
-        }
-    }
-    if let Some(vehicle) = &filter.vehicle {
-        query.push(
-            " AND EXISTS (SELECT 1 FROM alert_vehicle v WHERE v.tenant = a.tenant AND v.alert_id = a.id AND v.vehicle_id = ",
-        );
-        query.push_bind(vehicle.clone()).push(")");
-    }
-    for text in &filter.words {
-        query.push(" AND a.search LIKE ").push_bind(like(text)).push(" ESCAPE '\\'");
-    }
-    let times = [
-        (" AND a.last_at >= ", filter.from),
-        (" AND a.last_at < ", filter.to),
-        (" AND a.detected_at <= ", filter.detected_until),
-    ];
-    for (condition, value) in times {
-        if let Some(value) = value {
-            query.push(condition).push_bind(value.0);
-        }
-    }
-}
-
-/// Column of an order.
-const fn order_column(order: AlertOrder) -> &'static str {
-    match order {
-        AlertOrder::LastAt => "a.last_at",
-        AlertOrder::FirstAt => "a.first_at",
-        AlertOrder::Severity => "a.severity",
-        AlertOrder::VehicleCount => "a.vehicle_count",
-        AlertOrder::EventCount => "a.event_count",
-    }
-}
-
-/// Value of an order's column.
-fn order_value(order: AlertOrder, alert: &Alert) -> i64 {
-    match order {
-        AlertOrder::LastAt => alert.last_at.0.0,
-        AlertOrder::FirstAt => alert.first_at.0.0,
-        AlertOrder::Severity => severity_code(alert.severity),
-        AlertOrder::VehicleCount => int(alert.vehicle_count),
-        AlertOrder::EventCount => int(alert.event_count),
-    }
 }
 
 /// Reads rows of `severity` and `n`.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlx::{QueryBuilder, Row, SqliteConnection};
 
-use super::alert::push_filter;
+use super::alert_filter::push_filter;
 use super::case::{require_open_case, write_timeline};
 use crate::api::dto::{
     AlertActionKind, AlertActionRequest, AlertActionResult, AlertStatus, CaseStatus, RefusedAction,
