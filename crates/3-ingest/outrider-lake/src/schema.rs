@@ -94,14 +94,14 @@ pub(crate) fn missing(
 #[must_use]
 pub fn column_names() -> Vec<(&'static str, &'static str)> {
     let core = CORE.iter().map(|(name, kind)| {
-        let word = match kind {
-            PrimitiveType::Long | PrimitiveType::Integer => "int",
-            PrimitiveType::Date => "date",
-            PrimitiveType::Timestamp => "timestamp",
-            PrimitiveType::Binary => "binary",
-            _ => "text",
-        };
-        (*name, word)
+        let words = [
+            (PrimitiveType::Long, "int"),
+            (PrimitiveType::Integer, "int"),
+            (PrimitiveType::Date, "date"),
+            (PrimitiveType::Timestamp, "timestamp"),
+            (PrimitiveType::Binary, "binary"),
+        ];
+        (*name, words.iter().find(|(known, _)| known == kind).map_or("text", |(_, word)| *word))
     });
     core.chain(FIELDS.iter().map(|field| (field.name, field.kind.word()))).collect()
 }

@@ -12,6 +12,7 @@ use deltalake_core::datafusion::error::DataFusionError;
 use serde_json::Value;
 
 /// Returns the type in a word.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the engine's types that the table never has are other")]
 pub(crate) fn kind(data_type: &DataType) -> &'static str {
     match data_type {
         DataType::Boolean => "bool",

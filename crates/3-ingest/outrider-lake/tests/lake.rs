@@ -254,6 +254,15 @@ fn compaction_keeps_every_row_while_others_store_and_query() {
     let with_old = files();
     lake.vacuum(Duration::ZERO).expect("nothing is older than the shortest retention");
     assert_eq!(files(), with_old);
+    let config =
+        LakeConfig { retention_min: Duration::ZERO, ..LakeConfig::new(path.to_str().expect("plain")) };
+    let lake = Lake::open(&config, runtime.handle().clone()).expect("opens");
+    let report = lake.vacuum(Duration::ZERO).expect("everything that was replaced goes");
+    assert!(
+        report.files > 10 && files() == with_old - usize::try_from(report.files).expect("small"),
+        "{report:?}"
+    );
+    assert_eq!(number(&lake, "SELECT count(*) FROM events"), 3_120);
 }
 
 fn walk(folder: &Path) -> Vec<String> {
@@ -323,6 +332,34 @@ fn only_one_select_over_the_events_is_allowed() {
     let kinds: Vec<_> = shape.columns.iter().map(|column| (column.name.as_str(), column.kind)).collect();
     assert_eq!(kinds, [("event_type", "text"), ("n", "int")]);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_text_is_answered_or_refused_and_changes_nothing(
+        words in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "SELECT", "*", "FROM", "events", "WHERE", "seq", "=", "1", "(", ")", ",", "DROP", "TABLE", "INSERT",
+                "INTO", "COPY", "TO", "'x'", ";", "WITH", "a", "AS", "UNION", "ALL", "GROUP BY", "LIMIT", "VALUES", "\u{0}", "é",
+            ]),
+            0..12,
+        )
+    ) {
+        let lake = SHARED.get_or_init(|| {
+            let (runtime, folder) = (runtime(), tempfile::tempdir().expect("a temporary folder"));
+            let lake = open(&runtime, &folder.path().join("lake"));
+            lake.sink().store(P0, LogOffset(1), &batch(0..3)).expect("stores");
+            (lake, runtime, folder)
+        });
+        let limits = QueryLimits { rows_max: 10, time_max: Duration::from_secs(5), ..QueryLimits::default() };
+        if let Ok(result) = lake.0.sql(&words.join(" "), &limits) {
+            proptest::prop_assert!(result.rows.iter().all(|row| row.len() == result.columns.len()));
+        }
+        proptest::prop_assert_eq!(number(&lake.0, "SELECT count(*) FROM events"), 3);
+    }
+}
+
+static SHARED: std::sync::OnceLock<(Lake, Runtime, tempfile::TempDir)> = std::sync::OnceLock::new();
 
 #[test]
 fn a_query_stops_at_each_of_its_limits() {
@@ -468,7 +505,7 @@ fn fleet(rows: u64, vehicles: u64, from: u64) -> EventBatch {
         event.time.best = UnixMicros(DAY + jitter);
         batch.push(&event);
         for (index, field) in
-            FIELDS.iter().enumerate().filter(|(index, _)| (*index as u64 + seq % 5) % 16 == 0)
+            FIELDS.iter().enumerate().filter(|(index, _)| (*index as u64 + seq % 5).is_multiple_of(16))
         {
             let text = format!("value {}", (state >> 8) % 40);
             let value = match field.kind {

@@ -20,6 +20,7 @@ use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 
+use super::durable::sweep;
 use super::lake::{Lake, PartitionValues, add};
 use crate::encode::Encoder;
 use crate::error::LakeError;
@@ -39,9 +40,6 @@ const SORT_BYTES: usize = 256 * 1_024 * 1_024;
 
 /// Most temporary bytes of one sort.
 const SPILL_BYTES: u64 = 16 * 1_024 * 1_024 * 1_024;
-
-/// Shortest retention of deleted files: a store in flight and a running query are over by then.
-const RETENTION_MIN: Duration = Duration::from_secs(3_600);
 
 /// What a compaction did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -114,7 +112,8 @@ impl Lake {
         Ok(report)
     }
 
-    /// Deletes files that no version younger than the retention needs; the retention is at least an hour.
+    /// Deletes files that no version younger than the retention needs; the retention is at least that of the
+    /// configuration.
     ///
     /// # Errors
     /// [`LakeError`].
@@ -122,7 +121,8 @@ impl Lake {
         self.shared.runtime.block_on(self.vacuum_async(retention))
     }
 
-    /// Deletes files that no version younger than the retention needs; the retention is at least an hour.
+    /// Deletes files that no version younger than the retention needs; the retention is at least that of the
+    /// configuration.
     ///
     /// # Errors
     /// [`LakeError`].
@@ -130,11 +130,12 @@ impl Lake {
         if !self.shared.write {
             return Err(LakeError::ReadOnly);
         }
-        self.vacuum_after(retention.max(RETENTION_MIN)).await
+        self.vacuum_after(retention.max(self.shared.config.retention_min)).await
     }
 
-    pub(crate) async fn vacuum_after(&self, retention: Duration) -> Result<VacuumReport, LakeError> {
+    async fn vacuum_after(&self, retention: Duration) -> Result<VacuumReport, LakeError> {
         let table = self.fresh_table().await?;
+        let root = table.table_url().clone();
         let millis = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
         let retention = chrono::Duration::try_milliseconds(millis).unwrap_or(chrono::Duration::MAX);
         let (_, metrics) = table
@@ -145,7 +146,16 @@ impl Lake {
             .with_mode(VacuumMode::Full)
             .await?;
         self.shared.state.lock().await.table.update_state().await?;
-        Ok(VacuumReport { files: metrics.files_deleted.len() as u64 })
+        let mut files = metrics.files_deleted.len() as u64;
+        if let Ok(folder) = root.to_file_path() {
+            let age = std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
+            let swept = tokio::task::spawn_blocking(move || sweep(&folder, age)).await;
+            files += swept.map_err(std::io::Error::other).flatten().map_err(|error| LakeError::Location {
+                location: root.to_string(),
+                reason: error.to_string(),
+            })?;
+        }
+        Ok(VacuumReport { files })
     }
 
     /// Returns the table in its newest version.

@@ -9,8 +9,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,15 +28,13 @@ const STAGING: char = '#';
 /// The local store with durable writes.
 #[derive(Debug)]
 pub(super) struct DurableFiles {
-    files: Arc<LocalFileSystem>,
-    /// Writes and the flushes that they took, for the metrics of the lake.
-    pub(super) flushes: Arc<AtomicU64>,
+    files: LocalFileSystem,
 }
 
 impl DurableFiles {
     /// Creates a store whose paths start at the root of the file system.
     pub(super) fn new() -> Self {
-        Self { files: Arc::new(LocalFileSystem::new()), flushes: Arc::default() }
+        Self { files: LocalFileSystem::new() }
     }
 }
 
@@ -87,7 +85,7 @@ fn put(target: &FilePath, payload: &PutPayload, create: bool) -> std::io::Result
         if create { std::fs::hard_link(&staging, target) } else { std::fs::rename(&staging, target) }
     })();
     if create || written.is_err() {
-        // Left over if the process dies here; the vacuum of the folder finds it.
+        // Left over if the process dies here; `sweep` finds it.
         let _ = std::fs::remove_file(&staging);
     }
     written?;
@@ -115,7 +113,6 @@ impl ObjectStore for DurableFiles {
             })
         })
         .await?;
-        self.flushes.fetch_add(1, Ordering::Relaxed);
         Ok(PutResult { e_tag: None, version: None })
     }
 
@@ -126,7 +123,7 @@ impl ObjectStore for DurableFiles {
     ) -> Result<Box<dyn MultipartUpload>> {
         let target = self.files.path_to_filesystem(location)?;
         let upload = self.files.put_multipart_opts(location, opts).await?;
-        Ok(Box::new(DurableUpload { upload, target, flushes: Arc::clone(&self.flushes) }))
+        Ok(Box::new(DurableUpload { upload, target }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -171,9 +168,7 @@ impl ObjectStore for DurableFiles {
 impl DurableFiles {
     async fn flush(&self, location: &Path) -> Result<()> {
         let target = self.files.path_to_filesystem(location)?;
-        blocking(move || flush(&target).map_err(failed)).await?;
-        self.flushes.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        blocking(move || flush(&target).map_err(failed)).await
     }
 }
 
@@ -187,7 +182,6 @@ fn flush(target: &FilePath) -> std::io::Result<()> {
 struct DurableUpload {
     upload: Box<dyn MultipartUpload>,
     target: PathBuf,
-    flushes: Arc<AtomicU64>,
 }
 
 #[async_trait]
@@ -200,11 +194,88 @@ impl MultipartUpload for DurableUpload {
         let result = self.upload.complete().await?;
         let target = self.target.clone();
         blocking(move || flush(&target).map_err(failed)).await?;
-        self.flushes.fetch_add(1, Ordering::Relaxed);
         Ok(result)
     }
 
     async fn abort(&mut self) -> Result<()> {
         self.upload.abort().await
+    }
+}
+
+/// Deletes what writes left behind that were cut off longer ago than `age`.
+///
+/// # Errors
+/// What the file system says; what was deleted stays deleted.
+pub(super) fn sweep(folder: &FilePath, age: Duration) -> std::io::Result<u64> {
+    let mut swept = 0;
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next)? {
+            let entry = entry?;
+            let meta = entry.metadata()?;
+            if meta.is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let name = entry.file_name();
+            let staged =
+                name.to_str().and_then(|name| name.rsplit_once(STAGING)).is_some_and(|(_, serial)| {
+                    !serial.is_empty() && serial.bytes().all(|byte| byte.is_ascii_digit())
+                });
+            // An age that cannot be told, because the clock went back, is young.
+            if staged && meta.modified()?.elapsed().is_ok_and(|elapsed| elapsed >= age) {
+                std::fs::remove_file(entry.path())?;
+                swept += 1;
+            }
+        }
+    }
+    Ok(swept)
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ObjectStoreExt;
+
+    use super::*;
+
+    fn names(folder: &FilePath) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).expect("the folder can be listed");
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.expect("the folder can be listed").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[tokio::test]
+    async fn a_name_appears_once_with_all_its_bytes_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let target = folder.path().join("new").join("entry.json");
+        let path = Path::from_absolute_path(&target).expect("an absolute path");
+        let store = DurableFiles::new();
+        let create = || PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        store.put_opts(&path, PutPayload::from_static(b"first"), create()).await.expect("creates");
+        let second = store.put_opts(&path, PutPayload::from_static(b"second"), create()).await;
+        assert!(matches!(second, Err(Error::AlreadyExists { .. })), "{second:?}");
+        assert_eq!(std::fs::read(&target).expect("there"), b"first");
+        store.put(&path, PutPayload::from_static(b"third")).await.expect("replaces");
+        assert_eq!(store.get(&path).await.expect("there").bytes().await.expect("reads"), b"third".as_slice());
+        let mut upload = store.put_multipart(&path).await.expect("starts");
+        upload.put_part(PutPayload::from_static(b"in parts")).await.expect("writes");
+        assert_eq!(std::fs::read(&target).expect("there"), b"third", "not visible before it is complete");
+        upload.complete().await.expect("completes");
+        assert_eq!(std::fs::read(&target).expect("there"), b"in parts");
+        assert_eq!(names(&folder.path().join("new")), ["entry.json"]);
+    }
+
+    #[test]
+    fn sweeping_takes_only_old_leftovers() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in ["a.json", "a.json#12000000001", "a#b", "a#"] {
+            std::fs::write(folder.path().join(name), b"x").expect("writes");
+        }
+        assert_eq!(sweep(folder.path(), Duration::from_secs(3_600)).expect("sweeps"), 0);
+        assert_eq!(sweep(folder.path(), Duration::ZERO).expect("sweeps"), 1);
+        assert_eq!(names(folder.path()), ["a#", "a#b", "a.json"]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake_core::kernel::{Action, Add, Transaction};
@@ -28,13 +29,15 @@ const ATTEMPTS_MAX: u32 = 4;
 pub struct LakeConfig {
     /// Folder, or URL of an object store, of the event table.
     pub location: String,
+    /// Shortest retention of files that were replaced: a store in flight and a running query must be over by then.
+    pub retention_min: Duration,
 }
 
 impl LakeConfig {
     /// Creates the configuration of a local folder or an object store.
     #[must_use]
     pub fn new(location: impl Into<String>) -> Self {
-        Self { location: location.into() }
+        Self { location: location.into(), retention_min: Duration::from_secs(3_600) }
     }
 }
 
@@ -49,7 +52,7 @@ pub struct Lake {
 pub(super) struct Shared {
     pub(super) runtime: Handle,
     pub(super) write: bool,
-    location: String,
+    pub(super) config: LakeConfig,
     pub(super) state: Mutex<State>,
 }
 
@@ -61,7 +64,7 @@ pub(super) struct State {
 
 impl std::fmt::Debug for Lake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lake").field("location", &self.shared.location).finish_non_exhaustive()
+        f.debug_struct("Lake").field("config", &self.shared.config).finish_non_exhaustive()
     }
 }
 
@@ -103,8 +106,8 @@ impl Lake {
     ) -> Result<Self, LakeError> {
         let table = runtime.block_on(table::open(&config.location, fields, write))?;
         let state = Mutex::new(State { table, next: BTreeMap::new() });
-        let location = config.location.clone();
-        Ok(Self { shared: Arc::new(Shared { runtime, write, location, state }) })
+        let config = config.clone();
+        Ok(Self { shared: Arc::new(Shared { runtime, write, config, state }) })
     }
 
     /// Returns a sink for one worker; sinks of different partitions may be used at once.

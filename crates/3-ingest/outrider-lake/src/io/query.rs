@@ -195,10 +195,12 @@ fn parse(query: &str) -> Result<Statement, QueryError> {
     if !statements.is_empty() {
         return Err(QueryError::Refused("more than one statement".to_owned()));
     }
-    match &statement {
-        Statement::Statement(inner) if matches!(**inner, SqlStatement::Query(_)) => Ok(statement),
-        other => Err(QueryError::Refused(first_word(&other.to_string()))),
+    if let Statement::Statement(inner) = &statement
+        && matches!(**inner, SqlStatement::Query(_))
+    {
+        return Ok(statement);
     }
+    Err(QueryError::Refused(first_word(&statement.to_string())))
 }
 
 fn first_word(text: &str) -> String {
@@ -207,13 +209,15 @@ fn first_word(text: &str) -> String {
 
 fn failure(error: DataFusionError, limits: &QueryLimits) -> QueryError {
     let text = error.strip_backtrace();
-    match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => QueryError::Memory { limit_bytes: limits.memory_bytes_max },
-        DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => {
-            QueryError::Invalid(text)
-        }
-        _ => QueryError::Failed(text),
+    let root = error.find_root();
+    if matches!(root, DataFusionError::ResourcesExhausted(_)) {
+        return QueryError::Memory { limit_bytes: limits.memory_bytes_max };
     }
+    let theirs = matches!(
+        root,
+        DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..)
+    );
+    if theirs { QueryError::Invalid(text) } else { QueryError::Failed(text) }
 }
 
 async fn collect(frame: DataFrame, limits: &QueryLimits) -> Result<QueryResult, QueryError> {
