@@ -337,6 +337,11 @@ await part("an admin makes an account", async () => {
   await page.fill("form [name=password]", "a long first password");
   await page.click("form button[type=submit]");
   await page.waitForSelector("td >> text=ada");
+  await page.click("tr:has-text('jon') >> text=Set password");
+  await page.fill("dialog [name=password]", "another first password");
+  await page.click("dialog button[type=submit]");
+  await page.waitForSelector(".toast >> text=Password set");
+  equal(mock.state.users.find((each) => each.name === "jon").password, "another first password", "sent");
 });
 
 await part("an analyst sees why rules, quarantine and accounts are out of reach", async () => {
@@ -464,6 +469,19 @@ await part("an ended session leads to the login page and back", async () => {
   await page.fill("[name=password]", PASSWORD);
   await page.keyboard.press("Enter");
   await page.waitForSelector(".critical-figure");
+});
+
+await part("what is too much to undo says so", async () => {
+  await page.goto(`${mock.url}/alerts?status=new&severity=medium`);
+  await page.waitForSelector(".grid-row[data-at]");
+  const many = mock.state.alerts.filter((each) => each.status === "new" && each.severity === "medium").length;
+  truly(many > 10_000, `${many} alerts`);
+  await page.keyboard.press("*");
+  await page.keyboard.press("a");
+  await page.waitForSelector(".toast >> text=too many to undo at once");
+  await page.keyboard.press("z");
+  await page.waitForSelector(".toast >> text=Nothing to undo");
+  await page.waitForSelector("text=No alert matches");
 });
 
 await part("keys typed before a dialog has opened do nothing else", async () => {

@@ -26,12 +26,12 @@ export const en = {
 
   "help.single_on": "Single-key shortcuts are on. Switch them off in the palette if they get in the way of your assistive technology.",
   "help.single_off": "Single-key shortcuts are off. Only Ctrl shortcuts, Enter and Escape work; the palette can switch the others on.", "help.palette_only": "palette",
-  "palette.input": "Type an act, a vehicle id or words", "palette.vehicle": "Go to vehicle {text}", "palette.alerts": "Search alerts for “{text}”", "palette.vehicles": "Search vehicles for “{text}”",
+  "palette.input": "Type an act, a vehicle id or words", "palette.vehicle": "Go to vehicle {text}", "palette.alerts": "Search alerts for “{text}”", "palette.vehicles": "Vehicles beginning with “{text}”",
   "dialog.cancel": "Cancel", "dialog.close": "Close",
 
   "state.loading": "Loading…", "state.problem": "This could not be loaded", "state.retry": "Try again", "state.more": "Show more", "state.not_found": "There is no such page",
   "error.unexpected": "Something unexpected went wrong in this page", "error.unreachable": "The server cannot be reached", "error.not_found": "It does not exist, or not any more",
-  "toast.cannot": "{action}: {reason}", "toast.dismiss": "Dismiss", "toast.acknowledged_one": "Acknowledged", "toast.acknowledged": "{count} acknowledged",
+  "toast.cannot": "{action}: {reason}", "toast.dismiss": "Dismiss", "toast.acknowledged_one": "Acknowledged", "toast.acknowledged": "{count} acknowledged", "toast.no_undo": "{count} acknowledged; too many to undo at once", "toast.refused": "{count} refused: {reason}",
   "toast.closed": "{count} closed", "toast.closed_refused": "{count} closed, {refused} refused: {reason}", "toast.added": "{count} added to the case", "toast.case_closed": "Case closed",
 
   "severity.critical": "Critical", "severity.high": "High", "severity.medium": "Medium", "severity.low": "Low", "severity.info": "Info",
@@ -96,7 +96,7 @@ export const en = {
   "chart.table": "Table", "chart.label": "Bars a minute: events up to {events}, findings up to {findings}",
 
   "vehicle.id": "Vehicle", "vehicle.pseudonym": "Pseudonym; the VIN stays in the vault", "vehicle.worst": "Worst", "vehicle.open_alerts": "Open alerts", "vehicle.model": "Model line", "vehicle.platform": "Platform", "vehicle.region": "Region",
-  "vehicle.release": "Release", "vehicle.connectivity": "Connection", "vehicle.last_event": "Last event", "vehicle.last_seen": "Last seen", "vehicle.search": "Search vehicle id or model", "vehicle.none": "No vehicle matches",
+  "vehicle.release": "Release", "vehicle.connectivity": "Connection", "vehicle.last_event": "Last event", "vehicle.last_seen": "Last seen", "vehicle.search": "Beginning of a vehicle id", "vehicle.none": "No vehicle matches",
   "vehicle.none.hint": "Vehicles appear when they are registered or first report.", "vehicle.open": "{count} open alerts", "vehicle.open_one": "1 open alert", "vehicle.views": "Views of this vehicle", "vehicle.no_software": "software unknown", "vehicle.events_24h": "{count} in 24 h", "vehicle.open_short": "{count} open",
   "vehicle.bitrate": "{rate} kbit/s", "vehicle.bitrate_mega": "{rate} Mbit/s", "vehicle.no_bus": "Bus unknown", "vehicle.no_ecu": "No ECU known", "vehicle.no_topology": "Nothing is known about the buses of this vehicle", "vehicle.gateway": "Gateway",
   "vehicle.timeline": "Events ({count})", "vehicle.no_events": "No event in this span", "vehicle.alerts": "Alerts of this vehicle", "vehicle.alerts.queue": "Show in queue", "vehicle.alerts.none": "No alert names this vehicle",
@@ -119,6 +119,6 @@ export const en = {
   "rule.problems": "{count} problems", "rule.problems_one": "1 problem", "rule.alerts": "Alerts", "rule.findings": "Findings", "rule.id": "Id", "rule.file": "File", "rule.state_entries": "State entries", "rule.dispositions": "Closed as", "rule.no_dispositions": "None closed yet",
 
   "user.all": "Accounts", "user.new": "New account", "user.name": "Name", "user.role": "Role", "user.role_of": "Role of {name}", "user.self": "You", "user.must_change": "Must change password", "user.disabled": "Disabled", "user.active": "Active",
-  "user.enable": "Enable", "user.disable": "Disable", "user.last_login": "Last login", "user.age": "Age", "user.created": "Account created", "user.create": "Create account", "user.first_password": "First password",
+  "user.set_password": "Set password", "user.set_password_of": "Set password of {name}", "user.password_set": "Password set", "user.enable": "Enable", "user.disable": "Disable", "user.last_login": "Last login", "user.age": "Age", "user.created": "Account created", "user.create": "Create account", "user.first_password": "First password",
   "user.first_password.hint": "Has to be changed at the first login.", "user.roles.hint": "Analysts triage and ask for evidence; engineers also see rules and quarantine; admins also manage accounts.",
 } as const;

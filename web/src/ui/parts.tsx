@@ -57,6 +57,9 @@ export function Card({ title, aside, children, flush, className = "" }: { title:
   );
 }
 
+/** A wide table that scrolls inside its card, by keyboard too. */
+export const Scroll = ({ label, children }: { label: string; children: ReactNode }) => <div className="scroll" tabIndex={0} role="region" aria-label={label}>{children}</div>;
+
 export type Tone = "ok" | "warn" | "bad" | "live" | "plain";
 export const Tag = ({ tone = "plain", children, title }: { tone?: Tone; children: ReactNode; title?: string }) => (
   <span className={`tag ${tone}`} title={title}>{children}</span>

@@ -3,6 +3,7 @@ import { ask, http } from "../../api/client";
 import type { ActionResult, Alert, AlertAction, AlertList, AlertStatus, Disposition } from "../../api/types";
 import { client } from "../../app/client";
 import type { Undo } from "../../app/actions/types";
+import { toast } from "../../ui/toasts";
 import { number, t } from "../../lib/i18n";
 import { keys } from "./keys";
 import { type AlertQuery, statusMatches } from "./query";
@@ -94,6 +95,13 @@ export async function actOnAlerts({ selection, ...act }: AlertActInput): Promise
   const refused = new Set(result.refused.map((each) => each.id));
   showAct(act.action, selection.kind === "ids" ? only(...[...selection.ids].filter((id) => !refused.has(id))) : selection);
   return result;
+}
+
+/** Tells what an act did not do, and what cannot be taken back. */
+export function tellAct(result: ActionResult, undo: Undo | undefined) {
+  const [first] = result.refused;
+  if (first) toast({ text: t("toast.refused", { count: number(result.refused.length), reason: first.message }), bad: true });
+  if (!undo && result.changed > 0) toast({ text: t("toast.no_undo", { count: number(result.changed) }) });
 }
 
 /** Returns how to take an acknowledgement back, where the server told which alerts it changed. */

@@ -1,7 +1,7 @@
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { CaseSummary } from "../../api/types";
 import { number, t, word, type MessageKey } from "../../lib/i18n";
-import { Age, SeverityMark, StatusTag, Tag } from "../../ui/parts";
+import { Age, Scroll, SeverityMark, StatusTag, Tag } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
 import { useCases } from "./api";
 
@@ -43,10 +43,10 @@ export function ListPage() {
             const items = data.pages.flatMap((page) => page.items);
             if (items.length === 0) return <Empty title={t("case.empty")}><span>{t("case.empty.hint")}</span></Empty>;
             return (
-              <table>
+              <Scroll label={t("nav.cases")}><table>
                 <thead><tr><th>{t("queue.severity")}</th><th>{t("case.title")}</th><th>{t("queue.status")}</th><th className="num">{t("nav.alerts")}</th><th className="num">{t("queue.vehicles")}</th><th className="num">{t("case.open_evidence")}</th><th>{t("queue.owner")}</th><th className="num">{t("case.updated")}</th></tr></thead>
                 <tbody>{items.map((item) => <CaseRow key={item.id} item={item} />)}</tbody>
-              </table>
+              </table></Scroll>
             );
           }}
         </Await>

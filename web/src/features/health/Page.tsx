@@ -2,7 +2,7 @@ import type { Health, Stage } from "../../api/types";
 import { granted } from "../../app/actions/types";
 import { bytes, counted, number, t, word } from "../../lib/i18n";
 import { formatSpan } from "../../lib/time";
-import { Age, Card, Tag } from "../../ui/parts";
+import { Age, Card, Scroll, Tag } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
 import { useSession } from "../session/api";
 import { useHealth } from "./api";
@@ -29,10 +29,10 @@ const StageRow = ({ stage }: { stage: Stage }) => (
 const Balance = ({ health }: { health: Health }) => (
   <Card title={t("health.balance")} aside={<span className="muted">{t("health.balance.note")}</span>} flush>
     {health.stages.length === 0 ? <Empty title={t("health.stages.none")} /> : (
-      <table className="balance">
+      <Scroll label={t("health.balance")}><table className="balance">
         <thead><tr><th>{t("health.stage")}</th><th className="num">{t("health.received")}</th><td /><th className="num">{t("health.passed")}</th><td /><th className="num">{t("health.dropped")}</th><td /><th className="num">{t("health.quarantined")}</th><th>{t("health.check")}</th></tr></thead>
         <tbody>{health.stages.map((stage) => <StageRow key={stage.stage} stage={stage} />)}</tbody>
-      </table>
+      </table></Scroll>
     )}
   </Card>
 );

@@ -1,14 +1,14 @@
 import type { Vehicle } from "../../api/types";
 import { number, t, word } from "../../lib/i18n";
 import { formatError, formatMicros } from "../../lib/time";
-import { Age, Card, StatusTag, Tag } from "../../ui/parts";
+import { Age, Card, Scroll, StatusTag, Tag } from "../../ui/parts";
 import { Empty } from "../../ui/states";
 
 function Lanes({ vehicle }: { vehicle: Vehicle }) {
   return (
     <Card title={t("vehicle.lanes")} flush>
       {vehicle.lanes.length === 0 ? <Empty title={t("vehicle.lanes.none")} /> : (
-        <table>
+        <Scroll label={t("vehicle.lanes")}><table>
           <thead><tr><th>{t("lane")}</th><th>{t("vehicle.epoch")}</th><th className="num">{t("vehicle.contiguous")}</th><th className="num">{t("vehicle.highest")}</th><th className="num">{t("vehicle.missing")}</th><th className="num">{t("vehicle.dropped")}</th></tr></thead>
           <tbody>
             {vehicle.lanes.map((lane) => (
@@ -19,7 +19,7 @@ function Lanes({ vehicle }: { vehicle: Vehicle }) {
               </tr>
             ))}
           </tbody>
-        </table>
+        </table></Scroll>
       )}
     </Card>
   );

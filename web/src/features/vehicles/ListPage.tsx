@@ -11,8 +11,8 @@ const VehicleRow = ({ vehicle }: { vehicle: VehicleSummary }) => (
     <td><Link className="mono" to="/vehicles/$id/{-$tab}" params={{ id: vehicle.vehicle_id, tab: undefined }} title={vehicle.vehicle_id}>{vehicle.vehicle_id.slice(0, 12)}</Link></td>
     <td>{vehicle.worst_severity ? <SeverityMark severity={vehicle.worst_severity} /> : <span className="muted">—</span>}</td>
     <td className="num">{number(vehicle.open_alerts)}</td>
-    <td>{vehicle.model_line ?? "—"} <span className="muted">{vehicle.model_year}</span></td>
-    <td>{vehicle.platform ?? "—"}</td><td>{vehicle.region ?? "—"}</td><td>{vehicle.release ?? "—"}</td>
+    <td>{vehicle.model_line ? <Link from="/vehicles" to="/vehicles" search={(old) => ({ ...old, model_line: vehicle.model_line ?? undefined })}>{vehicle.model_line}</Link> : "—"} <span className="muted">{vehicle.model_year}</span></td>
+    <td>{vehicle.platform ?? "—"}</td><td>{vehicle.region ? <Link from="/vehicles" to="/vehicles" search={(old) => ({ ...old, region: vehicle.region ?? undefined })}>{vehicle.region}</Link> : "—"}</td><td>{vehicle.release ?? "—"}</td>
     <td><Tag tone={vehicle.connectivity === "online" ? "ok" : vehicle.connectivity === "silent" ? "warn" : "plain"}>{word("connectivity", vehicle.connectivity)}</Tag></td>
     <td className="num muted"><Age at={vehicle.last_event_at} /></td><td className="num muted"><Age at={vehicle.last_seen_at} /></td>
   </tr>

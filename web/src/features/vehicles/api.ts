@@ -5,7 +5,7 @@ import type { VehiclesSearch } from "./search";
 export const useVehicles = (query: VehiclesSearch) =>
   useInfiniteQuery({
     queryKey: ["vehicles", "list", query],
-    queryFn: ({ pageParam, signal }) => ask(http.GET("/api/v1/vehicles", { params: { query: { ...query, cursor: pageParam, limit: 100 } }, signal })),
+    queryFn: ({ pageParam, signal }) => ask(http.GET("/api/v1/vehicles", { params: { query: { sort: "-worst_severity", ...query, cursor: pageParam, limit: 100 } }, signal })),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (last) => last.next_cursor ?? undefined,
   });

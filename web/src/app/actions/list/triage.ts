@@ -1,4 +1,4 @@
-import { actOnAlerts, undoAcknowledge } from "../../../features/alerts/api";
+import { actOnAlerts, tellAct, undoAcknowledge } from "../../../features/alerts/api";
 import { count } from "../../../features/alerts/selection";
 import { t } from "../../../lib/i18n";
 import type { Action, Context } from "../types";
@@ -21,7 +21,9 @@ export const triage: readonly Action[] = [
       const { selection, done } = c.triage;
       const result = await actOnAlerts({ action: "acknowledge", selection });
       done();
-      return undoAcknowledge(result, selection);
+      const undo = undoAcknowledge(result, selection);
+      tellAct(result, undo);
+      return undo;
     },
   },
   {
