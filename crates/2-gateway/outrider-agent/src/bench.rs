@@ -2,6 +2,15 @@
 
 use std::time::Instant;
 
+use outrider_bus::can::TimedFrame;
+use outrider_ids::BusDetector;
+use outrider_ids::model::ModelHead;
+use outrider_types::VehicleMicros;
+
+use crate::edge::Edge;
+use crate::learn::Learner;
+use crate::traffic::{Drive, DriveProfile, demo_network, generate};
+
 /// Times of many single frames, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Nanos {
@@ -76,5 +85,92 @@ impl Stopwatch {
             found.map_or(0, |bucket| bucket as u64)
         };
         Nanos { p50: quantile(500), p99: quantile(990), p999: quantile(999), samples }
+    }
+}
+
+/// What the detectors cost, measured by [`edge`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EdgeBench {
+    /// Frames timed.
+    pub frames: u64,
+    /// Median time of one frame, in nanoseconds.
+    pub ns_per_frame_p50: u64,
+    /// 99.9th percentile of the time of one frame, in nanoseconds.
+    pub ns_per_frame_p999: u64,
+    /// Heap allocations while frames were taken, as the caller's allocator counts them; `None` without one.
+    pub allocations: Option<u64>,
+    /// Memory of the detectors of one bus, in bytes.
+    pub state_bytes_per_bus: usize,
+    /// Observations said, so that nobody measures detectors that are asleep.
+    pub observations: u64,
+}
+
+/// Returns a model learned from a minute of generated traffic and the frames of another drive, with an injection, a
+/// flood and unknown identifiers in it.
+#[must_use]
+pub fn edge_input(seconds: u64) -> (Vec<u8>, Vec<TimedFrame>) {
+    let network = demo_network();
+    let drive = |length_us| Drive { profile: DriveProfile::City, start: VehicleMicros(0), length_us };
+    let training: Vec<TimedFrame> = generate(&network, 1, &drive(60_000_000)).collect();
+    let mut learner = Learner::new(ModelHead::default());
+    learner.add_database(network.clone());
+    learner.add_capture(&training);
+    let model = learner.finish().expect("generated traffic makes a model").model;
+    let mut frames: Vec<TimedFrame> = generate(&network, 2, &drive(seconds * 1_000_000)).collect();
+    for attack in [crate::inject::Attack::Fabricate, crate::inject::Attack::UdsBruteForce] {
+        let plan = crate::inject::AttackPlan {
+            attack,
+            seed: 3,
+            start_us: None,
+            length_us: Some(1_000_000),
+            id: None,
+            rate_hz: None,
+        };
+        if let Ok((attacked, _)) = crate::inject::inject(&frames, &plan) {
+            frames = attacked;
+        }
+    }
+    (model, frames)
+}
+
+/// Runs the work it is given once and returns how many heap allocations that took.
+pub type CountAllocations<'a> = &'a dyn Fn(&mut dyn FnMut()) -> u64;
+
+/// Measures the detectors over generated traffic; `count` counts allocations, where the program can.
+///
+/// Each frame is timed for itself, less the time of reading the clock. Run it in a release build on a computer that
+/// has nothing else to do; the 99.9th percentile otherwise measures the computer.
+#[must_use]
+pub fn edge(seconds: u64, count: Option<CountAllocations<'_>>) -> EdgeBench {
+    let (model, frames) = edge_input(seconds);
+    let mut edge = Edge::new(&model).expect("just learned");
+    let mut stopwatch = Stopwatch::new();
+    let mut observations = 0;
+    let mut work = || {
+        for (index, frame) in frames.iter().enumerate() {
+            stopwatch.time(|| edge.receive(frame));
+            if index % 512 == 0 {
+                edge.tick(frame.at);
+            }
+            while edge.pop().is_some() {
+                observations += 1;
+            }
+        }
+    };
+    let allocations = match count {
+        Some(count) => Some(count(&mut work)),
+        None => {
+            work();
+            None
+        }
+    };
+    let nanos = stopwatch.finish();
+    EdgeBench {
+        frames: nanos.samples,
+        ns_per_frame_p50: nanos.p50,
+        ns_per_frame_p999: nanos.p999,
+        allocations,
+        state_bytes_per_bus: std::mem::size_of::<BusDetector>(),
+        observations,
     }
 }

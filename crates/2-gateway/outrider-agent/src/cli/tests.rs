@@ -1,1 +1,119 @@
+use std::path::Path;
 
+use clap::Parser;
+use serde_json::Value;
+
+use super::{Arguments, run};
+use crate::io::capture::write_trc;
+use crate::traffic::{Drive, DriveProfile, bus_of, demo_network, generate};
+use outrider_types::{BusId, UnixMicros, VehicleMicros};
+
+/// Runs the program; exit code as text, standard output, standard error.
+fn call(arguments: &[&str]) -> (String, String, String) {
+    let words = std::iter::once("outrider-agent").chain(arguments.iter().copied());
+    let parsed = Arguments::try_parse_from(words).expect("arguments of a test are right");
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = run(&parsed, &mut out, &mut err);
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (format!("{code:?}"), text(out), text(err))
+}
+
+fn is_success(code: &str) -> bool {
+    code == format!("{:?}", std::process::ExitCode::SUCCESS)
+}
+
+fn is_code(code: &str, number: u8) -> bool {
+    code == format!("{:?}", std::process::ExitCode::from(number))
+}
+
+/// Writes a drive on one bus as a TRC file.
+fn capture(path: &Path, seed: u64, seconds: u64) {
+    let drive =
+        Drive { profile: DriveProfile::City, start: VehicleMicros(0), length_us: seconds * 1_000_000 };
+    let frames: Vec<_> =
+        generate(&demo_network(), seed, &drive).filter(|frame| frame.bus == BusId(0)).collect();
+    let mut file = Vec::new();
+    write_trc(&mut file, UnixMicros(0), &frames).expect("memory can be written");
+    std::fs::write(path, file).expect("the folder of the test can be written");
+}
+
+fn json(out: &str) -> Value {
+    serde_json::from_str(out.lines().last().expect("a line")).expect("the last line is an object")
+}
+
+#[test]
+fn learn_inject_and_replay_find_every_attack_and_nothing_in_a_clean_drive() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    capture(Path::new(&file("train.trc")), 1, 20);
+    capture(Path::new(&file("test.trc")), 2, 12);
+    let (code, out, err) = call(&["learn", &file("train.trc"), "-o", &file("model.bin"), "--json"]);
+    assert!(is_success(&code), "{err}");
+    let pt = demo_network().messages.iter().filter(|message| bus_of(message) == BusId(0)).count();
+    assert_eq!(json(&out)["buses"][0]["ids"], pt);
+    let (code, out, err) =
+        call(&["replay", "--model", &file("model.bin"), &file("test.trc"), "--json", "--fail-on", "medium"]);
+    assert!(is_success(&code), "{err}");
+    assert_eq!(json(&out)["events"].as_array().map(Vec::len), Some(0));
+    let attacks = [
+        ("fabricate", "can.cycle_time"),
+        ("suspend", "can.suspension"),
+        ("flood", "can.flood"),
+        ("uds-bruteforce", "diag.security_access_brute_force"),
+    ];
+    for (attack, event) in attacks {
+        let (source, target, labels) = (file("test.trc"), file("attacked.trc"), file("labels.json"));
+        let inject = ["inject", "--attack", attack, &source, "-o", &target, "--labels", &labels, "--json"];
+        let (code, out, err) = call(&inject);
+        assert!(is_success(&code), "{err}");
+        let written: Value = serde_json::from_slice(&std::fs::read(&labels).expect("labels")).expect("JSON");
+        assert_eq!(written, json(&out));
+        let (code, out, _) =
+            call(&["replay", "--model", &file("model.bin"), &target, "--json", "--fail-on", "medium"]);
+        assert!(is_code(&code, 4), "{attack}: {code}");
+        let report = json(&out);
+        let events = report["events"].as_array().expect("a list");
+        let found = events.iter().find(|seen| seen["event_type"] == event);
+        let at =
+            found.and_then(|seen| seen["at_us"].as_u64()).unwrap_or_else(|| panic!("{attack}: {events:?}"));
+        let (start, end) = (written["start_us"].as_u64(), written["end_us"].as_u64());
+        assert!(Some(at) >= start && Some(at) <= end, "{attack}: {at}");
+    }
+}
+
+#[test]
+fn files_that_are_of_no_use_end_with_code_three_and_name_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    capture(Path::new(&file("train.trc")), 1, 5);
+    assert!(is_success(&call(&["learn", &file("train.trc"), "-o", &file("model.bin")]).0));
+    let model = std::fs::read(file("model.bin")).expect("a model");
+    std::fs::write(file("cut.bin"), &model[..model.len() / 2]).expect("writable");
+    std::fs::write(file("empty.trc"), "").expect("writable");
+    let cases: [(&[&str], &str); 5] = [
+        (&["replay", "--model", "model.bin", "missing.trc"], "missing.trc"),
+        (&["replay", "--model", "model.bin", "empty.trc"], "empty"),
+        (&["replay", "--model", "cut.bin", "train.trc"], "cut.bin"),
+        (&["learn", "empty.trc", "-o", "other.bin"], "empty.trc"),
+        (&["inject", "--attack", "flood", "train.trc", "-o", "x.trc", "--start", "99"], "starts"),
+    ];
+    for (words, expected) in cases {
+        let is_file = |word: &str| word.contains('.');
+        let words: Vec<String> =
+            words.iter().map(|word| if is_file(word) { file(word) } else { (*word).to_owned() }).collect();
+        let (code, out, err) = call(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(is_code(&code, 3), "{words:?}: {code}");
+        assert!(out.is_empty() && err.contains(expected), "{err}");
+    }
+    assert!(!Path::new(&file("other.bin")).exists());
+}
+
+#[test]
+fn a_bus_that_the_model_does_not_have_is_refused_rather_than_called_clean() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    capture(Path::new(&file("train.trc")), 1, 5);
+    assert!(is_success(&call(&["learn", &file("train.trc"), "-o", &file("model.bin")]).0));
+    let (code, _, err) = call(&["replay", "--model", &file("model.bin"), &file("train.trc"), "--bus", "5"]);
+    assert!(is_code(&code, 3) && err.contains("model has no bus"), "{err}");
+}
