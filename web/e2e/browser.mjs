@@ -39,10 +39,18 @@ export function makeReport() {
   return { check, part, close };
 }
 
-/** Listens for everything that must not happen on any page. `expect` names answers a test provokes. */
+/** Listens for everything that must not happen on any page. `expected` tells which failed answers a test provokes. */
 export function watch(page, base, problems, expected = () => false) {
   page.on("console", (message) => {
-    if (message.type() === "error" && !expected(message.text())) problems.push(`console: ${message.text()}`);
+    // The browser's line about a failed answer comes late and without its address; the answer itself is judged below.
+    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) problems.push(`console: ${message.text()}`);
+  });
+  page.on("response", (answer) => {
+    if (answer.status() >= 400 && !expected(answer)) problems.push(`${answer.status()} from ${answer.url()}`);
+  });
+  page.on("requestfailed", (request) => {
+    const reason = request.failure()?.errorText ?? "";
+    if (reason !== "net::ERR_ABORTED" && !request.url().endsWith("/stream")) problems.push(`${reason} from ${request.url()}`);
   });
   page.on("pageerror", (error) => problems.push(`page error: ${error.message}`));
   page.on("request", (request) => {

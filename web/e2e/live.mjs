@@ -31,7 +31,7 @@ const context = await browser.newContext({ viewport: { width: 1280, height: 800 
 const page = await context.newPage();
 page.setDefaultTimeout(30_000);
 const problems = [];
-watch(page, BASE, problems, (text) => /\b401\b/.test(text));
+watch(page, BASE, problems, (answer) => answer.status() === 401 && new URL(answer.url()).pathname === "/api/v1/session");
 await page.addInitScript(() => {
   document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
 });
