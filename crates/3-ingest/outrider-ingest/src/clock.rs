@@ -66,6 +66,12 @@ impl ClockState {
         }
     }
 
+    /// Returns the fix with the narrowest interval, if any was believed.
+    #[must_use]
+    pub fn best_fix(&self) -> Option<&ClockFix> {
+        self.fixes.first()
+    }
+
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.refused.to_le_bytes());
         out.extend_from_slice(&u32::try_from(self.fixes.len()).expect("fixes are bounded").to_le_bytes());

@@ -197,6 +197,12 @@ impl Worker {
         self.vehicles.get(&vehicle).map(|state| &state.received)
     }
 
+    /// Returns what is known of a vehicle's clock in its newest boot.
+    #[must_use]
+    pub fn clock(&self, vehicle: VehicleId) -> Option<&ClockState> {
+        self.vehicles.get(&vehicle).and_then(|state| state.clocks.last_key_value()).map(|(_, clock)| clock)
+    }
+
     /// Returns all vehicles that ever delivered, ascending.
     pub fn vehicles(&self) -> impl Iterator<Item = VehicleId> + '_ {
         self.vehicles.keys().copied()

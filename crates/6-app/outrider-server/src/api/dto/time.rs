@@ -141,6 +141,19 @@ mod tests {
         assert_eq!(Timestamp::parse("1969-12-31t23:30:00-00:30"), Some(Timestamp(UnixMicros(0))));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in "\\PC{0,40}") {
+            let _ = Timestamp::parse(&text);
+        }
+
+        #[test]
+        fn every_time_of_four_digit_years_reads_back(micros in -62_135_596_800_000_000_i64..253_402_300_800_000_000) {
+            let text = UnixMicros(micros).to_string();
+            proptest::prop_assert_eq!(Timestamp::parse(&text), Some(Timestamp(UnixMicros(micros))));
+        }
+    }
+
     #[test]
     fn what_is_no_time_is_refused() {
         for text in [

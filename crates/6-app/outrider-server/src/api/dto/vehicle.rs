@@ -127,9 +127,8 @@ pub struct ClockHealth {
     /// Half the width of the interval it claims, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_us: Option<u64>,
-    /// Estimated difference to the cloud's clock, in microseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offset_estimate_us: Option<i64>,
+    /// Readings of its newest boot that were not believed: never set, or ahead of the cloud.
+    pub refused_fixes: u64,
 }
 
 /// One vehicle.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::Path;
 use outrider_ingest::Worker;
-use outrider_types::{UnixMicros, VehicleId};
+use outrider_types::{ClockSource, UnixMicros, VehicleId};
 
 use super::platform::lane;
 use super::{direction, limit};
@@ -71,14 +71,15 @@ pub(crate) async fn show(state: Shared, Path(id): Path<String>) -> Result<Json<V
     let summary = state.store.vehicle_summaries(scope, &[vehicle]).await?.pop();
     let summary = summary.ok_or_else(|| ApiFailure::not_found("the vehicle does not exist"))?;
     let parts = state.history.part_counts(vehicle, scope.now.saturating_add(-DAY_US)).await?;
-    let (gaps, lanes) =
-        state.pipeline.with_ingest(|worker| (gaps(worker, vehicle, scope.now), lanes(worker, vehicle)));
+    let (gaps, lanes, clock) = state.pipeline.with_ingest(|worker| {
+        (gaps(worker, vehicle, scope.now), lanes(worker, vehicle), clock(worker, vehicle))
+    });
     Ok(Json(Vehicle {
         ecus: ecus(&entry, &parts, summary.open_alerts),
         buses: buses(&entry, &parts),
         gaps,
         lanes,
-        clock: ClockHealth { source: "unknown".to_owned(), error_us: None, offset_estimate_us: None },
+        clock,
         capabilities: entry.capabilities,
         summary,
     }))
@@ -122,6 +123,20 @@ fn lanes(worker: &Worker, vehicle: VehicleId) -> Vec<LaneState> {
     lanes.sort_by_key(|lane| std::cmp::Reverse(lane.epoch));
     lanes.truncate(LANES_MAX);
     lanes
+}
+
+/// Clock of a vehicle's newest boot, by the best fix that was believed.
+fn clock(worker: &Worker, vehicle: VehicleId) -> ClockHealth {
+    let fix = worker.clock(vehicle).and_then(|clock| clock.best_fix());
+    let source = match fix.map_or(ClockSource::Unknown, |fix| fix.source) {
+        ClockSource::Unknown => "unknown",
+        ClockSource::RealTimeClock => "real_time_clock",
+        ClockSource::Network => "network",
+        ClockSource::Gnss => "gnss",
+        ClockSource::Cloud => "cloud",
+    };
+    let refused_fixes = worker.clock(vehicle).map_or(0, |clock| clock.refused);
+    ClockHealth { source: source.to_owned(), error_us: fix.map(|fix| fix.error_us), refused_fixes }
 }
 
 /// Events and worst severity of some parts.
