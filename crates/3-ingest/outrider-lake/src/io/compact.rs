@@ -1,6 +1,6 @@
 //! Rewrites small files into large ones in the order of vehicles, and deletes what no version needs any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use deltalake_core::datafusion::prelude::col;
 use deltalake_core::kernel::transaction::CommitProperties;
 use deltalake_core::kernel::{Action, Add, Remove};
 use deltalake_core::operations::vacuum::VacuumMode;
+use deltalake_core::parquet::file::metadata::ParquetMetaDataReader;
 use deltalake_core::protocol::DeltaOperation;
 use futures::StreamExt;
 use object_store::path::Path;
@@ -22,7 +23,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 
 use super::durable::sweep;
 use super::lake::{Lake, PartitionValues, add};
-use crate::encode::Encoder;
+use crate::encode::{Encoder, parquet};
 use crate::error::LakeError;
 use crate::schema::PARTITION_COLUMNS;
 
@@ -217,7 +218,9 @@ async fn rewrite(table: &DeltaTable, round: &Round) -> Result<Vec<Add>, LakeErro
         .await?;
     table.update_datafusion_session(&context.state())?;
     let order = ["vehicle_id", "event_time", "epoch", "lane", "seq"].map(|name| col(name).sort(true, false));
-    let frame = context.read_table(provider)?.drop_columns(&PARTITION_COLUMNS)?.sort(order.to_vec())?;
+    let columns = columns(table, round).await?;
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let frame = context.read_table(provider)?.select_columns(&columns)?.sort(order.to_vec())?;
     let mut stream = frame.execute_stream().await?;
     let mut output = Output { table, round, adds: Vec::new(), rows: 0 };
     let mut encoder: Option<Encoder> = None;
@@ -245,6 +248,20 @@ async fn rewrite(table: &DeltaTable, round: &Round) -> Result<Vec<Add>, LakeErro
         ))));
     }
     Ok(output.adds)
+}
+
+/// Returns the columns that some file of the round has. Most fields of the catalogue have no value in one folder:
+/// sorting and writing a hundred empty columns would cost more than the rows.
+async fn columns(table: &DeltaTable, round: &Round) -> Result<BTreeSet<String>, LakeError> {
+    let store = table.object_store();
+    let mut names = BTreeSet::new();
+    for path in &round.paths {
+        let bytes = store.get(&Path::from(path.as_str())).await?.bytes().await?;
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&bytes).map_err(parquet)?;
+        let fields = metadata.file_metadata().schema().get_fields().iter();
+        names.extend(fields.map(|field| field.name().to_owned()));
+    }
+    Ok(names)
 }
 
 struct Output<'a> {
