@@ -3,7 +3,16 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
-const FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"];
+const FLAGS = [
+  "--no-sandbox",
+  "--use-angle=swiftshader",
+  "--enable-unsafe-swiftshader",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-quic",
+];
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 export const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
@@ -29,7 +38,14 @@ export function makeReport() {
       check(name, true);
       console.log(`ok     ${name} (${Math.round(performance.now() - started)} ms)`);
     } catch (error) {
-      check(name, false, String(error?.message ?? error).split("\n").slice(0, 6).join(" | "));
+      check(
+        name,
+        false,
+        String(error?.message ?? error)
+          .split("\n")
+          .slice(0, 6)
+          .join(" | "),
+      );
     }
   };
   const close = () => {
@@ -43,19 +59,22 @@ export function makeReport() {
 export function watch(page, base, problems, expected = () => false) {
   page.on("console", (message) => {
     // The browser's line about a failed answer comes late and without its address; the answer itself is judged below.
-    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) problems.push(`console: ${message.text()}`);
+    if (message.type() === "error" && !message.text().startsWith("Failed to load resource"))
+      problems.push(`console: ${message.text()}`);
   });
   page.on("response", (answer) => {
     if (answer.status() >= 400 && !expected(answer)) problems.push(`${answer.status()} from ${answer.url()}`);
   });
   page.on("requestfailed", (request) => {
     const reason = request.failure()?.errorText ?? "";
-    if (reason !== "net::ERR_ABORTED" && !request.url().endsWith("/stream")) problems.push(`${reason} from ${request.url()}`);
+    if (reason !== "net::ERR_ABORTED" && !request.url().endsWith("/stream"))
+      problems.push(`${reason} from ${request.url()}`);
   });
   page.on("pageerror", (error) => problems.push(`page error: ${error.message}`));
   page.on("request", (request) => {
     const url = request.url();
-    if (!url.startsWith(base) && !url.startsWith("data:") && !url.startsWith("blob:")) problems.push(`off-origin request: ${url}`);
+    if (!url.startsWith(base) && !url.startsWith("data:") && !url.startsWith("blob:"))
+      problems.push(`off-origin request: ${url}`);
   });
 }
 
@@ -65,7 +84,8 @@ export async function axe(page) {
   await cdp.send("Runtime.evaluate", { expression: AXE });
   const { result, exceptionDetails } = await cdp.send("Runtime.evaluate", {
     expression: `axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], resultTypes: ["violations"] }).then((found) => JSON.stringify(found.violations.map((v) => v.id + " @ " + v.nodes.slice(0, 3).map((n) => n.target.join(" ") + " " + (n.any[0]?.message ?? "")).join(" ; "))))`,
-    awaitPromise: true, returnByValue: true,
+    awaitPromise: true,
+    returnByValue: true,
   });
   await cdp.detach();
   if (exceptionDetails) return [`axe did not run: ${exceptionDetails.text}`];

@@ -27,20 +27,34 @@ const { check, part, close } = makeReport();
 mkdirSync(SHOTS, { recursive: true });
 
 const browser = await launch();
-const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: "dark", reducedMotion: "reduce", acceptDownloads: true, ignoreHTTPSErrors: true });
+const context = await browser.newContext({
+  viewport: { width: 1280, height: 800 },
+  colorScheme: "dark",
+  reducedMotion: "reduce",
+  acceptDownloads: true,
+  ignoreHTTPSErrors: true,
+});
 const page = await context.newPage();
 page.setDefaultTimeout(30_000);
 const problems = [];
-watch(page, BASE, problems, (answer) => answer.status() === 401 && new URL(answer.url()).pathname === "/api/v1/session");
+watch(
+  page,
+  BASE,
+  problems,
+  (answer) => answer.status() === 401 && new URL(answer.url()).pathname === "/api/v1/session",
+);
 await page.addInitScript(() => {
-  document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
+  document.addEventListener("securitypolicyviolation", (event) =>
+    console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`),
+  );
 });
 
 const truly = (value, what) => {
   if (!value) throw new Error(what);
 };
 const equal = (got, wanted, what) => {
-  if (JSON.stringify(got) !== JSON.stringify(wanted)) throw new Error(`${what}: got ${JSON.stringify(got)}, wanted ${JSON.stringify(wanted)}`);
+  if (JSON.stringify(got) !== JSON.stringify(wanted))
+    throw new Error(`${what}: got ${JSON.stringify(got)}, wanted ${JSON.stringify(wanted)}`);
 };
 const get = (path) => page.evaluate(async (url) => (await fetch(url)).json(), `/api/v1${path}`);
 const ALL = "status=new,acknowledged,closed";
@@ -85,27 +99,38 @@ await part("login", async () => {
   await page.waitForSelector(".live-mark.live");
 });
 
-await part(titles.length > 0 ? `alerts of ${titles.join(", ")}` : `alerts of ${RULES_MIN} rules`, async () => {
-  const until = Date.now() + ALERTS_WAIT_S * 1000;
-  const wanted = (items) => {
-    const byRule = new Map(items.toReversed().map((alert) => [alert.rule_id, alert]));
-    if (titles.length === 0) return byRule.size >= RULES_MIN ? [...byRule.values()].slice(0, RULES_MIN) : [];
-    const found = titles.map((title) => items.find((alert) => `${alert.rule_title} ${alert.title}`.toLowerCase().includes(title.toLowerCase())));
-    return found.every(Boolean) ? found : [];
-  };
-  let seen = [];
-  while (alerts.length === 0 && Date.now() < until) {
-    seen = (await get(`/alerts?limit=500&${ALL}`)).items;
-    alerts = wanted(seen);
-    if (alerts.length === 0) await sleep(1_000);
-  }
-  truly(alerts.length > 0, `after ${ALERTS_WAIT_S} s only these rules had alerts: ${[...new Set(seen.map((alert) => alert.rule_title))].join("; ")}`);
-  await visit("alerts", `/alerts?${ALL}`);
-  for (const alert of alerts) {
-    await page.goto(`${BASE}/alerts?${ALL}&rule=${encodeURIComponent(alert.rule_id)}`);
-    await page.waitForSelector(`#alert-${alert.id}`);
-  }
-});
+await part(
+  titles.length > 0 ? `alerts of ${titles.join(", ")}` : `alerts of ${RULES_MIN} rules`,
+  async () => {
+    const until = Date.now() + ALERTS_WAIT_S * 1000;
+    const wanted = (items) => {
+      const byRule = new Map(items.toReversed().map((alert) => [alert.rule_id, alert]));
+      if (titles.length === 0)
+        return byRule.size >= RULES_MIN ? [...byRule.values()].slice(0, RULES_MIN) : [];
+      const found = titles.map((title) =>
+        items.find((alert) =>
+          `${alert.rule_title} ${alert.title}`.toLowerCase().includes(title.toLowerCase()),
+        ),
+      );
+      return found.every(Boolean) ? found : [];
+    };
+    let seen = [];
+    while (alerts.length === 0 && Date.now() < until) {
+      seen = (await get(`/alerts?limit=500&${ALL}`)).items;
+      alerts = wanted(seen);
+      if (alerts.length === 0) await sleep(1_000);
+    }
+    truly(
+      alerts.length > 0,
+      `after ${ALERTS_WAIT_S} s only these rules had alerts: ${[...new Set(seen.map((alert) => alert.rule_title))].join("; ")}`,
+    );
+    await visit("alerts", `/alerts?${ALL}`);
+    for (const alert of alerts) {
+      await page.goto(`${BASE}/alerts?${ALL}&rule=${encodeURIComponent(alert.rule_id)}`);
+      await page.waitForSelector(`#alert-${alert.id}`);
+    }
+  },
+);
 
 await part("the keyboard moves through the queue", async () => {
   await page.goto(`${BASE}/alerts?${ALL}`);
@@ -122,7 +147,11 @@ for (const [index, alert] of alerts.entries()) {
   await part(`“${alert.title}” says why it fired`, async () => {
     await visit(`alert-${index + 1}`, `/alerts/${alert.id}`);
     truly((await page.textContent(".why .summary")).length > 10, "a summary");
-    truly((await page.locator(".why .matched tbody tr").count()) > 0 || (await page.locator(".why .threshold").count()) > 0, "conditions or a window");
+    truly(
+      (await page.locator(".why .matched tbody tr").count()) > 0 ||
+        (await page.locator(".why .threshold").count()) > 0,
+      "conditions or a window",
+    );
     truly((await page.locator(".event-list li").count()) > 0, "evidence events");
     truly((await page.locator("a[href^='/vehicles/']").count()) > 0, "vehicles");
   });
@@ -150,7 +179,9 @@ async function answerable() {
     const [event] = detail.evidence_events ?? [];
     if (!event) continue;
     const vehicle = await get(`/vehicles/${event.vehicle_id}`);
-    const fits = process.env.EVIDENCE_VEHICLE ? event.vehicle_id === process.env.EVIDENCE_VEHICLE : vehicle.connectivity === "online" && vehicle.capabilities.some((each) => /evidence/.test(each));
+    const fits = process.env.EVIDENCE_VEHICLE
+      ? event.vehicle_id === process.env.EVIDENCE_VEHICLE
+      : vehicle.connectivity === "online" && vehicle.capabilities.some((each) => /evidence/.test(each));
     if (fits) return { ...detail, vehicle_id: event.vehicle_id };
   }
   return undefined;
@@ -160,7 +191,8 @@ await part("a vehicle shows topology, timeline, alerts and health", async () => 
   evidenceAlert = (await answerable()) ?? (alerts[0] && (await get(`/alerts/${alerts[0].id}`)));
   truly(evidenceAlert, "an alert");
   const id = evidenceAlert.vehicle_id ?? evidenceAlert.vehicles[0].vehicle_id;
-  for (const tab of ["topology", "timeline", "alerts", "health"]) await visit(`vehicle-${tab}`, `/vehicles/${id}/${tab}`);
+  for (const tab of ["topology", "timeline", "alerts", "health"])
+    await visit(`vehicle-${tab}`, `/vehicles/${id}/${tab}`);
   await page.goto(`${BASE}/vehicles/${id}/timeline`);
   await page.waitForSelector(".event-list li");
 });
@@ -185,7 +217,11 @@ await part("evidence is requested, received, and hashes to what is shown", async
   const first = page.locator(".evidence").first();
   const until = Date.now() + EVIDENCE_WAIT_S * 1000;
   const state = () => first.getAttribute("data-state");
-  while (!["received", "refused_by_gate", "refused_by_vehicle", "expired"].includes(await state()) && Date.now() < until) await sleep(250);
+  while (
+    !["received", "refused_by_gate", "refused_by_vehicle", "expired"].includes(await state()) &&
+    Date.now() < until
+  )
+    await sleep(250);
   await page.screenshot({ path: `${SHOTS}live-evidence.png` });
   equal(await state(), "received", `state after ${await first.locator(".steps").textContent()}`);
   const shown = await first.locator(".hash").textContent();
@@ -209,19 +245,38 @@ await part("an alert is closed with a disposition and a note", async () => {
   await page.waitForSelector(".toast >> text=1 closed");
   const closed = await get(`/alerts/${items[0].id}`);
   equal([closed.status, closed.disposition], ["closed", "benign_true_positive"], "stored");
-  truly(closed.history.some((entry) => entry.note === "Closed by the browser test"), "the note is in the history");
+  truly(
+    closed.history.some((entry) => entry.note === "Closed by the browser test"),
+    "the note is in the history",
+  );
 });
 
-for (const [name, path] of [["overview", "/overview"], ["cases", "/cases"], ["vehicles", "/vehicles"], ["fleet", "/fleet"], ["health", "/health"], ["rules", "/rules"], ["users", "/users"]]) {
+for (const [name, path] of [
+  ["overview", "/overview"],
+  ["cases", "/cases"],
+  ["vehicles", "/vehicles"],
+  ["fleet", "/fleet"],
+  ["health", "/health"],
+  ["rules", "/rules"],
+  ["users", "/users"],
+]) {
   await part(`${name} opens without a problem`, () => visit(name, path));
 }
 
 await part("every stage balances", async () => {
   const { stages } = await get("/health");
   truly(stages.length > 0, "stages");
-  equal(stages.filter((stage) => !stage.balanced).map((stage) => stage.stage), [], "stages off balance");
+  equal(
+    stages.filter((stage) => !stage.balanced).map((stage) => stage.stage),
+    [],
+    "stages off balance",
+  );
 });
 
-check("no console error, CSP violation or off-origin request", problems.length === 0, problems.slice(0, 8).join(" | "));
+check(
+  "no console error, CSP violation or off-origin request",
+  problems.length === 0,
+  problems.slice(0, 8).join(" | "),
+);
 await browser.close();
 process.exitCode = close();

@@ -17,13 +17,19 @@ const problems = [];
 let provoking = false;
 
 async function open({ width = 1280, height = 800, scheme = "dark" } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, reducedMotion: "reduce" });
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: scheme,
+    reducedMotion: "reduce",
+  });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   await page.clock.setFixedTime(NOW_MS);
   watch(page, mock.url, problems, (answer) => answer.status() === 401 || provoking);
   await page.addInitScript(() => {
-    document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
+    document.addEventListener("securitypolicyviolation", (event) =>
+      console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`),
+    );
   });
   return page;
 }
@@ -37,32 +43,41 @@ async function login(page, path = "/overview") {
 }
 
 const equal = (got, wanted, what) => {
-  if (JSON.stringify(got) !== JSON.stringify(wanted)) throw new Error(`${what}: got ${JSON.stringify(got)}, wanted ${JSON.stringify(wanted)}`);
+  if (JSON.stringify(got) !== JSON.stringify(wanted))
+    throw new Error(`${what}: got ${JSON.stringify(got)}, wanted ${JSON.stringify(wanted)}`);
 };
 const truly = (value, what) => {
   if (!value) throw new Error(what);
 };
 const at = (page) => page.getAttribute(".grid-row[data-at]", "aria-rowindex");
-const tick = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+const tick = (page) =>
+  page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 const total = (page) => page.textContent(".filters .total");
 
 const page = await open();
 
-await part("a wrong password is refused in words, the right one leads to where one wanted to go", async () => {
-  await page.goto(`${mock.url}/alerts?severity=critical`);
-  await page.fill("[name=user]", "mara");
-  await page.fill("[name=password]", "wrong");
-  await page.keyboard.press("Enter");
-  await page.waitForSelector("[role=alert]:not(:empty)");
-  equal(await page.textContent("[role=alert]"), "User name or password is wrong.", "message");
-  equal(await axe(page), [], "axe on login");
-  await page.screenshot({ path: `${SHOTS}login-1280-dark.png` });
-  await page.fill("[name=password]", PASSWORD);
-  await page.keyboard.press("Enter");
-  await page.waitForSelector(".grid-row[data-severity=critical]");
-  equal(new URL(page.url()).search, "?severity=critical", "address");
-  equal(await page.locator(".grid-rows .grid-row:not([data-severity=critical])").count(), 0, "rows of another severity");
-});
+await part(
+  "a wrong password is refused in words, the right one leads to where one wanted to go",
+  async () => {
+    await page.goto(`${mock.url}/alerts?severity=critical`);
+    await page.fill("[name=user]", "mara");
+    await page.fill("[name=password]", "wrong");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("[role=alert]:not(:empty)");
+    equal(await page.textContent("[role=alert]"), "User name or password is wrong.", "message");
+    equal(await axe(page), [], "axe on login");
+    await page.screenshot({ path: `${SHOTS}login-1280-dark.png` });
+    await page.fill("[name=password]", PASSWORD);
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(".grid-row[data-severity=critical]");
+    equal(new URL(page.url()).search, "?severity=critical", "address");
+    equal(
+      await page.locator(".grid-rows .grid-row:not([data-severity=critical])").count(),
+      0,
+      "rows of another severity",
+    );
+  },
+);
 
 await part("the queue holds 100,000 alerts in at most fifty rows", async () => {
   await page.goto(`${mock.url}/alerts?status=new,acknowledged,closed`);
@@ -75,7 +90,14 @@ await part("the queue holds 100,000 alerts in at most fifty rows", async () => {
   }
   const rows = await page.locator(".grid-rows .grid-row").count();
   truly(rows > 10 && rows <= 50, `${rows} rows are in the document`);
-  await page.waitForFunction(() => Number(/^[\d,]+/.exec(document.querySelector(".selection-bar > .muted:last-child").textContent)[0].replace(",", "")) >= 1000);
+  await page.waitForFunction(
+    () =>
+      Number(
+        /^[\d,]+/
+          .exec(document.querySelector(".selection-bar > .muted:last-child").textContent)[0]
+          .replace(",", ""),
+      ) >= 1000,
+  );
 });
 
 await part("j, k, x, Enter, brackets and Escape work without a mouse", async () => {
@@ -102,7 +124,11 @@ await part("j, k, x, Enter, brackets and Escape work without a mouse", async () 
   truly(new URL(page.url()).searchParams.get("sel"), "the open alert is in the address");
   await page.keyboard.press("Escape");
   await page.waitForSelector(".pane", { state: "detached" });
-  equal(await page.evaluate(() => document.activeElement?.getAttribute("role")), "grid", "focus after Escape");
+  equal(
+    await page.evaluate(() => document.activeElement?.getAttribute("role")),
+    "grid",
+    "focus after Escape",
+  );
 });
 
 await part("acknowledging can be undone", async () => {
@@ -124,7 +150,9 @@ await part("acknowledging can be undone", async () => {
 await part("select all means the query, and exceptions are left alone", async () => {
   await page.goto(`${mock.url}/alerts?status=new&severity=critical&q=boot`);
   await page.waitForSelector(".grid-row[data-at]");
-  const matching = mock.state.alerts.filter((alert) => alert.status === "new" && alert.severity === "critical" && /boot/i.test(alert.title));
+  const matching = mock.state.alerts.filter(
+    (alert) => alert.status === "new" && alert.severity === "critical" && /boot/i.test(alert.title),
+  );
   truly(matching.length > 250, "the query matches more than one page");
   await page.keyboard.press("*");
   await page.waitForSelector(`text=All ${matching.length.toLocaleString("en")} that match`);
@@ -133,9 +161,16 @@ await part("select all means the query, and exceptions are left alone", async ()
   await page.waitForSelector(`text=All ${(matching.length - 1).toLocaleString("en")} that match`);
   await page.keyboard.press("a");
   await page.waitForFunction(() => document.querySelector(".filters .total")?.textContent === "1");
-  equal(matching.filter((alert) => alert.status === "new").map((alert) => alert.id), [spared], "alerts still new");
+  equal(
+    matching.filter((alert) => alert.status === "new").map((alert) => alert.id),
+    [spared],
+    "alerts still new",
+  );
   await page.keyboard.press("z");
-  await page.waitForFunction((count) => document.querySelector(".filters .total")?.textContent === count, matching.length.toLocaleString("en"));
+  await page.waitForFunction(
+    (count) => document.querySelector(".filters .total")?.textContent === count,
+    matching.length.toLocaleString("en"),
+  );
 });
 
 await part("closing asks for a reason and offers a note", async () => {
@@ -155,7 +190,11 @@ await part("closing asks for a reason and offers a note", async () => {
   await page.click("dialog button[type=submit]");
   await page.waitForSelector(".toast >> text=1 closed");
   const closed = mock.state.alerts.find((alert) => alert.id === id);
-  equal([closed.status, closed.disposition, closed.history[0].note], ["closed", "hardware_fault", "Loose connector, confirmed by the dealer"], "stored");
+  equal(
+    [closed.status, closed.disposition, closed.history[0].note],
+    ["closed", "hardware_fault", "Loose connector, confirmed by the dealer"],
+    "stored",
+  );
 });
 
 await part("what the server refuses is told, not hidden", async () => {
@@ -174,7 +213,13 @@ await part("new alerts are announced by a pill, and rows do not jump", async () 
   await page.waitForSelector(".grid-row[data-at]");
   await page.waitForSelector(".live-mark.live");
   const firstRow = await page.getAttribute(".grid-row[aria-rowindex='2']", "id");
-  const fresh = { ...mock.state.alerts[0], id: "al-pushed", title: "Pushed while looking", status: "new", last_at: "2026-11-20T12:00:00.000000Z" };
+  const fresh = {
+    ...mock.state.alerts[0],
+    id: "al-pushed",
+    title: "Pushed while looking",
+    status: "new",
+    last_at: "2026-11-20T12:00:00.000000Z",
+  };
   mock.state.alerts.unshift(fresh);
   mock.push("alert", { ...fresh, id: "al-elsewhere", status: "closed" });
   mock.push("alert", fresh);
@@ -199,11 +244,14 @@ await part("a broken stream resumes with the last id", async () => {
 });
 
 await part("an alert says why it fired, with evidence, vehicles and history", async () => {
-  const alert = mock.state.alerts.find((each) => each.rule_id === "fleet-unknown-id" && each.status !== "closed");
+  const alert = mock.state.alerts.find(
+    (each) => each.rule_id === "fleet-unknown-id" && each.status !== "closed",
+  );
   await page.goto(`${mock.url}/alerts/${alert.id}`);
   await page.waitForSelector(".why .threshold");
   const text = await page.textContent(".why");
-  for (const words of ["distinct vehicle_id", "≥ 10", "Would stay silent", "gte: 5", alert.group.can_id]) truly(text.includes(words), `“${words}” is missing`);
+  for (const words of ["distinct vehicle_id", "≥ 10", "Would stay silent", "gte: 5", alert.group.can_id])
+    truly(text.includes(words), `“${words}” is missing`);
   truly((await page.locator(".event-list li").count()) > 5, "evidence events");
   equal(await page.locator(".event-body").count(), 1, "open events");
   await page.click(".event-list li:nth-child(3) button");
@@ -226,8 +274,8 @@ await part("evidence is requested from an event and arrives with its hash", asyn
   await page.waitForSelector(".event-body");
   await page.keyboard.press("e");
   await page.fill("input[name=before]", "999");
-  await page.click("dialog button[type=submit]");
   provoking = true;
+  await page.click("dialog button[type=submit]");
   await page.waitForSelector("dialog [role=alert] >> text=at most 120");
   provoking = false;
   await page.fill("input[name=before]", "20");
@@ -270,7 +318,16 @@ await part("help shows every act, g leads everywhere, / finds the search box", a
   equal(await axe(page), [], "axe on help");
   await page.screenshot({ path: `${SHOTS}help-1280-dark.png` });
   await page.keyboard.press("Escape");
-  for (const [key, path] of [["o", "/overview"], ["a", "/alerts"], ["c", "/cases"], ["v", "/vehicles"], ["f", "/fleet"], ["r", "/rules"], ["s", "/health"], [",", "/users"]]) {
+  for (const [key, path] of [
+    ["o", "/overview"],
+    ["a", "/alerts"],
+    ["c", "/cases"],
+    ["v", "/vehicles"],
+    ["f", "/fleet"],
+    ["r", "/rules"],
+    ["s", "/health"],
+    [",", "/users"],
+  ]) {
     await page.keyboard.press("g");
     await page.keyboard.press(key);
     await page.waitForURL(new RegExp(`${path}$`));
@@ -293,23 +350,30 @@ await part("the map fills its place, draws, and has a table with the same number
     const canvas = document.querySelector("canvas");
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     const seen = new Set();
-    for (let index = 0; index < data.length; index += 16) seen.add(`${data[index]},${data[index + 1]},${data[index + 2]}`);
+    for (let index = 0; index < data.length; index += 16)
+      seen.add(`${data[index]},${data[index + 1]},${data[index + 2]}`);
     return seen.size;
   });
   truly(colours > 20, `${colours} colours`);
-  const sum = await page.$$eval(".fleet-side .card:first-child tbody td:nth-child(3)", (cells) => cells.reduce((all, cell) => all + Number(cell.textContent.replace(",", "")), 0));
+  const sum = await page.$$eval(".fleet-side .card:first-child tbody td:nth-child(3)", (cells) =>
+    cells.reduce((all, cell) => all + Number(cell.textContent.replace(",", "")), 0),
+  );
   equal(sum, 3000, "vehicles in the table");
   const before = await page.evaluate(() => document.querySelector("canvas").toDataURL());
   await page.keyboard.press("+");
   await tick(page);
   await tick(page);
-  truly((await page.evaluate(() => document.querySelector("canvas").toDataURL())) !== before, "zooming draws anew");
+  truly(
+    (await page.evaluate(() => document.querySelector("canvas").toDataURL())) !== before,
+    "zooming draws anew",
+  );
   await page.keyboard.press("h");
   await page.waitForURL(/layer=alerts/);
 });
 
 await part("a vehicle shows its buses worst first, its events, alerts and lanes", async () => {
-  const vehicle = mock.state.vehicles.find((each) => each.summary.worst_severity === "critical").summary.vehicle_id;
+  const vehicle = mock.state.vehicles.find((each) => each.summary.worst_severity === "critical").summary
+    .vehicle_id;
   await page.goto(`${mock.url}/vehicles/${vehicle}`);
   await page.waitForSelector(".bus-lane");
   equal(await page.textContent(".bus-lane h2"), "Chassis", "first lane");
@@ -374,8 +438,21 @@ await part("somebody else's password must be changed first", async () => {
 const alert = mock.state.alerts.find((each) => each.rule_id === "secoc-mac" && each.status === "new");
 const vehicle = alert.vehicle;
 const PAGES = {
-  overview: "/overview", alerts: "/alerts", pane: `/alerts?sel=${alert.id}`, alert: `/alerts/${alert.id}`, cases: "/cases?status=new,investigating,closed", case: "/cases/case-1", vehicles: "/vehicles",
-  vehicle: `/vehicles/${vehicle}`, timeline: `/vehicles/${vehicle}/timeline`, "vehicle-alerts": `/vehicles/${vehicle}/alerts`, "vehicle-health": `/vehicles/${vehicle}/health`, fleet: "/fleet", health: "/health", rules: "/rules/secoc-mac", users: "/users",
+  overview: "/overview",
+  alerts: "/alerts",
+  pane: `/alerts?sel=${alert.id}`,
+  alert: `/alerts/${alert.id}`,
+  cases: "/cases?status=new,investigating,closed",
+  case: "/cases/case-1",
+  vehicles: "/vehicles",
+  vehicle: `/vehicles/${vehicle}`,
+  timeline: `/vehicles/${vehicle}/timeline`,
+  "vehicle-alerts": `/vehicles/${vehicle}/alerts`,
+  "vehicle-health": `/vehicles/${vehicle}/health`,
+  fleet: "/fleet",
+  health: "/health",
+  rules: "/rules/secoc-mac",
+  users: "/users",
 };
 const settled = async (shown, name) => {
   await shown.waitForSelector(".skeleton", { state: "detached" });
@@ -383,7 +460,10 @@ const settled = async (shown, name) => {
   await shown.waitForTimeout(150);
 };
 
-for (const [width, height] of [[1280, 800], [1920, 1080]]) {
+for (const [width, height] of [
+  [1280, 800],
+  [1920, 1080],
+]) {
   for (const scheme of ["dark", "light"]) {
     const shown = await open({ width, height, scheme });
     await login(shown);
@@ -395,7 +475,16 @@ for (const [width, height] of [[1280, 800], [1920, 1080]]) {
         await shown.screenshot({ path: `${SHOTS}${name}-${width}-${scheme}.png` });
         equal(await shown.evaluate(() => document.documentElement.dataset.theme), scheme, "theme");
         equal(await axe(shown), [], "axe");
-        equal(await shown.evaluate(() => [document.documentElement.scrollWidth - innerWidth, document.querySelector("main").scrollWidth - document.querySelector("main").clientWidth].map((over) => Math.max(0, over))), [0, 0], "overflow");
+        equal(
+          await shown.evaluate(() =>
+            [
+              document.documentElement.scrollWidth - innerWidth,
+              document.querySelector("main").scrollWidth - document.querySelector("main").clientWidth,
+            ].map((over) => Math.max(0, over)),
+          ),
+          [0, 0],
+          "overflow",
+        );
       });
     }
     await shown.context().close();
@@ -418,7 +507,18 @@ await part("at 200 % zoom nothing is lost sideways", async () => {
 
 await part("every page has an empty state", async () => {
   mock.state.empty = true;
-  for (const [name, path, words] of [["overview", "/overview", "Nothing waits"], ["alerts", "/alerts", "No alert matches"], ["cases", "/cases", "No case matches"], ["vehicles", "/vehicles", "No vehicle matches"], ["vehicle", `/vehicles/${vehicle}`, "Nothing is known about the buses"], ["timeline", `/vehicles/${vehicle}/timeline`, "No event in this span"], ["vehicle-health", `/vehicles/${vehicle}/health`, "No gap"], ["fleet", "/fleet", "No vehicle is known"], ["health", "/health", "Nothing is in quarantine"], ["rules", "/rules", "No rule is loaded"]]) {
+  for (const [name, path, words] of [
+    ["overview", "/overview", "Nothing waits"],
+    ["alerts", "/alerts", "No alert matches"],
+    ["cases", "/cases", "No case matches"],
+    ["vehicles", "/vehicles", "No vehicle matches"],
+    ["vehicle", `/vehicles/${vehicle}`, "Nothing is known about the buses"],
+    ["timeline", `/vehicles/${vehicle}/timeline`, "No event in this span"],
+    ["vehicle-health", `/vehicles/${vehicle}/health`, "No gap"],
+    ["fleet", "/fleet", "No vehicle is known"],
+    ["health", "/health", "Nothing is in quarantine"],
+    ["rules", "/rules", "No rule is loaded"],
+  ]) {
     await page.goto(mock.url + path);
     await page.waitForSelector(`text=${words}`);
     await settled(page, name);
@@ -430,14 +530,28 @@ await part("every page has an empty state", async () => {
 
 await part("every page says what went wrong and can try again", async () => {
   provoking = true;
-  for (const [name, prefix] of [["overview", "/overview"], ["alerts", "/alerts"], ["alert", "/alerts/"], ["cases", "/cases"], ["case", "/cases/"], ["vehicles", "/vehicles"], ["vehicle", "/vehicles/"], ["fleet", "/fleet"], ["health", "/health"], ["rules", "/rules"], ["users", "/users"]]) {
+  for (const [name, prefix] of [
+    ["overview", "/overview"],
+    ["alerts", "/alerts"],
+    ["alert", "/alerts/"],
+    ["cases", "/cases"],
+    ["case", "/cases/"],
+    ["vehicles", "/vehicles"],
+    ["vehicle", "/vehicles/"],
+    ["fleet", "/fleet"],
+    ["health", "/health"],
+    ["rules", "/rules"],
+    ["users", "/users"],
+  ]) {
     mock.state.fail = [prefix];
     await page.goto(mock.url + PAGES[name]);
     await page.waitForSelector("main .problem >> text=this answer is an error for a test");
     equal(await axe(page), [], `axe on failed ${name}`);
     await page.screenshot({ path: `${SHOTS}failed-${name}-1280-dark.png` });
     mock.state.fail = [];
-    await page.evaluate(() => document.querySelectorAll("main .problem button").forEach((button) => button.click()));
+    await page.evaluate(() =>
+      document.querySelectorAll("main .problem button").forEach((button) => button.click()),
+    );
     await page.waitForSelector("main .problem", { state: "detached" });
   }
   await page.goto(`${mock.url}/alerts/nobody`);
@@ -495,7 +609,16 @@ await part("keys typed before a dialog has opened do nothing else", async () => 
   await cold.keyboard.type("nan");
   await cold.waitForSelector("dialog.palette");
   await cold.waitForTimeout(200);
-  equal([new URL(cold.url()).pathname, mock.state.cases.size, await cold.locator(".toast").count(), await cold.locator("dialog").count()], ["/alerts", cases, 0, 1], "after typing");
+  equal(
+    [
+      new URL(cold.url()).pathname,
+      mock.state.cases.size,
+      await cold.locator(".toast").count(),
+      await cold.locator("dialog").count(),
+    ],
+    ["/alerts", cases, 0, 1],
+    "after typing",
+  );
   await cold.context().close();
 });
 
@@ -514,12 +637,17 @@ await part("single keys can be switched off", async () => {
 
 await part("axe would notice a fault", async () => {
   await page.evaluate(() => document.querySelector("main").append(document.createElement("input")));
-  truly((await axe(page)).some((line) => line.startsWith("label")), "an input without a label");
+  truly(
+    (await axe(page)).some((line) => line.startsWith("label")),
+    "an input without a label",
+  );
 });
 
 await part("a stray style would be refused and noticed", async () => {
   const before = problems.length;
-  await page.evaluate(() => document.querySelector("main").insertAdjacentHTML("beforeend", '<p style="color: red">x</p>'));
+  await page.evaluate(() =>
+    document.querySelector("main").insertAdjacentHTML("beforeend", '<p style="color: red">x</p>'),
+  );
   await page.waitForTimeout(100);
   truly(problems.length > before, "the violation is heard");
   problems.length = before;
@@ -527,10 +655,17 @@ await part("a stray style would be refused and noticed", async () => {
 
 await part("the page carries a nonce and no leftover placeholder", async () => {
   truly(!(await page.content()).includes("__CSP_NONCE__"), "placeholder replaced");
-  truly(readFileSync(new URL("../dist/index.html", import.meta.url), "utf8").includes("__CSP_NONCE__"), "placeholder in the build");
+  truly(
+    readFileSync(new URL("../dist/index.html", import.meta.url), "utf8").includes("__CSP_NONCE__"),
+    "placeholder in the build",
+  );
 });
 
-check("no console error, CSP violation or off-origin request", problems.length === 0, problems.slice(0, 8).join(" | "));
+check(
+  "no console error, CSP violation or off-origin request",
+  problems.length === 0,
+  problems.slice(0, 8).join(" | "),
+);
 await browser.close();
 await mock.stop();
 process.exitCode = close();

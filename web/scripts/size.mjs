@@ -11,7 +11,9 @@ const BUDGETS = { first: 160, map: 110 };
 
 const size = (file) => {
   const packed = join(dist, `${file}.br`);
-  return existsSync(packed) ? readFileSync(packed).length : brotliCompressSync(readFileSync(join(dist, file))).length;
+  return existsSync(packed)
+    ? readFileSync(packed).length
+    : brotliCompressSync(readFileSync(join(dist, file))).length;
 };
 
 /** Every file that the entry `key` needs at once: its own, its imports', its styles. */
@@ -27,7 +29,9 @@ function closure(key, seen = new Set()) {
 const sum = (files) => [...files].reduce((all, file) => all + size(file), 0);
 const shell = closure("index.html").add("index.html");
 const first = closure("src/features/alerts/Page.tsx", new Set(shell));
-const mapFiles = [...closure("src/features/fleet/Page.tsx", new Set(shell))].filter((file) => !shell.has(file));
+const mapFiles = [...closure("src/features/fleet/Page.tsx", new Set(shell))].filter(
+  (file) => !shell.has(file),
+);
 const world = Object.values(manifest).find((chunk) => chunk.file.includes("countries-110m"));
 if (world) mapFiles.push(world.file);
 
@@ -40,6 +44,8 @@ let failed = false;
 for (const [name, bytes, budget] of results) {
   const over = bytes > budget;
   failed ||= over;
-  console.log(`${name.padEnd(26)} ${(bytes / 1000).toFixed(1).padStart(7)} kB${Number.isFinite(budget) ? ` of ${budget / 1000} kB` : ""}${over ? "  OVER BUDGET" : ""}`);
+  console.log(
+    `${name.padEnd(26)} ${(bytes / 1000).toFixed(1).padStart(7)} kB${Number.isFinite(budget) ? ` of ${budget / 1000} kB` : ""}${over ? "  OVER BUDGET" : ""}`,
+  );
 }
 process.exit(failed ? 1 : 0);

@@ -37,7 +37,8 @@ http.use({
   },
 });
 
-const isErrorBody = (value: unknown): value is ApiErrorBody => typeof value === "object" && value !== null && "code" in value && "message" in value;
+const isErrorBody = (value: unknown): value is ApiErrorBody =>
+  typeof value === "object" && value !== null && "code" in value && "message" in value;
 
 function toError(response: Response, body: unknown): ApiError {
   if (isErrorBody(body)) return new ApiError(response.status, body.code, body.message, body.details);
@@ -58,7 +59,8 @@ export async function ask<A extends Answer>(asked: Promise<A>): Promise<NonNulla
 }
 
 /** Address of the event stream; `last` resumes it where the browser cannot send the header itself. */
-export const streamAddress = (last: string | undefined): string => `/api/v1/stream${last ? `?last_event_id=${encodeURIComponent(last)}` : ""}`;
+export const streamAddress = (last: string | undefined): string =>
+  `/api/v1/stream${last ? `?last_event_id=${encodeURIComponent(last)}` : ""}`;
 
 /** Address from which a received capture is saved. */
 export const evidenceAddress = (caseId: string, requestId: string): string =>

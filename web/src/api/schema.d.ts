@@ -935,9 +935,9 @@ export interface components {
             error_us?: number | null;
             /**
              * Format: int64
-             * @description Estimated difference to the cloud's clock, in microseconds.
+             * @description Readings of its newest boot that were not believed: never set, or ahead of the cloud.
              */
-            offset_estimate_us?: number | null;
+            refused_fixes: number;
             /** @description Where it takes its time from. */
             source: string;
         };
@@ -1059,11 +1059,8 @@ export interface components {
              * @description How many repeats the vehicle folded into it, itself included.
              */
             count: number;
-            /**
-             * Format: int32
-             * @description ECU it concerns.
-             */
-            ecu?: number | null;
+            /** @description Name of the ECU it concerns. */
+            ecu?: string | null;
             /** @description Best estimate of when it happened. */
             event_time: components["schemas"]["Timestamp"];
             /**

@@ -14,15 +14,36 @@ type Props = { dialog: DialogRequest; context: Context; close(): void };
 
 function content({ dialog, context, close }: Props): ReactNode {
   switch (dialog.kind) {
-    case "palette": return <Palette context={context} close={close} />;
-    case "help": return <Help close={close} />;
-    case "password": return <Dialog title={t("action.password")} onClose={close}><PasswordForm done={close} cancel={{ label: t("dialog.cancel"), run: close }} /></Dialog>;
-    case "close-alerts": return <CloseAlerts selection={dialog.selection} done={() => context.triage?.done()} close={close} />;
-    case "open-case": return <OpenCase selection={dialog.selection} title={dialog.title} alerts={context.triage?.alerts ?? []} go={context.shell.go} close={close} />;
-    case "add-to-case": return <AddToCase selection={dialog.selection} done={() => context.triage?.done()} close={close} />;
-    case "request-evidence": return <RequestEvidence target={dialog.target} go={context.shell.go} close={close} />;
-    case "close-case": return <CloseCase id={dialog.id} close={close} />;
-    case "case-note": return <CaseNote id={dialog.id} close={close} />;
+    case "palette":
+      return <Palette context={context} close={close} />;
+    case "help":
+      return <Help close={close} />;
+    case "password":
+      return (
+        <Dialog title={t("action.password")} onClose={close}>
+          <PasswordForm done={close} cancel={{ label: t("dialog.cancel"), run: close }} />
+        </Dialog>
+      );
+    case "close-alerts":
+      return <CloseAlerts selection={dialog.selection} done={() => context.triage?.done()} close={close} />;
+    case "open-case":
+      return (
+        <OpenCase
+          selection={dialog.selection}
+          title={dialog.title}
+          alerts={context.triage?.alerts ?? []}
+          go={context.shell.go}
+          close={close}
+        />
+      );
+    case "add-to-case":
+      return <AddToCase selection={dialog.selection} done={() => context.triage?.done()} close={close} />;
+    case "request-evidence":
+      return <RequestEvidence target={dialog.target} go={context.shell.go} close={close} />;
+    case "close-case":
+      return <CloseCase id={dialog.id} close={close} />;
+    case "case-note":
+      return <CaseNote id={dialog.id} close={close} />;
   }
 }
 

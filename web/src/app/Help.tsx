@@ -20,14 +20,22 @@ export function Help({ close }: { close(): void }) {
                 {group.actions.map((action) => (
                   <Fragment key={action.id}>
                     <dt>{t(action.title)}</dt>
-                    <dd>{action.keys?.map((keys) => <Keys key={keys} keys={keys} />) ?? <span className="muted">{t("help.palette_only")}</span>}</dd>
+                    <dd>
+                      {action.keys?.map((keys) => <Keys key={keys} keys={keys} />) ?? (
+                        <span className="muted">{t("help.palette_only")}</span>
+                      )}
+                    </dd>
                   </Fragment>
                 ))}
               </dl>
             </section>
           ))}
         </div>
-        <div className="foot"><button type="button" className="button" onClick={close}>{t("dialog.close")}</button></div>
+        <div className="foot">
+          <button type="button" className="button" onClick={close}>
+            {t("dialog.close")}
+          </button>
+        </div>
       </div>
     </Dialog>
   );

@@ -13,17 +13,42 @@ function lookups(text: string, context: Context): Entry[] {
   const typed = text.trim();
   if (!typed) return [];
   const entries: Entry[] = [];
-  if (/^[0-9a-f]{32}$/i.test(typed)) entries.push({ id: "find-vehicle", title: t("palette.vehicle", { text: typed }), run: () => context.shell.go(`/vehicles/${typed.toLowerCase()}`) });
-  entries.push({ id: "find-alerts", title: t("palette.alerts", { text: typed }), run: () => context.shell.go(`/alerts?q=${encodeURIComponent(JSON.stringify(typed))}`) });
-  entries.push({ id: "find-vehicles", title: t("palette.vehicles", { text: typed }), run: () => context.shell.go(`/vehicles?q=${encodeURIComponent(JSON.stringify(typed))}`) });
+  if (/^[0-9a-f]{32}$/i.test(typed))
+    entries.push({
+      id: "find-vehicle",
+      title: t("palette.vehicle", { text: typed }),
+      run: () => context.shell.go(`/vehicles/${typed.toLowerCase()}`),
+    });
+  entries.push({
+    id: "find-alerts",
+    title: t("palette.alerts", { text: typed }),
+    run: () => context.shell.go(`/alerts?q=${encodeURIComponent(JSON.stringify(typed))}`),
+  });
+  entries.push({
+    id: "find-vehicles",
+    title: t("palette.vehicles", { text: typed }),
+    run: () => context.shell.go(`/vehicles?q=${encodeURIComponent(JSON.stringify(typed))}`),
+  });
   return entries;
 }
 
 function entriesOf(text: string, context: Context): Entry[] {
-  const shown = ACTIONS.filter((action: Action) => action.id !== "palette" && (action.scope === "global" || context[action.scope] !== undefined));
-  const acts = rank(text, shown.map((action) => ({ action, title: t(action.title) }))).map(({ action, title }): Entry => {
+  const shown = ACTIONS.filter(
+    (action: Action) =>
+      action.id !== "palette" && (action.scope === "global" || context[action.scope] !== undefined),
+  );
+  const acts = rank(
+    text,
+    shown.map((action) => ({ action, title: t(action.title) })),
+  ).map(({ action, title }): Entry => {
     const available = availability(action, context);
-    return { id: action.id, title, keys: action.keys?.[0], reason: available === true ? undefined : t(available), run: () => void perform(action, context) };
+    return {
+      id: action.id,
+      title,
+      keys: action.keys?.[0],
+      reason: available === true ? undefined : t(available),
+      run: () => void perform(action, context),
+    };
   });
   return [...acts, ...lookups(text, context)];
 }
@@ -51,18 +76,40 @@ export function Palette({ context, close }: { context: Context; close(): void })
   return (
     <Dialog title={t("action.palette")} className="palette" hideTitle onClose={close}>
       <input
-        role="combobox" aria-expanded="true" aria-controls={list} aria-activedescendant={chosen ? `${list}-${chosen.id}` : undefined} aria-autocomplete="list"
-        aria-label={t("palette.input")} placeholder={t("palette.input")} value={text} autoFocus onKeyDown={press}
-        onChange={(event) => { setText(event.target.value); setAt(0); }}
+        role="combobox"
+        aria-expanded="true"
+        aria-controls={list}
+        aria-activedescendant={chosen ? `${list}-${chosen.id}` : undefined}
+        aria-autocomplete="list"
+        aria-label={t("palette.input")}
+        placeholder={t("palette.input")}
+        value={text}
+        autoFocus
+        onKeyDown={press}
+        onChange={(event) => {
+          setText(event.target.value);
+          setAt(0);
+        }}
       />
       <div role="listbox" id={list} aria-label={t("action.palette")}>
         {entries.map((entry) => (
           <div
-            key={entry.id} id={`${list}-${entry.id}`} role="option" aria-selected={entry === chosen} aria-disabled={entry.reason !== undefined}
-            ref={(node) => { if (node && entry === chosen) node.scrollIntoView({ block: "nearest" }); }} onClick={() => choose(entry)}
+            key={entry.id}
+            id={`${list}-${entry.id}`}
+            role="option"
+            aria-selected={entry === chosen}
+            aria-disabled={entry.reason !== undefined}
+            ref={(node) => {
+              if (node && entry === chosen) node.scrollIntoView({ block: "nearest" });
+            }}
+            onClick={() => choose(entry)}
           >
             <span className="clip">{entry.title}</span>
-            {entry.reason ? <span className="muted clip">{entry.reason}</span> : entry.keys ? <Keys keys={entry.keys} /> : null}
+            {entry.reason ? (
+              <span className="muted clip">{entry.reason}</span>
+            ) : entry.keys ? (
+              <Keys keys={entry.keys} />
+            ) : null}
           </div>
         ))}
       </div>

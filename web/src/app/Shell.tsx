@@ -40,7 +40,9 @@ function LiveMark() {
     <span className={`live-mark ${state}`} title={t(`live.${state}.hint`)}>
       <span className="dot" aria-hidden="true" />
       {t(`live.${state}`)}
-      {fresh.size > 0 ? <span className="muted">{t("live.fresh", { count: number(fresh.size) })}</span> : null}
+      {fresh.size > 0 ? (
+        <span className="muted">{t("live.fresh", { count: number(fresh.size) })}</span>
+      ) : null}
     </span>
   );
 }
@@ -58,13 +60,19 @@ function Side({ user }: { user: SessionUser }) {
           <li key={place.id}>
             <Link to={place.href} activeOptions={{ includeSearch: false }}>
               <span>{t(place.title)}</span>
-              {place.id === "alerts" && fresh.size > 0 ? <span className="tag live">{number(fresh.size)}</span> : <kbd>g {place.key}</kbd>}
+              {place.id === "alerts" && fresh.size > 0 ? (
+                <span className="tag live">{number(fresh.size)}</span>
+              ) : (
+                <kbd>g {place.key}</kbd>
+              )}
             </Link>
           </li>
         ))}
       </ul>
       <div className="foot">
-        <span className="clip" title={user.name}>{user.name}</span>
+        <span className="clip" title={user.name}>
+          {user.name}
+        </span>
         <span className="muted">{word("role", user.role)}</span>
         <ActionButton id="logout" className="quiet small" />
       </div>
@@ -80,7 +88,12 @@ function Top() {
       <span className="grow" />
       <LiveMark />
       <ActionButton id="zone" className="quiet small" label={zoneName(zone, new Date())} hideKeys />
-      <ActionButton id="theme" className="quiet small" label={t(theme === "dark" ? "top.dark" : "top.light")} hideKeys />
+      <ActionButton
+        id="theme"
+        className="quiet small"
+        label={t(theme === "dark" ? "top.dark" : "top.light")}
+        hideKeys
+      />
       <ActionButton id="help" className="quiet small" label={t("top.help")} />
     </header>
   );
@@ -133,7 +146,9 @@ export function Shell() {
   if (!store || !user) return <Loading />;
   return (
     <ActionProvider store={store}>
-      <a className="skip" href="#content">{t("nav.skip")}</a>
+      <a className="skip" href="#content">
+        {t("nav.skip")}
+      </a>
       <div className="shell">
         <Side user={user} />
         <Top />
@@ -144,4 +159,3 @@ export function Shell() {
     </ActionProvider>
   );
 }
-

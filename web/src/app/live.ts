@@ -42,10 +42,13 @@ function flushAlerts() {
 }
 
 export const useLive = (): Live =>
-  useSyncExternalStore((listener) => {
-    listeners.add(listener);
-    return () => listeners.delete(listener);
-  }, () => live);
+  useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => live,
+  );
 
 function receive(topic: Topic, body: unknown) {
   switch (topic) {
@@ -58,8 +61,15 @@ function receive(topic: Topic, body: unknown) {
       void client.invalidateQueries({ queryKey: ["cases", "one", (body as Case).id] });
       break;
     case "evidence":
-      client.setQueryData<Case>(["cases", "one", (body as EvidenceRequest).case_id], (old) =>
-        old && { ...old, evidence: old.evidence.map((each) => (each.id === (body as EvidenceRequest).id ? (body as EvidenceRequest) : each)) },
+      client.setQueryData<Case>(
+        ["cases", "one", (body as EvidenceRequest).case_id],
+        (old) =>
+          old && {
+            ...old,
+            evidence: old.evidence.map((each) =>
+              each.id === (body as EvidenceRequest).id ? (body as EvidenceRequest) : each,
+            ),
+          },
       );
       void client.invalidateQueries({ queryKey: ["cases", "one", (body as EvidenceRequest).case_id] });
       break;
@@ -79,8 +89,5 @@ function receive(topic: Topic, body: unknown) {
 
 /** Keeps the stream open while the shell is on screen. */
 export function useStream() {
-  useEffect(
-    () => openStream(streamAddress, { receive, state: (state) => change({ state }) }),
-    [],
-  );
+  useEffect(() => openStream(streamAddress, { receive, state: (state) => change({ state }) }), []);
 }

@@ -7,7 +7,11 @@ describe("texts", () => {
     expect(t("queue.loaded", { loaded: 1 })).toBe("1 of {total}");
   });
   it("count one as one", () => {
-    expect([counted("vehicle.open", 1), counted("vehicle.open", 0), counted("vehicle.open", 1200)]).toEqual(["1 open alert", "0 open alerts", "1,200 open alerts"]);
+    expect([counted("vehicle.open", 1), counted("vehicle.open", 0), counted("vehicle.open", 1200)]).toEqual([
+      "1 open alert",
+      "0 open alerts",
+      "1,200 open alerts",
+    ]);
   });
   it("show a server word that has no text as it is", () => {
     expect([word("status", "new"), word("status", "on_hold")]).toEqual(["New", "on hold"]);
@@ -17,6 +21,12 @@ describe("texts", () => {
 describe("numbers", () => {
   it("are grouped, shortened, or in binary units", () => {
     expect([number(1234567), compact(1_234_567)]).toEqual(["1,234,567", "1.2M"]);
-    expect([bytes(0), bytes(1023), bytes(1024), bytes(48_211), bytes(5 * 1024 ** 4)]).toEqual(["0 B", "1023 B", "1.0 KiB", "47 KiB", "5.0 TiB"]);
+    expect([bytes(0), bytes(1023), bytes(1024), bytes(48_211), bytes(5 * 1024 ** 4)]).toEqual([
+      "0 B",
+      "1023 B",
+      "1.0 KiB",
+      "47 KiB",
+      "5.0 TiB",
+    ]);
   });
 });

@@ -23,11 +23,15 @@ const sources: FakeSource[] = [];
 const received: [string, unknown][] = [];
 const states: string[] = [];
 const open = () =>
-  openStream((last) => `/stream?${last ?? ""}`, { receive: (topic, body) => received.push([topic, body]), state: (state) => states.push(state) }, (url) => {
-    const source = new FakeSource(url);
-    sources.push(source);
-    return source as unknown as EventSource;
-  });
+  openStream(
+    (last) => `/stream?${last ?? ""}`,
+    { receive: (topic, body) => received.push([topic, body]), state: (state) => states.push(state) },
+    (url) => {
+      const source = new FakeSource(url);
+      sources.push(source);
+      return source as unknown as EventSource;
+    },
+  );
 
 beforeEach(() => {
   vi.useFakeTimers();

@@ -1,5 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { formatAge, formatClock, formatError, formatMicros, formatShort, formatSpan, formatTime, fraction, zoneName } from "./time";
+import {
+  formatAge,
+  formatClock,
+  formatError,
+  formatMicros,
+  formatShort,
+  formatSpan,
+  formatTime,
+  fraction,
+  zoneName,
+} from "./time";
 
 const AT = "2026-02-03T04:05:06.123456Z";
 
@@ -26,8 +36,18 @@ describe("times", () => {
 
 describe("spans", () => {
   it.each([
-    [0, "0 ms"], [999, "999 ms"], [1_000, "1 s"], [59_999, "59 s"], [60_000, "1 min"], [61_000, "1 min 1 s"], [3_600_000, "1 h"], [5_400_000, "1 h 30 min"],
-    [86_399_000, "23 h 59 min"], [86_400_000, "1 d"], [1_814_400_000 + 7_200_000, "21 d 2 h"], [-1_500, "−1 s"],
+    [0, "0 ms"],
+    [999, "999 ms"],
+    [1_000, "1 s"],
+    [59_999, "59 s"],
+    [60_000, "1 min"],
+    [61_000, "1 min 1 s"],
+    [3_600_000, "1 h"],
+    [5_400_000, "1 h 30 min"],
+    [86_399_000, "23 h 59 min"],
+    [86_400_000, "1 d"],
+    [1_814_400_000 + 7_200_000, "21 d 2 h"],
+    [-1_500, "−1 s"],
   ])("%d ms is %s", (ms, text) => {
     expect(formatSpan(ms)).toBe(text);
   });
@@ -37,7 +57,16 @@ describe("spans", () => {
   });
 
   it("of a clock's error keep small ones apart", () => {
-    expect([formatError(0), formatError(999), formatError(1_500), formatError(2_000_000)]).toEqual(["± 0 µs", "± 999 µs", "± 1.5 ms", "± 2 s"]);
-    expect([formatMicros(-320), formatMicros(999), formatMicros(-4_000_000)]).toEqual(["−320 µs", "999 µs", "−4 s"]);
+    expect([formatError(0), formatError(999), formatError(1_500), formatError(2_000_000)]).toEqual([
+      "± 0 µs",
+      "± 999 µs",
+      "± 1.5 ms",
+      "± 2 s",
+    ]);
+    expect([formatMicros(-320), formatMicros(999), formatMicros(-4_000_000)]).toEqual([
+      "−320 µs",
+      "999 µs",
+      "−4 s",
+    ]);
   });
 });

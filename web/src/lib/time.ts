@@ -18,8 +18,22 @@ export function zoneName(zone: Zone, at: Date): string {
 
 function parts(at: Date, zone: Zone) {
   return zone === "utc"
-    ? { y: at.getUTCFullYear(), mo: at.getUTCMonth() + 1, d: at.getUTCDate(), h: at.getUTCHours(), mi: at.getUTCMinutes(), s: at.getUTCSeconds() }
-    : { y: at.getFullYear(), mo: at.getMonth() + 1, d: at.getDate(), h: at.getHours(), mi: at.getMinutes(), s: at.getSeconds() };
+    ? {
+        y: at.getUTCFullYear(),
+        mo: at.getUTCMonth() + 1,
+        d: at.getUTCDate(),
+        h: at.getUTCHours(),
+        mi: at.getUTCMinutes(),
+        s: at.getUTCSeconds(),
+      }
+    : {
+        y: at.getFullYear(),
+        mo: at.getMonth() + 1,
+        d: at.getDate(),
+        h: at.getHours(),
+        mi: at.getMinutes(),
+        s: at.getSeconds(),
+      };
 }
 
 /** Returns `2026-11-22 14:03:09 UTC`; an absent or unreadable time is `—`, never "now". */
@@ -64,7 +78,12 @@ export function formatSpan(ms: number): string {
   if (abs < 1000) return `${sign}${Math.round(abs)} ms`;
   const seconds = Math.floor(abs / 1000);
   if (seconds < 60) return `${sign}${seconds} s`;
-  const steps: [number, string][] = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
+  const steps: [number, string][] = [
+    [86_400, "d"],
+    [3_600, "h"],
+    [60, "min"],
+    [1, "s"],
+  ];
   const first = steps.findIndex(([size]) => seconds >= size);
   const [size, unit] = steps[first] ?? [1, "s"];
   const head = Math.floor(seconds / size);

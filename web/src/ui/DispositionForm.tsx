@@ -3,11 +3,23 @@ import type { Disposition } from "../api/types";
 import { t } from "../lib/i18n";
 import { problemText } from "./states";
 
-export const DISPOSITIONS: readonly Disposition[] = ["true_positive", "benign_true_positive", "false_positive", "hardware_fault", "duplicate", "indeterminate"];
+export const DISPOSITIONS: readonly Disposition[] = [
+  "true_positive",
+  "benign_true_positive",
+  "false_positive",
+  "hardware_fault",
+  "duplicate",
+  "indeterminate",
+];
 /** What the server accepts. */
 const NOTE_CHARS_MAX = 4_000;
 
-type Props = { submitLabel: string; noteRequired?: boolean; submit(disposition: Disposition, note: string): Promise<unknown>; close(): void };
+type Props = {
+  submitLabel: string;
+  noteRequired?: boolean;
+  submit(disposition: Disposition, note: string): Promise<unknown>;
+  close(): void;
+};
 
 /** Asks why something is closed. The note is offered for every disposition. */
 export function DispositionForm({ submitLabel, noteRequired, submit, close }: Props) {
@@ -38,11 +50,20 @@ export function DispositionForm({ submitLabel, noteRequired, submit, close }: Pr
           ))}
         </div>
       </fieldset>
-      <label className="field"><span>{t(noteRequired ? "note.required" : "note.optional")}</span><textarea name="note" maxLength={NOTE_CHARS_MAX} required={noteRequired} /></label>
-      <p role="alert" className="c-critical">{problem}</p>
+      <label className="field">
+        <span>{t(noteRequired ? "note.required" : "note.optional")}</span>
+        <textarea name="note" maxLength={NOTE_CHARS_MAX} required={noteRequired} />
+      </label>
+      <p role="alert" className="c-critical">
+        {problem}
+      </p>
       <div className="foot">
-        <button type="button" className="button" onClick={close}>{t("dialog.cancel")}</button>
-        <button type="submit" className="button primary">{submitLabel}</button>
+        <button type="button" className="button" onClick={close}>
+          {t("dialog.cancel")}
+        </button>
+        <button type="submit" className="button primary">
+          {submitLabel}
+        </button>
       </div>
     </form>
   );

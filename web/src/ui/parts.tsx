@@ -17,7 +17,9 @@ const SHAPES: Record<Severity, string> = {
 export function SeverityMark({ severity, bare }: { severity: Severity; bare?: boolean }) {
   return (
     <span className={`sev c-${severity}`}>
-      <svg viewBox="0 0 12 12" aria-hidden="true"><path d={SHAPES[severity]} fill="currentColor" fillRule="evenodd" /></svg>
+      <svg viewBox="0 0 12 12" aria-hidden="true">
+        <path d={SHAPES[severity]} fill="currentColor" fillRule="evenodd" />
+      </svg>
       <span className={bare ? "sr" : ""}>{t(`severity.${severity}`)}</span>
     </span>
   );
@@ -27,7 +29,11 @@ export function SeverityMark({ severity, bare }: { severity: Severity; bare?: bo
 export function Time({ at, short }: { at: string | null | undefined; short?: boolean }) {
   const { zone } = usePreferences();
   if (!at) return <span className="muted">—</span>;
-  return <time dateTime={at} title={formatTime(at, zone)}>{short ? formatShort(at, zone) : formatTime(at, zone)}</time>;
+  return (
+    <time dateTime={at} title={formatTime(at, zone)}>
+      {short ? formatShort(at, zone) : formatTime(at, zone)}
+    </time>
+  );
 }
 
 /** A window of time; the day is written once where both ends share it. */
@@ -35,17 +41,37 @@ export function TimeRange({ from, to }: { from: string; to: string }) {
   const { zone } = usePreferences();
   const [start, end] = [formatShort(from, zone), formatShort(to, zone)];
   const sameDay = start.slice(0, 5) === end.slice(0, 5);
-  return <span title={`${formatTime(from, zone)} – ${formatTime(to, zone)}`}>{start} – {sameDay ? end.slice(6) : end}</span>;
+  return (
+    <span title={`${formatTime(from, zone)} – ${formatTime(to, zone)}`}>
+      {start} – {sameDay ? end.slice(6) : end}
+    </span>
+  );
 }
 
 export function Age({ at }: { at: string | null | undefined }) {
   const now = useNow();
   const { zone } = usePreferences();
   if (!at) return <span className="muted">—</span>;
-  return <time dateTime={at} title={formatTime(at, zone)}>{formatAge(at, now)}</time>;
+  return (
+    <time dateTime={at} title={formatTime(at, zone)}>
+      {formatAge(at, now)}
+    </time>
+  );
 }
 
-export function Card({ title, aside, children, flush, className = "" }: { title: string; aside?: ReactNode; children: ReactNode; flush?: boolean; className?: string }) {
+export function Card({
+  title,
+  aside,
+  children,
+  flush,
+  className = "",
+}: {
+  title: string;
+  aside?: ReactNode;
+  children: ReactNode;
+  flush?: boolean;
+  className?: string;
+}) {
   return (
     <section className={`card ${className}`} aria-label={title}>
       <header>
@@ -58,21 +84,63 @@ export function Card({ title, aside, children, flush, className = "" }: { title:
 }
 
 /** A wide table that scrolls inside its card, by keyboard too. */
-export const Scroll = ({ label, children }: { label: string; children: ReactNode }) => <div className="scroll" tabIndex={0} role="region" aria-label={label}>{children}</div>;
+export const Scroll = ({ label, children }: { label: string; children: ReactNode }) => (
+  <div className="scroll" tabIndex={0} role="region" aria-label={label}>
+    {children}
+  </div>
+);
 
 export type Tone = "ok" | "warn" | "bad" | "live" | "plain";
-export const Tag = ({ tone = "plain", children, title }: { tone?: Tone; children: ReactNode; title?: string }) => (
-  <span className={`tag ${tone}`} title={title}>{children}</span>
+export const Tag = ({
+  tone = "plain",
+  children,
+  title,
+}: {
+  tone?: Tone;
+  children: ReactNode;
+  title?: string;
+}) => (
+  <span className={`tag ${tone}`} title={title}>
+    {children}
+  </span>
 );
 
 const STATUS_TONES: Record<string, Tone> = {
-  new: "live", acknowledged: "plain", closed: "plain", investigating: "live", received: "ok", refused_by_gate: "bad", refused_by_vehicle: "bad",
-  expired: "warn", accepted: "live", sent: "live", permitted: "live", requested: "plain", overdue: "bad", open: "warn", filled: "ok", tombstoned: "plain",
+  new: "live",
+  acknowledged: "plain",
+  closed: "plain",
+  investigating: "live",
+  received: "ok",
+  refused_by_gate: "bad",
+  refused_by_vehicle: "bad",
+  expired: "warn",
+  accepted: "live",
+  sent: "live",
+  permitted: "live",
+  requested: "plain",
+  overdue: "bad",
+  open: "warn",
+  filled: "ok",
+  tombstoned: "plain",
 };
-export const StatusTag = ({ prefix, status }: { prefix: string; status: string }) => <Tag tone={STATUS_TONES[status] ?? "plain"}>{word(prefix, status)}</Tag>;
+export const StatusTag = ({ prefix, status }: { prefix: string; status: string }) => (
+  <Tag tone={STATUS_TONES[status] ?? "plain"}>{word(prefix, status)}</Tag>
+);
 
 /** A modal on the platform's own `<dialog>`: focus is kept inside and returns where it came from. */
-export function Dialog({ title, className = "", onClose, children, hideTitle }: { title: string; className?: string; onClose(): void; children: ReactNode; hideTitle?: boolean }) {
+export function Dialog({
+  title,
+  className = "",
+  onClose,
+  children,
+  hideTitle,
+}: {
+  title: string;
+  className?: string;
+  onClose(): void;
+  children: ReactNode;
+  hideTitle?: boolean;
+}) {
   const ref = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const opener = document.activeElement;
@@ -94,7 +162,11 @@ export function Dialog({ title, className = "", onClose, children, hideTitle }: 
       }}
       onClick={(event) => event.target === ref.current && onClose()}
     >
-      {hideTitle ? null : <div className="content dialog-title"><h1>{title}</h1></div>}
+      {hideTitle ? null : (
+        <div className="content dialog-title">
+          <h1>{title}</h1>
+        </div>
+      )}
       {children}
     </dialog>
   );
@@ -109,9 +181,18 @@ export function Yaml({ text }: { text: string }) {
         const comment = /^\s*#/.test(line);
         return (
           <span key={index}>
-            {comment ? <span className="c">{line}</span> : found ? (
-              <>{found[1]}<span className="k">{found[2]}</span>{found[3]}<span className="s">{found[4]}</span></>
-            ) : <span className="s">{line}</span>}
+            {comment ? (
+              <span className="c">{line}</span>
+            ) : found ? (
+              <>
+                {found[1]}
+                <span className="k">{found[2]}</span>
+                {found[3]}
+                <span className="s">{found[4]}</span>
+              </>
+            ) : (
+              <span className="s">{line}</span>
+            )}
             {"\n"}
           </span>
         );

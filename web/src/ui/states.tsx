@@ -10,7 +10,11 @@ export function problemText(error: unknown): string {
   return error.message ? `${error.message} (${error.code})` : error.code;
 }
 
-export const Loading = () => <p className="skeleton" role="status">{t("state.loading")}</p>;
+export const Loading = () => (
+  <p className="skeleton" role="status">
+    {t("state.loading")}
+  </p>
+);
 
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {
   return (
@@ -26,7 +30,11 @@ export function Problem({ error, retry }: { error: unknown; retry?: () => unknow
     <div className="problem" role="alert">
       <strong>{t("state.problem")}</strong>
       <span>{problemText(error)}</span>
-      {retry ? <button type="button" className="button" onClick={() => void retry()}>{t("state.retry")}</button> : null}
+      {retry ? (
+        <button type="button" className="button" onClick={() => void retry()}>
+          {t("state.retry")}
+        </button>
+      ) : null}
     </div>
   );
 }
@@ -39,4 +47,3 @@ export function Await<T>({ query, children }: { query: Loaded<T>; children(value
   if (query.error) return <Problem error={query.error} retry={query.refetch} />;
   return <Loading />;
 }
-

@@ -1,7 +1,12 @@
 import { useSyncExternalStore } from "react";
 import { t } from "../lib/i18n";
 
-type Toast = { id: number; text: string; bad?: boolean; action?: { label: string; keys: string; run(): unknown } };
+type Toast = {
+  id: number;
+  text: string;
+  bad?: boolean;
+  action?: { label: string; keys: string; run(): unknown };
+};
 const SHOWN_MS = 6_000;
 const SHOWN_MAX = 4;
 
@@ -25,10 +30,13 @@ export function toast({ ms = SHOWN_MS, ...content }: Omit<Toast, "id"> & { ms?: 
 }
 
 export function Toasts() {
-  const shown = useSyncExternalStore((listener) => {
-    listeners.add(listener);
-    return () => listeners.delete(listener);
-  }, () => list);
+  const shown = useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => list,
+  );
   return (
     <div className="toasts" role="status" aria-live="polite">
       {shown.map((each) => (
@@ -39,7 +47,14 @@ export function Toasts() {
               {each.action.label} <kbd>{each.action.keys}</kbd>
             </button>
           ) : null}
-          <button type="button" className="button quiet small" aria-label={t("toast.dismiss")} onClick={() => dismiss(each.id)}>×</button>
+          <button
+            type="button"
+            className="button quiet small"
+            aria-label={t("toast.dismiss")}
+            onClick={() => dismiss(each.id)}
+          >
+            ×
+          </button>
         </div>
       ))}
     </div>

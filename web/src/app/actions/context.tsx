@@ -1,5 +1,13 @@
 /** Connects pages, buttons and keys with the registry. */
-import { createContext, useContext, useEffect, useId, useRef, useSyncExternalStore, type ReactNode } from "react";
+import {
+  createContext,
+  useContext,
+  useEffect,
+  useId,
+  useRef,
+  useSyncExternalStore,
+  type ReactNode,
+} from "react";
 import { t } from "../../lib/i18n";
 import { usePreferences } from "../../lib/preferences";
 import { toast } from "../../ui/toasts";
@@ -48,14 +56,17 @@ const makeContext = (store: Store): Context => ({
 /** Returns what actions see, renewed whenever a page publishes something. */
 export function useActionContext(): Context {
   const store = useStore();
-  useSyncExternalStore((listener) => {
-    listeners.add(listener);
-    const stop = subscribeUndo(listener);
-    return () => {
-      listeners.delete(listener);
-      stop();
-    };
-  }, () => handles);
+  useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      const stop = subscribeUndo(listener);
+      return () => {
+        listeners.delete(listener);
+        stop();
+      };
+    },
+    () => handles,
+  );
   return makeContext(store);
 }
 
@@ -81,9 +92,16 @@ function useKeys(store: Store) {
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const press = (event: KeyboardEvent) => {
-      if (event.defaultPrevented || event.isComposing || ["Shift", "Control", "Alt", "Meta"].includes(event.key)) return;
+      if (
+        event.defaultPrevented ||
+        event.isComposing ||
+        ["Shift", "Control", "Alt", "Meta"].includes(event.key)
+      )
+        return;
       const target = event.target instanceof HTMLElement ? event.target : undefined;
-      const typing = target?.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]") !== null && target !== undefined;
+      const typing =
+        target?.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]") !==
+          null && target !== undefined;
       const pressed = chord(event);
       if (store.isModal() || document.querySelector("dialog[open]")) return;
       if (typing && pressed === "Escape") return target?.blur();
@@ -112,7 +130,14 @@ export function ActionProvider({ store, children }: { store: Store; children: Re
 }
 
 export function Keys({ keys }: { keys: string }) {
-  return <kbd>{keys.replace("Arrow", "").replace("Escape", "Esc").replace(/\+(\w)$/, (_whole, letter: string) => `+${letter.toUpperCase()}`)}</kbd>;
+  return (
+    <kbd>
+      {keys
+        .replace("Arrow", "")
+        .replace("Escape", "Esc")
+        .replace(/\+(\w)$/, (_whole, letter: string) => `+${letter.toUpperCase()}`)}
+    </kbd>
+  );
 }
 
 type ButtonProps = { id: string; className?: string; label?: string; primary?: boolean; hideKeys?: boolean };
@@ -136,7 +161,11 @@ export function ActionButton({ id, className = "", label, primary, hideKeys }: B
     >
       {label ?? t(action.title)}
       {first && !hideKeys ? <Keys keys={first} /> : null}
-      {reason ? <span id={reasonId} className="sr">{reason}</span> : null}
+      {reason ? (
+        <span id={reasonId} className="sr">
+          {reason}
+        </span>
+      ) : null}
     </button>
   );
 }

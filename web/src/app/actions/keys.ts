@@ -12,14 +12,22 @@ export function chord(press: Press): string {
 }
 
 /** Returns whether a key works without a modifier, which people must be able to switch off. */
-export const isSingle = (keys: string): boolean => !/^(Ctrl|Alt)\+/.test(keys) && keys !== "Escape" && keys !== "Enter";
+export const isSingle = (keys: string): boolean =>
+  !/^(Ctrl|Alt)\+/.test(keys) && keys !== "Escape" && keys !== "Enter";
 
-const live = (action: Action, handles: Handles): boolean => action.scope === "global" || handles[action.scope] !== undefined;
+const live = (action: Action, handles: Handles): boolean =>
+  action.scope === "global" || handles[action.scope] !== undefined;
 
 export type Match = { kind: "action"; action: Action } | { kind: "prefix" } | { kind: "none" };
 
 /** Finds what `pressed` means after `before` (the first key of a sequence, or nothing). */
-export function match(all: readonly Action[], handles: Handles, before: string, pressed: string, singleKeys: boolean): Match {
+export function match(
+  all: readonly Action[],
+  handles: Handles,
+  before: string,
+  pressed: string,
+  singleKeys: boolean,
+): Match {
   const typed = before ? `${before} ${pressed}` : pressed;
   let prefix = false;
   for (const action of all) {

@@ -5,18 +5,37 @@ import { rank } from "./rank";
 import { ACTIONS, action, help } from "./registry";
 import { availability, overlaps, SCOPE_PAGES, type Action, type Context, type Scope } from "./types";
 
-const press = (key: string, more: Partial<Press> = {}): Press => ({ key, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...more });
+const press = (key: string, more: Partial<Press> = {}): Press => ({
+  key,
+  ctrlKey: false,
+  metaKey: false,
+  altKey: false,
+  shiftKey: false,
+  ...more,
+});
 
 /** Pairs of actions that one press could mean on one page. */
 function clashes(all: readonly Action[]): string[] {
   return all.flatMap((a, index) =>
-    all.slice(index + 1).flatMap((b) => (overlaps(a.scope, b.scope) ? (a.keys ?? []).filter((keys) => b.keys?.includes(keys)).map((keys) => `${keys}: ${a.id}, ${b.id}`) : [])),
+    all
+      .slice(index + 1)
+      .flatMap((b) =>
+        overlaps(a.scope, b.scope)
+          ? (a.keys ?? []).filter((keys) => b.keys?.includes(keys)).map((keys) => `${keys}: ${a.id}, ${b.id}`)
+          : [],
+      ),
   );
 }
 
 /** Keys that can never end because they begin another sequence on the same page. */
 function shadowed(all: readonly Action[]): string[] {
-  return all.flatMap((a) => (a.keys ?? []).flatMap((keys) => all.filter((b) => overlaps(a.scope, b.scope) && b.keys?.some((other) => other.startsWith(`${keys} `))).map((b) => `${keys}: ${a.id} before ${b.id}`)));
+  return all.flatMap((a) =>
+    (a.keys ?? []).flatMap((keys) =>
+      all
+        .filter((b) => overlaps(a.scope, b.scope) && b.keys?.some((other) => other.startsWith(`${keys} `)))
+        .map((b) => `${keys}: ${a.id} before ${b.id}`),
+    ),
+  );
 }
 
 describe("the action registry", () => {
@@ -52,7 +71,15 @@ describe("the action registry", () => {
     const written = ACTIONS.flatMap((each) => each.keys ?? []).flatMap((keys) => keys.split(" "));
     const odd = written.filter((keys) => {
       const key = keys.replace(/^(Ctrl\+)?(Alt\+)?(Shift\+)?(?=.)/, "");
-      return chord(press(key, { ctrlKey: keys.includes("Ctrl+"), altKey: keys.includes("Alt+"), shiftKey: keys.includes("Shift+") })) !== keys;
+      return (
+        chord(
+          press(key, {
+            ctrlKey: keys.includes("Ctrl+"),
+            altKey: keys.includes("Alt+"),
+            shiftKey: keys.includes("Shift+"),
+          }),
+        ) !== keys
+      );
     });
     expect(odd).toEqual([]);
   });
@@ -60,7 +87,11 @@ describe("the action registry", () => {
 
 describe("availability", () => {
   const context = (role: Context["user"]["role"], more: Partial<Context> = {}) =>
-    ({ user: { name: "a", role, must_change_password: false }, shell: { canUndo: false }, ...more }) as Context;
+    ({
+      user: { name: "a", role, must_change_password: false },
+      shell: { canUndo: false },
+      ...more,
+    }) as Context;
 
   it("tells an analyst why accounts are out of reach", () => {
     expect(availability(action("go.users"), context("analyst"))).toBe("reason.admin");
@@ -116,7 +147,11 @@ describe("the palette's order", () => {
   const entries = ["Close", "Close case", "Open case", "Clear selection"].map((title) => ({ title }));
   it("puts beginnings first, then beginnings of words, then letters in order", () => {
     expect(rank("close", entries).map((each) => each.title)).toEqual(["Close", "Close case"]);
-    expect(rank("case", entries).map((each) => each.title)).toEqual(["Open case", "Close case", "Clear selection"]);
+    expect(rank("case", entries).map((each) => each.title)).toEqual([
+      "Open case",
+      "Close case",
+      "Clear selection",
+    ]);
     expect(rank("clsel", entries).map((each) => each.title)).toEqual(["Clear selection"]);
     expect(rank("zz", entries)).toEqual([]);
     expect(rank("", entries)).toHaveLength(4);

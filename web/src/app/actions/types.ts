@@ -17,7 +17,19 @@ export type Scope = "global" | "queue" | "triage" | "alert" | "case" | "vehicle"
 
 /** The pages on which each scope can be live; two scopes overlap when they share one. */
 export const SCOPE_PAGES: Record<Scope, readonly string[]> = {
-  global: ["overview", "alerts", "alert", "cases", "case", "vehicles", "vehicle", "fleet", "health", "rules", "users"],
+  global: [
+    "overview",
+    "alerts",
+    "alert",
+    "cases",
+    "case",
+    "vehicles",
+    "vehicle",
+    "fleet",
+    "health",
+    "rules",
+    "users",
+  ],
   queue: ["alerts"],
   triage: ["alerts", "alert"],
   alert: ["alerts", "alert"],
@@ -25,7 +37,8 @@ export const SCOPE_PAGES: Record<Scope, readonly string[]> = {
   vehicle: ["vehicle"],
   fleet: ["fleet"],
 };
-export const overlaps = (a: Scope, b: Scope): boolean => SCOPE_PAGES[a].some((page) => SCOPE_PAGES[b].includes(page));
+export const overlaps = (a: Scope, b: Scope): boolean =>
+  SCOPE_PAGES[a].some((page) => SCOPE_PAGES[b].includes(page));
 
 export type EvidenceTarget = { vehicleId: string; eventId: string; title: string; caseId?: string };
 export type DialogRequest =
@@ -64,7 +77,11 @@ export type QueueHandle = {
 export type TriageHandle = { selection: Selection; alerts: readonly Alert[]; done(): void };
 export type AlertHandle = { alert: AlertDetail; event?: SecurityEvent; full: boolean };
 export type CaseHandle = { case: Case };
-export type VehicleHandle = { vehicle: Vehicle; event?: SecurityEvent; show(tab: "topology" | "timeline" | "alerts" | "health"): void };
+export type VehicleHandle = {
+  vehicle: Vehicle;
+  event?: SecurityEvent;
+  show(tab: "topology" | "timeline" | "alerts" | "health"): void;
+};
 export type FleetHandle = { zoom(factor: number): void; reset(): void; nextLayer(): void };
 
 /** What pages put at the disposal of actions while they are on screen. */
@@ -96,7 +113,12 @@ export const always = (): true => true;
 
 /** Returns `true`, or why `action` cannot be done now: wrong role first, then the action's own reason. */
 export function availability(action: Action, context: Context): true | MessageKey {
-  if (!granted(context.user.role, action.permission)) return action.permission === "admin" ? "reason.admin" : action.permission === "engineer" ? "reason.engineer" : "reason.role";
+  if (!granted(context.user.role, action.permission))
+    return action.permission === "admin"
+      ? "reason.admin"
+      : action.permission === "engineer"
+        ? "reason.engineer"
+        : "reason.role";
   if (action.scope !== "global" && !context[action.scope]) return "reason.elsewhere";
   return action.enabled(context);
 }

@@ -35,6 +35,10 @@ export function offerUndo(undo: Undo) {
   takeUndo();
   offered = undo;
   timer = setTimeout(takeUndo, UNDO_MS);
-  shown = toast({ text: undo.text, ms: UNDO_MS, action: { label: t("action.undo"), keys: "z", run: () => takeUndo()?.run() } });
+  shown = toast({
+    text: undo.text,
+    ms: UNDO_MS,
+    action: { label: t("action.undo"), keys: "z", run: () => takeUndo()?.run() },
+  });
   notify();
 }

@@ -10,7 +10,14 @@ import { only } from "./selection";
 export function DetailPage() {
   const { id } = useParams({ from: "/alerts/$id" });
   const alert = useAlert(id).data;
-  const triage = useMemo((): TriageHandle => ({ selection: only(id), alerts: alert ? [alert] : [], done: () => {} }), [id, alert]);
+  const triage = useMemo(
+    (): TriageHandle => ({ selection: only(id), alerts: alert ? [alert] : [], done: () => {} }),
+    [id, alert],
+  );
   usePublish("triage", triage);
-  return <div className="page detail-page"><Detail id={id} full /></div>;
+  return (
+    <div className="page detail-page">
+      <Detail id={id} full />
+    </div>
+  );
 }

@@ -4,9 +4,20 @@ import { compact, number, t, type MessageKey } from "../../lib/i18n";
 import { SeverityMark } from "../../ui/parts";
 import { DEFAULT_STATUS, SEVERITIES, STATUS_VIEWS, toggleWord, wordList, type AlertSearch } from "./query";
 
-type Props = { search: AlertSearch; patch(change: Partial<AlertSearch>): void; counts: SeverityCounts | undefined; total: number | undefined };
+type Props = {
+  search: AlertSearch;
+  patch(change: Partial<AlertSearch>): void;
+  counts: SeverityCounts | undefined;
+  total: number | undefined;
+};
 
-const VIEW_TITLES: readonly MessageKey[] = ["queue.view.open", "status.new", "status.acknowledged", "status.closed", "queue.view.all"];
+const VIEW_TITLES: readonly MessageKey[] = [
+  "queue.view.open",
+  "status.new",
+  "status.acknowledged",
+  "status.closed",
+  "queue.view.all",
+];
 /** Pause after the last key before the search is sent. */
 const TYPING_MS = 250;
 
@@ -18,7 +29,17 @@ function SearchBox({ value, onChange }: { value: string; onChange(text: string):
     const timer = setTimeout(() => onChange(text), TYPING_MS);
     return () => clearTimeout(timer);
   }, [text, value, onChange]);
-  return <input data-search type="search" className="search" value={text} placeholder={t("queue.search")} aria-label={t("queue.search.label")} onChange={(event) => setText(event.target.value)} />;
+  return (
+    <input
+      data-search
+      type="search"
+      className="search"
+      value={text}
+      placeholder={t("queue.search")}
+      aria-label={t("queue.search.label")}
+      onChange={(event) => setText(event.target.value)}
+    />
+  );
 }
 
 function SeverityBar({ search, patch, counts }: Omit<Props, "total">) {
@@ -27,7 +48,11 @@ function SeverityBar({ search, patch, counts }: Omit<Props, "total">) {
     <div className="severity-bar" role="group" aria-label={t("queue.severity")}>
       {SEVERITIES.map((severity) => (
         <button
-          key={severity} type="button" className="severity-toggle" aria-pressed={chosen.includes(severity)} title={counts ? number(counts[severity]) : undefined}
+          key={severity}
+          type="button"
+          className="severity-toggle"
+          aria-pressed={chosen.includes(severity)}
+          title={counts ? number(counts[severity]) : undefined}
           onClick={() => patch({ severity: toggleWord(search.severity, severity, SEVERITIES) })}
         >
           <SeverityMark severity={severity} />
@@ -50,7 +75,13 @@ export function Filters({ search, patch, counts, total }: Props) {
         <span className="muted total">{total === undefined ? "" : number(total)}</span>
         <div className="segments" role="group" aria-label={t("queue.status")}>
           {STATUS_VIEWS.map((view, index) => (
-            <button key={view} type="button" className="button small" aria-pressed={(search.status ?? DEFAULT_STATUS) === view} onClick={() => patch({ status: view === DEFAULT_STATUS ? undefined : view })}>
+            <button
+              key={view}
+              type="button"
+              className="button small"
+              aria-pressed={(search.status ?? DEFAULT_STATUS) === view}
+              onClick={() => patch({ status: view === DEFAULT_STATUS ? undefined : view })}
+            >
               {t(VIEW_TITLES[index] ?? "queue.view.all")}
             </button>
           ))}
@@ -63,7 +94,14 @@ export function Filters({ search, patch, counts, total }: Props) {
           {chips.map((name) => (
             <span key={name} className="tag">
               {t(`filter.${name}` as MessageKey)}: <span className="mono">{search[name]}</span>
-              <button type="button" className="chip-remove" aria-label={t("filter.remove", { name: t(`filter.${name}` as MessageKey) })} onClick={() => patch({ [name]: undefined })}>×</button>
+              <button
+                type="button"
+                className="chip-remove"
+                aria-label={t("filter.remove", { name: t(`filter.${name}` as MessageKey) })}
+                onClick={() => patch({ [name]: undefined })}
+              >
+                ×
+              </button>
             </span>
           ))}
         </div>

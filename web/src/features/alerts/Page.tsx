@@ -37,26 +37,36 @@ export function Page() {
   const query = useMemo(() => toQuery(search), [search]);
   const list = useAlerts(query);
   const live = useLive();
-  const fresh = useMemo(() => [...live.fresh.values()].filter((alert) => matches(query, alert)).length, [live.fresh, query]);
+  const fresh = useMemo(
+    () => [...live.fresh.values()].filter((alert) => matches(query, alert)).length,
+    [live.fresh, query],
+  );
   const rows = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
   const head = list.data?.pages.at(-1);
   const state = useRows(rows, JSON.stringify(query), search.sel);
   const { selection, setSelection, cursor, setCursorId, anchor } = state;
   const grid = useRef<HTMLDivElement>(null);
 
-  const patch = useCallback((change: Partial<AlertSearch>) => void navigate({ search: (old: AlertSearch) => ({ ...old, ...change }), replace: true }), [navigate]);
+  const patch = useCallback(
+    (change: Partial<AlertSearch>) =>
+      void navigate({ search: (old: AlertSearch) => ({ ...old, ...change }), replace: true }),
+    [navigate],
+  );
   const showNew = useCallback(() => {
     clearFresh();
     void client.resetQueries({ queryKey: keys.lists });
   }, []);
   useEffect(clearFresh, [query]);
 
-  const pick = useCallback((id: string, extend: boolean) => {
-    const order = rows.map((row) => row.id);
-    setSelection((old) => (extend ? set(old, range(order, anchor.current, id), true) : toggle(old, id)));
-    anchor.current = id;
-    setCursorId(id);
-  }, [rows, setSelection, anchor, setCursorId]);
+  const pick = useCallback(
+    (id: string, extend: boolean) => {
+      const order = rows.map((row) => row.id);
+      setSelection((old) => (extend ? set(old, range(order, anchor.current, id), true) : toggle(old, id)));
+      anchor.current = id;
+      setCursorId(id);
+    },
+    [rows, setSelection, anchor, setCursorId],
+  );
 
   const handle = useMemo((): QueueHandle => {
     const moveTo = (index: number) => {
@@ -82,34 +92,86 @@ export function Page() {
       fresh,
       paneOpen: search.sel !== undefined,
     };
-  }, [rows, cursor, list, search.sel, patch, pick, head, query, selection, fresh, showNew, setCursorId, setSelection]);
+  }, [
+    rows,
+    cursor,
+    list,
+    search.sel,
+    patch,
+    pick,
+    head,
+    query,
+    selection,
+    fresh,
+    showNew,
+    setCursorId,
+    setSelection,
+  ]);
   usePublish("queue", handle);
 
   const triage = useMemo((): TriageHandle => {
     // Acts mean the selection; without one the open alert, without that the cursor row.
     const single = search.sel ?? rows[cursor]?.id;
     const target = count(selection) > 0 ? selection : single ? only(single) : NOTHING;
-    return { selection: target, alerts: rows.filter((row) => has(target, row.id)), done: () => setSelection(NOTHING) };
+    return {
+      selection: target,
+      alerts: rows.filter((row) => has(target, row.id)),
+      done: () => setSelection(NOTHING),
+    };
   }, [selection, rows, cursor, search.sel, setSelection]);
   usePublish("triage", triage);
 
   return (
     <div className="queue-page">
       <div className="queue">
-        <Filters search={search} patch={patch} counts={list.data?.pages[0]?.counts ?? undefined} total={head?.total} />
-        <SelectionBar selection={selection} total={head?.total ?? 0} loaded={rows.length} fresh={fresh} paneOpen={search.sel !== undefined} />
-        {list.error && rows.length === 0 ? <Problem error={list.error} retry={list.refetch} /> : list.isPending ? <Loading /> : (
+        <Filters
+          search={search}
+          patch={patch}
+          counts={list.data?.pages[0]?.counts ?? undefined}
+          total={head?.total}
+        />
+        <SelectionBar
+          selection={selection}
+          total={head?.total ?? 0}
+          loaded={rows.length}
+          fresh={fresh}
+          paneOpen={search.sel !== undefined}
+        />
+        {list.error && rows.length === 0 ? (
+          <Problem error={list.error} retry={list.refetch} />
+        ) : list.isPending ? (
+          <Loading />
+        ) : (
           <Grid
-            ref={grid} rows={rows} total={head?.total ?? 0} cursor={cursor} selection={selection} sort={query.sort} openId={search.sel}
+            ref={grid}
+            rows={rows}
+            total={head?.total ?? 0}
+            cursor={cursor}
+            selection={selection}
+            sort={query.sort}
+            openId={search.sel}
             onSort={(key) => patch({ sort: nextSort(search.sort, key) })}
             onPick={pick}
-            onOpen={(id) => { setCursorId(id); patch({ sel: id }); }}
+            onOpen={(id) => {
+              setCursorId(id);
+              patch({ sel: id });
+            }}
             onEnd={() => list.hasNextPage && !list.isFetchingNextPage && void list.fetchNextPage()}
             more={list.hasNextPage}
           />
         )}
       </div>
-      {search.sel ? <Suspense fallback={<aside className="pane" aria-label={t("alert.pane")}><Loading /></aside>}><Pane id={search.sel} /></Suspense> : null}
+      {search.sel ? (
+        <Suspense
+          fallback={
+            <aside className="pane" aria-label={t("alert.pane")}>
+              <Loading />
+            </aside>
+          }
+        >
+          <Pane id={search.sel} />
+        </Suspense>
+      ) : null}
     </div>
   );
 }

@@ -16,7 +16,13 @@ type Pages = InfiniteData<AlertList, string | undefined>;
 export const useAlerts = (query: AlertQuery) =>
   useInfiniteQuery({
     queryKey: keys.list(query),
-    queryFn: ({ pageParam, signal }) => ask(http.GET("/api/v1/alerts", { params: { query: { ...query, cursor: pageParam, limit: PAGE_ROWS } }, signal })),
+    queryFn: ({ pageParam, signal }) =>
+      ask(
+        http.GET("/api/v1/alerts", {
+          params: { query: { ...query, cursor: pageParam, limit: PAGE_ROWS } },
+          signal,
+        }),
+      ),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (last) => last.next_cursor ?? undefined,
     placeholderData: keepPreviousData,
@@ -25,7 +31,11 @@ export const useAlerts = (query: AlertQuery) =>
 
 /** One alert; what the queue already knows is shown while the rest loads. */
 export const useAlert = (id: string) =>
-  useQuery({ queryKey: keys.one(id), queryFn: ({ signal }) => ask(http.GET("/api/v1/alerts/{id}", { params: { path: { id } }, signal })), staleTime: 5_000 });
+  useQuery({
+    queryKey: keys.one(id),
+    queryFn: ({ signal }) => ask(http.GET("/api/v1/alerts/{id}", { params: { path: { id } }, signal })),
+    staleTime: 5_000,
+  });
 
 /** Returns the row of `id` from any loaded queue. */
 export function cachedAlert(id: string): Alert | undefined {
@@ -64,11 +74,19 @@ function patchRows(change: (row: Alert, query: AlertQuery) => Alert | undefined)
       });
       return touched ? { ...page, items } : page;
     });
-    client.setQueryData<Pages>(key, { ...data, pages: pages.map((page) => ({ ...page, total: page.total - removed })) });
+    client.setQueryData<Pages>(key, {
+      ...data,
+      pages: pages.map((page) => ({ ...page, total: page.total - removed })),
+    });
   }
 }
 
-const STATUS_AFTER: Partial<Record<AlertAction, AlertStatus>> = { acknowledge: "acknowledged", unacknowledge: "new", close: "closed", reopen: "new" };
+const STATUS_AFTER: Partial<Record<AlertAction, AlertStatus>> = {
+  acknowledge: "acknowledged",
+  unacknowledge: "new",
+  close: "closed",
+  reopen: "new",
+};
 
 /** Shows an act on picked rows at once; rows that leave the filter go. An act on a query starts the list afresh. */
 function showAct(action: AlertAction, selection: Selection) {
@@ -87,29 +105,50 @@ function showAct(action: AlertAction, selection: Selection) {
   void client.invalidateQueries({ queryKey: keys.ones });
 }
 
-export type AlertActInput = { action: AlertAction; selection: Selection; disposition?: Disposition; note?: string; case_id?: string; owner?: string };
+export type AlertActInput = {
+  action: AlertAction;
+  selection: Selection;
+  disposition?: Disposition;
+  note?: string;
+  case_id?: string;
+  owner?: string;
+};
 
 /** Does one act on a selection. What the server refused stays as it was and is told by the caller. */
 export async function actOnAlerts({ selection, ...act }: AlertActInput): Promise<ActionResult> {
-  const result = await ask(http.POST("/api/v1/alerts/actions", { body: { ...act, selection: toRequest(selection) } }));
+  const result = await ask(
+    http.POST("/api/v1/alerts/actions", { body: { ...act, selection: toRequest(selection) } }),
+  );
   const refused = new Set(result.refused.map((each) => each.id));
-  showAct(act.action, selection.kind === "ids" ? only(...[...selection.ids].filter((id) => !refused.has(id))) : selection);
+  showAct(
+    act.action,
+    selection.kind === "ids" ? only(...[...selection.ids].filter((id) => !refused.has(id))) : selection,
+  );
   return result;
 }
 
 /** Tells what an act did not do, and what cannot be taken back. */
 export function tellAct(result: ActionResult, undo: Undo | undefined) {
   const [first] = result.refused;
-  if (first) toast({ text: t("toast.refused", { count: number(result.refused.length), reason: first.message }), bad: true });
+  if (first)
+    toast({
+      text: t("toast.refused", { count: number(result.refused.length), reason: first.message }),
+      bad: true,
+    });
   if (!undo && result.changed > 0) toast({ text: t("toast.no_undo", { count: number(result.changed) }) });
 }
 
 /** Returns how to take an acknowledgement back, where the server told which alerts it changed. */
 export function undoAcknowledge(result: ActionResult, selection: Selection): Undo | undefined {
-  const ids = result.changed_ids ?? (selection.kind === "ids" && result.refused.length === 0 ? [...selection.ids] : undefined);
+  const ids =
+    result.changed_ids ??
+    (selection.kind === "ids" && result.refused.length === 0 ? [...selection.ids] : undefined);
   if (!ids || ids.length === 0 || ids.length < result.changed) return undefined;
   return {
-    text: t(ids.length === 1 ? "toast.acknowledged_one" : "toast.acknowledged", { count: number(result.changed), of: number(count(selection)) }),
+    text: t(ids.length === 1 ? "toast.acknowledged_one" : "toast.acknowledged", {
+      count: number(result.changed),
+      of: number(count(selection)),
+    }),
     run: () => actOnAlerts({ action: "unacknowledge", selection: only(...ids) }),
   };
 }

@@ -32,7 +32,11 @@ describe("a selection by query", () => {
   it("keeps exceptions, so that a row deselected after select-all is not acted on", () => {
     const but = toggle(toggle(all, "a"), "b");
     expect([has(but, "a"), has(but, "c"), count(but)]).toEqual([false, true, 99_998]);
-    expect(toRequest(but)).toEqual({ query: { status: "new", sort: undefined }, except: ["a", "b"], as_of: "2026-01-01T00:00:00Z" });
+    expect(toRequest(but)).toEqual({
+      query: { status: "new", sort: undefined },
+      except: ["a", "b"],
+      as_of: "2026-01-01T00:00:00Z",
+    });
     expect(has(toggle(but, "a"), "a")).toBe(true);
   });
 
@@ -59,7 +63,10 @@ describe("ranges", () => {
 
 describe("the queue's address", () => {
   it("drops what it does not know and reads numbers as text", () => {
-    expect(readSearch({ q: 123, sel: "x", evil: "1", status: "", rule: { a: 1 }, from: null })).toEqual({ q: "123", sel: "x" });
+    expect(readSearch({ q: 123, sel: "x", evil: "1", status: "", rule: { a: 1 }, from: null })).toEqual({
+      q: "123",
+      sel: "x",
+    });
   });
   it("means open alerts, newest first, unless it says otherwise", () => {
     expect(toQuery({ sel: "x" })).toEqual({ status: "new,acknowledged", sort: "-last_at" });
@@ -73,7 +80,12 @@ describe("the queue's address", () => {
     expect(toggleWord("critical,high", "low", order)).toBeUndefined();
   });
   it("sorts descending first", () => {
-    expect([nextSort(undefined, "severity"), nextSort("-severity", "severity"), nextSort("severity", "severity"), nextSort(undefined, "last_at")]).toEqual(["-severity", "severity", "-severity", "last_at"]);
+    expect([
+      nextSort(undefined, "severity"),
+      nextSort("-severity", "severity"),
+      nextSort("severity", "severity"),
+      nextSort(undefined, "last_at"),
+    ]).toEqual(["-severity", "severity", "-severity", "last_at"]);
   });
   it("knows which rows leave a list", () => {
     expect(statusMatches({ status: "new" }, "acknowledged")).toBe(false);

@@ -39,7 +39,8 @@ export function set(selection: Selection, ids: readonly string[], selected: bool
   return selection.kind === "ids" ? { kind: "ids", ids: next } : { ...selection, except: next };
 }
 
-export const toggle = (selection: Selection, id: string): Selection => set(selection, [id], !has(selection, id));
+export const toggle = (selection: Selection, id: string): Selection =>
+  set(selection, [id], !has(selection, id));
 
 /** Returns the ids from one row to another, in either direction; an unknown anchor yields the target alone. */
 export function range(order: readonly string[], anchor: string | undefined, target: string): string[] {

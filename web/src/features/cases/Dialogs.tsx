@@ -12,7 +12,9 @@ const NOTE_CHARS_MAX = 4_000;
 export const CloseCase = ({ id, close }: { id: string; close(): void }) => (
   <Dialog title={t("action.case.close")} className="wide" onClose={close}>
     <DispositionForm
-      submitLabel={t("action.case.close")} close={close} noteRequired
+      submitLabel={t("action.case.close")}
+      close={close}
+      noteRequired
       submit={async (disposition, note) => {
         await closeCase(id, disposition, note);
         toast({ text: t("toast.case_closed") });
@@ -36,11 +38,20 @@ export function CaseNote({ id, close }: { id: string; close(): void }) {
   return (
     <Dialog title={t("action.case.note")} onClose={close}>
       <form onSubmit={(event) => void submit(event)}>
-        <label className="field"><span>{t("note.label")}</span><textarea name="text" required maxLength={NOTE_CHARS_MAX} autoFocus rows={6} /></label>
-        <p role="alert" className="c-critical">{problem}</p>
+        <label className="field">
+          <span>{t("note.label")}</span>
+          <textarea name="text" required maxLength={NOTE_CHARS_MAX} autoFocus rows={6} />
+        </label>
+        <p role="alert" className="c-critical">
+          {problem}
+        </p>
         <div className="foot">
-          <button type="button" className="button" onClick={close}>{t("dialog.cancel")}</button>
-          <button type="submit" className="button primary">{t("note.submit")}</button>
+          <button type="button" className="button" onClick={close}>
+            {t("dialog.cancel")}
+          </button>
+          <button type="submit" className="button primary">
+            {t("note.submit")}
+          </button>
         </div>
       </form>
     </Dialog>

@@ -18,7 +18,10 @@ export const isUnderWay = (request: EvidenceRequest): boolean => UNDER_WAY.inclu
 export const useCases = (query: { status?: string; q?: string }) =>
   useInfiniteQuery({
     queryKey: caseKeys.list(query),
-    queryFn: ({ pageParam, signal }) => ask(http.GET("/api/v1/cases", { params: { query: { ...query, cursor: pageParam, limit: 100 } }, signal })),
+    queryFn: ({ pageParam, signal }) =>
+      ask(
+        http.GET("/api/v1/cases", { params: { query: { ...query, cursor: pageParam, limit: 100 } }, signal }),
+      ),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (last) => last.next_cursor ?? undefined,
   });
@@ -30,7 +33,12 @@ export const useCase = (id: string) =>
     refetchInterval: (query) => (query.state.data?.evidence.some(isUnderWay) ? POLL_MS : false),
   });
 
-const renew = (id: string) => Promise.all([client.invalidateQueries({ queryKey: caseKeys.one(id) }), client.invalidateQueries({ queryKey: caseKeys.lists }), client.invalidateQueries({ queryKey: ["overview"] })]);
+const renew = (id: string) =>
+  Promise.all([
+    client.invalidateQueries({ queryKey: caseKeys.one(id) }),
+    client.invalidateQueries({ queryKey: caseKeys.lists }),
+    client.invalidateQueries({ queryKey: ["overview"] }),
+  ]);
 
 export async function createCase(title: string, severity: Severity, alertIds: string[]): Promise<Case> {
   const made = await ask(http.POST("/api/v1/cases", { body: { title, severity, alert_ids: alertIds } }));
@@ -49,10 +57,17 @@ export async function closeCase(id: string, disposition: Disposition, note: stri
   await renew(id);
 }
 
-export type EvidenceWish = { vehicle_id: string; event_id: string; seconds_before: number; seconds_after: number };
+export type EvidenceWish = {
+  vehicle_id: string;
+  event_id: string;
+  seconds_before: number;
+  seconds_after: number;
+};
 
 export async function requestEvidence(caseId: string, wish: EvidenceWish): Promise<EvidenceRequest> {
-  const made = await ask(http.POST("/api/v1/cases/{id}/evidence-requests", { params: { path: { id: caseId } }, body: wish }));
+  const made = await ask(
+    http.POST("/api/v1/cases/{id}/evidence-requests", { params: { path: { id: caseId } }, body: wish }),
+  );
   await renew(caseId);
   return made;
 }

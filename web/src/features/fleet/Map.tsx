@@ -7,11 +7,28 @@ import { number, t } from "../../lib/i18n";
 import { usePreferences } from "../../lib/preferences";
 import { Problem } from "../../ui/states";
 import { draw, readInks } from "./draw";
-import { fit, pan, projection, shapeAt, WORLD, ZOOM_MAX, ZOOM_MIN, type Shape, type Size, type View } from "./geometry";
+import {
+  fit,
+  pan,
+  projection,
+  shapeAt,
+  WORLD,
+  ZOOM_MAX,
+  ZOOM_MIN,
+  type Shape,
+  type Size,
+  type View,
+} from "./geometry";
 
 type World = Topology<{ countries: GeometryCollection; land: GeometryCollection }>;
 export type MapControl = { zoom(factor: number): void; reset(): void };
-type Props = { shapes: readonly Shape[]; layer: MapLayer; chosen: string | undefined; choose(h3: string | undefined): void; onControl(control: MapControl): void };
+type Props = {
+  shapes: readonly Shape[];
+  layer: MapLayer;
+  chosen: string | undefined;
+  choose(h3: string | undefined): void;
+  onControl(control: MapControl): void;
+};
 
 /** The outline is part of the build; a map without it is still a map of cells. */
 function useLand() {
@@ -19,9 +36,12 @@ function useLand() {
   const [error, setError] = useState<unknown>();
   useEffect(() => {
     const abort = new AbortController();
-    fetch(worldAddress, { signal: abort.signal }).then((answer) => answer.json()).then((body) => setWorld(body as World)).catch((problem: unknown) => {
-      if (!abort.signal.aborted) setError(problem);
-    });
+    fetch(worldAddress, { signal: abort.signal })
+      .then((answer) => answer.json())
+      .then((body) => setWorld(body as World))
+      .catch((problem: unknown) => {
+        if (!abort.signal.aborted) setError(problem);
+      });
     return () => abort.abort();
   }, []);
   const land = useMemo(() => world && feature(world, world.objects.countries), [world]);
@@ -33,7 +53,9 @@ function useSize(element: React.RefObject<HTMLElement | null>): Size {
   useEffect(() => {
     const target = element.current;
     if (!target) return;
-    const observer = new ResizeObserver(([entry]) => entry && setSize({ width: entry.contentRect.width, height: entry.contentRect.height }));
+    const observer = new ResizeObserver(
+      ([entry]) => entry && setSize({ width: entry.contentRect.width, height: entry.contentRect.height }),
+    );
     observer.observe(target);
     return () => observer.disconnect();
   }, [element]);
@@ -55,7 +77,11 @@ export function FleetCanvas({ shapes, layer, chosen, choose, onControl }: Props)
   const view = useMemo(() => moved ?? (size.width > 0 ? fit(shapes, size) : WORLD), [moved, shapes, size]);
 
   useEffect(() => {
-    onControl({ zoom: (factor) => setMoved((old) => ({ ...(old ?? view), zoom: clampZoom((old ?? view).zoom * factor) })), reset: () => setMoved(undefined) });
+    onControl({
+      zoom: (factor) =>
+        setMoved((old) => ({ ...(old ?? view), zoom: clampZoom((old ?? view).zoom * factor) })),
+      reset: () => setMoved(undefined),
+    });
   }, [onControl, view]);
 
   useEffect(() => {
@@ -67,7 +93,14 @@ export function FleetCanvas({ shapes, layer, chosen, choose, onControl }: Props)
       target.width = Math.round(size.width * ratio);
       target.height = Math.round(size.height * ratio);
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
-      draw(context, { size, view, land: land ?? { type: "GeometryCollection", geometries: [] }, shapes, chosen, inks: readInks() });
+      draw(context, {
+        size,
+        view,
+        land: land ?? { type: "GeometryCollection", geometries: [] },
+        shapes,
+        chosen,
+        inks: readInks(),
+      });
       target.dataset["ready"] = land ? "true" : "false";
     });
     return () => cancelAnimationFrame(frame);
@@ -94,13 +127,35 @@ export function FleetCanvas({ shapes, layer, chosen, choose, onControl }: Props)
     if (grip.current && !grip.current.far) choose(under(event)?.cell.h3);
     grip.current = undefined;
   };
-  const wheel = (event: WheelEvent) => setMoved({ ...view, zoom: clampZoom(view.zoom * Math.exp(-event.deltaY / 400)) });
+  const wheel = (event: WheelEvent) =>
+    setMoved({ ...view, zoom: clampZoom(view.zoom * Math.exp(-event.deltaY / 400)) });
 
   return (
     <div className="map" ref={host}>
-      <canvas ref={canvas} role="img" aria-label={t("fleet.map.label", { count: number(shapes.length), layer: t(`fleet.layer.${layer}`) })} onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerLeave={() => setOver(undefined)} onWheel={wheel} />
-      {over ? <div className="map-hint">{t("fleet.cell", { vehicles: number(over.cell.vehicles), events: number(over.cell.events), alerts: number(over.cell.alerts) })}</div> : null}
-      {error ? <div className="map-problem"><Problem error={error} /></div> : null}
+      <canvas
+        ref={canvas}
+        role="img"
+        aria-label={t("fleet.map.label", { count: number(shapes.length), layer: t(`fleet.layer.${layer}`) })}
+        onPointerDown={down}
+        onPointerMove={move}
+        onPointerUp={up}
+        onPointerLeave={() => setOver(undefined)}
+        onWheel={wheel}
+      />
+      {over ? (
+        <div className="map-hint">
+          {t("fleet.cell", {
+            vehicles: number(over.cell.vehicles),
+            events: number(over.cell.events),
+            alerts: number(over.cell.alerts),
+          })}
+        </div>
+      ) : null}
+      {error ? (
+        <div className="map-problem">
+          <Problem error={error} />
+        </div>
+      ) : null}
     </div>
   );
 }

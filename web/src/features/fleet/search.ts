@@ -11,6 +11,12 @@ export function readFleetSearch(raw: Record<string, unknown>): FleetSearch {
   const resolution = Number(raw["resolution"]);
   return {
     layer: LAYERS.find((layer) => layer === raw["layer"]),
-    resolution: raw["resolution"] !== undefined && Number.isInteger(resolution) && resolution >= RESOLUTION_MIN && resolution <= RESOLUTION_MAX ? resolution : undefined,
+    resolution:
+      raw["resolution"] !== undefined &&
+      Number.isInteger(resolution) &&
+      resolution >= RESOLUTION_MIN &&
+      resolution <= RESOLUTION_MAX
+        ? resolution
+        : undefined,
   };
 }

@@ -8,7 +8,9 @@ export function Quarantine({ allowed }: { allowed: boolean }) {
   const query = useQuarantine(allowed);
   return (
     <Card title={t("quarantine.title")} flush>
-      {!allowed ? <Empty title={t("reason.engineer")} /> : (
+      {!allowed ? (
+        <Empty title={t("reason.engineer")} />
+      ) : (
         <Await query={query}>
           {(data) => {
             const items = data.pages.flatMap((page) => page.items);
@@ -16,10 +18,30 @@ export function Quarantine({ allowed }: { allowed: boolean }) {
             return (
               <div className="scroll" tabIndex={0} role="region" aria-label={t("quarantine.title")}>
                 <table>
-                  <thead><tr><th>{t("quarantine.at")}</th><th>{t("quarantine.reason")}</th><th>{t("quarantine.place")}</th><th>{t("vehicle.id")}</th><th className="num">{t("health.size")}</th><th>{t("quarantine.excerpt")}</th></tr></thead>
+                  <thead>
+                    <tr>
+                      <th>{t("quarantine.at")}</th>
+                      <th>{t("quarantine.reason")}</th>
+                      <th>{t("quarantine.place")}</th>
+                      <th>{t("vehicle.id")}</th>
+                      <th className="num">{t("health.size")}</th>
+                      <th>{t("quarantine.excerpt")}</th>
+                    </tr>
+                  </thead>
                   <tbody>
                     {items.map((item) => (
-                      <tr key={item.id}><td><Time at={item.at} short /></td><td>{word("reason_word", item.reason)}</td><td className="mono">{item.place}</td><td className="mono" title={item.vehicle_id ?? undefined}>{item.vehicle_id?.slice(0, 12) ?? "—"}</td><td className="num">{bytes(item.bytes)}</td><td className="mono muted excerpt">{item.excerpt_hex}</td></tr>
+                      <tr key={item.id}>
+                        <td>
+                          <Time at={item.at} short />
+                        </td>
+                        <td>{word("reason_word", item.reason)}</td>
+                        <td className="mono">{item.place}</td>
+                        <td className="mono" title={item.vehicle_id ?? undefined}>
+                          {item.vehicle_id?.slice(0, 12) ?? "—"}
+                        </td>
+                        <td className="num">{bytes(item.bytes)}</td>
+                        <td className="mono muted excerpt">{item.excerpt_hex}</td>
+                      </tr>
                     ))}
                   </tbody>
                 </table>
@@ -28,7 +50,13 @@ export function Quarantine({ allowed }: { allowed: boolean }) {
           }}
         </Await>
       )}
-      {query.hasNextPage ? <div className="note"><button type="button" className="button" onClick={() => void query.fetchNextPage()}>{t("state.more")}</button></div> : null}
+      {query.hasNextPage ? (
+        <div className="note">
+          <button type="button" className="button" onClick={() => void query.fetchNextPage()}>
+            {t("state.more")}
+          </button>
+        </div>
+      ) : null}
     </Card>
   );
 }

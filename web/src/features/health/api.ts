@@ -4,12 +4,18 @@ import { ask, http } from "../../api/client";
 /** The stream announces changes at most every five seconds; the poll covers a lost stream. */
 const POLL_MS = 15_000;
 
-export const useHealth = () => useQuery({ queryKey: ["health"], queryFn: ({ signal }) => ask(http.GET("/api/v1/health", { signal })), refetchInterval: POLL_MS });
+export const useHealth = () =>
+  useQuery({
+    queryKey: ["health"],
+    queryFn: ({ signal }) => ask(http.GET("/api/v1/health", { signal })),
+    refetchInterval: POLL_MS,
+  });
 
 export const useQuarantine = (enabled: boolean) =>
   useInfiniteQuery({
     queryKey: ["quarantine"],
-    queryFn: ({ pageParam, signal }) => ask(http.GET("/api/v1/quarantine", { params: { query: { cursor: pageParam, limit: 100 } }, signal })),
+    queryFn: ({ pageParam, signal }) =>
+      ask(http.GET("/api/v1/quarantine", { params: { query: { cursor: pageParam, limit: 100 } }, signal })),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (last) => last.next_cursor ?? undefined,
     enabled,

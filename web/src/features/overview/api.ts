@@ -5,4 +5,8 @@ import { ask, http } from "../../api/client";
 const POLL_MS = 30_000;
 
 export const useOverview = () =>
-  useQuery({ queryKey: ["overview"], queryFn: ({ signal }) => ask(http.GET("/api/v1/overview", { signal })), refetchInterval: POLL_MS });
+  useQuery({
+    queryKey: ["overview"],
+    queryFn: ({ signal }) => ask(http.GET("/api/v1/overview", { signal })),
+    refetchInterval: POLL_MS,
+  });

@@ -23,12 +23,25 @@ export function Login() {
   return (
     <main className="gate">
       <form onSubmit={(event) => void submit(event)}>
-        <h1><img src="/favicon.svg" alt="" width={30} height={30} />Outrider</h1>
+        <h1>
+          <img src="/favicon.svg" alt="" width={30} height={30} />
+          Outrider
+        </h1>
         <p className="muted">{t("login.purpose")}</p>
-        <label className="field"><span>{t("login.user")}</span><input name="user" autoComplete="username" required autoFocus /></label>
-        <label className="field"><span>{t("login.password")}</span><input name="password" type="password" autoComplete="current-password" required /></label>
-        <p role="alert" className="c-critical">{problem}</p>
-        <button type="submit" className="button primary" disabled={busy}>{t("login.submit")}</button>
+        <label className="field">
+          <span>{t("login.user")}</span>
+          <input name="user" autoComplete="username" required autoFocus />
+        </label>
+        <label className="field">
+          <span>{t("login.password")}</span>
+          <input name="password" type="password" autoComplete="current-password" required />
+        </label>
+        <p role="alert" className="c-critical">
+          {problem}
+        </p>
+        <button type="submit" className="button primary" disabled={busy}>
+          {t("login.submit")}
+        </button>
       </form>
     </main>
   );

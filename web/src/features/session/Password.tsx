@@ -22,13 +22,28 @@ export function PasswordForm({ done, cancel }: { done(): void; cancel: { label: 
   };
   return (
     <form onSubmit={(event) => void submit(event)}>
-      <label className="field"><span>{t("password.old")}</span><input name="old" type="password" autoComplete="current-password" required autoFocus /></label>
-      <label className="field"><span>{t("password.new")}</span><input name="next" type="password" autoComplete="new-password" required /></label>
-      <label className="field"><span>{t("password.again")}</span><input name="again" type="password" autoComplete="new-password" required /></label>
-      <p role="alert" className="c-critical">{problem}</p>
+      <label className="field">
+        <span>{t("password.old")}</span>
+        <input name="old" type="password" autoComplete="current-password" required autoFocus />
+      </label>
+      <label className="field">
+        <span>{t("password.new")}</span>
+        <input name="next" type="password" autoComplete="new-password" required />
+      </label>
+      <label className="field">
+        <span>{t("password.again")}</span>
+        <input name="again" type="password" autoComplete="new-password" required />
+      </label>
+      <p role="alert" className="c-critical">
+        {problem}
+      </p>
       <div className="foot row between">
-        <button type="button" className="button" onClick={() => void cancel.run()}>{cancel.label}</button>
-        <button type="submit" className="button primary">{t("password.submit")}</button>
+        <button type="button" className="button" onClick={() => void cancel.run()}>
+          {cancel.label}
+        </button>
+        <button type="submit" className="button primary">
+          {t("password.submit")}
+        </button>
       </div>
     </form>
   );
@@ -38,7 +53,10 @@ export function PasswordForm({ done, cancel }: { done(): void; cancel: { label: 
 export const MustChangePassword = ({ user }: { user: string }) => (
   <main className="gate">
     <div className="stack">
-      <h1><img src="/favicon.svg" alt="" width={30} height={30} />{t("password.must_title")}</h1>
+      <h1>
+        <img src="/favicon.svg" alt="" width={30} height={30} />
+        {t("password.must_title")}
+      </h1>
       <p className="muted">{t("password.must", { user })}</p>
       <PasswordForm done={() => {}} cancel={{ label: t("action.logout"), run: logout }} />
     </div>

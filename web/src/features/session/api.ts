@@ -11,10 +11,18 @@ const remember = (session: Session): Session => {
 };
 
 export const useSession = () =>
-  useQuery({ queryKey: sessionKey, queryFn: async ({ signal }) => remember(await ask(http.GET("/api/v1/session", { signal }))), staleTime: Infinity, retry: false });
+  useQuery({
+    queryKey: sessionKey,
+    queryFn: async ({ signal }) => remember(await ask(http.GET("/api/v1/session", { signal }))),
+    staleTime: Infinity,
+    retry: false,
+  });
 
 export async function login(user: string, password: string) {
-  client.setQueryData(sessionKey, remember(await ask(http.POST("/api/v1/session", { body: { user, password } }))));
+  client.setQueryData(
+    sessionKey,
+    remember(await ask(http.POST("/api/v1/session", { body: { user, password } }))),
+  );
 }
 
 export async function logout() {

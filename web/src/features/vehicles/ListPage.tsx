@@ -8,35 +8,146 @@ import { CONNECTIVITY, type VehiclesSearch } from "./search";
 
 const VehicleRow = ({ vehicle }: { vehicle: VehicleSummary }) => (
   <tr>
-    <td><Link className="mono" to="/vehicles/$id/{-$tab}" params={{ id: vehicle.vehicle_id, tab: undefined }} title={vehicle.vehicle_id}>{vehicle.vehicle_id.slice(0, 12)}</Link></td>
-    <td>{vehicle.worst_severity ? <SeverityMark severity={vehicle.worst_severity} /> : <span className="muted">—</span>}</td>
+    <td>
+      <Link
+        className="mono"
+        to="/vehicles/$id/{-$tab}"
+        params={{ id: vehicle.vehicle_id, tab: undefined }}
+        title={vehicle.vehicle_id}
+      >
+        {vehicle.vehicle_id.slice(0, 12)}
+      </Link>
+    </td>
+    <td>
+      {vehicle.worst_severity ? (
+        <SeverityMark severity={vehicle.worst_severity} />
+      ) : (
+        <span className="muted">—</span>
+      )}
+    </td>
     <td className="num">{number(vehicle.open_alerts)}</td>
-    <td>{vehicle.model_line ? <Link from="/vehicles" to="/vehicles" search={(old) => ({ ...old, model_line: vehicle.model_line ?? undefined })}>{vehicle.model_line}</Link> : "—"} <span className="muted">{vehicle.model_year}</span></td>
-    <td>{vehicle.platform ?? "—"}</td><td>{vehicle.region ? <Link from="/vehicles" to="/vehicles" search={(old) => ({ ...old, region: vehicle.region ?? undefined })}>{vehicle.region}</Link> : "—"}</td><td>{vehicle.release ?? "—"}</td>
-    <td><Tag tone={vehicle.connectivity === "online" ? "ok" : vehicle.connectivity === "silent" ? "warn" : "plain"}>{word("connectivity", vehicle.connectivity)}</Tag></td>
-    <td className="num muted"><Age at={vehicle.last_event_at} /></td><td className="num muted"><Age at={vehicle.last_seen_at} /></td>
+    <td>
+      {vehicle.model_line ? (
+        <Link
+          from="/vehicles"
+          to="/vehicles"
+          search={(old) => ({ ...old, model_line: vehicle.model_line ?? undefined })}
+        >
+          {vehicle.model_line}
+        </Link>
+      ) : (
+        "—"
+      )}{" "}
+      <span className="muted">{vehicle.model_year}</span>
+    </td>
+    <td>{vehicle.platform ?? "—"}</td>
+    <td>
+      {vehicle.region ? (
+        <Link
+          from="/vehicles"
+          to="/vehicles"
+          search={(old) => ({ ...old, region: vehicle.region ?? undefined })}
+        >
+          {vehicle.region}
+        </Link>
+      ) : (
+        "—"
+      )}
+    </td>
+    <td>{vehicle.release ?? "—"}</td>
+    <td>
+      <Tag
+        tone={vehicle.connectivity === "online" ? "ok" : vehicle.connectivity === "silent" ? "warn" : "plain"}
+      >
+        {word("connectivity", vehicle.connectivity)}
+      </Tag>
+    </td>
+    <td className="num muted">
+      <Age at={vehicle.last_event_at} />
+    </td>
+    <td className="num muted">
+      <Age at={vehicle.last_seen_at} />
+    </td>
   </tr>
 );
 
-const HEADS = ["vehicle.id", "vehicle.worst", "vehicle.open_alerts", "vehicle.model", "vehicle.platform", "vehicle.region", "vehicle.release", "vehicle.connectivity", "vehicle.last_event", "vehicle.last_seen"] as const;
+const HEADS = [
+  "vehicle.id",
+  "vehicle.worst",
+  "vehicle.open_alerts",
+  "vehicle.model",
+  "vehicle.platform",
+  "vehicle.region",
+  "vehicle.release",
+  "vehicle.connectivity",
+  "vehicle.last_event",
+  "vehicle.last_seen",
+] as const;
 const NUMERIC: readonly string[] = ["vehicle.open_alerts", "vehicle.last_event", "vehicle.last_seen"];
 
 function Filters({ search, total }: { search: VehiclesSearch; total: number | undefined }) {
   const navigate = useNavigate({ from: "/vehicles" });
-  const patch = (change: VehiclesSearch) => void navigate({ search: { ...search, ...change }, replace: true });
+  const patch = (change: VehiclesSearch) =>
+    void navigate({ search: { ...search, ...change }, replace: true });
   return (
     <header>
-      <div className="row wrap"><h1>{t("nav.vehicles")}</h1><span className="muted">{total === undefined ? "" : number(total)}</span>
+      <div className="row wrap">
+        <h1>{t("nav.vehicles")}</h1>
+        <span className="muted">{total === undefined ? "" : number(total)}</span>
         <div className="segments" role="group" aria-label={t("vehicle.connectivity")}>
-          <button type="button" className="button small" aria-pressed={!search.status} onClick={() => patch({ status: undefined })}>{t("queue.view.all")}</button>
-          {CONNECTIVITY.map((state) => <button key={state} type="button" className="button small" aria-pressed={search.status === state} onClick={() => patch({ status: state })}>{t(`connectivity.${state}`)}</button>)}
+          <button
+            type="button"
+            className="button small"
+            aria-pressed={!search.status}
+            onClick={() => patch({ status: undefined })}
+          >
+            {t("queue.view.all")}
+          </button>
+          {CONNECTIVITY.map((state) => (
+            <button
+              key={state}
+              type="button"
+              className="button small"
+              aria-pressed={search.status === state}
+              onClick={() => patch({ status: state })}
+            >
+              {t(`connectivity.${state}`)}
+            </button>
+          ))}
         </div>
-        {(["region", "model_line"] as const).map((name) => search[name] ? (
-          <span key={name} className="tag">{t(`filter.${name}`)}: {search[name]}<button type="button" className="chip-remove" aria-label={t("filter.remove", { name: t(`filter.${name}`) })} onClick={() => patch({ [name]: undefined })}>×</button></span>
-        ) : null)}
+        {(["region", "model_line"] as const).map((name) =>
+          search[name] ? (
+            <span key={name} className="tag">
+              {t(`filter.${name}`)}: {search[name]}
+              <button
+                type="button"
+                className="chip-remove"
+                aria-label={t("filter.remove", { name: t(`filter.${name}`) })}
+                onClick={() => patch({ [name]: undefined })}
+              >
+                ×
+              </button>
+            </span>
+          ) : null,
+        )}
       </div>
-      <form role="search" onSubmit={(event) => { event.preventDefault(); patch({ q: String(new FormData(event.currentTarget).get("q")) || undefined }); }}>
-        <input key={search.q} data-search name="q" type="search" className="search" defaultValue={search.q} placeholder={t("vehicle.search")} aria-label={t("vehicle.search")} />
+      <form
+        role="search"
+        onSubmit={(event) => {
+          event.preventDefault();
+          patch({ q: String(new FormData(event.currentTarget).get("q")) || undefined });
+        }}
+      >
+        <input
+          key={search.q}
+          data-search
+          name="q"
+          type="search"
+          className="search"
+          defaultValue={search.q}
+          placeholder={t("vehicle.search")}
+          aria-label={t("vehicle.search")}
+        />
       </form>
     </header>
   );
@@ -52,17 +163,43 @@ export function ListPage() {
         <Await query={vehicles}>
           {(data) => {
             const items = data.pages.flatMap((page) => page.items);
-            if (items.length === 0) return <Empty title={t("vehicle.none")}><span>{t("vehicle.none.hint")}</span></Empty>;
+            if (items.length === 0)
+              return (
+                <Empty title={t("vehicle.none")}>
+                  <span>{t("vehicle.none.hint")}</span>
+                </Empty>
+              );
             return (
               <table>
-                <thead><tr>{HEADS.map((head) => <th key={head} className={NUMERIC.includes(head) ? "num" : ""}>{t(head)}</th>)}</tr></thead>
-                <tbody>{items.map((vehicle) => <VehicleRow key={vehicle.vehicle_id} vehicle={vehicle} />)}</tbody>
+                <thead>
+                  <tr>
+                    {HEADS.map((head) => (
+                      <th key={head} className={NUMERIC.includes(head) ? "num" : ""}>
+                        {t(head)}
+                      </th>
+                    ))}
+                  </tr>
+                </thead>
+                <tbody>
+                  {items.map((vehicle) => (
+                    <VehicleRow key={vehicle.vehicle_id} vehicle={vehicle} />
+                  ))}
+                </tbody>
               </table>
             );
           }}
         </Await>
       </div>
-      {vehicles.hasNextPage ? <button type="button" className="button" disabled={vehicles.isFetchingNextPage} onClick={() => void vehicles.fetchNextPage()}>{t("state.more")}</button> : null}
+      {vehicles.hasNextPage ? (
+        <button
+          type="button"
+          className="button"
+          disabled={vehicles.isFetchingNextPage}
+          onClick={() => void vehicles.fetchNextPage()}
+        >
+          {t("state.more")}
+        </button>
+      ) : null}
     </div>
   );
 }

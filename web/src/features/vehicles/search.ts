@@ -2,10 +2,16 @@ export const TABS = ["topology", "timeline", "alerts", "health"] as const;
 export type Tab = (typeof TABS)[number];
 export const isTab = (value: unknown): value is Tab => TABS.some((tab) => tab === value);
 
-const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
+const text = (value: unknown): string | undefined =>
+  typeof value === "string" && value !== "" ? value : undefined;
 
 export const CONNECTIVITY = ["online", "recent", "silent", "never"] as const;
-export type VehiclesSearch = { q?: string; model_line?: string; region?: string; status?: (typeof CONNECTIVITY)[number] };
+export type VehiclesSearch = {
+  q?: string;
+  model_line?: string;
+  region?: string;
+  status?: (typeof CONNECTIVITY)[number];
+};
 export const readVehiclesSearch = (raw: Record<string, unknown>): VehiclesSearch => ({
   q: raw["q"] === undefined ? undefined : String(raw["q"]),
   model_line: text(raw["model_line"]),
@@ -15,4 +21,7 @@ export const readVehiclesSearch = (raw: Record<string, unknown>): VehiclesSearch
 
 export const SPANS = ["hour", "day", "week"] as const;
 export type VehicleSearch = { span?: (typeof SPANS)[number]; event?: string };
-export const readVehicleSearch = (raw: Record<string, unknown>): VehicleSearch => ({ span: SPANS.find((span) => span === raw["span"]), event: text(raw["event"]) });
+export const readVehicleSearch = (raw: Record<string, unknown>): VehicleSearch => ({
+  span: SPANS.find((span) => span === raw["span"]),
+  event: text(raw["event"]),
+});

@@ -2,7 +2,13 @@ import type { MessageKey } from "../../../lib/i18n";
 import { always, type Action, type Permission } from "../types";
 
 /** The places of the navigation bar, in its order; `g` and a letter goes there. */
-export const PLACES: readonly { id: string; href: string; title: MessageKey; key: string; permission: Permission }[] = [
+export const PLACES: readonly {
+  id: string;
+  href: string;
+  title: MessageKey;
+  key: string;
+  permission: Permission;
+}[] = [
   { id: "overview", href: "/overview", title: "nav.overview", key: "o", permission: "read" },
   { id: "alerts", href: "/alerts", title: "nav.alerts", key: "a", permission: "read" },
   { id: "cases", href: "/cases", title: "nav.cases", key: "c", permission: "read" },
