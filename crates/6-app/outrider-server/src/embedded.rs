@@ -22,6 +22,8 @@ use crate::server::Backends;
 
 /// Answers about the table's size are kept this long: the overview asks every second.
 const HEALTH_US: i64 = 2_000_000;
+/// Replaced files are kept for the queries and readers of a day.
+const RETENTION: Duration = Duration::from_secs(86_400);
 /// Longest query of a person.
 const SQL_TIME: Duration = Duration::from_secs(15);
 
@@ -161,6 +163,19 @@ impl EventHistory for LakeHistory {
             truncated: result.truncated,
             elapsed_ms: u64::try_from(self.clock.now().micros_since(started) / 1000).unwrap_or(0),
         })
+    }
+
+    async fn maintain(&self) -> Result<(), HistoryError> {
+        let failed = |error: LakeError| HistoryError::Storage(error.to_string());
+        let report = self.lake.compact_async().await.map_err(failed)?;
+        if report.files_before > 0 {
+            tracing::info!(files = report.files_before, folders = report.folders, "small files merged");
+        }
+        let vacuum = self.lake.vacuum_async(RETENTION).await.map_err(failed)?;
+        if vacuum.files > 0 {
+            tracing::info!(files = vacuum.files, "replaced files deleted");
+        }
+        Ok(())
     }
 
     async fn health(&self) -> Result<LakeHealth, HistoryError> {

@@ -14,11 +14,15 @@ const HEALTH_EVERY: Duration = Duration::from_secs(5);
 /// Lapsed sessions and commands are looked for this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
+/// The lake's small files are merged this often: with four commits a second, 240 at most come together.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+
 /// Starts all of it.
 pub(crate) fn start(tasks: &Tasks, app: &Arc<App>) {
     tasks.spawn("overview", overview(app.clone(), tasks.stopped()));
     tasks.spawn("health", health(app.clone(), tasks.stopped()));
     tasks.spawn("sweep", sweep(app.clone(), tasks.stopped()));
+    tasks.spawn("maintain", maintain(app.clone(), tasks.stopped()));
 }
 
 /// Waits for the next turn; false when the server stops.
@@ -70,6 +74,15 @@ async fn sweep(app: Arc<App>, mut stopped: Stopped) {
         }
         if let Err(error) = app.identity.sweep().await {
             tracing::warn!(%error, "lapsed sessions not removed");
+        }
+    }
+}
+
+/// Keeps the lake's files few.
+async fn maintain(app: Arc<App>, mut stopped: Stopped) {
+    while turn(MAINTAIN_EVERY, &mut stopped).await {
+        if let Err(error) = app.history.maintain().await {
+            tracing::warn!(%error, "small files not merged");
         }
     }
 }

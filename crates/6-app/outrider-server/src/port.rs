@@ -104,6 +104,12 @@ pub trait EventHistory: Send + Sync {
     /// [`HistoryError`].
     async fn sql(&self, query: &str, limit: u32) -> Result<SqlResult, HistoryError>;
 
+    /// Merges small files and deletes those that no query needs any more; queries and stores go on meanwhile.
+    ///
+    /// # Errors
+    /// [`HistoryError::Storage`]; tried again the next time.
+    async fn maintain(&self) -> Result<(), HistoryError>;
+
     /// Returns the state of the lake.
     ///
     /// # Errors

@@ -194,6 +194,10 @@ impl EventHistory for MemoryLake {
         Err(HistoryError::Question(format!("no SQL here: {query}")))
     }
 
+    async fn maintain(&self) -> Result<(), HistoryError> {
+        Ok(())
+    }
+
     async fn health(&self) -> Result<LakeHealth, HistoryError> {
         let lake = self.0.lock().expect("no test panics here");
         let rows = lake.1.len() as u64;
