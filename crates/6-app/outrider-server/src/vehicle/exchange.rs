@@ -12,6 +12,7 @@ use outrider_wire::{Ack, Outcome, Reply, SealedReceipt, UplinkFrame, Watermark};
 use super::directory::Directory;
 use super::evidence::{EvidenceError, EvidenceVault};
 use super::keys::Keys;
+use crate::api::dto::EvidenceState;
 use crate::notices::Notices;
 use crate::pipeline::Doorbell;
 use crate::store::{EvidenceChange, Scope, Store, StoreError};
@@ -63,6 +64,7 @@ pub struct Exchange {
     parts: ExchangeParts,
     stripes: Vec<Mutex<Stripe>>,
     frames: Mutex<Balance>,
+    uploads: Mutex<Balance>,
 }
 
 impl Exchange {
@@ -70,13 +72,37 @@ impl Exchange {
     #[must_use]
     pub fn new(parts: ExchangeParts) -> Self {
         let stripes = (0..STRIPES).map(|_| Mutex::new(Stripe::default())).collect();
-        Self { parts, stripes, frames: Mutex::new(Balance::default()) }
+        Self {
+            parts,
+            stripes,
+            frames: Mutex::new(Balance::default()),
+            uploads: Mutex::new(Balance::default()),
+        }
     }
 
     /// Returns the counters of frames: received = passed + dropped by reason.
     #[must_use]
     pub fn frames(&self) -> Balance {
         self.frames.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the counters of captures: received = passed + dropped by reason.
+    #[must_use]
+    pub fn uploads(&self) -> Balance {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts a capture that was kept or refused.
+    pub fn count_upload(&self, result: &Result<(), Refusal>) {
+        let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        uploads.receive(1);
+        match result {
+            Ok(()) => uploads.pass(1),
+            Err(refusal) => {
+                uploads.drop_for(refusal.code, 1);
+                tracing::warn!(error.code = refusal.code, "capture refused");
+            }
+        }
     }
 
     /// Counts a frame that was refused before it was whole.
@@ -134,6 +160,12 @@ impl Exchange {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(refuse_evidence(&error)),
             Err(error) => return Err(Refusal { status: 500, code: "internal", message: error.to_string() }),
+        }
+        // A vehicle whose answer was lost sends the same capture again.
+        if request.state == EvidenceState::Received
+            && request.sha256.as_deref() == Some(&sha256.to_lowercase())
+        {
+            return Ok(());
         }
         let change = EvidenceChange::Received {
             sha256: sha256.to_lowercase(),

@@ -197,13 +197,12 @@ async fn answer(
             };
             let (sha256, media_type) = (header("x-sha256"), header("content-type"));
             // A capture of 32 MiB takes longer than a batch.
-            match body(request, EVIDENCE_BYTES_MAX, patience * 12).await {
-                Ok(content) => {
-                    let stored = exchange.evidence(vehicle, &command, &sha256, &media_type, content).await;
-                    respond(stored.map(|()| Vec::new()))
-                }
-                Err(refusal) => respond(Err(refusal)),
-            }
+            let result = match body(request, EVIDENCE_BYTES_MAX, patience * 12).await {
+                Ok(content) => exchange.evidence(vehicle, &command, &sha256, &media_type, content).await,
+                Err(refusal) => Err(refusal),
+            };
+            exchange.count_upload(&result);
+            respond(result.map(|()| Vec::new()))
         }
         _ => respond(Err(Refusal { status: 404, code: "not_found", message: "no such resource".to_owned() })),
     }

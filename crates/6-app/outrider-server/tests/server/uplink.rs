@@ -191,6 +191,9 @@ async fn evidence_goes_from_the_wish_over_the_gate_to_the_bytes() {
         "another vehicle's command"
     );
     assert_eq!(running.request(&vehicle, &head(&hash), &capture).await.status, 200);
+    assert_eq!(running.request(&vehicle, &head(&hash), &capture).await.status, 200, "a repeat is harmless");
+    let uploads = running.server.app().exchange.uploads();
+    assert_eq!((uploads.received(), uploads.passed(), uploads.difference()), (4, 2, 0), "{uploads}");
     let received = state(&running, &request).await;
     assert_eq!((&received["state"], &received["sha256"]), (&json!("received"), &json!(hash)));
     let path = format!(

@@ -12,7 +12,7 @@ use super::{Lane, RuleKind, Severity, Timestamp};
 pub struct StageBalance {
     /// Stage.
     pub stage: String,
-    /// What is counted: `frames`, `batches`, `events` or `matches`.
+    /// What is counted: `frames`, `captures`, `batches`, `events` or `matches`.
     pub unit: String,
     /// Received since the start of the program.
     pub received: u64,
