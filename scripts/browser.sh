@@ -26,4 +26,5 @@ for _ in $(seq 1 120); do
     read -r -t 0.5 <> <(:) || true
 done
 [ -s "$folder/ready.json" ] || { echo "the demo did not become ready in a minute" >&2; tail -n 50 "$folder/err" >&2; exit 1; }
-node web/e2e/live.mjs "$folder/ready.json" || { tail -n 50 "$folder/err" >&2; exit 1; }
+read_ready() { node -p 'JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"))[process.argv[2]]' "$folder/ready.json" "$1"; }
+node web/e2e/live.mjs "$(read_ready api)" "$(read_ready user)" "$(read_ready password)" || { tail -n 50 "$folder/err" >&2; exit 1; }

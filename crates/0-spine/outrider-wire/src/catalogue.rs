@@ -23,15 +23,51 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 
 /// Defaults of every event type, ordered by number.
 pub static DEFAULTS: [EventDefaults; 93] = [
-    EventDefaults { event_type: event::CAN_UNKNOWN_ID, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::CAN_WRONG_DLC, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::CAN_CYCLE_TIME, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::CAN_FLOOD, severity: Severity::High, lane: Lane::Critical },
-    EventDefaults { event_type: event::CAN_SUSPENSION, severity: Severity::High, lane: Lane::Batched },
-    EventDefaults { event_type: event::CAN_SEQUENCE_ANOMALY, severity: Severity::Low, lane: Lane::Deferred },
-    EventDefaults { event_type: event::CAN_PAYLOAD_ANOMALY, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::CAN_SIGNAL_RANGE, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::CAN_COUNTER_JUMP, severity: Severity::Medium, lane: Lane::Batched },
+    EventDefaults {
+        event_type: event::CAN_UNKNOWN_ID,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::CAN_WRONG_DLC,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::CAN_CYCLE_TIME,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::CAN_FLOOD,
+        severity: Severity::High,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::CAN_SUSPENSION,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::CAN_SEQUENCE_ANOMALY,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::CAN_PAYLOAD_ANOMALY,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::CAN_SIGNAL_RANGE,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::CAN_COUNTER_JUMP,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
     EventDefaults {
         event_type: event::CAN_CHECKSUM_MISMATCH,
         severity: Severity::Medium,
@@ -42,11 +78,31 @@ pub static DEFAULTS: [EventDefaults; 93] = [
         severity: Severity::High,
         lane: Lane::Critical,
     },
-    EventDefaults { event_type: event::CAN_BUS_OFF, severity: Severity::High, lane: Lane::Batched },
-    EventDefaults { event_type: event::CAN_ERROR_PASSIVE, severity: Severity::Low, lane: Lane::Deferred },
-    EventDefaults { event_type: event::CAN_ERROR_BURST, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::CAN_REMOTE_FRAME, severity: Severity::Low, lane: Lane::Deferred },
-    EventDefaults { event_type: event::CAN_MASQUERADE, severity: Severity::High, lane: Lane::Batched },
+    EventDefaults {
+        event_type: event::CAN_BUS_OFF,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::CAN_ERROR_PASSIVE,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::CAN_ERROR_BURST,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::CAN_REMOTE_FRAME,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::CAN_MASQUERADE,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
     EventDefaults {
         event_type: event::DIAG_SECURITY_ACCESS_DENIED,
         severity: Severity::Medium,
@@ -62,7 +118,11 @@ pub static DEFAULTS: [EventDefaults; 93] = [
         severity: Severity::High,
         lane: Lane::Critical,
     },
-    EventDefaults { event_type: event::DIAG_SERVICE_SCAN, severity: Severity::Medium, lane: Lane::Batched },
+    EventDefaults {
+        event_type: event::DIAG_SERVICE_SCAN,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
     EventDefaults {
         event_type: event::DIAG_REQUEST_DOWNLOAD,
         severity: Severity::High,
@@ -83,20 +143,36 @@ pub static DEFAULTS: [EventDefaults; 93] = [
         severity: Severity::Medium,
         lane: Lane::Batched,
     },
-    EventDefaults { event_type: event::DIAG_ECU_RESET, severity: Severity::Medium, lane: Lane::Batched },
+    EventDefaults {
+        event_type: event::DIAG_ECU_RESET,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
     EventDefaults {
         event_type: event::DIAG_ROUTINE_CONTROL,
         severity: Severity::Medium,
         lane: Lane::Batched,
     },
-    EventDefaults { event_type: event::DIAG_DTC_CLEARED, severity: Severity::Low, lane: Lane::Deferred },
+    EventDefaults {
+        event_type: event::DIAG_DTC_CLEARED,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
     EventDefaults {
         event_type: event::DOIP_ROUTING_ACTIVATION_DENIED,
         severity: Severity::Medium,
         lane: Lane::Batched,
     },
-    EventDefaults { event_type: event::DOIP_UNKNOWN_TESTER, severity: Severity::High, lane: Lane::Batched },
-    EventDefaults { event_type: event::DOIP_ENTITY_FLOOD, severity: Severity::Medium, lane: Lane::Batched },
+    EventDefaults {
+        event_type: event::DOIP_UNKNOWN_TESTER,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::DOIP_ENTITY_FLOOD,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
     EventDefaults {
         event_type: event::SOMEIP_UNAUTHORISED_OFFER,
         severity: Severity::High,
@@ -117,22 +193,66 @@ pub static DEFAULTS: [EventDefaults; 93] = [
         severity: Severity::Medium,
         lane: Lane::Batched,
     },
-    EventDefaults { event_type: event::ETH_ARP_SPOOFING, severity: Severity::High, lane: Lane::Batched },
-    EventDefaults { event_type: event::ETH_UNEXPECTED_FLOW, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::ETH_UNKNOWN_ETHERTYPE, severity: Severity::Low, lane: Lane::Deferred },
-    EventDefaults { event_type: event::ETH_VLAN_VIOLATION, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::ETH_VOLUME_ANOMALY, severity: Severity::Low, lane: Lane::Deferred },
-    EventDefaults { event_type: event::FW_PACKET_BLOCKED, severity: Severity::Low, lane: Lane::Deferred },
-    EventDefaults { event_type: event::FW_RATE_LIMITED, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::SECOC_MAC_FAILURE, severity: Severity::High, lane: Lane::Batched },
+    EventDefaults {
+        event_type: event::ETH_ARP_SPOOFING,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::ETH_UNEXPECTED_FLOW,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::ETH_UNKNOWN_ETHERTYPE,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::ETH_VLAN_VIOLATION,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::ETH_VOLUME_ANOMALY,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::FW_PACKET_BLOCKED,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::FW_RATE_LIMITED,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::SECOC_MAC_FAILURE,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
     EventDefaults {
         event_type: event::SECOC_FRESHNESS_FAILURE,
         severity: Severity::High,
         lane: Lane::Batched,
     },
-    EventDefaults { event_type: event::SECOC_KEY_ERROR, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::SECOC_WRONG_SENDER, severity: Severity::High, lane: Lane::Critical },
-    EventDefaults { event_type: event::E2E_CHECK_FAILED, severity: Severity::Medium, lane: Lane::Batched },
+    EventDefaults {
+        event_type: event::SECOC_KEY_ERROR,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::SECOC_WRONG_SENDER,
+        severity: Severity::High,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::E2E_CHECK_FAILED,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
     EventDefaults {
         event_type: event::BOOT_INTEGRITY_FAILURE,
         severity: Severity::Critical,
@@ -143,7 +263,11 @@ pub static DEFAULTS: [EventDefaults; 93] = [
         severity: Severity::High,
         lane: Lane::Critical,
     },
-    EventDefaults { event_type: event::BOOT_DEBUG_ENABLED, severity: Severity::High, lane: Lane::Batched },
+    EventDefaults {
+        event_type: event::BOOT_DEBUG_ENABLED,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
     EventDefaults {
         event_type: event::BOOT_MEASUREMENT_CHANGED,
         severity: Severity::Medium,
@@ -159,8 +283,16 @@ pub static DEFAULTS: [EventDefaults; 93] = [
         severity: Severity::High,
         lane: Lane::Batched,
     },
-    EventDefaults { event_type: event::OTA_INSTALL_FAILED, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::OTA_METADATA_INVALID, severity: Severity::High, lane: Lane::Batched },
+    EventDefaults {
+        event_type: event::OTA_INSTALL_FAILED,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::OTA_METADATA_INVALID,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
     EventDefaults {
         event_type: event::OTA_SERVER_UNREACHABLE,
         severity: Severity::Low,
@@ -176,26 +308,66 @@ pub static DEFAULTS: [EventDefaults; 93] = [
         severity: Severity::High,
         lane: Lane::Critical,
     },
-    EventDefaults { event_type: event::HOST_FILE_MODIFIED, severity: Severity::High, lane: Lane::Batched },
-    EventDefaults { event_type: event::HOST_MODULE_LOADED, severity: Severity::High, lane: Lane::Batched },
-    EventDefaults { event_type: event::HOST_ACCESS_DENIED, severity: Severity::Low, lane: Lane::Deferred },
-    EventDefaults { event_type: event::HOST_PORT_OPENED, severity: Severity::Medium, lane: Lane::Batched },
+    EventDefaults {
+        event_type: event::HOST_FILE_MODIFIED,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::HOST_MODULE_LOADED,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::HOST_ACCESS_DENIED,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::HOST_PORT_OPENED,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
     EventDefaults {
         event_type: event::HOST_EGRESS_UNEXPECTED,
         severity: Severity::Medium,
         lane: Lane::Batched,
     },
-    EventDefaults { event_type: event::HOST_MEMORY_ANOMALY, severity: Severity::High, lane: Lane::Batched },
-    EventDefaults { event_type: event::HOST_LOG_CLEARED, severity: Severity::High, lane: Lane::Critical },
-    EventDefaults { event_type: event::HOST_SYSCALL_RATE, severity: Severity::Low, lane: Lane::Deferred },
-    EventDefaults { event_type: event::HSM_KEY_MISUSE, severity: Severity::High, lane: Lane::Critical },
-    EventDefaults { event_type: event::HSM_TAMPER, severity: Severity::Critical, lane: Lane::Critical },
+    EventDefaults {
+        event_type: event::HOST_MEMORY_ANOMALY,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::HOST_LOG_CLEARED,
+        severity: Severity::High,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::HOST_SYSCALL_RATE,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::HSM_KEY_MISUSE,
+        severity: Severity::High,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::HSM_TAMPER,
+        severity: Severity::Critical,
+        lane: Lane::Critical,
+    },
     EventDefaults {
         event_type: event::TLS_CERTIFICATE_REJECTED,
         severity: Severity::Medium,
         lane: Lane::Batched,
     },
-    EventDefaults { event_type: event::CELL_DOWNGRADE, severity: Severity::Medium, lane: Lane::Batched },
+    EventDefaults {
+        event_type: event::CELL_DOWNGRADE,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
     EventDefaults {
         event_type: event::WIFI_ROGUE_ACCESS_POINT,
         severity: Severity::Medium,
@@ -206,10 +378,26 @@ pub static DEFAULTS: [EventDefaults; 93] = [
         severity: Severity::Low,
         lane: Lane::Deferred,
     },
-    EventDefaults { event_type: event::USB_UNEXPECTED_DEVICE, severity: Severity::Low, lane: Lane::Batched },
-    EventDefaults { event_type: event::GNSS_POSITION_JUMP, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::GNSS_JAMMING, severity: Severity::Low, lane: Lane::Deferred },
-    EventDefaults { event_type: event::V2X_MISBEHAVIOUR, severity: Severity::Medium, lane: Lane::Batched },
+    EventDefaults {
+        event_type: event::USB_UNEXPECTED_DEVICE,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::GNSS_POSITION_JUMP,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::GNSS_JAMMING,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::V2X_MISBEHAVIOUR,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
     EventDefaults {
         event_type: event::V2X_CERTIFICATE_INVALID,
         severity: Severity::Medium,
@@ -240,10 +428,26 @@ pub static DEFAULTS: [EventDefaults; 93] = [
         severity: Severity::Medium,
         lane: Lane::Batched,
     },
-    EventDefaults { event_type: event::ODOMETER_ROLLBACK, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::IDENTITY_VIN_MISMATCH, severity: Severity::High, lane: Lane::Batched },
-    EventDefaults { event_type: event::COMMAND_REJECTED, severity: Severity::High, lane: Lane::Critical },
-    EventDefaults { event_type: event::COMMAND_ACCEPTED, severity: Severity::Info, lane: Lane::Critical },
+    EventDefaults {
+        event_type: event::ODOMETER_ROLLBACK,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::IDENTITY_VIN_MISMATCH,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::COMMAND_REJECTED,
+        severity: Severity::High,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::COMMAND_ACCEPTED,
+        severity: Severity::Info,
+        lane: Lane::Critical,
+    },
     EventDefaults {
         event_type: event::GATEWAY_SPOOL_PRESSURE,
         severity: Severity::Medium,
@@ -259,11 +463,31 @@ pub static DEFAULTS: [EventDefaults; 93] = [
         severity: Severity::High,
         lane: Lane::Critical,
     },
-    EventDefaults { event_type: event::GATEWAY_CLOCK_STEP, severity: Severity::Low, lane: Lane::Deferred },
-    EventDefaults { event_type: event::GATEWAY_BOOT, severity: Severity::Info, lane: Lane::Deferred },
-    EventDefaults { event_type: event::SENSOR_SILENT, severity: Severity::Medium, lane: Lane::Batched },
-    EventDefaults { event_type: event::SENSOR_OVERLOAD, severity: Severity::Low, lane: Lane::Deferred },
-    EventDefaults { event_type: event::IDS_EVENT, severity: Severity::Low, lane: Lane::Deferred },
+    EventDefaults {
+        event_type: event::GATEWAY_CLOCK_STEP,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::GATEWAY_BOOT,
+        severity: Severity::Info,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::SENSOR_SILENT,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::SENSOR_OVERLOAD,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::IDS_EVENT,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
 ];
 
 /// Event types by name.

@@ -10,6 +10,7 @@
 )]
 
 mod ack;
+#[rustfmt::skip]
 pub mod catalogue;
 mod command;
 pub mod dictionary;

@@ -23,9 +23,21 @@ pub struct ModelLine {
 
 /// The model lines of the simulated maker; names of trees that no car bears.
 pub const MODEL_LINES: [ModelLine; 4] = [
-    ModelLine { name: "Alder", platform: "OX1", first_year: 2022, releases: &["22.4", "23.2", "24.1"], share: 40 },
+    ModelLine {
+        name: "Alder",
+        platform: "OX1",
+        first_year: 2022,
+        releases: &["22.4", "23.2", "24.1"],
+        share: 40,
+    },
     ModelLine { name: "Birch", platform: "OX1", first_year: 2023, releases: &["23.2", "24.1"], share: 30 },
-    ModelLine { name: "Cedar", platform: "OX2", first_year: 2024, releases: &["24.1", "24.3", "25.1"], share: 20 },
+    ModelLine {
+        name: "Cedar",
+        platform: "OX2",
+        first_year: 2024,
+        releases: &["24.1", "24.3", "25.1"],
+        share: 20,
+    },
     ModelLine { name: "Dogwood", platform: "OX2", first_year: 2025, releases: &["25.1", "25.2"], share: 10 },
 ];
 

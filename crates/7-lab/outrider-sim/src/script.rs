@@ -180,7 +180,13 @@ impl Script {
                 to = to.max(at);
             }
         }
-        self.attack(AttackKind::SecocKeyCompromise, fleet, &chosen, Some(COMPROMISED_LINE.to_owned()), (from, to));
+        self.attack(
+            AttackKind::SecocKeyCompromise,
+            fleet,
+            &chosen,
+            Some(COMPROMISED_LINE.to_owned()),
+            (from, to),
+        );
     }
 
     fn attack(
@@ -230,7 +236,8 @@ fn seen(event_type: EventTypeId, ecu: EcuId, bus: Option<BusId>) -> SecurityEven
     SecurityEvent { ecu, bus, ..SecurityEvent::new(event_type, VehicleMicros(0)) }
 }
 
-fn harmless(seed: &mut Seed) -> SecurityEvent {
+/// Draws an event that every fleet has.
+pub(crate) fn harmless(seed: &mut Seed) -> SecurityEvent {
     let number = |value: u64| FieldValue::Uint(value);
     let with = |event: SecurityEvent, fields: &[(FieldKey, FieldValue)]| {
         fields.iter().fold(event, |event, (key, value)| event.with(*key, value.clone()))
@@ -238,7 +245,10 @@ fn harmless(seed: &mut Seed) -> SecurityEvent {
     match seed.below(7) {
         0 => with(
             seen(event::GNSS_JAMMING, EcuId(9), None),
-            &[(field::SATELLITES, number(seed.below(4))), (field::DURATION_US, number(1_000_000 + seed.below(60_000_000)))],
+            &[
+                (field::SATELLITES, number(seed.below(4))),
+                (field::DURATION_US, number(1_000_000 + seed.below(60_000_000))),
+            ],
         ),
         1 => with(
             seen(event::FW_PACKET_BLOCKED, EcuId(9), None),
@@ -252,7 +262,10 @@ fn harmless(seed: &mut Seed) -> SecurityEvent {
             seen(event::CAN_ERROR_PASSIVE, EcuId(6), Some(BusId(1))),
             &[(field::TX_ERRORS, number(128 + seed.below(20))), (field::RX_ERRORS, number(seed.below(100)))],
         ),
-        3 => with(seen(event::BLUETOOTH_PAIRING_REJECTED, EcuId(10), None), &[(field::ATTEMPTS, number(1 + seed.below(2)))]),
+        3 => with(
+            seen(event::BLUETOOTH_PAIRING_REJECTED, EcuId(10), None),
+            &[(field::ATTEMPTS, number(1 + seed.below(2)))],
+        ),
         4 => with(
             seen(event::OTA_SERVER_UNREACHABLE, EcuId(9), None),
             &[(field::REASON, FieldValue::Text("timeout".to_owned()))],

@@ -7,6 +7,7 @@ mod captures;
 mod inject;
 mod learn;
 mod replay;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +41,8 @@ enum Command {
     Replay(replay::Replay),
     /// Put an attack into a capture, with labels.
     Inject(inject::Inject),
+    /// Run the vehicle program: detectors, gateway, uplink, commands.
+    Run(run::Run),
 }
 
 /// Why a command ended early.
@@ -87,6 +90,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
         Command::Learn(command) => command.run(&mut terminal),
         Command::Replay(command) => command.run(&mut terminal),
         Command::Inject(command) => command.run(&mut terminal),
+        Command::Run(command) => command.run(&mut terminal),
     };
     let outcome = outcome.and_then(|()| terminal.out.flush().map_err(Failure::from));
     match outcome {

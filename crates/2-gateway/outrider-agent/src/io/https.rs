@@ -103,8 +103,8 @@ impl CloudLink for HttpsLink {
 }
 
 fn unreachable(error: &ureq::Error) -> TransportError {
-    match error {
-        ureq::Error::Timeout(_) => TransportError::TimedOut,
-        other => TransportError::Unreachable(other.to_string()),
+    if matches!(error, ureq::Error::Timeout(_)) {
+        return TransportError::TimedOut;
     }
+    TransportError::Unreachable(error.to_string())
 }

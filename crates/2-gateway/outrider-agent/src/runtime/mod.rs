@@ -7,6 +7,7 @@
 mod commands;
 mod config;
 mod index;
+mod listening;
 #[cfg(test)]
 mod tests;
 mod vehicle;

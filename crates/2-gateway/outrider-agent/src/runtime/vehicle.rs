@@ -19,14 +19,14 @@ use outrider_types::{
 };
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
-    CommandHead, EvidenceHash, Outcome as CommandOutcome, RECEIPT_BYTES, Receipt, RefuseReason, Reply,
-    SealedAck,
+    CommandHead, EvidenceHash, Outcome as CommandOutcome, RECEIPT_BYTES, Receipt, RefuseReason,
 };
 use sha2::{Digest, Sha256};
 
 use super::commands::{Job, Jobs};
 use super::config::VehicleKeys;
 use super::index::EventIndex;
+use super::listening::Listening;
 use crate::edge::Edge;
 use crate::io::capture::write_candump;
 use crate::io::rolling::RollingCapture;
@@ -489,26 +489,4 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// A link that reads the signed time of every acknowledgement on its way to the uplink.
-struct Listening<'a> {
-    link: &'a mut dyn CloudLink,
-    ack: &'a Ed25519Verifier,
-    vehicle: VehicleId,
-    issued: Option<UnixMicros>,
-}
-
-impl Transport for Listening<'_> {
-    fn exchange(&mut self, frame: &[u8]) -> Result<Vec<u8>, TransportError> {
-        let reply = self.link.exchange(frame)?;
-        let issued = Reply::parse(&reply)
-            .ok()
-            .and_then(|reply| SealedAck::parse(reply.ack).ok())
-            .and_then(|sealed| sealed.open(self.ack).ok())
-            .filter(|ack| ack.vehicle == self.vehicle)
-            .map(|ack| ack.issued);
-        self.issued = issued.or(self.issued);
-        Ok(reply)
-    }
 }

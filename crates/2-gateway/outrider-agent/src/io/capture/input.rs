@@ -255,6 +255,7 @@ fn finish(line: &mut Vec<u8>, is_long: bool) -> Line {
     Line::Whole
 }
 
+#[expect(clippy::disallowed_methods, reason = "take() bounds the length")]
 fn read_head(reader: &mut dyn Read) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
     reader.take(HEAD_BYTES as u64).read_to_end(&mut head)?;

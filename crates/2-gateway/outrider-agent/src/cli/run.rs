@@ -1,0 +1,240 @@
+//! `outrider-agent run`: the vehicle program over a replayed capture or generated events.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use outrider_bus::can::TimedFrame;
+use outrider_gateway::spool::SpoolConfig;
+use outrider_gateway::uplink::Link;
+use outrider_gateway::{FieldValue, FileStorage, SecurityEvent, fold};
+use outrider_types::{BootEpoch, BusId, ClockFix, ClockSource, Lane, Seed, UnixMicros, VehicleMicros};
+use outrider_wire::catalogue::{event, field};
+
+use super::captures::read;
+use super::{Failure, Terminal};
+use crate::io::https::{HttpsLink, LinkFiles};
+use crate::runtime::{Vehicle, VehicleConfig, VehicleParts};
+
+/// Time between two turns of the loop.
+const TURN: Duration = Duration::from_millis(20);
+/// Turns between two exchanges: ten exchanges in two seconds.
+const TURNS_PER_EXCHANGE: u64 = 10;
+/// Turns between two syncs under load, after which durable numbers are said.
+const TURNS_PER_SYNC: u64 = 10;
+
+/// Runs the vehicle program until the capture ends, or for ever with --repeat, or until the spool is empty.
+///
+/// With --load it also makes events of its own, to test the way to the cloud; a line `durable EPOCH LANE SEQ` on
+/// standard output says up to which number a lane survives a crash.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Provisioning of the vehicle, as `outrider provision` writes it.
+    #[arg(long)]
+    config: PathBuf,
+    /// Captures to replay in real time, one after the other.
+    captures: Vec<PathBuf>,
+    /// Begin again when the captures end.
+    #[arg(long)]
+    repeat: bool,
+    /// Events a second to make, for tests.
+    #[arg(long, default_value_t = 0)]
+    load: u32,
+    /// End when everything is acknowledged.
+    #[arg(long)]
+    until_empty: bool,
+    /// End after this many seconds.
+    #[arg(long)]
+    seconds: Option<u64>,
+}
+
+/// The clock of the machine that the vehicle program runs on.
+struct MachineClock(Instant);
+
+impl MachineClock {
+    #[expect(clippy::disallowed_methods, reason = "the vehicle's composition root gives the time")]
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    fn mono(&self) -> VehicleMicros {
+        VehicleMicros(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Reads both clocks; the operating system keeps the wall clock, so it is no better than a real-time clock.
+    #[expect(clippy::disallowed_methods, reason = "the vehicle's composition root gives the time")]
+    fn fix(&self) -> ClockFix {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        ClockFix {
+            mono: self.mono(),
+            wall: UnixMicros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)),
+            error_us: 5_000_000,
+            source: ClockSource::RealTimeClock,
+        }
+    }
+}
+
+impl Run {
+    pub(super) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+        let config = VehicleConfig::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
+        let clock = MachineClock::new();
+        let mut link = link(&config)?;
+        let mut vehicle = self.open(&config, &clock)?;
+        vehicle.add_fix(clock.fix());
+        terminal.note(&format!("vehicle {} boot {}", config.vehicle, vehicle.epoch()));
+        let frames = self.frames()?;
+        self.turn(&mut vehicle, &mut link, &clock, &frames, &mut *terminal.out)
+    }
+
+    fn open(&self, config: &VehicleConfig, clock: &MachineClock) -> Result<Vehicle<FileStorage>, Failure> {
+        let input = |error: &dyn std::fmt::Display| Failure::input(error.to_string());
+        let model = match &config.model {
+            Some(path) => {
+                std::fs::read(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?
+            }
+            None => Vec::new(),
+        };
+        let keys = config.keys().map_err(|error| input(&error))?;
+        let storage = FileStorage::open(&config.state.join("spool")).map_err(|error| input(&error))?;
+        // Jitter and salt have to differ between boots and vehicles, not to be secret from their owner.
+        let salt = clock.fix().wall.0.unsigned_abs() ^ u64::from(std::process::id());
+        let parts = VehicleParts {
+            keys,
+            storage,
+            state: &config.state,
+            model: &model,
+            capture_bytes_max: config.capture_bytes_max,
+            seed: Seed::new(salt),
+            floor: BootEpoch(1),
+            fold: fold::FoldConfig::default(),
+            spool: SpoolConfig::default(),
+            uplink: |usual| outrider_gateway::uplink::UplinkConfig {
+                batched_window_us: 1_000_000,
+                resend_after_us: 10_000_000,
+                backoff_us: (200_000, 5_000_000),
+                ..usual
+            },
+        };
+        Vehicle::open(parts, clock.mono()).map_err(|error| input(&error))
+    }
+
+    /// Reads the captures into one stretch of time.
+    fn frames(&self) -> Result<Vec<TimedFrame>, Failure> {
+        let mut frames: Vec<TimedFrame> = Vec::new();
+        for path in &self.captures {
+            let base = frames.last().map_or(0, |frame| frame.at.0 + 1000);
+            let mut capture = Vec::new();
+            read(path, BusId(0), |frame| capture.push(*frame))?;
+            let begin = capture.first().map_or(0, |frame| frame.at.0);
+            frames.extend(capture.into_iter().map(|frame| {
+                let at = VehicleMicros(base + frame.at.0.saturating_sub(begin));
+                TimedFrame { at, ..frame }
+            }));
+        }
+        Ok(frames)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the vehicle program's loop waits for the next turn")]
+    fn turn(
+        &self,
+        vehicle: &mut Vehicle<FileStorage>,
+        link: &mut HttpsLink,
+        clock: &MachineClock,
+        frames: &[TimedFrame],
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        vehicle.set_link(Link::Unmetered);
+        let (mut next, mut base) = (0usize, clock.mono());
+        let mut made = 0u64;
+        let mut said = BTreeMap::new();
+        for turn in 0u64.. {
+            let now = clock.mono();
+            while let Some(frame) = frames.get(next).filter(|frame| base.saturating_add(frame.at.0) <= now) {
+                vehicle.frame(&TimedFrame { at: base.saturating_add(frame.at.0), ..*frame });
+                next += 1;
+            }
+            if next >= frames.len() && self.repeat && !frames.is_empty() {
+                (next, base) = (0, now);
+            }
+            let due = now.0 / 1000 * u64::from(self.load) / 1000;
+            while made < due {
+                made += 1;
+                vehicle.event(load_event(made, now), now);
+            }
+            vehicle.tick(now);
+            if turn % TURNS_PER_SYNC == 0 && self.load > 0 {
+                vehicle.shut_down(now);
+                say_durable(vehicle, &mut said, out)?;
+            }
+            if turn % TURNS_PER_EXCHANGE == 0 {
+                vehicle.exchange(link, now);
+            }
+            if self.is_over(vehicle, now, next >= frames.len() && !self.repeat) {
+                break;
+            }
+            sleep(TURN);
+        }
+        vehicle.shut_down(clock.mono());
+        vehicle.exchange(link, clock.mono());
+        say_durable(vehicle, &mut said, out)
+    }
+
+    fn is_over(&self, vehicle: &Vehicle<FileStorage>, now: VehicleMicros, is_replayed: bool) -> bool {
+        if self.seconds.is_some_and(|seconds| now.0 >= seconds * 1_000_000) {
+            return true;
+        }
+        if self.until_empty {
+            return is_replayed && !holds_rows(vehicle);
+        }
+        !self.captures.is_empty() && is_replayed && self.load == 0
+    }
+}
+
+fn link(config: &VehicleConfig) -> Result<HttpsLink, Failure> {
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))
+    };
+    let (ca, certificate, key) = (read(&config.ca)?, read(&config.certificate)?, read(&config.key)?);
+    HttpsLink::new(&config.cloud, &LinkFiles { ca: &ca, certificate: &certificate, key: &key })
+        .map_err(|error| Failure::input(error.to_string()))
+}
+
+fn holds_rows(vehicle: &Vehicle<FileStorage>) -> bool {
+    let spool = vehicle.gateway().spool();
+    spool
+        .epochs()
+        .into_iter()
+        .any(|epoch| Lane::ALL.into_iter().any(|lane| spool.next_held(epoch, lane, 0).is_some()))
+}
+
+/// Makes an event that no other folds into.
+fn load_event(number: u64, now: VehicleMicros) -> SecurityEvent {
+    let (event_type, key) = match number % 10 {
+        0 => (event::CAN_FLOOD, field::CAN_ID),
+        1..=6 => (event::CAN_UNKNOWN_ID, field::CAN_ID),
+        _ => (event::FW_PACKET_BLOCKED, field::DESTINATION_PORT),
+    };
+    let mut event = SecurityEvent::new(event_type, now).with(key, FieldValue::Uint(number % 100_000));
+    event.bus = Some(BusId(0));
+    event
+}
+
+/// Says up to which number each lane survives a crash, where that has changed.
+fn say_durable(
+    vehicle: &Vehicle<FileStorage>,
+    said: &mut BTreeMap<Lane, u64>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let spool = vehicle.gateway().spool();
+    for lane in Lane::ALL {
+        let last = spool.head(spool.epoch(), lane).map_or(0, |(head, _)| head.last_seq);
+        if said.insert(lane, last) != Some(last) && last > 0 {
+            writeln!(out, "durable {} {} {last}", spool.epoch(), lane.word())
+                .map_err(|error| Failure::output(error.to_string()))?;
+        }
+    }
+    out.flush().map_err(|error| Failure::output(error.to_string()))
+}

@@ -1,0 +1,119 @@
+//! Command line of `outrider`.
+
+mod bench;
+mod crash;
+mod demo;
+mod links;
+mod provision;
+mod serve;
+mod sql;
+
+use std::fmt;
+use std::io::Write as _;
+
+use clap::{Parser, Subcommand};
+
+/// How a command ends, for `--help`.
+const EXIT_CODES: &str = "\
+Every command with --json prints one JSON object as the last line of standard output; progress goes to standard error.
+
+Exit codes:
+  0  done
+  1  failed, or the result is not as it must be (events lost, an attack not detected)
+  2  wrong arguments
+  3  an input cannot be read";
+
+/// The cloud of Outrider: ingestion, detection, alerts, cases and response.
+#[derive(Debug, Parser)]
+#[command(name = "outrider", version, about, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    /// What is logged to standard error: error, warn, info, debug, or a filter such as `outrider_server=debug`.
+    #[arg(long, global = true, default_value = "warn,outrider=info")]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the cloud in role `all`: vehicle listener, worker, API and dashboard.
+    Serve(serve::Serve),
+    /// Run the cloud with a simulated fleet under attack.
+    Demo(demo::Demo),
+    /// Ask the lake of a running or stopped system with SQL; the table is `events`.
+    Sql(sql::Sql),
+    /// Register a vehicle and write what its agent needs.
+    Provision(provision::Provision),
+    /// Measure.
+    Bench(bench::Bench),
+    /// Kill server and agent with `kill -9` in a loop under load and count what is lost or duplicated.
+    Crash(crash::Crash),
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: u8,
+    text: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Failure {
+    /// Something went wrong, or the result is not as it must be.
+    pub(crate) fn failed(text: impl fmt::Display) -> Self {
+        Self { code: 1, text: text.to_string() }
+    }
+
+    /// An input cannot be read.
+    pub(crate) fn input(text: impl fmt::Display) -> Self {
+        Self { code: 3, text: text.to_string() }
+    }
+}
+
+impl Arguments {
+    /// Returns what is logged.
+    pub(crate) fn log_filter(&self) -> tracing_subscriber::EnvFilter {
+        tracing_subscriber::EnvFilter::new(&self.log)
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// [`Failure`] with the exit code.
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    match arguments.command {
+        Command::Serve(serve) => serve.run(),
+        Command::Demo(demo) => demo.run(),
+        Command::Sql(sql) => sql.run(),
+        Command::Provision(provision) => provision.run(),
+        Command::Bench(bench) => bench.run(),
+        Command::Crash(crash) => crash.run(),
+        Command::Openapi => print(&outrider_server::api::openapi_json()),
+    }
+}
+
+/// Writes to standard output.
+///
+/// # Errors
+/// Nobody reads it.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::failed)
+}
+
+/// Starts the runtime of a command.
+///
+/// # Errors
+/// The system gives no threads.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)
+}

@@ -1,1 +1,0 @@
-//! The cloud binary: command line, configuration and roles.
