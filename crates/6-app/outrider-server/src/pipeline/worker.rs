@@ -217,7 +217,7 @@ impl Run {
                 }
                 Err(error) => self.trouble(&error),
             }
-            if dirty && checkpointed.elapsed() >= self.parts.config.checkpoint_every {
+            if dirty && !self.is_torn && checkpointed.elapsed() >= self.parts.config.checkpoint_every {
                 match self.checkpoint() {
                     Ok(()) => dirty = false,
                     Err(error) => self.trouble(&error),
@@ -246,10 +246,16 @@ impl Run {
         let covered = usize::try_from(self.lake_next.0.saturating_sub(self.next.0)).unwrap_or(usize::MAX);
         let records_max = if covered > 0 { covered.min(config.records_max) } else { config.records_max };
         let records = self.parts.log.read(PARTITION, self.next, records_max, config.bytes_max)?;
-        let Some(last) = records.last() else {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
             self.publish(None);
             return Ok(0);
         };
+        if first.offset > self.next {
+            // The database is older than the log. Counting what the lake covers from here must begin at what is there.
+            tracing::error!(from = self.next.0, to = first.offset.0, "records were released before they were read");
+            self.next = first.offset;
+            return Ok(config.bytes_max);
+        }
         let next = LogOffset(last.offset.0 + 1);
         let bytes = records.iter().map(|record| record.bytes.len()).sum();
         let now = records.iter().map(|record| record.ingest).max().unwrap_or_default();
