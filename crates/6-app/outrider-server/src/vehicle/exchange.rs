@@ -153,6 +153,17 @@ impl Exchange {
             let message = "the command was for another vehicle".to_owned();
             return Err(Refusal { status: 403, code: "evidence.wrong_vehicle", message });
         }
+        // Nothing is kept that the request cannot take: otherwise a vehicle could fill the vault.
+        let is_repeated = request.state == EvidenceState::Received
+            && request.sha256.as_deref() == Some(&sha256.to_lowercase());
+        let is_open = matches!(
+            request.state,
+            EvidenceState::Permitted | EvidenceState::Sent | EvidenceState::Accepted | EvidenceState::Expired
+        );
+        if !is_open && !is_repeated {
+            let message = "the request has ended".to_owned();
+            return Err(Refusal { status: 409, code: "command.state", message });
+        }
         let bytes = content.len() as u64;
         let (vault, announced) = (self.parts.vault.clone(), sha256.to_owned());
         let stored = tokio::task::spawn_blocking(move || vault.put(&announced, &content)).await;
@@ -162,9 +173,7 @@ impl Exchange {
             Err(error) => return Err(Refusal { status: 500, code: "internal", message: error.to_string() }),
         }
         // A vehicle whose answer was lost sends the same capture again.
-        if request.state == EvidenceState::Received
-            && request.sha256.as_deref() == Some(&sha256.to_lowercase())
-        {
+        if is_repeated {
             return Ok(());
         }
         let change = EvidenceChange::Received {
@@ -261,6 +270,9 @@ impl Exchange {
         let command_id = crate::hex(&receipt.command.0);
         let store = &self.parts.store;
         let request = store.evidence_of_command(self.scope(), &command_id).await.map_err(refuse_store)?;
+        if request.vehicle_id != session.to_string() {
+            return Err(bad("receipt.wrong_vehicle", "the command was for another vehicle".to_owned()));
+        }
         let change = match receipt.outcome {
             Outcome::Accepted => EvidenceChange::Accepted,
             Outcome::Refused(reason) => {
