@@ -142,22 +142,24 @@ fn authority() -> CertificateParams {
     parameters
 }
 
-/// Writes a file that only its owner may read; existing content is replaced.
+/// Writes a file that only its owner may read; existing content is replaced. A crash leaves all of it or nothing.
 pub(super) fn write_secret(path: &Path, content: &[u8]) -> Result<(), CaError> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let failed = |source| CaError::File { path: path.to_path_buf(), source };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
+    let fresh = path.with_extension("new");
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)
+        .open(&fresh)
         .map_err(failed)?;
     file.write_all(content).map_err(failed)?;
-    file.sync_all().map_err(failed)
+    file.sync_all().map_err(failed)?;
+    fs::rename(&fresh, path).map_err(failed)
 }
 
 impl TlsFiles {
