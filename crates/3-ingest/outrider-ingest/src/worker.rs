@@ -151,9 +151,14 @@ impl Worker {
         self.rows.receive(u64::from(rows.event_count()));
         self.rows.pass(decoded.rows);
         self.rows.drop_for("duplicate", decoded.duplicates);
+        // One entry a reason with the first place: each holds the whole batch, and thousands of rows may be bad.
+        let mut reasons: BTreeMap<&'static str, (String, u64)> = BTreeMap::new();
         for reject in decoded.rejects {
             self.rows.quarantine_for(reject.reason, reject.units);
-            quarantine.push(set_aside(record, Some(vehicle), reject.reason, reject.place, reject.units));
+            reasons.entry(reject.reason).or_insert((reject.place, 0)).1 += reject.units;
+        }
+        for (reason, (place, units)) in reasons {
+            quarantine.push(set_aside(record, Some(vehicle), reason, place, units));
         }
     }
 
