@@ -145,7 +145,7 @@ pub trait AlertStore: Send + Sync {
     /// [`super::StoreError::NotFound`].
     async fn alert(&self, scope: Scope, id: &str) -> StoreResult<Alert>;
 
-    /// Returns the findings of an alert, latest window first.
+    /// Returns the findings of an alert, latest window first; those taken back only where no other is left.
     ///
     /// # Errors
     /// [`super::StoreError::Database`].

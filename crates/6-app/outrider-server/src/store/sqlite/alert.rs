@@ -92,7 +92,9 @@ impl AlertStore for SqliteStore {
 
     async fn alert_findings(&self, scope: Scope, id: &str, limit: u32) -> StoreResult<Vec<StoredFinding>> {
         sqlx::query(
-            "SELECT * FROM finding WHERE tenant = ? AND alert_id = ? ORDER BY window_from DESC, id LIMIT ?",
+            "SELECT * FROM finding WHERE tenant = ?1 AND alert_id = ?2 AND withdrawn = \
+             (SELECT min(withdrawn) FROM finding WHERE tenant = ?1 AND alert_id = ?2) \
+             ORDER BY window_from DESC, id LIMIT ?3",
         )
         .bind(i64::from(scope.tenant.0))
         .bind(id)
