@@ -252,7 +252,11 @@ impl Run {
         };
         if first.offset > self.next {
             // The database is older than the log. Counting what the lake covers from here must begin at what is there.
-            tracing::error!(from = self.next.0, to = first.offset.0, "records were released before they were read");
+            tracing::error!(
+                from = self.next.0,
+                to = first.offset.0,
+                "records were released before they were read"
+            );
             self.next = first.offset;
             return Ok(config.bytes_max);
         }
