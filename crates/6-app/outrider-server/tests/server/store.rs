@@ -142,6 +142,10 @@ async fn findings_are_idempotent(store: &dyn Store) {
     let counts = store.rule_counts(SCOPE).await.expect("it counts");
     assert_eq!(counts["rule-1"].0, 3);
     assert_eq!(counts["rule-1"].2["hardware_fault"], 1);
+    let again = [Finding { event_count: 9, ..finding(1, "a", 1) }];
+    assert_eq!(record(store, &again).await, 1, "a replay in other steps may know more at a lower revision");
+    assert_eq!(record(store, &again).await, 0);
+    assert_eq!(record(store, &[finding(3, "a", 3)]).await, 0, "what was taken back stays so");
 }
 
 fn action(action: AlertActionKind, ids: Vec<String>) -> AlertActionRequest {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use outrider_model::Matched;
+use outrider_model::{Finding, Matched};
 use outrider_types::{EventId, UnixMicros, VehicleId};
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteRow;
@@ -214,17 +214,21 @@ async fn record_one(
     let finding = input.finding;
     let tenant = i64::from(scope.tenant.0);
     let id = finding.id.to_string();
-    let known = sqlx::query("SELECT alert_id, revision FROM finding WHERE tenant = ? AND id = ?")
-        .bind(tenant)
-        .bind(&id)
-        .fetch_optional(&mut *connection)
-        .await?;
-    let alert = match known {
-        Some(row) if row.try_get::<i64, _>("revision")? >= i64::from(finding.revision) => return Ok(None),
-        Some(row) => row.try_get("alert_id")?,
+    let known = sqlx::query(
+        "SELECT alert_id, revision, event_count, withdrawn FROM finding WHERE tenant = ? AND id = ?",
+    )
+    .bind(tenant)
+    .bind(&id)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let (alert, revision) = match known {
+        Some(row) => match next_revision(&row, finding)? {
+            Some(revision) => (row.try_get("alert_id")?, revision),
+            None => return Ok(None),
+        },
         // Taken back before it was ever written: nobody has seen it.
         None if finding.withdrawn => return Ok(None),
-        None => alert_for(connection, scope, input).await?,
+        None => (alert_for(connection, scope, input).await?, i64::from(finding.revision)),
     };
     sqlx::query(
         "INSERT INTO finding (tenant, id, alert_id, rule_id, window_from, window_to, revision, late, withdrawn, severity, \
@@ -242,7 +246,7 @@ async fn record_one(
     .bind(&finding.rule.0)
     .bind(finding.window.from.0)
     .bind(finding.window.to.0)
-    .bind(i64::from(finding.revision))
+    .bind(revision)
     .bind(finding.late)
     .bind(finding.withdrawn)
     .bind(i64::from(finding.severity.code()))
@@ -265,6 +269,17 @@ async fn record_one(
             .await?;
     }
     Ok(Some(alert))
+}
+
+/// Returns the revision under which a statement replaces the stored one, or `None` if it says nothing new.
+///
+/// After a crash the log is worked off again in other steps, with fewer revisions. Events only ever join a finding,
+/// so one that has more of them is newer whatever its revision; what was taken back stays so.
+fn next_revision(row: &SqliteRow, finding: &Finding) -> StoreResult<Option<i64>> {
+    let (stored, stated) = (row.try_get::<i64, _>("revision")?, i64::from(finding.revision));
+    let is_newer = stated > stored || finding.withdrawn || finding.event_count > number(row, "event_count")?;
+    let is_over: bool = row.try_get("withdrawn")?;
+    Ok((is_newer && !is_over).then(|| stated.max(stored.saturating_add(1))))
 }
 
 /// Returns the alert a new finding belongs to: the latest one of its rule and group, or a new one if that is closed.
