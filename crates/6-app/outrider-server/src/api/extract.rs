@@ -1,5 +1,7 @@
 //! Bodies, query strings and callers, refused as JSON where they do not fit.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
@@ -8,6 +10,9 @@ use axum::http::request::Parts;
 
 use super::error::ApiFailure;
 use crate::identity::Caller;
+
+/// Time for a body: a peer that sends none must not hold a connection for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// JSON body.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -20,9 +25,10 @@ where
     type Rejection = ApiFailure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiFailure> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(value)) => Ok(Self(value)),
-            Err(rejection) => Err(ApiFailure::new(rejection.status(), "body", rejection.body_text())),
+        match tokio::time::timeout(PATIENCE, Json::<T>::from_request(request, state)).await {
+            Ok(Ok(Json(value))) => Ok(Self(value)),
+            Ok(Err(rejection)) => Err(ApiFailure::new(rejection.status(), "body", rejection.body_text())),
+            Err(_) => Err(ApiFailure::new(StatusCode::REQUEST_TIMEOUT, "body", "the body came too slowly")),
         }
     }
 }
