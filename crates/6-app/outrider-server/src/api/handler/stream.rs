@@ -17,6 +17,8 @@ use crate::hub::{Hub, Resume};
 
 /// Streams at the same time; a browser tab holds one.
 const STREAMS_MAX: usize = 1000;
+/// Life of a stream. The browser comes back by itself, and is let in only while its session lasts.
+const STREAM_LIFE: Duration = Duration::from_secs(600);
 /// Comments keep proxies from closing an idle stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -41,7 +43,8 @@ pub(crate) async fn stream(
     Ok(response)
 }
 
-/// Messages after `last`, for ever. The first thing sent is a comment, so that headers leave at once.
+/// Messages after `last`, until the stream's life is over. The first thing sent is a comment, so that headers leave
+/// at once.
 fn follow(hub: Arc<Hub>, last: u64) -> impl Stream<Item = Event> + Send {
     let watch = hub.watch();
     let greeting = stream::once(async { Event::default().comment("hello") });
@@ -70,5 +73,5 @@ fn follow(hub: Arc<Hub>, last: u64) -> impl Stream<Item = Event> + Send {
             }
         }
     });
-    greeting.chain(messages.flat_map(stream::iter))
+    greeting.chain(messages.flat_map(stream::iter)).take_until(tokio::time::sleep(STREAM_LIFE))
 }
