@@ -110,7 +110,13 @@ impl RunningPipeline {
     /// Returns the state after the last step.
     #[must_use]
     pub fn status(&self) -> PipelineStatus {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only a bug ends it; `stop` takes the thread out first.
+        if thread.as_ref().is_some_and(std::thread::JoinHandle::is_finished) {
+            status.trouble = Some("the worker has ended by itself; restart the server".to_owned());
+        }
+        status
     }
 
     /// Reads the ingestion state: gaps and deliveries of vehicles.
@@ -205,6 +211,8 @@ impl Run {
 
     fn run(&mut self, stop: &AtomicBool) {
         let mut checkpointed = std::time::Instant::now();
+        // Of a large state the checkpoints take a tenth of the time at most.
+        let mut pause = self.parts.config.checkpoint_every;
         let mut dirty = false;
         while !stop.load(Ordering::SeqCst) {
             match self.step(stop) {
@@ -217,12 +225,14 @@ impl Run {
                 }
                 Err(error) => self.trouble(&error),
             }
-            if dirty && !self.is_torn && checkpointed.elapsed() >= self.parts.config.checkpoint_every {
+            if dirty && !self.is_torn && checkpointed.elapsed() >= pause {
+                let begun = std::time::Instant::now();
                 match self.checkpoint() {
                     Ok(()) => dirty = false,
                     Err(error) => self.trouble(&error),
                 }
                 checkpointed = std::time::Instant::now();
+                pause = self.parts.config.checkpoint_every.max(begun.elapsed() * 9);
             }
         }
         if dirty
