@@ -8,6 +8,7 @@ use outrider_model::{AppendError, Balance, EventLog, Partition};
 use outrider_types::{Clock, IngestTime, TenantId, VehicleId};
 use outrider_wire::limits::{REPLY_BYTES_MAX, REPLY_COMMANDS_MAX};
 use outrider_wire::{Ack, Outcome, Reply, SealedReceipt, UplinkFrame, Watermark};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::directory::Directory;
 use super::evidence::{EvidenceError, EvidenceVault};
@@ -19,6 +20,9 @@ use crate::store::{EvidenceChange, Scope, Store, StoreError};
 
 /// Locks over vehicles: enough that two vehicles rarely meet, few enough to be free.
 const STRIPES: usize = 64;
+
+/// Captures that come in at the same time; each is held in memory, up to 32 MiB.
+const UPLOADS_MAX: usize = 8;
 
 /// Why a vehicle gets no reply; nothing else is stopped by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +69,7 @@ pub struct Exchange {
     stripes: Vec<Mutex<Stripe>>,
     frames: Mutex<Balance>,
     uploads: Mutex<Balance>,
+    places: Semaphore,
 }
 
 impl Exchange {
@@ -77,6 +82,7 @@ impl Exchange {
             stripes,
             frames: Mutex::new(Balance::default()),
             uploads: Mutex::new(Balance::default()),
+            places: Semaphore::new(UPLOADS_MAX),
         }
     }
 
@@ -90,6 +96,11 @@ impl Exchange {
     #[must_use]
     pub fn uploads(&self) -> Balance {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until another capture may come in.
+    pub(super) async fn upload_place(&self) -> SemaphorePermit<'_> {
+        self.places.acquire().await.expect("the semaphore is never closed")
     }
 
     /// Counts a capture that was kept or refused.

@@ -196,6 +196,7 @@ async fn answer(
                     .to_owned()
             };
             let (sha256, media_type) = (header("x-sha256"), header("content-type"));
+            let _place = exchange.upload_place().await;
             // A capture of 32 MiB takes longer than a batch.
             let result = match body(request, EVIDENCE_BYTES_MAX, patience * 12).await {
                 Ok(content) => exchange.evidence(vehicle, &command, &sha256, &media_type, content).await,
