@@ -49,5 +49,5 @@ export default defineConfig({
     sourcemap: false,
   },
   test: { include: ["src/**/*.test.ts"], env: { TZ: "Asia/Kolkata" } },
-  server: { proxy: { "/api": "http://127.0.0.1:8080" } },
+  server: { proxy: { "/api": "http://127.0.0.1:8440" } },
 });

@@ -1,4 +1,4 @@
-//! The vehicle's check of a command: pure, and fails closed (RSP-3).
+//! The vehicle's check of a command: pure, and fails closed (RSP-2).
 //!
 //! Order matters: nothing is believed before the signature, and nothing is said about the vehicle's state to a sender
 //! whose signature is wrong.

@@ -153,6 +153,14 @@ impl RollingCapture {
         Ok(frames)
     }
 
+    /// Returns whether some frame of a boot in `from..=to` may still be there.
+    #[must_use]
+    pub fn covers(&self, epoch: BootEpoch, from: VehicleMicros, to: VehicleMicros) -> bool {
+        self.segments
+            .iter()
+            .any(|segment| segment.epoch == epoch && segment.first <= to && segment.last >= from)
+    }
+
     /// Returns the bytes on disk.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -240,6 +248,9 @@ mod tests {
         let times = |frames: Vec<TimedFrame>| frames.iter().map(|frame| frame.at.0).collect::<Vec<_>>();
         let cut = capture.cut(BootEpoch(1), VehicleMicros(10), VehicleMicros(12), 100).expect("it reads");
         assert_eq!(times(cut), [10, 11, 12]);
+        assert!(capture.covers(BootEpoch(1), VehicleMicros(999), VehicleMicros(2000)));
+        assert!(!capture.covers(BootEpoch(1), VehicleMicros(1000), VehicleMicros(2000)));
+        assert!(!capture.covers(BootEpoch(2), VehicleMicros(0), VehicleMicros(2000)));
         capture.flush();
         drop(capture);
         let mut again = RollingCapture::open(folder.path(), BootEpoch(2), 1 << 22).expect("it opens");

@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use outrider_gateway::{FieldValue, SecurityEvent};
+use outrider_types::{EventTypeId, VehicleMicros};
+use outrider_wire::catalogue::field;
 use outrider_wire::{CommandHead, EvidenceWindow, Parameters, SealedCommand, Verifier};
 
 /// Commands waiting at the same time; the cloud has one in flight a vehicle.
@@ -103,4 +106,20 @@ fn read(path: &Path, verifier: &dyn Verifier) -> Option<Job> {
     let command = SealedCommand::parse(&frame).ok()?.open(verifier).ok()?;
     let Parameters::RequestEvidence(window) = command.parameters().ok()?;
     Some(Job { head: command.head, window, is_announced: false })
+}
+
+/// Creates an event about a command.
+pub(super) fn described(event_type: EventTypeId, head: &CommandHead, now: VehicleMicros) -> SecurityEvent {
+    SecurityEvent::new(event_type, now)
+        .with(field::COMMAND_ID, FieldValue::Text(hex(&head.id.0)))
+        .with(field::COMMAND_SEQUENCE, FieldValue::Uint(head.sequence))
+}
+
+/// Writes bytes as lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

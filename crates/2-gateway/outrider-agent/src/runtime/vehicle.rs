@@ -19,11 +19,12 @@ use outrider_types::{
 };
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
-    CommandHead, EvidenceHash, Outcome as CommandOutcome, RECEIPT_BYTES, Receipt, RefuseReason,
+    CommandHead, EvidenceHash, EvidenceWindow, Outcome as CommandOutcome, RECEIPT_BYTES, Receipt,
+    RefuseReason,
 };
 use sha2::{Digest, Sha256};
 
-use super::commands::{Job, Jobs};
+use super::commands::{Job, Jobs, described, hex};
 use super::config::VehicleKeys;
 use super::index::EventIndex;
 use super::listening::Listening;
@@ -101,7 +102,7 @@ pub struct VehicleParts<'a, S> {
     pub uplink: fn(UplinkConfig) -> UplinkConfig,
 }
 
-/// Counters for `outrider-agent status` and the simulator.
+/// Counters of a vehicle in this boot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Status {
     /// Frames seen.
@@ -326,8 +327,7 @@ impl<S: Storage> Vehicle<S> {
             Verdict::Refuse(refused) => self.refuse(refused.reason, refused.claimed, link, now),
             Verdict::Accept(accepted) => {
                 let outrider_wire::Parameters::RequestEvidence(window) = accepted.parameters;
-                let known = self.index.find(window.epoch, window.lane, window.seq).is_some();
-                if !known || self.jobs.is_full() {
+                if !self.has_capture(&window, now) || self.jobs.is_full() {
                     self.refuse(RefuseReason::NotAvailable, Some(accepted.head), link, now);
                     return;
                 }
@@ -344,6 +344,20 @@ impl<S: Storage> Vehicle<S> {
                 self.event(event, now);
             }
         }
+    }
+
+    /// Returns whether the event is known and its window is still captured, or will be.
+    fn has_capture(&self, window: &EvidenceWindow, now: VehicleMicros) -> bool {
+        let Some((from, to)) = self.span(window) else { return false };
+        let is_ahead = window.epoch == self.epoch() && now < to;
+        is_ahead || self.capture.covers(window.epoch, from, to)
+    }
+
+    /// Returns the times that a window of evidence means.
+    fn span(&self, window: &EvidenceWindow) -> Option<(VehicleMicros, VehicleMicros)> {
+        let (first, last) = self.index.find(window.epoch, window.lane, window.seq)?;
+        let from = VehicleMicros(first.0.saturating_sub(u64::from(window.before_s) * 1_000_000));
+        Some((from, last.saturating_add(u64::from(window.after_s) * 1_000_000)))
     }
 
     fn refuse(
@@ -400,12 +414,10 @@ impl<S: Storage> Vehicle<S> {
 
     fn evidence(&mut self, job: &Job, link: &mut dyn CloudLink, now: VehicleMicros) {
         let window = job.window;
-        let Some((first, last)) = self.index.find(window.epoch, window.lane, window.seq) else {
+        let Some((from, to)) = self.span(&window) else {
             self.jobs.remove(job.head.sequence);
             return;
         };
-        let from = VehicleMicros(first.0.saturating_sub(u64::from(window.before_s) * 1_000_000));
-        let to = last.saturating_add(u64::from(window.after_s) * 1_000_000);
         if window.epoch == self.epoch() && now < to {
             return;
         }
@@ -475,18 +487,4 @@ impl<S: Storage> Vehicle<S> {
         }
         Some(event)
     }
-}
-
-fn described(event_type: EventTypeId, head: &CommandHead, now: VehicleMicros) -> SecurityEvent {
-    SecurityEvent::new(event_type, now)
-        .with(field::COMMAND_ID, FieldValue::Text(hex(&head.id.0)))
-        .with(field::COMMAND_SEQUENCE, FieldValue::Uint(head.sequence))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
