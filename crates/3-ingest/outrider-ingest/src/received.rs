@@ -8,9 +8,9 @@ use outrider_wire::{SeqRange, limits::HOLES_MAX};
 
 use crate::interval::{IntervalSet, StateCursor};
 
-/// Boots remembered a vehicle. A car that starts ten times a day and is offline for a week needs 70; older boots
-/// fall below the floor and count as delivered.
-const EPOCHS_MAX: usize = 256;
+/// Boots remembered a vehicle; older ones fall below the floor and count as delivered. A gateway keeps at most 730
+/// boots that are not delivered, so nothing that still waits in a vehicle can fall.
+const EPOCHS_MAX: usize = 1024;
 
 /// State of one lane in one boot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,6 +9,9 @@ use crate::intent::{Action, IntentHash};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandSequence(pub u64);
 
+/// How far a vehicle's trusted clock may be behind the cloud's without refusing a fresh command: a minute.
+const CLOCK_SLACK_US: i64 = 60_000_000;
+
 /// Why a permit does not become a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
@@ -100,7 +103,7 @@ impl Command {
         Ok(Self {
             id,
             sequence,
-            not_before: now,
+            not_before: now.saturating_add(-CLOCK_SLACK_US),
             expires: permit.expires(),
             permit: permit.id(),
             intent: permit.intent(),
@@ -207,6 +210,7 @@ mod tests {
         let expires = permit().expires();
         let command = Command::new(permit(), [5; 16], CommandSequence(1), NOW).expect("the permit is fresh");
         assert_eq!((command.permit(), command.expires()), (PermitId([7; 16]), expires));
+        assert_eq!(command.not_before(), NOW.saturating_add(-60_000_000));
         assert_eq!(command.vehicle(), VehicleId([3; 16]));
     }
 

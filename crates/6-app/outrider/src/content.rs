@@ -9,7 +9,6 @@ use crate::cli::Failure;
 
 #[derive(RustEmbed)]
 #[folder = "../../../content/rules"]
-#[include = "*.yml"]
 struct Shipped;
 
 /// Returns the rules of a folder, or the shipped ones.
@@ -36,6 +35,7 @@ pub(crate) fn rules(folder: Option<&Path>) -> Result<Vec<RuleText>, Failure> {
 
 fn shipped() -> Vec<RuleText> {
     Shipped::iter()
+        .filter(|name| !name.contains('/') && name.ends_with(".yml"))
         .filter_map(|name| {
             let file = Shipped::get(&name)?;
             Some(RuleText { name: name.into_owned(), text: String::from_utf8_lossy(&file.data).into_owned() })

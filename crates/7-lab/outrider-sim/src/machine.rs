@@ -185,7 +185,9 @@ impl Machine {
             Self::Statistical(machine) => {
                 machine.gateway.shut_down();
             }
-            Self::Full(machine) => machine.shut_down(now),
+            Self::Full(machine) => {
+                machine.shut_down(now);
+            }
         }
     }
 

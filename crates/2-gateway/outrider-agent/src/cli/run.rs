@@ -165,8 +165,7 @@ impl Run {
                 vehicle.event(load_event(made, now), now);
             }
             vehicle.tick(now);
-            if turn % TURNS_PER_SYNC == 0 && self.load > 0 {
-                vehicle.shut_down(now);
+            if turn % TURNS_PER_SYNC == 0 && self.load > 0 && vehicle.shut_down(now) {
                 say_durable(vehicle, &mut said, out)?;
             }
             if turn % TURNS_PER_EXCHANGE == 0 {
@@ -177,9 +176,9 @@ impl Run {
             }
             sleep(TURN);
         }
-        vehicle.shut_down(clock.mono());
+        let is_durable = vehicle.shut_down(clock.mono());
         vehicle.exchange(link, clock.mono());
-        say_durable(vehicle, &mut said, out)
+        if is_durable { say_durable(vehicle, &mut said, out) } else { Ok(()) }
     }
 
     fn is_over(&self, vehicle: &Vehicle<FileStorage>, now: VehicleMicros, is_replayed: bool) -> bool {

@@ -247,15 +247,17 @@ impl<S: Storage> Vehicle<S> {
         self.capture.flush();
     }
 
-    /// Makes everything durable before an orderly end.
-    pub fn shut_down(&mut self, now: VehicleMicros) {
+    /// Makes everything durable, as before an orderly end; returns whether the medium took it.
+    pub fn shut_down(&mut self, now: VehicleMicros) -> bool {
         if let Some(edge) = &mut self.edge {
             edge.finish();
         }
         self.drain(now);
         let outcome = self.gateway.shut_down();
+        let is_durable = outcome.sync_error.is_none();
         self.note(outcome);
         self.capture.flush();
+        is_durable
     }
 
     fn drain(&mut self, now: VehicleMicros) {
@@ -422,6 +424,12 @@ impl<S: Storage> Vehicle<S> {
             return;
         }
         let Ok(frames) = self.capture.cut(window.epoch, from, to, EVIDENCE_FRAMES_MAX) else { return };
+        if frames.is_empty() {
+            // Overwritten since the command was accepted.
+            self.answer(&job.head, CommandOutcome::Failed, link);
+            self.jobs.remove(job.head.sequence);
+            return;
+        }
         let mut content = Vec::new();
         let start = if window.epoch == self.epoch() {
             self.fix.map_or(UnixMicros(0), |fix| fix.event_time(VehicleMicros(0)).best)
@@ -442,7 +450,9 @@ impl<S: Storage> Vehicle<S> {
                 self.jobs.remove(job.head.sequence);
             }
             // The cloud does not want it: it has it, or the command is void there.
-            Err(TransportError::Refused { status: 400..=499 }) => self.jobs.remove(job.head.sequence),
+            Err(TransportError::Refused { status: 400 | 403 | 404 | 409 | 413 }) => {
+                self.jobs.remove(job.head.sequence);
+            }
             Err(
                 TransportError::Refused { .. } | TransportError::Unreachable(_) | TransportError::TimedOut,
             ) => {}

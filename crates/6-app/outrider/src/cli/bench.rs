@@ -128,7 +128,6 @@ struct Stages {
 }
 
 impl Spine {
-    #[expect(clippy::disallowed_methods, reason = "a benchmark is about real time")]
     fn run(&self) -> Result<(), Failure> {
         let runtime = runtime()?;
         let folder = self

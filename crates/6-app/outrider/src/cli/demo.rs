@@ -38,7 +38,8 @@ const HOURS: u32 = 30;
 ///
 /// JSON fields (with --headless): events_in (rows that vehicles gave a number), events_stored, findings, alerts,
 /// expected_attacks, detected_attacks, lost, duplicated, findings_digest (same seed, same digest), attacks (name,
-/// vehicles, detected, rules), balanced, seed, seconds.
+/// vehicles, detected, rules), balanced, failed_exchanges (repeated later; the digest is only the same without any),
+/// seed, seconds.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// No screen: run the world, judge it, stop.
@@ -96,7 +97,7 @@ impl Demo {
         self.clear_folder()?;
         let started = Instant::now();
         let mut stage = self.open(&runtime)?;
-        self.play(&mut stage, started);
+        let failed = self.play(&mut stage, started);
         let held = {
             let Stage { world, links, clock, .. } = &mut stage;
             if self.headless { world.drain(links, 60, |at| clock.world.set(at)) } else { Vec::new() }
@@ -104,7 +105,7 @@ impl Demo {
         if !held.is_empty() {
             return Err(Failure::failed(format!("{} vehicles could not deliver everything", held.len())));
         }
-        if self.headless { self.judge(&runtime, stage, started) } else { self.live(&runtime, stage) }
+        if self.headless { self.judge(&runtime, stage, started, failed) } else { self.live(&runtime, stage) }
     }
 
     /// Empties the folder of an earlier demo; a folder of anything else is left alone.
@@ -155,9 +156,9 @@ impl Demo {
         clippy::disallowed_methods,
         reason = "this is the program's main thread, which has nothing else to do"
     )]
-    fn play(&self, stage: &mut Stage, started: Instant) {
+    fn play(&self, stage: &mut Stage, started: Instant) -> u64 {
         let Stage { world, links, clock, .. } = stage;
-        let Some(begin) = world.next_at() else { return };
+        let Some(begin) = world.next_at() else { return 0 };
         let span = (i64::from(HOURS) * outrider_sim::HOUR_US).max(1);
         let wall = Duration::from_secs(self.seconds).mul_f64(0.8);
         let mut failed = 0u64;
@@ -174,6 +175,7 @@ impl Demo {
         if failed > 0 {
             tracing::warn!(failed, "exchanges failed and were repeated");
         }
+        failed
     }
 
     /// Goes on in real time until it is stopped.
@@ -196,11 +198,11 @@ impl Demo {
         Ok(())
     }
 
-    fn judge(&self, runtime: &Runtime, stage: Stage, started: Instant) -> Result<(), Failure> {
+    fn judge(&self, runtime: &Runtime, stage: Stage, started: Instant, failed: u64) -> Result<(), Failure> {
         let Stage { server, world, .. } = stage;
         let verdict = runtime.block_on(judge::judge(&server, &world))?;
         runtime.block_on(server.shutdown());
-        let object = verdict.to_json(self.seed, started.elapsed().as_secs_f64());
+        let object = verdict.to_json(self.seed, started.elapsed().as_secs_f64(), failed);
         if self.json {
             print(&format!("{object}\n"))?;
         } else {

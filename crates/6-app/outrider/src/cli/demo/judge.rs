@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use outrider_model::invariants;
 use outrider_server::server::RunningServer;
-use outrider_server::store::{AlertFilter, AlertOrder, AlertStore as _, Scope};
+use outrider_server::store::{AlertFilter, AlertOrder, Scope};
 use outrider_sim::{Detected, Stated, World};
 use outrider_types::{BootEpoch, EventId, Lane, Seq, TenantId, VehicleId};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ impl Verdict {
         self.attacks.iter().filter(|(attack, _)| attack.is_detected()).count()
     }
 
-    pub(super) fn to_json(&self, seed: u64, seconds: f64) -> Value {
+    pub(super) fn to_json(&self, seed: u64, seconds: f64, failed: u64) -> Value {
         let attacks: Vec<Value> = self
             .attacks
             .iter()
@@ -57,7 +57,7 @@ impl Verdict {
             "events_in": self.events_in, "events_stored": self.events_stored, "findings": self.findings,
             "alerts": self.alerts, "expected_attacks": self.attacks.len(), "detected_attacks": self.detected(),
             "lost": self.lost, "duplicated": self.duplicated, "findings_digest": self.digest, "attacks": attacks,
-            "balanced": self.is_balanced.is_none(), "seed": seed, "seconds": seconds,
+            "balanced": self.is_balanced.is_none(), "failed_exchanges": failed, "seed": seed, "seconds": seconds,
         })
     }
 
