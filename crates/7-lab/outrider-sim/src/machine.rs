@@ -113,6 +113,7 @@ impl Machine {
                 fold: fold::FoldConfig::default(),
                 spool: SpoolConfig::default(),
                 uplink: eager,
+                poll_us: 2_000_000,
             };
             let mut machine = Vehicle::open(parts, VehicleMicros(0))?;
             machine.add_fix(fix);

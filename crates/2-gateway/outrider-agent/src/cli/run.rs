@@ -26,6 +26,9 @@ const TURNS_PER_EXCHANGE: u64 = 10;
 /// Turns between two syncs under load, after which durable numbers are said.
 const TURNS_PER_SYNC: u64 = 10;
 
+/// Longest time without an exchange: what an analyst who waits for evidence has to wait (guess).
+const POLL_US: u64 = 15_000_000;
+
 /// Runs the vehicle program until the capture ends, or for ever with --repeat, or until the spool is empty.
 ///
 /// With --load it also makes events of its own, to test the way to the cloud; a line `durable EPOCH LANE SEQ` on
@@ -117,6 +120,7 @@ impl Run {
                 backoff_us: (200_000, 5_000_000),
                 ..usual
             },
+            poll_us: POLL_US,
         };
         Vehicle::open(parts, clock.mono()).map_err(|error| input(&error))
     }

@@ -3,9 +3,9 @@
 use outrider_gateway::Ed25519Verifier;
 use outrider_gateway::uplink::{Transport, TransportError};
 use outrider_types::{UnixMicros, VehicleId};
-use outrider_wire::{Reply, SealedAck};
+use outrider_wire::{Envelope, EnvelopeHeader, Reply, SealedAck, Signer};
 
-use super::vehicle::CloudLink;
+use super::parts::CloudLink;
 
 /// A link that reads the signed time of every acknowledgement on its way to the uplink.
 pub(super) struct Listening<'a> {
@@ -26,5 +26,18 @@ impl Transport for Listening<'_> {
             .map(|ack| ack.issued);
         self.issued = issued.or(self.issued);
         Ok(reply)
+    }
+}
+
+impl Listening<'_> {
+    /// Sends a batch without rows and returns the commands of the reply; a failure is tried again at the next turn.
+    pub(super) fn ask(&mut self, header: &EnvelopeHeader, signer: &dyn Signer) -> Vec<Vec<u8>> {
+        let mut frame = vec![0; Envelope::frame_bytes(0)];
+        let Ok(length) = (Envelope { header: *header, payload: &[] }).emit(signer, &mut frame) else {
+            return Vec::new();
+        };
+        let Ok(reply) = self.exchange(&frame[..length]) else { return Vec::new() };
+        Reply::parse(&reply)
+            .map_or_else(|_| Vec::new(), |reply| reply.commands().map(<[u8]>::to_vec).collect())
     }
 }

@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod index;
 mod listening;
+mod parts;
 #[cfg(test)]
 mod tests;
 mod vehicle;
@@ -15,4 +16,5 @@ mod vehicle;
 pub use commands::{Job, Jobs};
 pub use config::{ConfigError, VehicleConfig, VehicleKeys};
 pub use index::EventIndex;
-pub use vehicle::{CloudLink, OpenError, Status, Vehicle, VehicleParts};
+pub use parts::{CloudLink, OpenError, Status, VehicleParts};
+pub use vehicle::Vehicle;

@@ -87,6 +87,7 @@ fn open(folder: &Path, floor: u64) -> Vehicle<MemoryStorage> {
         fold: fold::FoldConfig::default(),
         spool: SpoolConfig::default(),
         uplink: |config: UplinkConfig| config,
+        poll_us: 1_000_000,
     };
     Vehicle::open(parts, VehicleMicros(0)).expect("it opens")
 }
@@ -220,6 +221,21 @@ fn bad_commands_are_refused_reported_and_never_obeyed() {
         assert_eq!(vehicle.status().rows, before + 1, "{reason} is reported as an event");
         assert_eq!(cloud.outcomes.len(), receipts, "{reason}: {:?}", cloud.outcomes);
     }
+}
+
+#[test]
+fn a_vehicle_with_nothing_to_say_still_asks_for_commands() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut vehicle = open(folder.path(), 1);
+    drive(&mut vehicle);
+    let mut cloud = Cloud::new();
+    // Everything is delivered, and the windows of repetition are far away.
+    vehicle.exchange(&mut cloud, second(20));
+    cloud.commands.push(command(1, 1, |_| {}, 3));
+    vehicle.exchange(&mut cloud, VehicleMicros(20_500_000));
+    assert_eq!(cloud.uploads.len(), 0, "it asked half a second ago");
+    vehicle.exchange(&mut cloud, second(22));
+    assert_eq!(cloud.uploads.len(), 1);
 }
 
 #[test]

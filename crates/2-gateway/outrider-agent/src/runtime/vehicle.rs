@@ -1,26 +1,22 @@
 //! One vehicle.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 
 use outrider_bus::can::TimedFrame;
-use outrider_gateway::spool::{Spool, SpoolConfig};
-use outrider_gateway::uplink::{ExchangeReport, Keys, Link, Transport, TransportError, Uplink, UplinkConfig};
+use outrider_gateway::spool::Spool;
+use outrider_gateway::uplink::{ExchangeReport, Keys, Link, TransportError, Uplink, UplinkConfig};
 use outrider_gateway::{
-    CommandCaps, CommandContext, CommandStore, CommandStoreError, Ed25519Signer, Ed25519Verifier, FieldValue,
-    Gateway, Outcome, PublicKeyError, SecurityEvent, Storage, StorageError, Verdict, fold, judge, receipt,
+    CommandCaps, CommandContext, CommandStore, Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, Outcome,
+    SecurityEvent, Storage, Verdict, judge, receipt,
 };
-use outrider_ids::model::ModelError;
 use outrider_ids::{Observation, Phase};
 use outrider_types::{
-    BootEpoch, BusId, ClockFix, ClockSource, EventTypeId, Seed, TenantId, UnixMicros, VehicleId,
-    VehicleMicros,
+    BootEpoch, BusId, ClockFix, ClockSource, EventTypeId, TenantId, UnixMicros, VehicleId, VehicleMicros,
 };
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
-    CommandHead, EvidenceHash, EvidenceWindow, Outcome as CommandOutcome, RECEIPT_BYTES, Receipt,
-    RefuseReason,
+    CommandHead, DictId, EnvelopeHeader, EvidenceHash, EvidenceWindow, Outcome as CommandOutcome,
+    RECEIPT_BYTES, Receipt, RefuseReason,
 };
 use sha2::{Digest, Sha256};
 
@@ -28,6 +24,7 @@ use super::commands::{Job, Jobs, described, hex};
 use super::config::VehicleKeys;
 use super::index::EventIndex;
 use super::listening::Listening;
+use super::parts::{CloudLink, OpenError, Status, VehicleParts};
 use crate::edge::Edge;
 use crate::io::capture::write_candump;
 use crate::io::rolling::RollingCapture;
@@ -43,82 +40,17 @@ const EPISODES_MAX: usize = 1024;
 /// A clock fix of the cloud is good for this long; then drift is larger than a round trip.
 const FIX_EVERY_US: u64 = 3600 * 1_000_000;
 
-/// The way to the cloud, evidence included.
-pub trait CloudLink: Transport {
-    /// Uploads a capture that a command asked for.
-    ///
-    /// # Errors
-    /// [`TransportError`].
-    fn upload(
-        &mut self,
-        command_id: &str,
-        sha256: &str,
-        media_type: &str,
-        content: &[u8],
-    ) -> Result<(), TransportError>;
-}
-
-/// Why a vehicle cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The spool's medium failed.
-    #[error("spool: {0}")]
-    Storage(#[from] StorageError),
-    /// The vehicle model is damaged.
-    #[error("vehicle model: {0}")]
-    Model(ModelError),
-    /// A provisioned key is none.
-    #[error("provisioned key: {0}")]
-    Key(#[from] PublicKeyError),
-    /// The command store is damaged; a vehicle that forgot its last command obeys none.
-    #[error("command store: {0}")]
-    Commands(#[from] CommandStoreError),
-    /// A state file or folder cannot be used.
-    #[error("state: {0}")]
-    State(#[from] io::Error),
-}
-
-/// What a vehicle is made of.
-pub struct VehicleParts<'a, S> {
-    /// Identity and keys.
-    pub keys: VehicleKeys,
-    /// Medium of the spool.
-    pub storage: S,
-    /// Folder of capture, index and commands.
-    pub state: &'a Path,
-    /// Vehicle model; empty watches nothing.
-    pub model: &'a [u8],
-    /// Bound of the rolling capture.
-    pub capture_bytes_max: u64,
-    /// Jitter, salt; a real vehicle draws it.
-    pub seed: Seed,
-    /// Lowest boot epoch to use, such as a hardware boot counter.
-    pub floor: BootEpoch,
-    /// Folding windows.
-    pub fold: fold::FoldConfig,
-    /// Sizes of the spool.
-    pub spool: SpoolConfig,
-    /// Change to the uplink's usual values, for tests and simulation.
-    pub uplink: fn(UplinkConfig) -> UplinkConfig,
-}
-
-/// Counters of a vehicle in this boot.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Status {
-    /// Frames seen.
-    pub frames: u64,
-    /// Observations of detectors that became events.
-    pub observations: u64,
-    /// Rows that got a number in this boot.
-    pub rows: u64,
-    /// Events lost in this boot.
-    pub lost: u64,
-    /// Commands accepted.
-    pub commands_accepted: u64,
-    /// Commands refused.
-    pub commands_refused: u64,
-    /// Captures uploaded.
-    pub evidence_sent: u64,
+/// Returns the header of a batch without rows, which asks for commands and says nothing.
+const fn poll(tenant: TenantId, vehicle: VehicleId, epoch: BootEpoch) -> EnvelopeHeader {
+    EnvelopeHeader {
+        dict: DictId::STORED,
+        catalogue_id: CATALOGUE_ID,
+        tenant,
+        vehicle,
+        epoch,
+        batch_number: 0,
+        raw_bytes: 0,
+    }
 }
 
 /// The program of one vehicle; all time comes as an argument.
@@ -135,6 +67,8 @@ pub struct Vehicle<S: Storage> {
     store: CommandStore,
     jobs: Jobs,
     fix: Option<ClockFix>,
+    poll_us: u64,
+    called_at: Option<VehicleMicros>,
     /// What open episodes have reported so far.
     reported: BTreeMap<(BusId, EventTypeId, u32), u32>,
     status: Status,
@@ -172,6 +106,8 @@ impl<S: Storage> Vehicle<S> {
             jobs: Jobs::open(&parts.state.join("jobs"), &command)?,
             command,
             fix: None,
+            poll_us: parts.poll_us,
+            called_at: None,
             reported: BTreeMap::new(),
             status: Status::default(),
         };
@@ -283,6 +219,14 @@ impl<S: Storage> Vehicle<S> {
         let mut listening = Listening { link, ack: &self.ack, vehicle: self.vehicle, issued: None };
         let keys = Keys { batch: &self.signer, ack: &self.ack };
         let mut report = self.gateway.exchange(&mut listening, keys, now, FRAMES_PER_EXCHANGE);
+        let is_due = self.called_at.is_none_or(|called| now.micros_since(called) >= self.poll_us);
+        if report.answered == 0 && report.error.is_none() && is_due {
+            let head = poll(self.tenant, self.vehicle, self.gateway.spool().epoch());
+            report.commands = listening.ask(&head, &self.signer);
+        }
+        if report.answered > 0 || is_due {
+            self.called_at = Some(now);
+        }
         if let Some(issued) = listening.issued {
             self.believe(issued, now);
         }
