@@ -25,17 +25,16 @@ step() { # name, command…
 }
 
 # Clippy compiles as it checks: one pass over the dependencies serves lints, tests and programs.
-lint_and_test() {
-    RUSTC_WORKSPACE_WRAPPER="$(dirname "$(rustup which cargo 2>/dev/null || command -v cargo)")/clippy-driver" \
-        CLIPPY_ARGS="-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__" \
-        cargo test --release --locked --workspace
+linted() {
+    RUSTC_WORKSPACE_WRAPPER="$(rustup which clippy-driver)" \
+        CLIPPY_ARGS="-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__" "$@"
 }
 
 bash scripts/setup.sh --browser || exit 1
 step "format" cargo fmt --all --check
 step "dashboard" bash scripts/web.sh check
-step "lint and test" lint_and_test
-step "programs" cargo build --release --locked -p outrider -p outrider-agent
+step "lint and test" linted cargo test --release --locked --workspace
+step "programs" linted cargo build --release --locked -p outrider -p outrider-agent
 step "fuzz targets compile" bash scripts/fuzz.sh check
 step "dashboard in a browser" bash scripts/browser.sh
 step "demo without a screen" bash scripts/headless.sh
