@@ -8,6 +8,10 @@ use outrider_wire::{Batch, SeqRange};
 use crate::open::{IngestError, KeyRing, Opened, Opener};
 use crate::received::{LaneWatermark, Received};
 
+/// Separate stretches of numbers that a lane may have in one boot. A gateway sends in order and fills holes, so a few
+/// are usual; the bound keeps a vehicle that skips every second number from growing without end.
+const STRETCHES_MAX: usize = 16_384;
+
 /// A batch that the listener may append to the event log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
@@ -81,6 +85,10 @@ impl Acceptor {
         }
         for gap in batch.gaps().flatten() {
             has_news |= received.declare_lost(header.epoch, gap.lane, gap.range) > 0;
+        }
+        let scattered = received.lanes().find(|(_, _, state)| state.durable.intervals() > STRETCHES_MAX);
+        if let Some((_, lane, _)) = scattered {
+            return Err(IngestError::Scattered { lane, limit: STRETCHES_MAX });
         }
         Ok(Accepted {
             tenant: header.tenant,

@@ -47,6 +47,14 @@ pub enum IngestError {
         /// What went wrong.
         reason: String,
     },
+    /// The vehicle's numbers are scattered over more stretches than any honest gateway leaves.
+    #[error("numbers of lane {lane} lie in more than {limit} separate stretches")]
+    Scattered {
+        /// Lane.
+        lane: outrider_types::Lane,
+        /// Most stretches.
+        limit: usize,
+    },
     /// The rows' outermost structure is broken.
     #[error("rows: {0}")]
     Rows(BatchError),
@@ -64,6 +72,7 @@ impl IngestError {
             Self::WrongTenant { .. } => "batch.wrong_tenant",
             Self::UnknownDictionary(_) => "batch.unknown_dictionary",
             Self::Decompress { .. } => "batch.decompress",
+            Self::Scattered { .. } => "batch.scattered",
             Self::Rows(_) => "batch.rows",
         }
     }

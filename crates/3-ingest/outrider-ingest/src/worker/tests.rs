@@ -241,6 +241,20 @@ fn the_listener_refuses_another_vehicles_batch_and_acknowledges_what_is_durable(
 }
 
 #[test]
+fn a_vehicle_that_skips_every_second_number_is_stopped_in_time() {
+    let mut acceptor = Acceptor::default();
+    let mut known = Received::default();
+    for seq in 0..16_384u64 {
+        let seq = Seq(1 + 2 * seq);
+        known.insert(BootEpoch(4), Lane::Batched, SeqRange::new(seq, seq).expect("not empty"));
+    }
+    let at_the_limit = acceptor.accept(&seal(&rows(&[2], 2, &[])), VEHICLE, &Ring, known.clone());
+    assert!(at_the_limit.is_ok(), "filling a hole is welcome");
+    let beyond = acceptor.accept(&seal(&rows(&[40_001], 40_001, &[])), VEHICLE, &Ring, known);
+    assert!(matches!(beyond, Err(IngestError::Scattered { .. })), "{beyond:?}");
+}
+
+#[test]
 fn a_worker_restored_from_its_checkpoint_goes_on_as_if_nothing_happened() {
     let first = record(0, seal(&rows(&[1, 2], 4, &[])));
     let second = record(1, seal(&rows(&[2, 3, 4], 4, &[])));

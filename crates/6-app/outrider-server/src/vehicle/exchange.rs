@@ -353,6 +353,7 @@ fn refuse_ingest(error: &IngestError) -> Refusal {
         IngestError::Frame(_)
         | IngestError::UnknownDictionary(_)
         | IngestError::Decompress { .. }
+        | IngestError::Scattered { .. }
         | IngestError::Rows(_) => 400,
     };
     Refusal { status, code: error.code(), message: error.to_string() }
