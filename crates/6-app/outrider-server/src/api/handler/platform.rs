@@ -57,6 +57,8 @@ pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
         detect: DetectHealth {
             state_entries: status.rules.iter().map(|rule| rule.entries).sum(),
             late_findings: status.late_findings,
+            degraded: status.degraded,
+            not_evaluated: status.not_evaluated,
         },
         gaps: gaps(app, scope.now),
         database: DatabaseHealth { bytes: app.store.database_bytes().await? },
