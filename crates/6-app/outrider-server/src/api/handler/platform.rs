@@ -89,7 +89,7 @@ fn stage(name: &str, unit: &str, balance: &Balance) -> StageBalance {
 fn gaps(app: &App, now: UnixMicros) -> GapHealth {
     let mut health = GapHealth::default();
     app.pipeline.with_ingest(|worker| {
-        for gap in worker.vehicles().flat_map(|vehicle| worker.gaps(vehicle, now)) {
+        for gap in worker.gapped_vehicles().flat_map(|vehicle| worker.gaps(vehicle, now)) {
             match gap.state {
                 GapState::Open => health.open += 1,
                 GapState::Overdue => health.overdue += 1,
