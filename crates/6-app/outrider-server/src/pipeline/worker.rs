@@ -431,7 +431,7 @@ impl Run {
         status.degraded =
             self.detector.degraded().into_iter().map(|(rule, count)| (rule.to_string(), count)).collect();
         let idle = self.detector.not_evaluated().iter();
-        status.not_evaluated = idle.map(|note| (note.rule.to_string(), note.reason.to_string())).collect();
+        status.not_evaluated = idle.map(|note| (note.rule.to_string(), note.reason.to_owned())).collect();
         status.next = self.next;
         status.lake_next = self.lake_next;
         status.ingested_at = self.ingested.map(|ingested| ingested.0).or(status.ingested_at);
