@@ -113,14 +113,13 @@ fn clean_recordings_raise_nothing_above_low_in_any_split() {
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
-fn expected(attack: Attack) -> EventTypeId {
-    match attack {
-        Attack::Fabricate => event::CAN_CYCLE_TIME,
-        Attack::Suspend => event::CAN_SUSPENSION,
-        Attack::Flood => event::CAN_FLOOD,
-        Attack::UdsBruteForce => event::DIAG_SECURITY_ACCESS_BRUTE_FORCE,
-    }
-}
+/// Attacks that must be named for what they are; `outrider-agent eval` judges the others.
+const NAMED: [(Attack, EventTypeId); 4] = [
+    (Attack::Fabricate, event::CAN_CYCLE_TIME),
+    (Attack::Suspend, event::CAN_SUSPENSION),
+    (Attack::Flood, event::CAN_FLOOD),
+    (Attack::UdsBruteForce, event::DIAG_SECURITY_ACCESS_BRUTE_FORCE),
+];
 
 /// Longest time from the first attacking frame to the event, in microseconds.
 fn delay_max_us(attack: Attack) -> u64 {
@@ -132,12 +131,12 @@ fn delay_max_us(attack: Attack) -> u64 {
         Attack::Flood => 500_000,
         // Three refused keys at eight a second.
         Attack::UdsBruteForce => 1_500_000,
+        _ => 0,
     }
 }
 
 /// Returns how long it took to report the attack, or `None` if it was not.
-fn delay_us(labels: &Labels, events: &[ReplayEvent]) -> Option<u64> {
-    let kind = expected(labels.attack);
+fn delay_us(labels: &Labels, kind: EventTypeId, events: &[ReplayEvent]) -> Option<u64> {
     let own = events.iter().filter(|seen| {
         let flooded = labels.attack == Attack::Fabricate && seen.event_type == event::CAN_FLOOD;
         (seen.event_type == kind || flooded)
@@ -159,19 +158,12 @@ fn every_injected_attack_is_reported_in_time_in_every_split() {
                 (name, learn(training.iter().map(|index| &recordings[*index]), true), tests)
             })
             .collect();
-        for attack in Attack::ALL {
+        for (attack, kind) in NAMED {
             let (mut delays, mut others, mut runs) = (Vec::new(), 0, 0);
             for (name, model, tests) in &models {
                 for &test in tests {
                     for seed in 0..SEEDS {
-                        let plan = AttackPlan {
-                            attack,
-                            seed,
-                            start_us: None,
-                            length_us: None,
-                            id: None,
-                            rate_hz: None,
-                        };
+                        let plan = AttackPlan::new(attack, seed);
                         let attacked =
                             inject(&recordings[test].frames, &plan).expect("the recording offers a target");
                         let (frames, labels) = attacked;
@@ -179,7 +171,7 @@ fn every_injected_attack_is_reported_in_time_in_every_split() {
                         let events = run(model, &frames);
                         runs += 1;
                         others += events.iter().filter(|seen| seen.severity > Severity::Low).count() - 1;
-                        match delay_us(&labels, &events) {
+                        match delay_us(&labels, kind, &events) {
                             Some(delay) if delay <= delay_max_us(attack) => delays.push(delay),
                             late => failures.push(format!(
                                 "{name} -> {} {} seed {seed} ids {:?} rate {}: {late:?}; {:?}",
