@@ -103,7 +103,7 @@ fn id(argument: &str) -> Result<CanId, String> {
 }
 
 /// Reads decimal seconds as microseconds.
-fn seconds(argument: &str) -> Result<u64, String> {
+pub(super) fn seconds(argument: &str) -> Result<u64, String> {
     let value: f64 = argument.parse().map_err(|_| "expected seconds".to_owned())?;
     let duration = std::time::Duration::try_from_secs_f64(value).map_err(|error| error.to_string())?;
     u64::try_from(duration.as_micros()).map_err(|_| "too long".to_owned())

@@ -117,3 +117,26 @@ fn a_bus_that_the_model_does_not_have_is_refused_rather_than_called_clean() {
     let (code, _, err) = call(&["replay", "--model", &file("model.bin"), &file("train.trc"), "--bus", "5"]);
     assert!(is_code(&code, 3) && err.contains("model has no bus"), "{err}");
 }
+
+#[test]
+fn eval_judges_a_known_vehicle_and_says_so_in_the_fields_that_are_documented() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    capture(Path::new(&file("train.trc")), 1, 15);
+    capture(Path::new(&file("test.trc")), 2, 12);
+    let (train, test) = (file("train.trc"), file("test.trc"));
+    let (code, out, err) =
+        call(&["eval", "--train", &train, "--clean", &test, "--attack-seed", "7", "--events", "1", "--json"]);
+    assert!(is_success(&code), "{err}");
+    let report = json(&out);
+    for field in
+        ["frame_precision", "frame_recall", "frame_f1", "frame_fpr", "clean_hours", "false_alarms_per_hour"]
+    {
+        assert!(report[field].is_number(), "{field}: {}", report[field]);
+    }
+    assert_eq!(report["known_vehicle"]["captures"], 1);
+    assert!(report["masquerade"]["events"].as_u64().is_some_and(|events| events >= 5));
+    assert!(
+        report["classes"].as_array().is_some_and(|classes| classes.len() == crate::inject::Attack::ALL.len())
+    );
+}

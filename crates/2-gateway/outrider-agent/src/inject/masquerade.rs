@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use outrider_bus::can::{CanId, Frame, FrameKind, TimedFrame};
-use outrider_types::Seed;
+use outrider_types::{BusId, Seed};
 
 use super::attack::Masquerade;
 use super::checks::Check;
@@ -21,14 +21,34 @@ const EFFECT_PART: u64 = 20;
 /// Earlier stretches that a playback tries.
 const PLAYBACKS: u64 = 16;
 
+/// What the payloads of one identifier are made of.
+#[derive(Debug, Default)]
+pub(super) struct Anatomy {
+    fields: Vec<Field>,
+    check: Option<Check>,
+}
+
+/// Takes the payloads of every identifier of a bus apart; those of changing length are left out.
+pub(super) fn anatomies(frames: &[TimedFrame], bus: BusId) -> BTreeMap<CanId, Anatomy> {
+    let mut payloads: BTreeMap<CanId, Vec<&[u8]>> = BTreeMap::new();
+    for timed in frames.iter().filter(|timed| timed.bus == bus && is_payload(&timed.frame)) {
+        if let Some(id) = timed.frame.id() {
+            payloads.entry(id).or_default().push(timed.frame.data());
+        }
+    }
+    payloads.retain(|_, payloads| {
+        let length = payloads.first().map(|payload| payload.len());
+        payloads.iter().all(|payload| Some(payload.len()) == length)
+    });
+    let apart = |payloads: Vec<&[u8]>| Anatomy { fields: split(&payloads), check: Check::find(&payloads) };
+    payloads.into_iter().map(|(id, payloads)| (id, apart(payloads))).collect()
+}
+
 /// One identifier with a field to replace.
-struct Target<'a> {
+struct Target {
     id: CanId,
     field: Field,
     check: Option<Check>,
-    /// Its frames before and in the window.
-    before: Vec<&'a Frame>,
-    within: Vec<&'a Frame>,
 }
 
 impl Context<'_> {
@@ -51,7 +71,7 @@ impl Context<'_> {
     /// Takes targets in the order of the seed until one lets the replacement have an effect.
     fn replace(
         &self,
-        mut targets: Vec<Target<'_>>,
+        mut targets: Vec<Target>,
         mut seed: Seed,
         keeps_checks: bool,
         how: Masquerade,
@@ -60,7 +80,16 @@ impl Context<'_> {
         while !targets.is_empty() {
             let index = usize::try_from(seed.below(targets.len() as u64)).unwrap_or(0);
             let target = targets.swap_remove(index);
-            let Some(values) = target.values(how, &mut seed) else { continue };
+            let said = |frames: &[TimedFrame]| -> Vec<u64> {
+                let own =
+                    frames.iter().filter(|timed| self.is_of(timed, target.id) && is_payload(&timed.frame));
+                own.map(|timed| target.field.value(timed.frame.data())).collect()
+            };
+            let (earlier, honest) = (said(self.frames.get(..self.from).unwrap_or(&[])), said(self.within));
+            if honest.len() < FRAMES_MIN {
+                continue;
+            }
+            let Some(values) = target.values(how, &earlier, &honest, &mut seed) else { continue };
             let mut values = values.into_iter();
             let told = self.within.iter().map(|timed| {
                 let frame = if self.is_of(timed, target.id) && is_payload(&timed.frame) {
@@ -79,42 +108,21 @@ impl Context<'_> {
     }
 
     /// All fields that suit, of identifiers that come often enough in the window, ascending.
-    fn targets(&self, suits: &dyn Fn(&Field) -> bool) -> Vec<Target<'_>> {
-        let mut own: BTreeMap<CanId, Vec<(usize, &Frame)>> = BTreeMap::new();
-        for (index, timed) in self.frames.iter().enumerate() {
-            if timed.bus == self.survey.bus
-                && let Some(id) = timed.frame.id().filter(|_| is_payload(&timed.frame))
-                && self.plan.id.is_none_or(|wanted| wanted == id)
-                && self.survey.id(id).is_some_and(|survey| survey.cycle_us <= CYCLE_US_MAX)
-            {
-                own.entry(id).or_default().push((index, &timed.frame));
-            }
-        }
+    fn targets(&self, suits: &dyn Fn(&Field) -> bool) -> Vec<Target> {
         let mut targets = Vec::new();
-        for (id, frames) in own {
-            let length = frames.first().map_or(0, |(_, frame)| frame.data().len());
-            let part = |from: usize, to: usize| {
-                let inside = frames.iter().filter(move |(index, _)| (from..to).contains(index));
-                inside.map(|(_, frame)| *frame).collect::<Vec<&Frame>>()
-            };
-            let within = part(self.from, self.from + self.within.len());
-            if within.len() < FRAMES_MIN || frames.iter().any(|(_, frame)| frame.data().len() != length) {
+        for (&id, anatomy) in self.anatomy {
+            if self.plan.id.is_some_and(|wanted| wanted != id)
+                || self.survey.id(id).is_none_or(|survey| survey.cycle_us > CYCLE_US_MAX)
+            {
                 continue;
             }
-            let payloads: Vec<&[u8]> = frames.iter().map(|(_, frame)| frame.data()).collect();
-            let check = Check::find(&payloads);
-            for field in split(&payloads) {
-                let bits = field.start..field.start + field.bits;
-                let checked = check.is_some_and(|check| bits.clone().any(|bit| check.covers(bit)));
-                if field.bits >= BITS_MIN && suits(&field) && !checked {
-                    targets.push(Target {
-                        id,
-                        field,
-                        check,
-                        before: part(0, self.from),
-                        within: within.clone(),
-                    });
-                }
+            let covered = |field: &Field| {
+                let mut bits = field.start..field.start + field.bits;
+                bits.any(|bit| anatomy.check.is_some_and(|check| check.covers(bit)))
+            };
+            let suitable = anatomy.fields.iter().filter(|field| field.bits >= BITS_MIN && !covered(field));
+            for field in suitable.filter(|field| suits(field)) {
+                targets.push(Target { id, field: *field, check: anatomy.check });
             }
         }
         targets
@@ -126,10 +134,9 @@ fn is_payload(frame: &Frame) -> bool {
     matches!(frame.kind(), FrameKind::Classic | FrameKind::Fd)
 }
 
-impl Target<'_> {
+impl Target {
     /// What the field says in each frame of the window; `None` if that would have no effect.
-    fn values(&self, how: Masquerade, seed: &mut Seed) -> Option<Vec<u64>> {
-        let honest: Vec<u64> = self.within.iter().map(|frame| self.field.value(frame.data())).collect();
+    fn values(&self, how: Masquerade, earlier: &[u64], honest: &[u64], seed: &mut Seed) -> Option<Vec<u64>> {
         let begin = *honest.first()?;
         let field = &self.field;
         let (span, last) = (field.span(), (honest.len() as u64).saturating_sub(1).max(1));
@@ -166,32 +173,12 @@ impl Target<'_> {
                 steps.map(|(value, step)| shifted(*value, amount * 2 * step / last)).collect()
             }
             Masquerade::Plateau => vec![begin; honest.len()],
-            Masquerade::Playback => self.playback(&honest, seed)?,
+            Masquerade::Playback => playback(earlier, honest, seed)?,
         };
-        let off: u64 = values.iter().zip(&honest).map(|(new, old)| new.abs_diff(*old)).sum();
-        let changed = values.iter().zip(&honest).filter(|(new, old)| new != old).count();
+        let off: u64 = values.iter().zip(honest).map(|(new, old)| new.abs_diff(*old)).sum();
+        let changed = values.iter().zip(honest).filter(|(new, old)| new != old).count();
         let enough = off.saturating_mul(EFFECT_PART) >= span.saturating_mul(honest.len() as u64);
         (enough && changed * 2 >= honest.len()).then_some(values)
-    }
-
-    /// The earlier stretch, of a few drawn ones, that differs most from what is said now.
-    fn playback(&self, honest: &[u64], seed: &mut Seed) -> Option<Vec<u64>> {
-        let earlier: Vec<u64> = self.before.iter().map(|frame| self.field.value(frame.data())).collect();
-        if earlier.len() < FRAMES_MIN {
-            return None;
-        }
-        // A recording that is shorter than the attack is played again and again.
-        let length = honest.len().min(earlier.len());
-        let room = earlier.len() - length + 1;
-        let drawn = (0..PLAYBACKS).filter_map(|_| {
-            let start = usize::try_from(seed.below(room as u64)).ok()?;
-            let piece = earlier.get(start..start + length)?;
-            Some(piece.iter().copied().cycle().take(honest.len()).collect::<Vec<u64>>())
-        });
-        let difference = |values: &Vec<u64>| -> u64 {
-            values.iter().zip(honest).map(|(new, old)| new.abs_diff(*old)).sum()
-        };
-        drawn.max_by_key(difference)
     }
 
     fn rewritten(&self, frame: &Frame, value: u64, keeps_checks: bool) -> Option<Frame> {
@@ -202,4 +189,22 @@ impl Target<'_> {
         }
         frame.with_data(&data)
     }
+}
+
+/// The earlier stretch, of a few drawn ones, that differs most from what is said now.
+fn playback(earlier: &[u64], honest: &[u64], seed: &mut Seed) -> Option<Vec<u64>> {
+    if earlier.len() < FRAMES_MIN {
+        return None;
+    }
+    // A recording that is shorter than the attack is played again and again.
+    let length = honest.len().min(earlier.len());
+    let room = earlier.len() - length + 1;
+    let drawn = (0..PLAYBACKS).filter_map(|_| {
+        let start = usize::try_from(seed.below(room as u64)).ok()?;
+        let piece = earlier.get(start..start + length)?;
+        Some(piece.iter().copied().cycle().take(honest.len()).collect::<Vec<u64>>())
+    });
+    let difference =
+        |values: &Vec<u64>| -> u64 { values.iter().zip(honest).map(|(new, old)| new.abs_diff(*old)).sum() };
+    drawn.max_by_key(difference)
 }

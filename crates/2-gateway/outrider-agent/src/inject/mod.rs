@@ -16,6 +16,8 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use outrider_bus::can::{CanId, TimedFrame};
 use outrider_types::{BusId, Seed, VehicleMicros};
 
@@ -201,13 +203,21 @@ pub fn inject(frames: &[TimedFrame], plan: &AttackPlan) -> Result<(Vec<TimedFram
 pub struct Injector<'a> {
     frames: &'a [TimedFrame],
     survey: survey::Survey,
+    /// Taken apart when the first attack needs it.
+    anatomy: std::cell::OnceCell<BTreeMap<CanId, masquerade::Anatomy>>,
 }
 
 impl<'a> Injector<'a> {
     /// Surveys a capture; `None` without a frame. Every attack is on the bus with the most frames.
     #[must_use]
     pub fn new(frames: &'a [TimedFrame]) -> Option<Self> {
-        Some(Self { frames, survey: survey::Survey::of(frames)? })
+        Some(Self { frames, survey: survey::Survey::of(frames)?, anatomy: std::cell::OnceCell::new() })
+    }
+
+    /// Returns the time from which starts of attacks are counted.
+    #[must_use]
+    pub const fn first(&self) -> VehicleMicros {
+        VehicleMicros(self.survey.first)
     }
 
     /// Puts one attack into the capture, which stays as it is.
@@ -226,6 +236,7 @@ impl<'a> Injector<'a> {
             within: rest.get(..within).unwrap_or(rest),
             from,
             survey: &self.survey,
+            anatomy: self.anatomy.get_or_init(|| masquerade::anatomies(self.frames, self.survey.bus)),
             window,
             plan,
             seed,
@@ -266,6 +277,7 @@ struct Context<'a> {
     within: &'a [TimedFrame],
     from: usize,
     survey: &'a survey::Survey,
+    anatomy: &'a BTreeMap<CanId, masquerade::Anatomy>,
     window: Window,
     plan: &'a AttackPlan,
     seed: Seed,
