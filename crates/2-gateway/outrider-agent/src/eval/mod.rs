@@ -10,6 +10,8 @@
 //! behind that, each into a copy of its own; the capture without attack gives the false alarms.
 
 mod garage;
+mod labelled;
+pub mod labels;
 mod probe;
 pub mod report;
 mod score;
@@ -80,6 +82,27 @@ pub struct CaptureRow {
     pub false_alarms: Vec<Alarm>,
     /// Attacks that could not be put in, with the reason.
     pub skipped: BTreeMap<&'static str, String>,
+    /// Attacks that the capture's own labels name; `None` if it has none and attacks were put in.
+    pub labelled: Option<u64>,
+}
+
+impl CaptureRow {
+    fn new(name: &str, frames: &[TimedFrame], found: Match, warm_up_us: u64) -> Self {
+        let at = |timed: Option<&TimedFrame>| timed.map(|timed| timed.at).unwrap_or_default();
+        Self {
+            name: name.to_owned(),
+            frames: frames.len() as u64,
+            span_us: at(frames.last()).micros_since(at(frames.first())),
+            is_known: found.vehicle.is_some(),
+            id_share: found.id_share,
+            warm_up_us,
+            warm_up_alarms: 0,
+            clean: Clean::default(),
+            false_alarms: Vec::new(),
+            skipped: BTreeMap::new(),
+            labelled: None,
+        }
+    }
 }
 
 /// Everything that was judged.
@@ -136,18 +159,7 @@ impl Bench {
         let warm_up_us = self.warm_up_us(found, span_us);
         let begin = frames.partition_point(|timed| timed.at.micros_since(first.at) < warm_up_us);
         let edge = self.garage.detectors(found, frames.get(..begin).unwrap_or(frames))?;
-        let mut row = CaptureRow {
-            name: name.to_owned(),
-            frames: frames.len() as u64,
-            span_us,
-            is_known: found.vehicle.is_some(),
-            id_share: found.id_share,
-            warm_up_us,
-            warm_up_alarms: 0,
-            clean: Clean::default(),
-            false_alarms: Vec::new(),
-            skipped: BTreeMap::new(),
-        };
+        let mut row = CaptureRow::new(name, frames, found, warm_up_us);
         let injector = Injector::new(frames);
         let mut plans = self.plans(&row).into_iter().peekable();
         let mut probe = Probe::new(edge);

@@ -230,6 +230,7 @@ fn capture_json(row: &CaptureRow) -> Value {
         "alarm_duty_cycle": share(row.clean.alarmed_us, row.clean.clean_us),
         "false_alarms": alarms.collect::<Vec<_>>(),
         "skipped": row.skipped,
+        "labelled_events": row.labelled,
     })
 }
 

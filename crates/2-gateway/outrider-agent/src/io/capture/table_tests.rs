@@ -9,8 +9,11 @@ use super::tests::{drain, from_bytes};
 use super::*;
 
 /// Time, identifier, payload, label of every frame; the format and the problems.
+type Row = (u64, u32, Vec<u8>, Option<Option<String>>);
+
+/// What reading came to.
 struct Got {
-    rows: Vec<(u64, u32, Vec<u8>, Option<Option<String>>)>,
+    rows: Vec<Row>,
     format: Format,
     problems: Vec<String>,
     start: Option<CaptureStart>,

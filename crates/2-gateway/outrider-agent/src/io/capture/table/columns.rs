@@ -22,6 +22,18 @@ pub(super) enum Column {
     Other,
 }
 
+impl Column {
+    /// Returns the number of a byte's column.
+    pub(super) const fn byte(self) -> Option<u8> {
+        if let Self::Byte(number) = self { Some(number) } else { None }
+    }
+
+    /// Returns the rank of a label's column.
+    pub(super) const fn label(self) -> Option<u8> {
+        if let Self::Label(rank) = self { Some(rank) } else { None }
+    }
+}
+
 /// Unit of times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {

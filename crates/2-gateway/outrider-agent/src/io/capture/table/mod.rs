@@ -108,28 +108,16 @@ impl Table {
             Some(Column::Time(Some(unit))) => Some(*unit),
             _ => None,
         };
-        let mut bytes: Vec<(u8, usize)> = columns
-            .iter()
-            .enumerate()
-            .filter_map(|(index, column)| match column {
-                Column::Byte(number) => Some((*number, index)),
-                _ => None,
-            })
-            .collect();
+        let mut bytes: Vec<(u8, usize)> =
+            columns.iter().enumerate().filter_map(|(index, column)| Some((column.byte()?, index))).collect();
         bytes.sort_unstable();
         let data = match find(Column::Data) {
             Some(index) => Data::Cell(index),
             None if !bytes.is_empty() => Data::Cells(bytes.into_iter().map(|(_, index)| index).collect()),
             None => return None,
         };
-        let mut labels: Vec<(u8, usize)> = columns
-            .iter()
-            .enumerate()
-            .filter_map(|(index, column)| match column {
-                Column::Label(rank) => Some((*rank, index)),
-                _ => None,
-            })
-            .collect();
+        let mut labels: Vec<(u8, usize)> =
+            columns.iter().enumerate().filter_map(|(index, column)| Some((column.label()?, index))).collect();
         labels.sort_unstable();
         Some(Self {
             delimiter,

@@ -1,3 +1,5 @@
+mod labels;
+
 use outrider_bus::can::{CanId, Frame};
 use outrider_types::{BusId, EventTypeId, VehicleMicros};
 
