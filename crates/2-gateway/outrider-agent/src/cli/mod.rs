@@ -4,6 +4,7 @@
 //! last line; on standard error, progress and complaints. **Start reading** at [`run`].
 
 mod captures;
+mod eval;
 mod inject;
 mod learn;
 mod replay;
@@ -41,6 +42,8 @@ enum Command {
     Replay(replay::Replay),
     /// Put an attack into a capture, with labels.
     Inject(inject::Inject),
+    /// Judge the detectors on captures with injected attacks.
+    Eval(eval::Eval),
     /// Run the vehicle program: detectors, gateway, uplink, commands.
     Run(run::Run),
 }
@@ -90,6 +93,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
         Command::Learn(command) => command.run(&mut terminal),
         Command::Replay(command) => command.run(&mut terminal),
         Command::Inject(command) => command.run(&mut terminal),
+        Command::Eval(command) => command.run(&mut terminal),
         Command::Run(command) => command.run(&mut terminal),
     };
     let outcome = outcome.and_then(|()| terminal.out.flush().map_err(Failure::from));
