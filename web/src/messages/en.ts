@@ -40,6 +40,9 @@ export const en = {
   "action.single_keys": "Switch single-key shortcuts on or off",
   "action.password": "Change password",
   "action.logout": "Log out",
+  "action.stop.set": "Emergency stop",
+  "action.stop.propose": "Propose release",
+  "action.stop.confirm": "Confirm release",
   "action.queue.down": "Next row",
   "action.queue.up": "Previous row",
   "action.queue.page_down": "20 rows down",
@@ -86,6 +89,34 @@ export const en = {
   "reason.no_event": "Choose an event first",
   "reason.case_closed": "The case is closed",
 
+  "reason.already_stopped": "The emergency stop is set already",
+  "reason.not_stopped": "The emergency stop is not set",
+  "reason.release_proposed": "A release is proposed already; another person confirms it",
+  "reason.no_proposal": "Nobody has proposed a release",
+  "reason.second_person": "Another engineer or admin must confirm it",
+  "reason.stop_unknown": "The state of the emergency stop is not known",
+
+  "stop.title": "Emergency stop",
+  "stop.mark": "STOP",
+  "stop.is_set": "The emergency stop is set: no command reaches any vehicle.",
+  "stop.unknown": "It is not known whether the emergency stop is set.",
+  "stop.proposed": "{who} proposed its release",
+  "stop.you_proposed": "You proposed its release",
+  "stop.needs_second": "An engineer or admin must confirm it.",
+  "stop.needs_other": "Another engineer or admin must confirm it.",
+  "stop.keep": "Keep stopped",
+  "stop.effect.set":
+    "From now on no command reaches any vehicle: requests that wait for one are voided for good, and only two engineers or admins together can release the stop.",
+  "stop.effect.keep":
+    "The proposed release is discarded: the stop stays set, and a release begins anew with two persons.",
+  "stop.effect.propose":
+    "Nothing changes yet: the stop is released when another engineer or admin confirms; voided requests do not come back.",
+  "stop.effect.confirm":
+    "The stop is released at once and commands may reach vehicles again; voided requests do not come back.",
+  "stop.reason.set": "Why stop? (everybody sees it)",
+  "stop.reason.release": "Why is it safe again? (everybody sees it)",
+  "stop.reason.missing": "Give a reason.",
+
   "help.single_on":
     "Single-key shortcuts are on. Switch them off in the palette if they get in the way of your assistive technology.",
   "help.single_off":
@@ -116,6 +147,7 @@ export const en = {
   "toast.closed_refused": "{count} closed, {refused} refused: {reason}",
   "toast.added": "{count} added to the case",
   "toast.case_closed": "Case closed",
+  "toast.stop_released": "The emergency stop was released",
 
   "severity.critical": "Critical",
   "severity.high": "High",
@@ -175,6 +207,20 @@ export const en = {
   "evidence_state.refused_by_vehicle": "Refused by the vehicle",
   "evidence_state.received": "Received",
   "evidence_state.expired": "Expired",
+  "refusal.requester_disabled": "The requester's account is disabled",
+  "refusal.unknown_vehicle": "The vehicle is not in the registry",
+  "refusal.wrong_tenant": "The vehicle belongs to somebody else",
+  "refusal.not_capable": "The vehicle has not stated that it can do this",
+  "refusal.foreign_event": "The event belongs to another vehicle",
+  "refusal.unknown_event": "The event is not stored",
+  "refusal.event_too_old": "The event is more than 30 days old",
+  "refusal.window_too_wide": "The window is wider than the gate allows",
+  "refusal.window_empty": "The window is empty",
+  "refusal.command_in_flight": "Another command for this vehicle is under way",
+  "refusal.vehicle_limit": "The vehicle has had as many commands in 24 h as the gate allows",
+  "refusal.fleet_limit": "The fleet has had as many commands in 24 h as the gate allows",
+  "refusal.stopped": "The emergency stop is set",
+  "refusal.stale_intent": "The request was too old when it was judged",
   "waiting.alert": "Alert",
   "waiting.evidence_request": "Evidence",
   "waiting.case": "Case",
@@ -317,6 +363,11 @@ export const en = {
   "evidence.none.hint": "Ask for it from an event of an alert or of a vehicle.",
   "evidence.explain":
     "Asks the vehicle for the traffic around one event. The safety gate decides first, then the vehicle checks for itself; the request and its answer are recorded in the case.",
+  "evidence.stopped": "The emergency stop is set: the safety gate will refuse this request.",
+  "evidence.stopped.hint": "Nothing was sent. Ask again once the emergency stop is released.",
+  "evidence.voided": "Voided by the emergency stop",
+  "evidence.voided.hint":
+    "Its command no longer leaves and does not come back when the stop is released. If the vehicle had taken it already, evidence that still arrives is kept. Ask again if it is still wanted.",
   "evidence.event": "Event",
   "evidence.before": "Seconds before",
   "evidence.after": "Seconds after",
@@ -433,6 +484,19 @@ export const en = {
   "fleet.invalid": "{count} unknown cells left out",
 
   "health.trouble": "The worker is stuck and tries again:",
+  "health.concerns": "{count} things need attention",
+  "health.concerns_one": "1 thing needs attention",
+  "health.degraded": "Detection is degraded",
+  "health.degraded.note":
+    "{rules} rules hit a bound of their state; {matches} matches were not counted. Findings may be missing.",
+  "health.degraded.note_one":
+    "1 rule hit a bound of its state; {matches} matches were not counted. Findings may be missing.",
+  "health.degraded.rule": "Rule",
+  "health.degraded.matches": "Matches not counted",
+  "health.not_evaluated": "Rules that are not evaluated",
+  "health.not_evaluated.note": "{rules} rules are loaded but watch nothing.",
+  "health.not_evaluated.note_one": "1 rule is loaded but watches nothing.",
+  "health.not_evaluated.reason": "Reason",
   "health.balance": "Balance",
   "health.balance.note": "received = passed + dropped + quarantined",
   "health.stages.none": "No stage has counted anything yet",
