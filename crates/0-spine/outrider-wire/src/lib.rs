@@ -17,6 +17,7 @@ pub mod dictionary;
 mod envelope;
 mod fault;
 mod fixed;
+pub mod ids_frame;
 pub mod limits;
 mod pb;
 mod reader;

@@ -43,6 +43,7 @@ mod fold;
 mod meter;
 pub mod model;
 mod observation;
+pub mod qualify;
 
 pub use detector::{BusDetector, BusStats, SpeedReading, limits};
 pub use meter::CycleMeter;

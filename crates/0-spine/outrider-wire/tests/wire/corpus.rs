@@ -28,6 +28,7 @@ fn corpora_hold_every_property() {
     run("wire_envelope", properties::envelope);
     run("wire_command", properties::command);
     run("wire_ack", properties::ack);
+    run("wire_ids_frames", properties::ids_frames);
 }
 
 /// Run by hand to begin a corpus; a file that exists is never touched.

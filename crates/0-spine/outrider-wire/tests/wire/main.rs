@@ -4,6 +4,7 @@
 mod corpus;
 mod frames;
 mod golden;
+mod ids_frames;
 mod properties;
 mod rows;
 

@@ -1,6 +1,7 @@
 //! What must hold for any bytes; the fuzz targets run the same functions. Each returns true if the bytes were accepted,
 //! so that a test can tell that both ways were gone.
 
+use outrider_wire::ids_frame::{IdsMessage, IdsView};
 use outrider_wire::{
     Ack, Batch, BatchWriter, Command, Envelope, Reply, RowError, SIGNATURE_BYTES, SealedAck, SealedCommand,
     SealedEnvelope, SealedReceipt, Signer, SignerError, Verifier, Watermark, limits,
@@ -25,6 +26,27 @@ impl Signer for Anything {
     fn sign(&self, _: &[u8]) -> Result<[u8; SIGNATURE_BYTES], SignerError> {
         Ok(self.0)
     }
+}
+
+/// Frame after frame is read to the end; what is legal, written and read again is the same.
+pub(crate) fn ids_frames(bytes: &[u8]) -> bool {
+    let (mut rest, mut all) = (bytes, !bytes.is_empty());
+    while !rest.is_empty() {
+        let Ok((view, behind)) = IdsView::parse(rest) else { return false };
+        assert!(behind.len() < rest.len() && view.signed().len() <= rest.len());
+        match IdsMessage::parse(&view) {
+            Ok(message) => {
+                let mut out = vec![0; message.frame_bytes()];
+                let length = message.emit(&mut out).expect("what was read can be written");
+                let (again, none) = IdsView::parse(&out[..length]).expect("own output");
+                assert!(none.is_empty());
+                assert_eq!(IdsMessage::parse(&again), Ok(message));
+            }
+            Err(_) => all = false,
+        }
+        rest = behind;
+    }
+    all
 }
 
 /// Rows are read to their end; what was read, written and read again is the same.
