@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 93] = [
+pub static DEFAULTS: [EventDefaults; 94] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -488,6 +488,11 @@ pub static DEFAULTS: [EventDefaults; 93] = [
         severity: Severity::Low,
         lane: Lane::Deferred,
     },
+    EventDefaults {
+        event_type: event::SENSOR_STATE,
+        severity: Severity::Info,
+        lane: Lane::Deferred,
+    },
 ];
 
 /// Event types by name.
@@ -680,6 +685,8 @@ pub mod event {
     pub const SENSOR_OVERLOAD: EventTypeId = EventTypeId(808);
     /// AUTOSAR security event (`ids.event`).
     pub const IDS_EVENT: EventTypeId = EventTypeId(809);
+    /// State of a sensor (`sensor.state`).
+    pub const SENSOR_STATE: EventTypeId = EventTypeId(810);
 }
 
 /// Fields by name.
@@ -880,4 +887,10 @@ pub mod field {
     pub const DURATION_US: FieldKey = FieldKey(96);
     /// Frames counted (int).
     pub const FRAMES: FieldKey = FieldKey(97);
+    /// What a sensor judges by, such as model, warm_up or learned (text).
+    pub const SENSOR_MODE: FieldKey = FieldKey(130);
+    /// Alarms of at least medium severity (int).
+    pub const ALARMS: FieldKey = FieldKey(131);
+    /// Alarms an hour that the sensor may raise on its own (int).
+    pub const ALARM_BUDGET_PER_HOUR: FieldKey = FieldKey(132);
 }

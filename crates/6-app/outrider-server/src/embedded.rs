@@ -10,7 +10,7 @@ use outrider_detect::DetectorConfig;
 use outrider_lake::{Lake, LakeConfig, LakeError, QueryError, QueryLimits, QueryResult};
 use outrider_log::{EmbeddedConfig, EmbeddedLog, OpenError};
 use outrider_model::catalogue;
-use outrider_types::{Clock, EventId, TenantId, UnixMicros, VehicleId};
+use outrider_types::{Clock, EventId, EventTypeId, TenantId, UnixMicros, VehicleId};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -126,6 +126,22 @@ impl EventHistory for LakeHistory {
         let sql = format!(
             "SELECT * FROM events WHERE tenant = {tenant} AND vehicle_id = '{vehicle}' AND event_time >= '{from}' \
              AND event_time < '{to}' ORDER BY event_time DESC, epoch DESC, lane, seq DESC LIMIT {limit} OFFSET {offset}"
+        );
+        Ok(events(&self.query(&sql, limit as usize).await?))
+    }
+
+    async fn latest(
+        &self,
+        vehicle: VehicleId,
+        event_type: EventTypeId,
+        since: UnixMicros,
+        limit: u32,
+    ) -> Result<Vec<Event>, HistoryError> {
+        let Some(entry) = catalogue::event_type(event_type) else { return Ok(Vec::new()) };
+        let (tenant, name) = (self.tenant, entry.name);
+        let sql = format!(
+            "SELECT * FROM events WHERE tenant = {tenant} AND vehicle_id = '{vehicle}' AND event_type = '{name}' \
+             AND event_time >= '{since}' ORDER BY event_time DESC, epoch DESC, lane, seq DESC LIMIT {limit}"
         );
         Ok(events(&self.query(&sql, limit as usize).await?))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use outrider_types::{Clock, EventId, UnixMicros, VehicleId};
+use outrider_types::{Clock, EventId, EventTypeId, UnixMicros, VehicleId};
 
 use crate::api::dto::{Event, LakeHealth, Severity, SqlResult};
 
@@ -87,6 +87,18 @@ pub trait EventHistory: Send + Sync {
     /// [`HistoryError`].
     async fn timeline(&self, span: TimelineSpan, offset: u64, limit: u32)
     -> Result<Vec<Event>, HistoryError>;
+
+    /// Returns the latest events of one type and vehicle since an event time, latest first.
+    ///
+    /// # Errors
+    /// [`HistoryError`].
+    async fn latest(
+        &self,
+        vehicle: VehicleId,
+        event_type: EventTypeId,
+        since: UnixMicros,
+        limit: u32,
+    ) -> Result<Vec<Event>, HistoryError>;
 
     /// Counts the events of one vehicle by bus and ECU since an event time.
     ///

@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
 use super::{EventType, Field, FieldKind};
 
 /// Every field, ordered by key.
-pub static FIELDS: [Field; 97] = [
+pub static FIELDS: [Field; 100] = [
     Field {
         key: FieldKey(1),
         name: "can_id",
@@ -686,10 +686,31 @@ pub static FIELDS: [Field; 97] = [
         unit: "",
         title: "frames counted",
     },
+    Field {
+        key: FieldKey(130),
+        name: "sensor_mode",
+        kind: FieldKind::Text,
+        unit: "",
+        title: "what a sensor judges by, such as model, warm_up or learned",
+    },
+    Field {
+        key: FieldKey(131),
+        name: "alarms",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "alarms of at least medium severity",
+    },
+    Field {
+        key: FieldKey(132),
+        name: "alarm_budget_per_hour",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "alarms an hour that the sensor may raise on its own",
+    },
 ];
 
 /// Every event type, ordered by id.
-pub static EVENT_TYPES: [EventType; 93] = [
+pub static EVENT_TYPES: [EventType; 94] = [
     EventType {
         id: EventTypeId(100),
         name: "can.unknown_id",
@@ -1803,6 +1824,18 @@ pub static EVENT_TYPES: [EventType; 93] = [
         lane: Lane::Deferred,
         fields: &[FieldKey(94), FieldKey(95)],
         unr155: &["11.1", "6.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+    },
+    EventType {
+        id: EventTypeId(810),
+        name: "sensor.state",
+        title: "State of a sensor",
+        description: "How a sensor of the vehicle is doing: what it judges by, how much it saw, and how much of its alarm budget it used. Told at the start of a drive and every hour.",
+        severity: Severity::Info,
+        lane: Lane::Deferred,
+        fields: &[FieldKey(49), FieldKey(130), FieldKey(97), FieldKey(131), FieldKey(132), FieldKey(82), FieldKey(96)],
+        unr155: &["20.3"],
         ocsf_class: 2004,
         autosar_sev: None,
     },

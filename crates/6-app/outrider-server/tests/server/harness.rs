@@ -15,8 +15,8 @@ use outrider_server::port::{EventHistory, HistoryError, PartCount, Ports, Random
 use outrider_server::server::{self, Backends, RuleText, RunningServer, ServerConfig};
 use outrider_server::store::VehicleEntry;
 use outrider_types::{
-    BootEpoch, ClockFix, ClockSource, EcuId, EventId, IngestTime, Lane, ManualClock, Seed, Seq, TenantId,
-    UnixMicros, VehicleId, VehicleMicros,
+    BootEpoch, ClockFix, ClockSource, EcuId, EventId, EventTypeId, IngestTime, Lane, ManualClock, Seed, Seq,
+    TenantId, UnixMicros, VehicleId, VehicleMicros,
 };
 use outrider_wire::{BatchWriter, DictId, Envelope, EnvelopeHeader, EventHead, LaneHead, SignerError};
 
@@ -184,6 +184,19 @@ impl EventHistory for MemoryLake {
         let lake = self.0.lock().expect("no test panics here");
         let mine = lake.1.iter().rev().filter(|event| event.vehicle_id == span.vehicle.to_string());
         Ok(mine.skip(usize::try_from(offset).expect("small")).take(limit as usize).cloned().collect())
+    }
+
+    async fn latest(
+        &self,
+        vehicle: VehicleId,
+        event_type: EventTypeId,
+        _: UnixMicros,
+        limit: u32,
+    ) -> Result<Vec<Event>, HistoryError> {
+        let name = outrider_model::catalogue::event_type(event_type).map_or("", |entry| entry.name);
+        let lake = self.0.lock().expect("no test panics here");
+        let one = |event: &&Event| event.vehicle_id == vehicle.to_string() && event.event_type == name;
+        Ok(lake.1.iter().rev().filter(one).take(limit as usize).cloned().collect())
     }
 
     async fn part_counts(&self, _: VehicleId, _: UnixMicros) -> Result<Vec<PartCount>, HistoryError> {

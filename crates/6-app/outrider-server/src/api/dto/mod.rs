@@ -40,7 +40,9 @@ pub use platform::{
 pub use query::{CaseQuery, MapQuery, PageQuery, StreamQuery, TimelineQuery, VehicleQuery};
 pub use stop::{EmergencyStop, StopRelease, StopRequest};
 pub use time::Timestamp;
-pub use vehicle::{BusHealth, ClockHealth, EcuHealth, Gap, LaneState, Vehicle, VehicleList, VehicleSummary};
+pub use vehicle::{
+    BusHealth, ClockHealth, EcuHealth, Gap, LaneState, SensorState, Vehicle, VehicleList, VehicleSummary,
+};
 pub use words::{
     AlertActionKind, AlertStatus, CaseStatus, Connectivity, Disposition, EvidenceState, GapState, Lane,
     MapLayer, Role, RuleKind, Severity, TimelineKind, WaitingKind,

@@ -129,6 +129,31 @@ pub struct ClockHealth {
     pub refused_fixes: u64,
 }
 
+/// What a sensor of the vehicle last said of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SensorState {
+    /// Sensor, such as `can`.
+    pub sensor: String,
+    /// Bus that it watches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bus_id: Option<u32>,
+    /// What it judges by, such as `model`, `warm_up` or `learned`.
+    pub mode: String,
+    /// Frames or packets seen in the span.
+    pub frames: u64,
+    /// Alarms of at least medium severity in the span.
+    pub alarms: u64,
+    /// Alarms an hour that it may raise on its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm_budget_per_hour: Option<u64>,
+    /// Observations lost in the span because a table was full.
+    pub dropped: u64,
+    /// Length of the span, in seconds.
+    pub span_s: u64,
+    /// End of the span.
+    pub as_of: Timestamp,
+}
+
 /// One vehicle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Vehicle {
@@ -147,4 +172,6 @@ pub struct Vehicle {
     pub clock: ClockHealth,
     /// What its agent can do.
     pub capabilities: Vec<String>,
+    /// What its sensors last said of themselves in the last 30 days, by bus and name.
+    pub sensors: Vec<SensorState>,
 }

@@ -6,13 +6,14 @@ use axum::Json;
 use axum::extract::Path;
 use outrider_ingest::Worker;
 use outrider_types::{ClockSource, UnixMicros, VehicleId};
+use outrider_wire::catalogue::event;
 
 use super::platform::lane;
 use super::{direction, limit};
 use crate::api::app::Shared;
 use crate::api::dto::{
-    BusHealth, ClockHealth, EcuHealth, EventList, Gap, GapState, LaneState, Severity, TimelineQuery,
-    Timestamp, Vehicle, VehicleList, VehicleQuery,
+    BusHealth, ClockHealth, EcuHealth, Event, EventList, Gap, GapState, LaneState, Scalar, SensorState,
+    Severity, TimelineQuery, Timestamp, Vehicle, VehicleList, VehicleQuery,
 };
 use crate::api::error::ApiFailure;
 use crate::api::extract::Params;
@@ -20,6 +21,10 @@ use crate::port::{PartCount, TimelineSpan};
 use crate::store::{VehicleEntry, VehicleFilter, VehicleOrder};
 
 const DAY_US: i64 = 86_400_000_000;
+/// A sensor that has said nothing for longer is not shown: a vehicle may be offline for weeks.
+const SENSOR_DAYS: i64 = 30;
+/// Statements read to find the newest of each sensor.
+const SENSOR_EVENTS_MAX: u32 = 200;
 /// Holes shown of a vehicle.
 const GAPS_MAX: usize = 200;
 /// Lanes shown of a vehicle: the last twenty boots.
@@ -71,6 +76,8 @@ pub(crate) async fn show(state: Shared, Path(id): Path<String>) -> Result<Json<V
     let summary = state.store.vehicle_summaries(scope, &[vehicle]).await?.pop();
     let summary = summary.ok_or_else(|| ApiFailure::not_found("the vehicle does not exist"))?;
     let parts = state.history.part_counts(vehicle, scope.now.saturating_add(-DAY_US)).await?;
+    let since = scope.now.saturating_add(-SENSOR_DAYS * DAY_US);
+    let told = state.history.latest(vehicle, event::SENSOR_STATE, since, SENSOR_EVENTS_MAX).await?;
     let (gaps, lanes, clock) = state.pipeline.with_ingest(|worker| {
         (gaps(worker, vehicle, scope.now), lanes(worker, vehicle), clock(worker, vehicle))
     });
@@ -81,6 +88,7 @@ pub(crate) async fn show(state: Shared, Path(id): Path<String>) -> Result<Json<V
         lanes,
         clock,
         capabilities: entry.capabilities,
+        sensors: sensors(&told),
         summary,
     }))
 }
@@ -181,6 +189,34 @@ fn buses(entry: &VehicleEntry, parts: &[PartCount]) -> Vec<BusHealth> {
     buses.into_values().collect()
 }
 
+/// Newest statement of each sensor, by bus and name; the events come latest first.
+fn sensors(told: &[Event]) -> Vec<SensorState> {
+    let mut sensors: BTreeMap<(Option<u32>, String), SensorState> = BTreeMap::new();
+    for event in told {
+        let text = |name: &str| match event.fields.get(name).map(|field| &field.value) {
+            Some(Scalar::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let number = |name: &str| match event.fields.get(name).map(|field| &field.value) {
+            Some(Scalar::Integer(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        };
+        let Some(sensor) = text("component") else { continue };
+        sensors.entry((event.bus, sensor.clone())).or_insert_with(|| SensorState {
+            sensor,
+            bus_id: event.bus,
+            mode: text("sensor_mode").unwrap_or_else(|| "unknown".to_owned()),
+            frames: number("frames").unwrap_or(0),
+            alarms: number("alarms").unwrap_or(0),
+            alarm_budget_per_hour: number("alarm_budget_per_hour"),
+            dropped: number("dropped").unwrap_or(0),
+            span_s: number("duration_us").unwrap_or(0) / 1_000_000,
+            as_of: event.event_time,
+        });
+    }
+    sensors.into_values().collect()
+}
+
 /// Lists a vehicle's events.
 pub(crate) async fn timeline(
     state: Shared,
@@ -211,4 +247,54 @@ pub(crate) async fn timeline(
         items,
         as_of: Timestamp(scope.now),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::dto::FieldValue;
+
+    fn told(bus: Option<u32>, mode: &str, at: i64) -> Event {
+        let text = |text: &str| FieldValue { value: Scalar::Text(text.to_owned()), unit: None };
+        let number = |number| FieldValue { value: Scalar::Integer(number), unit: None };
+        let fields = [
+            ("component", text("can")),
+            ("sensor_mode", text(mode)),
+            ("frames", number(7)),
+            ("duration_us", number(3_600_000_000)),
+        ];
+        Event {
+            id: "x".to_owned(),
+            event_type: "sensor.state".to_owned(),
+            title: "State of a sensor".to_owned(),
+            severity: Severity::Info,
+            lane: crate::api::dto::Lane::Deferred,
+            vehicle_id: "x".to_owned(),
+            model_line: None,
+            event_time: Timestamp(UnixMicros(at)),
+            event_time_error_us: 0,
+            ingest_time: Timestamp(UnixMicros(at)),
+            late: false,
+            count: 1,
+            bus,
+            ecu: None,
+            fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            context_hex: None,
+        }
+    }
+
+    #[test]
+    fn each_sensor_shows_its_newest_statement() {
+        let mut nameless = told(Some(0), "model", 9);
+        nameless.fields.remove("component");
+        let events =
+            [nameless, told(Some(1), "model", 8), told(Some(0), "learned", 7), told(Some(0), "warm_up", 6)];
+        let shown: Vec<_> = sensors(&events)
+            .into_iter()
+            .map(|state| (state.bus_id, state.mode, state.frames, state.span_s, state.alarm_budget_per_hour))
+            .collect();
+        let expected =
+            [(Some(0), "learned".to_owned(), 7, 3600, None), (Some(1), "model".to_owned(), 7, 3600, None)];
+        assert_eq!(shown, expected);
+    }
 }
