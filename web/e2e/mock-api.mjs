@@ -13,6 +13,7 @@ import {
   stamp,
   vehicleDetail,
 } from "./mock-data.mjs";
+import { HUNT_ROUTES } from "./mock-hunt.mjs";
 import { STOP_ROUTES } from "./mock-stop.mjs";
 
 const SEVERITIES = ["critical", "high", "medium", "low", "info"];
@@ -39,6 +40,8 @@ export function makeState(alertCount, vehicleCount) {
     /** While true, no vehicle answers a command. */
     silent: false,
     detect: {},
+    /** Queries in SQL, as they came. */
+    asked: [],
     role: "admin",
     users: [
       {
@@ -453,6 +456,7 @@ function findVehicle(state, id) {
 /** Method and path pattern against what answers; `:x` binds one part. */
 const ROUTES = [
   ...STOP_ROUTES,
+  ...HUNT_ROUTES,
   ["GET /overview", (state) => overview(state)],
   [
     "GET /alerts",
