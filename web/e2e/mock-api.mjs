@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { push, Refusal } from "./mock-base.mjs";
 import {
+  EDGE_TYPES,
   makeAlerts,
   makeEvents,
   makeRules,
@@ -546,7 +547,15 @@ const ROUTES = [
   [
     "GET /vehicles/:id/timeline",
     (state, { id }, query) =>
-      page(state.empty ? [] : makeEvents(id, undefined, 340, NOW_MS - 60_000, 5), query),
+      page(
+        state.empty
+          ? []
+          : makeEvents(id, undefined, 340, NOW_MS - 60_000, 5, [
+              ...EDGE_TYPES,
+              ...RULES.map((rule) => rule[4]),
+            ]),
+        query,
+      ),
   ],
   [
     "GET /fleet/map",

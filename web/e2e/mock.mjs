@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { axe, launch, makeReport, watch } from "./browser.mjs";
 import { NOW_MS } from "./mock-data.mjs";
 import { startMock } from "./mock-server.mjs";
+import { edgeParts } from "./parts-edge.mjs";
 import { healthParts } from "./parts-health.mjs";
 import { huntParts } from "./parts-hunt.mjs";
 import { stopParts } from "./parts-stop.mjs";
@@ -446,6 +447,7 @@ const tools = {
 await stopParts(tools);
 await healthParts(tools);
 await huntParts(tools);
+await edgeParts(tools);
 
 await part("somebody else's password must be changed first", async () => {
   mock.state.mustChange = true;
