@@ -5,8 +5,9 @@ export const EXAMPLES: readonly { title: MessageKey; about: MessageKey; query: s
   {
     title: "example.rare",
     about: "example.rare.about",
-    query: `SELECT event_type, count(DISTINCT vehicle_id) AS vehicles, sum("count") AS observations,
-       min(event_time) AS first_seen, max(event_time) AS last_seen
+    query: `SELECT event_type, count(DISTINCT vehicle_id) AS vehicles,
+       sum("count") AS observations, min(event_time) AS first_seen,
+       max(event_time) AS last_seen
 FROM events
 WHERE ingest_time > (SELECT max(ingest_time) FROM events) - INTERVAL '7 days'
 GROUP BY event_type
@@ -27,7 +28,8 @@ LIMIT 100`,
   {
     title: "example.access",
     about: "example.access.about",
-    query: `SELECT vehicle_id, tester_address, target_address, sum(coalesce(attempts, "count")) AS attempts,
+    query: `SELECT vehicle_id, tester_address, target_address,
+       sum(coalesce(attempts, "count")) AS attempts,
        min(event_time) AS first_seen, max(event_time) AS last_seen
 FROM events
 WHERE event_type IN ('diag.security_access_denied', 'diag.security_access_brute_force')
