@@ -37,12 +37,14 @@ const context = await browser.newContext({
 const page = await context.newPage();
 page.setDefaultTimeout(30_000);
 const problems = [];
-watch(
-  page,
-  BASE,
-  problems,
-  (answer) => answer.status() === 401 && new URL(answer.url()).pathname === "/api/v1/session",
-);
+watch(page, BASE, problems, (answer) => {
+  const { pathname } = new URL(answer.url());
+  // Logged out at first; a query is wrong on purpose.
+  return (
+    (answer.status() === 401 && pathname === "/api/v1/session") ||
+    (answer.status() === 422 && pathname === "/api/v1/sql")
+  );
+});
 await page.addInitScript(() => {
   document.addEventListener("securitypolicyviolation", (event) =>
     console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`),
@@ -256,12 +258,109 @@ for (const [name, path] of [
   ["cases", "/cases"],
   ["vehicles", "/vehicles"],
   ["fleet", "/fleet"],
+  ["hunt", "/hunt"],
   ["health", "/health"],
   ["rules", "/rules"],
   ["users", "/users"],
 ]) {
   await part(`${name} opens without a problem`, () => visit(name, path));
 }
+
+await part(
+  "the server answers every example of the hunting page, and says where a wrong one is wrong",
+  async () => {
+    await page.goto(`${BASE}/hunt`);
+    await page.waitForSelector("textarea.sql");
+  const examples = page.locator(".card[aria-label=Examples] button");
+    const count = await examples.count();
+    truly(count >= 5, `${count} examples`);
+    let rows = 0;
+    for (let index = 0; index < count; index += 1) {
+      await examples.nth(index).click();
+      const [answer] = await Promise.all([
+        page.waitForResponse((each) => each.url().endsWith("/api/v1/sql")),
+        page.keyboard.press("Control+Enter"),
+      ]);
+      equal(answer.status(), 200, `answer to example ${index + 1}`);
+      rows += (await answer.json()).rows.length;
+    }
+    truly(rows > count, `${rows} rows in all`);
+    await examples.first().click();
+    await page.keyboard.press("Control+Enter");
+    await page.waitForSelector(".answer-rows .answer-row");
+    await page.screenshot({ path: `${SHOTS}live-hunt-answer.png` });
+    equal(await axe(page), [], "axe");
+    for (const [query, place] of [
+      ["SELECT vehicle_id\nfrm events e", "Line 2, column 5"],
+      ["SELECT vehicle_id, nosuch FROM events", "Line 1, column 20"],
+      ["SELECT cnt(*) FROM events", "Line 1, column 8"],
+      ["SELECT 1 FROM evnts", "Line 1, column 15"],
+    ]) {
+      await page.fill("textarea.sql", query);
+      await page.focus("textarea.sql");
+      await page.keyboard.press("Control+Enter");
+      await page.waitForSelector(`.refused >> text=${place}`);
+    }
+  },
+);
+
+/** Makes an engineer and returns how to send a request as that person. */
+async function secondPerson() {
+  const name = `second-${Date.now()}`;
+  const other = await browser.newContext({ ignoreHTTPSErrors: true });
+  const send = async (path, data, token) => {
+    const headers = token ? { "x-csrf-token": token } : {};
+    const answer = await other.request.post(`${BASE}/api/v1${path}`, { data, headers });
+    truly(answer.ok(), `${path} answered ${answer.status()}: ${await answer.text()}`);
+    return answer.json();
+  };
+  const first = "chosen by the browser test";
+  await page.evaluate(
+    async (body) => {
+      const { csrf_token: token } = await (await fetch("/api/v1/session")).json();
+      const answer = await fetch("/api/v1/users", {
+        method: "POST",
+        headers: { "content-type": "application/json", "x-csrf-token": token },
+        body: JSON.stringify(body),
+      });
+      if (!answer.ok) throw new Error(`no account: ${answer.status} ${await answer.text()}`);
+    },
+    { name, password: first, role: "engineer" },
+  );
+  const { csrf_token: token } = await send("/session", { user: name, password: first });
+  const changed = await send("/session/password", { old: first, new: `${first}-changed` }, token);
+  return { name, send: (path, data) => send(path, data, changed.csrf_token ?? token) };
+}
+
+await part("the emergency stop is set here, told live, and released by two persons", async () => {
+  equal((await get("/stop")).is_set, false, "stop before");
+  const second = await secondPerson();
+  await page.goto(`${BASE}/vehicles`);
+  await page.waitForSelector(".live-mark.live");
+  await page.keyboard.press("!");
+  await page.fill("dialog textarea[name=reason]", "Browser test");
+  await page.click("dialog button[type=submit]");
+  await page.waitForSelector(".stop-banner >> text=Browser test");
+  await page.screenshot({ path: `${SHOTS}live-stop.png` });
+  equal(await axe(page), [], "axe");
+  if (evidenceAlert) {
+    await page.goto(`${BASE}/alerts/${evidenceAlert.id}`);
+    await page.waitForSelector(".event-body");
+    await page.keyboard.press("e");
+    await page.waitForSelector("dialog >> text=the safety gate will refuse");
+    await page.click("dialog button[type=submit]");
+    await page.waitForURL(/\/cases\/./);
+    await page.waitForSelector(".evidence[data-state=refused_by_gate] >> text=The emergency stop is set");
+  }
+  await page.waitForSelector(".live-mark.live");
+  await second.send("/stop/release", { reason: "Test over" });
+  await page.waitForSelector(`.stop-banner >> text=${second.name} proposed its release`);
+  await page.click(".stop-banner >> text=Confirm release");
+  await page.fill("dialog textarea[name=reason]", "Seen it end");
+  await page.click("dialog button[type=submit]");
+  await page.waitForSelector(".stop-banner", { state: "detached" });
+  equal((await get("/stop")).is_set, false, "stop after");
+});
 
 await part("every stage balances", async () => {
   const { stages } = await get("/health");

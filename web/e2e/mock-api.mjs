@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { push, Refusal } from "./mock-base.mjs";
 import {
+  EDGE_TYPES,
   makeAlerts,
   makeEvents,
   makeRules,
@@ -13,6 +14,7 @@ import {
   stamp,
   vehicleDetail,
 } from "./mock-data.mjs";
+import { HUNT_ROUTES } from "./mock-hunt.mjs";
 import { STOP_ROUTES } from "./mock-stop.mjs";
 
 const SEVERITIES = ["critical", "high", "medium", "low", "info"];
@@ -39,6 +41,8 @@ export function makeState(alertCount, vehicleCount) {
     /** While true, no vehicle answers a command. */
     silent: false,
     detect: {},
+    /** Queries in SQL, as they came. */
+    asked: [],
     role: "admin",
     users: [
       {
@@ -453,6 +457,7 @@ function findVehicle(state, id) {
 /** Method and path pattern against what answers; `:x` binds one part. */
 const ROUTES = [
   ...STOP_ROUTES,
+  ...HUNT_ROUTES,
   ["GET /overview", (state) => overview(state)],
   [
     "GET /alerts",
@@ -542,7 +547,15 @@ const ROUTES = [
   [
     "GET /vehicles/:id/timeline",
     (state, { id }, query) =>
-      page(state.empty ? [] : makeEvents(id, undefined, 340, NOW_MS - 60_000, 5), query),
+      page(
+        state.empty
+          ? []
+          : makeEvents(id, undefined, 340, NOW_MS - 60_000, 5, [
+              ...EDGE_TYPES,
+              ...RULES.map((rule) => rule[4]),
+            ]),
+        query,
+      ),
   ],
   [
     "GET /fleet/map",

@@ -239,7 +239,51 @@ export function makeAlerts(count, vehicles, seed = 11) {
   });
 }
 
-export function makeEvents(vehicleId, type, count, before, seed = 3) {
+/** What detectors write into events of these types, as the catalogue names it. */
+const EDGE = {
+  "can.cycle_time": (next) => ({
+    gap_us: 180 + Math.floor(next() * 900),
+    gap_expected_us: 10_000,
+    frames: 12,
+    detector: "cycle_time",
+    p_value_ppm: Math.floor(next() * 900),
+  }),
+  "can.wrong_dlc": () => ({ dlc_expected: 8, dlc_observed: 3, detector: "dlc", p_value_ppm: 1 }),
+  "can.flood": (next) => ({
+    rate_hz: 3_900 + Math.floor(next() * 900),
+    rate_limit_hz: 1_200,
+    bus_load_percent: 97,
+    detector: "flood",
+  }),
+  "can.signal_range": (next) => ({
+    signal_name: "BrakePressure",
+    signal_value: 251.25 + Math.floor(next() * 90),
+    signal_min: -1.5,
+    signal_max: 180,
+  }),
+  "can.checksum_mismatch": () => ({ crc_expected: 17, crc_observed: 240 }),
+  "can.unknown_id": () => ({
+    detector: "unknown_id",
+    p_value_ppm: 1,
+    expected: "one of 84 known identifiers",
+    observed: "0x7df, never seen on this bus",
+  }),
+  "can.warm_up_complete": () => ({ known_ids: 84, duration_us: 12_000_000, frames: 40_112 }),
+  "host.sensor_degraded": () => ({ component: "fanotify", reason: "queue full", dropped: 112 }),
+  "ids.status": () => ({ alarms: 7, alarms_budget: 30, detector: "budget" }),
+};
+const UNITS = { gap_us: "µs", gap_expected_us: "µs", rate_hz: "Hz", rate_limit_hz: "Hz", duration_us: "µs" };
+export const EDGE_TYPES = Object.keys(EDGE);
+
+const fieldsOf = (kind, next) =>
+  Object.fromEntries(
+    Object.entries(EDGE[kind]?.(next) ?? {}).map(([name, value]) => [
+      name,
+      { value, ...(UNITS[name] ? { unit: UNITS[name] } : {}) },
+    ]),
+  );
+
+export function makeEvents(vehicleId, type, count, before, seed = 3, kinds = RULES.map((rule) => rule[4])) {
   const next = random(seed);
   const severities = {
     "secoc.mac_failure": "critical",
@@ -249,7 +293,7 @@ export function makeEvents(vehicleId, type, count, before, seed = 3) {
     "can.unknown_id": "medium",
   };
   return Array.from({ length: count }, (_unused, index) => {
-    const kind = type ?? pick(next, RULES)[4];
+    const kind = type ?? pick(next, kinds);
     const at = before - index * 12_000 - Math.floor(next() * 9_000);
     return {
       id: `${vehicleId.slice(0, 8)}-42-0-${1000 - index}`,
@@ -264,13 +308,13 @@ export function makeEvents(vehicleId, type, count, before, seed = 3) {
       ingest_time: stamp(at + 800),
       late: index === 3,
       count: index % 5 === 0 ? 12 : 1,
-      bus: index % 5,
-      ecu: 1 + (index % 18),
+      ...(kind.startsWith("host.") ? {} : { bus: kind.startsWith("ids.") ? 0 : index % 5 }),
+      ...(kind.startsWith("ids.") || kind.startsWith("host.") ? {} : { ecu: `ECU ${1 + (index % 18)}` }),
       fields: {
         can_id: { value: `0x${hex(next, 3)}` },
-        gap_ms: { value: Math.floor(next() * 40), unit: "ms" },
         service: { value: 39 },
         response_code: { value: 53 },
+        ...fieldsOf(kind, next),
       },
       context_hex: hex(next, 16),
     };

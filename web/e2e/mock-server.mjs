@@ -93,7 +93,11 @@ async function api(state, request, response, url) {
   }
   const found = route(request.method, path);
   if (!found) return json(response, 404, { code: "not_found", message: "no such endpoint" });
-  return json(response, 200, found.answer(state, found.parts, Object.fromEntries(url.searchParams), body));
+  return json(
+    response,
+    200,
+    await found.answer(state, found.parts, Object.fromEntries(url.searchParams), body),
+  );
 }
 
 function asset(request, response, url) {

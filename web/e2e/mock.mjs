@@ -4,7 +4,9 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { axe, launch, makeReport, watch } from "./browser.mjs";
 import { NOW_MS } from "./mock-data.mjs";
 import { startMock } from "./mock-server.mjs";
+import { edgeParts } from "./parts-edge.mjs";
 import { healthParts } from "./parts-health.mjs";
+import { huntParts } from "./parts-hunt.mjs";
 import { stopParts } from "./parts-stop.mjs";
 
 const SHOTS = new URL("./shots/", import.meta.url).pathname;
@@ -330,6 +332,7 @@ await part("help shows every act, g leads everywhere, / finds the search box", a
     ["c", "/cases"],
     ["v", "/vehicles"],
     ["f", "/fleet"],
+    ["h", "/hunt"],
     ["r", "/rules"],
     ["s", "/health"],
     [",", "/users"],
@@ -443,6 +446,8 @@ const tools = {
 };
 await stopParts(tools);
 await healthParts(tools);
+await huntParts(tools);
+await edgeParts(tools);
 
 await part("somebody else's password must be changed first", async () => {
   mock.state.mustChange = true;
@@ -474,6 +479,7 @@ const PAGES = {
   "vehicle-alerts": `/vehicles/${vehicle}/alerts`,
   "vehicle-health": `/vehicles/${vehicle}/health`,
   fleet: "/fleet",
+  hunt: "/hunt",
   health: "/health",
   rules: "/rules/secoc-mac",
   users: "/users",
@@ -518,7 +524,7 @@ for (const [width, height] of [
 await part("at 200 % zoom nothing is lost sideways", async () => {
   const narrow = await open({ width: 640, height: 400 });
   await login(narrow);
-  for (const name of ["overview", "alerts", "alert", "case", "vehicle", "fleet", "health"]) {
+  for (const name of ["overview", "alerts", "alert", "case", "vehicle", "fleet", "hunt", "health"]) {
     await narrow.goto(mock.url + PAGES[name]);
     await settled(narrow, name);
     const over = await narrow.evaluate(() => document.documentElement.scrollWidth - innerWidth);

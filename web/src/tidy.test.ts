@@ -93,6 +93,7 @@ describe("house rules", () => {
       "scope.",
       "span.",
       "action.vehicle.",
+      "action.hunt.",
     ];
     const unused = Object.keys(en).filter(
       (key) =>

@@ -4,6 +4,7 @@ import { CaseNote, CloseCase } from "../features/cases/Dialogs";
 import { RequestEvidence } from "../features/cases/RequestEvidence";
 import { CloseAlerts } from "../features/alerts/CloseAlerts";
 import { PasswordForm } from "../features/session/Password";
+import { SaveQuery } from "../features/hunt/SaveQuery";
 import { StopDialog } from "../features/stop/Dialog";
 import { t } from "../lib/i18n";
 import { Dialog } from "../ui/parts";
@@ -47,6 +48,8 @@ function content({ dialog, context, close }: Props): ReactNode {
       return <CloseCase id={dialog.id} close={close} />;
     case "case-note":
       return <CaseNote id={dialog.id} close={close} />;
+    case "save-query":
+      return <SaveQuery query={dialog.query} user={context.user.name} close={close} />;
   }
 }
 

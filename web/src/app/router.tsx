@@ -7,6 +7,7 @@ import {
 } from "@tanstack/react-router";
 import { readSearch } from "../features/alerts/query";
 import { readFleetSearch } from "../features/fleet/search";
+import { readHuntSearch } from "../features/hunt/search";
 import { readVehicleSearch, readVehiclesSearch, isTab } from "../features/vehicles/search";
 import { NotFound, Shell } from "./Shell";
 
@@ -75,6 +76,12 @@ const fleet = createRoute({
   validateSearch: readFleetSearch,
   component: lazyRouteComponent(() => import("../features/fleet/Page"), "Page"),
 });
+const hunt = createRoute({
+  getParentRoute: () => root,
+  path: "/hunt",
+  validateSearch: readHuntSearch,
+  component: lazyRouteComponent(() => import("../features/hunt/Page"), "Page"),
+});
 const health = createRoute({
   getParentRoute: () => root,
   path: "/health",
@@ -108,6 +115,7 @@ export const router = createRouter({
     vehicles,
     vehicle,
     fleet,
+    hunt,
     health,
     rules,
     rule,

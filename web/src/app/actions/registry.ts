@@ -1,4 +1,5 @@
 import { global } from "./list/global";
+import { hunt } from "./list/hunt";
 import { navigation } from "./list/navigation";
 import { pages } from "./list/pages";
 import { queue } from "./list/queue";
@@ -7,7 +8,15 @@ import { triage } from "./list/triage";
 import type { Action, Scope } from "./types";
 
 /** Every user act, in the order of the help page. */
-export const ACTIONS: readonly Action[] = [...navigation, ...global, ...stop, ...queue, ...triage, ...pages];
+export const ACTIONS: readonly Action[] = [
+  ...navigation,
+  ...global,
+  ...stop,
+  ...queue,
+  ...triage,
+  ...pages,
+  ...hunt,
+];
 
 const byId = new Map(ACTIONS.map((action) => [action.id, action]));
 

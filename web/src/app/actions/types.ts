@@ -23,7 +23,7 @@ const GRANTS: Record<Role, readonly Permission[]> = {
 };
 export const granted = (role: Role, permission: Permission): boolean => GRANTS[role].includes(permission);
 
-export type Scope = "global" | "queue" | "triage" | "alert" | "case" | "vehicle" | "fleet";
+export type Scope = "global" | "queue" | "triage" | "alert" | "case" | "vehicle" | "fleet" | "hunt";
 
 /** The pages on which each scope can be live; two scopes overlap when they share one. */
 export const SCOPE_PAGES: Record<Scope, readonly string[]> = {
@@ -36,6 +36,7 @@ export const SCOPE_PAGES: Record<Scope, readonly string[]> = {
     "vehicles",
     "vehicle",
     "fleet",
+    "hunt",
     "health",
     "rules",
     "users",
@@ -46,6 +47,7 @@ export const SCOPE_PAGES: Record<Scope, readonly string[]> = {
   case: ["case"],
   vehicle: ["vehicle"],
   fleet: ["fleet"],
+  hunt: ["hunt"],
 };
 export const overlaps = (a: Scope, b: Scope): boolean =>
   SCOPE_PAGES[a].some((page) => SCOPE_PAGES[b].includes(page));
@@ -61,7 +63,8 @@ export type DialogRequest =
   | { kind: "add-to-case"; selection: Selection }
   | { kind: "request-evidence"; target: EvidenceTarget }
   | { kind: "close-case"; id: string }
-  | { kind: "case-note"; id: string };
+  | { kind: "case-note"; id: string }
+  | { kind: "save-query"; query: string };
 
 export type ShellHandle = {
   go(href: string): void;
@@ -94,6 +97,17 @@ export type VehicleHandle = {
   show(tab: "topology" | "timeline" | "alerts" | "health"): void;
 };
 export type FleetHandle = { zoom(factor: number): void; reset(): void; nextLayer(): void };
+export type HuntHandle = {
+  run(): void;
+  cancel(): void;
+  download(): void;
+  edit(): void;
+  move(rows: number): void;
+  query(): string;
+  running: boolean;
+  blank: boolean;
+  rows: number;
+};
 
 /** What pages put at the disposal of actions while they are on screen. */
 export type Handles = {
@@ -103,6 +117,7 @@ export type Handles = {
   case?: CaseHandle;
   vehicle?: VehicleHandle;
   fleet?: FleetHandle;
+  hunt?: HuntHandle;
   /** Absent while nobody knows. */
   stop?: EmergencyStop;
 };

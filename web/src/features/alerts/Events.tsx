@@ -4,6 +4,7 @@ import { number, t } from "../../lib/i18n";
 import { formatError, fraction } from "../../lib/time";
 import { Card, SeverityMark, Tag, Time } from "../../ui/parts";
 import { Empty } from "../../ui/states";
+import { Comparisons } from "./Comparisons";
 
 const where = ({ bus, ecu }: SecurityEvent): string =>
   [bus == null ? "" : t("event.bus", { bus }), ecu == null ? "" : t("event.ecu", { ecu })]
@@ -92,6 +93,7 @@ export function EventList({ events, chosen, choose, hideVehicle }: Props) {
                   </Link>
                 )}
               </div>
+              <Comparisons event={event} />
               <EventFields event={event} />
             </div>
           ) : null}

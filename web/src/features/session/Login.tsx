@@ -18,6 +18,8 @@ export function Login() {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     setBusy(true);
+    // Emptied first, so that the same refusal is announced again.
+    setProblem("");
     try {
       await login(String(form.get("user")), String(form.get("password")));
     } catch (error) {

@@ -3,6 +3,7 @@ import { number, t, word } from "../../lib/i18n";
 import { formatError } from "../../lib/time";
 import { Age, Card, Scroll, StatusTag, Tag } from "../../ui/parts";
 import { Empty } from "../../ui/states";
+import { Detectors } from "./Detectors";
 
 function Lanes({ vehicle }: { vehicle: Vehicle }) {
   return (
@@ -125,16 +126,19 @@ const Software = ({ vehicle }: { vehicle: Vehicle }) => (
   </Card>
 );
 
-/** What arrived, what is missing, how far the clock can be trusted, what software runs. */
+/** What the detectors say, what arrived, what is missing, how far the clock can be trusted, what software runs. */
 export const VehicleHealth = ({ vehicle }: { vehicle: Vehicle }) => (
-  <div className="two-columns">
-    <div className="stack loose">
-      <Lanes vehicle={vehicle} />
-      <Gaps vehicle={vehicle} />
-    </div>
-    <div className="stack loose">
-      <ClockCard vehicle={vehicle} />
-      <Software vehicle={vehicle} />
+  <div className="stack loose">
+    <Detectors vehicle={vehicle} />
+    <div className="two-columns">
+      <div className="stack loose">
+        <Lanes vehicle={vehicle} />
+        <Gaps vehicle={vehicle} />
+      </div>
+      <div className="stack loose">
+        <ClockCard vehicle={vehicle} />
+        <Software vehicle={vehicle} />
+      </div>
     </div>
   </div>
 );

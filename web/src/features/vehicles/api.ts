@@ -23,6 +23,22 @@ export const useVehicle = (id: string) =>
     refetchInterval: 30_000,
   });
 
+/** Events of the newest page that decide what is said of the detectors; as many as one page can have. */
+const RECENT_MAX = 500;
+
+export const useRecentEvents = (id: string) =>
+  useQuery({
+    queryKey: ["vehicles", "recent", id],
+    queryFn: ({ signal }) =>
+      ask(
+        http.GET("/api/v1/vehicles/{id}/timeline", {
+          params: { path: { id }, query: { limit: RECENT_MAX } },
+          signal,
+        }),
+      ),
+    refetchInterval: 30_000,
+  });
+
 export const useTimeline = (id: string, from: string | undefined) =>
   useInfiniteQuery({
     queryKey: ["vehicles", "timeline", id, from],

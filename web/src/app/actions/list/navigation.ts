@@ -14,6 +14,7 @@ export const PLACES: readonly {
   { id: "cases", href: "/cases", title: "nav.cases", key: "c", permission: "read" },
   { id: "vehicles", href: "/vehicles", title: "nav.vehicles", key: "v", permission: "read" },
   { id: "fleet", href: "/fleet", title: "nav.fleet", key: "f", permission: "read" },
+  { id: "hunt", href: "/hunt", title: "nav.hunt", key: "h", permission: "engineer" },
   { id: "rules", href: "/rules", title: "nav.rules", key: "r", permission: "engineer" },
   { id: "health", href: "/health", title: "nav.health", key: "s", permission: "read" },
   { id: "users", href: "/users", title: "nav.users", key: ",", permission: "admin" },

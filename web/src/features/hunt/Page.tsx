@@ -1,0 +1,100 @@
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import type { SqlResult } from "../../api/types";
+import { usePublish } from "../../app/actions/context";
+import { granted, type HuntHandle } from "../../app/actions/types";
+import { t } from "../../lib/i18n";
+import { Empty } from "../../ui/states";
+import { useSession } from "../session/api";
+import { Answer } from "./Answer";
+import { toCsv } from "./csv";
+import { Editor } from "./Editor";
+import type { Place } from "./place";
+import { Side } from "./Side";
+import { useHunt, type Hunt } from "./useHunt";
+
+const FILE = "outrider-hunt.csv";
+
+function download(result: SqlResult) {
+  const address = URL.createObjectURL(new Blob([toCsv(result)], { type: "text/csv;charset=utf-8" }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = FILE;
+  link.click();
+  // The browser has begun to read it by the next turn.
+  setTimeout(() => URL.revokeObjectURL(address), 0);
+}
+
+/** Puts at the disposal of actions what they may do here; what changes with each key is behind a reference. */
+function useHandle(hunt: Hunt, move: (step: number) => void, edit: () => void) {
+  const latest = useRef(hunt);
+  useEffect(() => {
+    latest.current = hunt;
+  });
+  const running = hunt.answer.isFetching;
+  const blank = hunt.draft.trim() === "";
+  const rows = running ? 0 : (hunt.answer.data?.rows.length ?? 0);
+  const handle = useMemo(
+    (): HuntHandle => ({
+      running,
+      blank,
+      rows,
+      run: () => latest.current.run(),
+      cancel: () => latest.current.cancel(),
+      query: () => latest.current.draft,
+      download: () => latest.current.answer.data && download(latest.current.answer.data),
+      edit,
+      move,
+    }),
+    [running, blank, rows, move, edit],
+  );
+  usePublish("hunt", handle);
+}
+
+function Hunting({ user }: { user: string }) {
+  const hunt = useHunt(user);
+  const box = useRef<HTMLTextAreaElement>(null);
+  const [at, setAt] = useState(-1);
+  const rows = hunt.answer.data?.rows.length ?? 0;
+  useEffect(() => setAt(-1), [hunt.answer.dataUpdatedAt, hunt.asked.query]);
+  const move = useCallback(
+    (step: number) => setAt((old) => Math.max(0, Math.min(rows - 1, old + step))),
+    [rows],
+  );
+  const edit = useCallback(() => box.current?.focus(), []);
+  useHandle(hunt, move, edit);
+  const jump = ({ offset, length }: Place) => {
+    box.current?.focus();
+    box.current?.setSelectionRange(offset, offset + length);
+  };
+  const insert = (name: string) => {
+    const { selectionStart: from, selectionEnd: to } = box.current ?? { selectionStart: 0, selectionEnd: 0 };
+    hunt.setDraft(`${hunt.draft.slice(0, from)}${name}${hunt.draft.slice(to)}`);
+    requestAnimationFrame(() => jump({ line: 0, column: 0, offset: from + name.length, length: 0 }));
+  };
+  return (
+    <div className="hunt">
+      <div className="stack loose">
+        <Editor hunt={hunt} box={box} />
+        <Answer hunt={hunt} at={at} pick={setAt} jump={jump} />
+      </div>
+      <Side notes={hunt.notes} user={user} choose={hunt.choose} insert={insert} />
+    </div>
+  );
+}
+
+/** Questions in SQL to the lake of events. */
+export function Page() {
+  const user = useSession().data?.user;
+  return (
+    <div className="page">
+      <header>
+        <h1>{t("nav.hunt")}</h1>
+      </header>
+      {user && granted(user.role, "engineer") ? (
+        <Hunting key={user.name} user={user.name} />
+      ) : (
+        <Empty title={t("reason.engineer")} />
+      )}
+    </div>
+  );
+}
