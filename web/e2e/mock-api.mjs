@@ -541,6 +541,7 @@ const ROUTES = [
             gaps: [],
             lanes: [],
             capabilities: [],
+            sensors: [],
           }
         : vehicleDetail(findVehicle(state, id)),
   ],

@@ -371,6 +371,19 @@ export function vehicleDetail(summary) {
     ],
     clock: { source: "gnss", error_us: 1500, refused_fixes: 2 },
     capabilities: ["evidence_capture", "rule_pack_v1"],
+    sensors: [
+      {
+        sensor: "can",
+        bus_id: 0,
+        mode: "model",
+        frames: 7_400_000,
+        alarms: 2,
+        alarm_budget_per_hour: 1,
+        dropped: 0,
+        span_s: 3600,
+        as_of: stamp(NOW_MS - 1_200_000),
+      },
+    ],
   };
 }
 

@@ -1689,6 +1689,45 @@ export interface components {
         RuleKind: "match" | "event_count" | "value_count";
         /** @description Value of a field. */
         Scalar: boolean | number | string;
+        /** @description What a sensor of the vehicle last said of itself. */
+        SensorState: {
+            /**
+             * Format: int64
+             * @description Alarms an hour that it may raise on its own.
+             */
+            alarm_budget_per_hour?: number | null;
+            /**
+             * Format: int64
+             * @description Alarms of at least medium severity in the span.
+             */
+            alarms: number;
+            /** @description End of the span. */
+            as_of: components["schemas"]["Timestamp"];
+            /**
+             * Format: int32
+             * @description Bus that it watches.
+             */
+            bus_id?: number | null;
+            /**
+             * Format: int64
+             * @description Observations lost in the span because a table was full.
+             */
+            dropped: number;
+            /**
+             * Format: int64
+             * @description Frames or packets seen in the span.
+             */
+            frames: number;
+            /** @description What it judges by, such as `model`, `warm_up` or `learned`. */
+            mode: string;
+            /** @description Sensor, such as `can`. */
+            sensor: string;
+            /**
+             * Format: int64
+             * @description Length of the span, in seconds.
+             */
+            span_s: number;
+        };
         /** @description Session of the caller; the token itself is in the cookie only. */
         Session: {
             /** @description Value of the header `X-CSRF-Token` on everything but GET. */
@@ -1909,6 +1948,8 @@ export interface components {
             gaps: components["schemas"]["Gap"][];
             /** @description How far its lanes have been received. */
             lanes: components["schemas"]["LaneState"][];
+            /** @description What its sensors last said of themselves in the last 30 days, by bus and name. */
+            sensors: components["schemas"]["SensorState"][];
         };
         /** @description Vehicles by when they were heard of. */
         VehicleCounts: {

@@ -41,6 +41,7 @@ export type SqlResult = Schemas["SqlResult"];
 export type Stage = Schemas["StageBalance"];
 export type StopRelease = Schemas["StopRelease"];
 export type User = Schemas["User"];
+export type SensorState = Schemas["SensorState"];
 export type Vehicle = Schemas["Vehicle"];
 export type VehicleSummary = Schemas["VehicleSummary"];
 export type WaitingItem = Schemas["WaitingItem"];

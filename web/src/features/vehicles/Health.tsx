@@ -4,6 +4,7 @@ import { formatError } from "../../lib/time";
 import { Age, Card, Scroll, StatusTag, Tag } from "../../ui/parts";
 import { Empty } from "../../ui/states";
 import { Detectors } from "./Detectors";
+import { Sensors } from "./Sensors";
 
 function Lanes({ vehicle }: { vehicle: Vehicle }) {
   return (
@@ -129,6 +130,7 @@ const Software = ({ vehicle }: { vehicle: Vehicle }) => (
 /** What the detectors say, what arrived, what is missing, how far the clock can be trusted, what software runs. */
 export const VehicleHealth = ({ vehicle }: { vehicle: Vehicle }) => (
   <div className="stack loose">
+    <Sensors vehicle={vehicle} />
     <Detectors vehicle={vehicle} />
     <div className="two-columns">
       <div className="stack loose">
