@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
 use super::{EventType, Field, FieldKind};
 
 /// Every field, ordered by key.
-pub static FIELDS: [Field; 97] = [
+pub static FIELDS: [Field; 102] = [
     Field {
         key: FieldKey(1),
         name: "can_id",
@@ -686,10 +686,45 @@ pub static FIELDS: [Field; 97] = [
         unit: "",
         title: "frames counted",
     },
+    Field {
+        key: FieldKey(140),
+        name: "ids_instance",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "AUTOSAR IdsM instance that reported it",
+    },
+    Field {
+        key: FieldKey(141),
+        name: "ids_event_name",
+        kind: FieldKind::Text,
+        unit: "",
+        title: "name of the security event in the security extract",
+    },
+    Field {
+        key: FieldKey(142),
+        name: "ids_time_us",
+        kind: FieldKind::Int,
+        unit: "µs",
+        title: "time that the ECU states, in microseconds of its synchronised time base",
+    },
+    Field {
+        key: FieldKey(143),
+        name: "ids_context_version",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "version of the layout of the context",
+    },
+    Field {
+        key: FieldKey(144),
+        name: "ids_signed",
+        kind: FieldKind::Bool,
+        unit: "",
+        title: "whether the reporting IdsM signed it and the signature was right",
+    },
 ];
 
 /// Every event type, ordered by id.
-pub static EVENT_TYPES: [EventType; 93] = [
+pub static EVENT_TYPES: [EventType; 98] = [
     EventType {
         id: EventTypeId(100),
         name: "can.unknown_id",
@@ -701,6 +736,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.1", "32.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(101),
@@ -713,6 +749,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(102),
@@ -725,6 +762,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(103),
@@ -737,6 +775,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["24.1", "8.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(104),
@@ -749,6 +788,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.1", "24.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(105),
@@ -761,6 +801,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(106),
@@ -773,6 +814,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.1", "16.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(107),
@@ -785,6 +827,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(108),
@@ -797,6 +840,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.1", "6.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(109),
@@ -809,6 +853,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(110),
@@ -821,6 +866,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["29.2", "11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(111),
@@ -829,10 +875,11 @@ pub static EVENT_TYPES: [EventType; 93] = [
         description: "An ECU left the bus after too many errors.",
         severity: Severity::High,
         lane: Lane::Batched,
-        fields: &[FieldKey(63), FieldKey(64)],
+        fields: &[FieldKey(63), FieldKey(64), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["24.1", "8.1"],
         ocsf_class: 2004,
         autosar_sev: Some("CANIF_SEV_ERRORSTATE_BUSOFF"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(112),
@@ -841,10 +888,11 @@ pub static EVENT_TYPES: [EventType; 93] = [
         description: "An ECU's error counters passed the error-passive limit.",
         severity: Severity::Low,
         lane: Lane::Deferred,
-        fields: &[FieldKey(63), FieldKey(64)],
+        fields: &[FieldKey(63), FieldKey(64), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["24.1"],
         ocsf_class: 2004,
         autosar_sev: Some("CANIF_SEV_ERRORSTATE_PASSIVE"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(113),
@@ -857,6 +905,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["24.1", "8.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(114),
@@ -869,6 +918,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(115),
@@ -881,6 +931,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.1", "4.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(200),
@@ -893,6 +944,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["18.3", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(201),
@@ -905,6 +957,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["18.3", "11.3", "25.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(202),
@@ -917,6 +970,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.3", "18.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(203),
@@ -929,6 +983,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["18.3", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(204),
@@ -941,6 +996,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["12.2", "5.3", "23.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(205),
@@ -953,6 +1009,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["25.1", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(206),
@@ -965,6 +1022,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["18.3", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(207),
@@ -977,6 +1035,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["24.1", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(208),
@@ -989,6 +1048,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["24.1", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(209),
@@ -1001,6 +1061,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.3", "25.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(210),
@@ -1013,6 +1074,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["20.5", "21.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(300),
@@ -1025,6 +1087,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["18.3", "15.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(301),
@@ -1037,6 +1100,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["18.3", "15.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(302),
@@ -1049,6 +1113,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["24.1", "8.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(310),
@@ -1061,6 +1126,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["4.1", "11.4"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(311),
@@ -1073,6 +1139,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["7.2", "19.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(312),
@@ -1085,6 +1152,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.4"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(313),
@@ -1097,6 +1165,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.4", "8.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(320),
@@ -1105,10 +1174,11 @@ pub static EVENT_TYPES: [EventType; 93] = [
         description: "An IP address moved to another Ethernet address.",
         severity: Severity::High,
         lane: Lane::Batched,
-        fields: &[FieldKey(25), FieldKey(30), FieldKey(17), FieldKey(18)],
+        fields: &[FieldKey(25), FieldKey(30), FieldKey(17), FieldKey(18), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["6.2", "4.1"],
         ocsf_class: 2004,
         autosar_sev: Some("TCPIP_SEV_ARP_IP_ADDR_CONFLICT"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(321),
@@ -1121,6 +1191,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["29.2", "29.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(322),
@@ -1129,10 +1200,11 @@ pub static EVENT_TYPES: [EventType; 93] = [
         description: "A frame type that the vehicle does not use.",
         severity: Severity::Low,
         lane: Lane::Deferred,
-        fields: &[FieldKey(70), FieldKey(30), FieldKey(71)],
+        fields: &[FieldKey(70), FieldKey(30), FieldKey(71), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["11.4"],
         ocsf_class: 2004,
         autosar_sev: Some("ETHIF_SEV_DROP_UNKNOWN_ETHERTYPE"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(323),
@@ -1141,10 +1213,11 @@ pub static EVENT_TYPES: [EventType; 93] = [
         description: "A frame in a VLAN that the port does not belong to.",
         severity: Severity::Medium,
         lane: Lane::Batched,
-        fields: &[FieldKey(71), FieldKey(30)],
+        fields: &[FieldKey(71), FieldKey(30), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["29.2"],
         ocsf_class: 2004,
         autosar_sev: Some("ETHIF_SEV_DROP_INV_VLAN"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(324),
@@ -1157,6 +1230,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["24.1", "19.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(325),
@@ -1165,10 +1239,11 @@ pub static EVENT_TYPES: [EventType; 93] = [
         description: "The vehicle firewall dropped a packet.",
         severity: Severity::Low,
         lane: Lane::Deferred,
-        fields: &[FieldKey(69), FieldKey(25), FieldKey(26), FieldKey(27), FieldKey(28), FieldKey(29)],
+        fields: &[FieldKey(69), FieldKey(25), FieldKey(26), FieldKey(27), FieldKey(28), FieldKey(29), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["29.1", "6.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 77],
     },
     EventType {
         id: EventTypeId(326),
@@ -1177,10 +1252,11 @@ pub static EVENT_TYPES: [EventType; 93] = [
         description: "The firewall dropped packets above the limit.",
         severity: Severity::Medium,
         lane: Lane::Batched,
-        fields: &[FieldKey(69), FieldKey(25), FieldKey(6), FieldKey(7)],
+        fields: &[FieldKey(69), FieldKey(25), FieldKey(6), FieldKey(7), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["24.1", "8.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[63],
     },
     EventType {
         id: EventTypeId(400),
@@ -1189,10 +1265,11 @@ pub static EVENT_TYPES: [EventType; 93] = [
         description: "A secured PDU carried a wrong authenticator.",
         severity: Severity::High,
         lane: Lane::Batched,
-        fields: &[FieldKey(19), FieldKey(20), FieldKey(1), FieldKey(90), FieldKey(12)],
+        fields: &[FieldKey(19), FieldKey(20), FieldKey(1), FieldKey(90), FieldKey(12), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["11.1", "6.1", "19.3"],
         ocsf_class: 2004,
         autosar_sev: Some("SECOC_SEV_MAC_VERIFICATION_FAILED"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(401),
@@ -1201,10 +1278,11 @@ pub static EVENT_TYPES: [EventType; 93] = [
         description: "A secured PDU was replayed or came out of order.",
         severity: Severity::High,
         lane: Lane::Batched,
-        fields: &[FieldKey(19), FieldKey(20), FieldKey(1), FieldKey(90)],
+        fields: &[FieldKey(19), FieldKey(20), FieldKey(1), FieldKey(90), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["6.3"],
         ocsf_class: 2004,
         autosar_sev: Some("SECOC_SEV_FRESHNESS_NOT_AVAILABLE"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(402),
@@ -1217,6 +1295,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["19.3", "12.4"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(403),
@@ -1229,6 +1308,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["19.3", "12.4"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(410),
@@ -1241,6 +1321,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(500),
@@ -1253,6 +1334,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["5.3", "22.2", "23.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(501),
@@ -1265,6 +1347,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["6.3", "12.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(502),
@@ -1277,6 +1360,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["28.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(503),
@@ -1289,6 +1373,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["5.2", "25.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(510),
@@ -1301,6 +1386,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["12.1", "12.3", "5.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(511),
@@ -1313,6 +1399,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["6.3", "12.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(512),
@@ -1325,6 +1412,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["13.1", "12.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(513),
@@ -1337,6 +1425,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["12.1", "12.4"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(514),
@@ -1349,6 +1438,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["13.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(600),
@@ -1361,6 +1451,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["22.2", "17.1", "10.1"],
         ocsf_class: 1007,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(601),
@@ -1373,6 +1464,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["9.1"],
         ocsf_class: 1007,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(602),
@@ -1385,6 +1477,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["5.2", "5.3", "25.1"],
         ocsf_class: 1001,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(603),
@@ -1397,6 +1490,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["22.2", "9.1"],
         ocsf_class: 1005,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(604),
@@ -1409,6 +1503,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["9.1", "17.1"],
         ocsf_class: 1001,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(605),
@@ -1421,6 +1516,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["29.1"],
         ocsf_class: 4001,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(606),
@@ -1433,6 +1529,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["19.1", "22.2"],
         ocsf_class: 4001,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(607),
@@ -1445,6 +1542,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["17.1", "28.1"],
         ocsf_class: 1004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(608),
@@ -1457,6 +1555,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["21.1"],
         ocsf_class: 1001,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(609),
@@ -1469,6 +1568,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["17.1"],
         ocsf_class: 1007,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(620),
@@ -1481,6 +1581,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["19.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(621),
@@ -1493,6 +1594,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["32.1", "19.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(700),
@@ -1505,6 +1607,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["6.2", "4.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(701),
@@ -1517,6 +1620,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["6.2", "7.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(702),
@@ -1529,6 +1633,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["6.2", "16.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(703),
@@ -1541,6 +1646,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["16.3", "18.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(704),
@@ -1553,6 +1659,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["18.1", "18.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(710),
@@ -1565,6 +1672,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["4.1", "16.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(711),
@@ -1577,6 +1685,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["4.1", "16.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(720),
@@ -1589,6 +1698,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.2", "4.1", "4.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(721),
@@ -1601,6 +1711,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["11.2", "4.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(730),
@@ -1613,6 +1724,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["25.2", "16.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(731),
@@ -1625,6 +1737,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["25.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(740),
@@ -1637,6 +1750,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["16.1", "16.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(741),
@@ -1649,6 +1763,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["16.1", "16.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(742),
@@ -1661,6 +1776,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["16.1", "16.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(750),
@@ -1673,6 +1789,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["20.4", "20.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(751),
@@ -1685,6 +1802,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["20.1", "32.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(800),
@@ -1697,6 +1815,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["4.1", "6.3", "5.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(801),
@@ -1709,6 +1828,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["5.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(802),
@@ -1721,6 +1841,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["21.1", "8.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(803),
@@ -1733,6 +1854,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["21.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(804),
@@ -1745,6 +1867,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["21.1", "20.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(805),
@@ -1757,6 +1880,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["20.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(806),
@@ -1769,6 +1893,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["20.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(807),
@@ -1781,6 +1906,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["20.3", "21.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(808),
@@ -1793,6 +1919,7 @@ pub static EVENT_TYPES: [EventType; 93] = [
         unr155: &["24.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(809),
@@ -1801,9 +1928,75 @@ pub static EVENT_TYPES: [EventType; 93] = [
         description: "A qualified security event of an IdsM without a mapping of its own.",
         severity: Severity::Low,
         lane: Lane::Deferred,
-        fields: &[FieldKey(94), FieldKey(95)],
+        fields: &[FieldKey(94), FieldKey(141), FieldKey(140), FieldKey(95), FieldKey(142), FieldKey(143), FieldKey(144), FieldKey(36)],
         unr155: &["11.1", "6.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(820),
+        name: "ids.no_event_buffer",
+        title: "Qualification ran out of buffers",
+        description: "Reports of sensors were lost because every buffer of the qualification was in use.",
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+        fields: &[FieldKey(82)],
+        unr155: &["21.1", "8.1"],
+        ocsf_class: 2004,
+        autosar_sev: Some("IDSM_INTERNAL_EVENT_NO_EVENT_BUFFER_AVAILABLE"),
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(821),
+        name: "ids.no_context_buffer",
+        title: "Qualification ran out of contexts",
+        description: "Reports of sensors were kept without their details because every place for them was in use.",
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+        fields: &[FieldKey(82)],
+        unr155: &["21.1", "8.1"],
+        ocsf_class: 2004,
+        autosar_sev: Some("IDSM_INTERNAL_EVENT_NO_CONTEXT_DATA_BUFFER_AVAILABLE"),
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(822),
+        name: "ids.traffic_limited",
+        title: "Traffic limit of reports reached",
+        description: "Qualified events were not reported to the next IDS reporter because the limit of bytes was reached.",
+        severity: Severity::Low,
+        lane: Lane::Batched,
+        fields: &[FieldKey(82)],
+        unr155: &["21.1", "8.1"],
+        ocsf_class: 2004,
+        autosar_sev: Some("IDSM_INTERNAL_EVENT_TRAFFIC_LIMITATION_EXCEEDED"),
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(823),
+        name: "ids.communication_error",
+        title: "Report could not be sent",
+        description: "Qualified events could not be sent to the next IDS reporter.",
+        severity: Severity::Low,
+        lane: Lane::Batched,
+        fields: &[FieldKey(82)],
+        unr155: &["21.1", "8.1"],
+        ocsf_class: 2004,
+        autosar_sev: Some("IDSM_INTERNAL_EVENT_COMMUNICATION_ERROR"),
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(824),
+        name: "ids.report_refused",
+        title: "Report of an ECU refused",
+        description: "IDS frames from the vehicle network were refused: malformed, of an unknown sender, or without a right signature.",
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+        fields: &[FieldKey(45), FieldKey(140), FieldKey(82)],
+        unr155: &["21.1", "8.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
     },
 ];
