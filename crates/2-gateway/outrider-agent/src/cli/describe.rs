@@ -16,8 +16,8 @@ JSON fields of --json (one object, last line of standard output):
   frames          [{name, cluster, medium, key, bytes, cycle_us, senders, line, signals}]
                   key: {can_id, extended, fd}, {lin_id} or {slot, base_cycle, repetition}
   schedules       [{name, entries: [{frame, delay_us}]}]
-  services        [{name, service_id, provided, required, methods, events, event_groups, endpoints}]
-  e2e             [{name, profile, pdu, data_ids, data_bits, counter_bit, crc_bit, max_delta}]
+  services        [{name, service_id, provided, required, methods, events, event_groups, offers}]
+  e2e             [{name, profile, pdu, data_ids, offset_bit, data_bits, counter_bit, crc_bit, max_delta}]
   secured_pdus    [{name, payload, data_id, bytes, freshness_bits, freshness_tx_bits, auth_tx_bits}]
   security_events [{name, id, symbol, contexts}]
   not_understood  [{element, count, line, column, reason}]: kinds of elements that were passed over

@@ -62,6 +62,13 @@ pub(super) fn computation<'t>(
                 .value(&["LOWER-LIMIT"])
                 .and_then(|text| text.parse::<i64>().ok().or_else(|| i64::try_from(number(text)?).ok()));
             match raw {
+                Some(_)
+                    if scale
+                        .value(&["UPPER-LIMIT"])
+                        .is_some_and(|upper| Some(upper) != scale.value(&["LOWER-LIMIT"])) =>
+                {
+                    problem(scale, Reason::Unsupported, "only names of single values are read");
+                }
                 Some(raw) if out.values.len() < VALUES_MAX && scale.spend(SIGNAL_STEPS / 5) => {
                     out.values.insert(raw, text.chars().take(80).collect());
                 }

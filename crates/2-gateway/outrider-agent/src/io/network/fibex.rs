@@ -234,6 +234,10 @@ impl<'t> Extract<'t> {
             let begin: u16 = self.number(instance, &["BIT-POSITION"]).unwrap_or(0);
             let _ = instance.child("IS-HIGH-LOW-BYTE-ORDER");
             let Some(pdu) = self.follow(instance, "PDU-REF") else { continue };
+            let pdu_bytes: Option<u16> = self.number(pdu, &["BYTE-LENGTH"]);
+            if pdu_bytes.is_some_and(|length| length.saturating_add(begin / 8) > bytes) {
+                self.problem(pdu, Reason::Outside, &format!("ends behind frame {}", frame.name));
+            }
             if begin.is_multiple_of(8) {
                 self.signals(pdu, begin, &mut frame);
                 frame.cycle_us = frame.cycle_us.or_else(|| pdu.value(&cyclic).and_then(micros));

@@ -27,7 +27,7 @@ pub(super) fn convert(dbc: DbcModel) -> Description {
     for problem in &dbc.problems {
         description.problems.push(Problem {
             place: line(problem.line),
-            element: problem.reason.word().to_owned(),
+            element: "statement".to_owned(),
             reason: match problem.reason {
                 DbcReason::Syntax | DbcReason::Unterminated | DbcReason::Keyword => Reason::Syntax,
                 DbcReason::Identifier | DbcReason::Length => Reason::Value,
@@ -35,7 +35,14 @@ pub(super) fn convert(dbc: DbcModel) -> Description {
                 DbcReason::Orphan => Reason::Dangling,
                 DbcReason::Outside => Reason::Outside,
             },
-            detail: problem.detail.clone(),
+            detail: match problem.reason {
+                DbcReason::Syntax | DbcReason::Duplicate | DbcReason::Orphan | DbcReason::Outside => {
+                    problem.detail.clone()
+                }
+                DbcReason::Unterminated | DbcReason::Keyword | DbcReason::Identifier | DbcReason::Length => {
+                    format!("{}: {}", problem.reason.word(), problem.detail)
+                }
+            },
         });
     }
     description.problems_total = description.problems.len() as u64;

@@ -24,8 +24,8 @@ use std::path::Path;
 
 pub use model::{
     Cluster, ContextProps, Description, DescriptionError, E2eProtection, Format, Frame, FrameKey,
-    LinSchedule, Medium, NotUnderstood, Place, Problem, Reason, ScheduleEntry, SecuredPdu, SecurityEventSpec,
-    Service, Signal,
+    LinSchedule, Medium, NotUnderstood, Offer, Place, Problem, Reason, ScheduleEntry, SecuredPdu,
+    SecurityEventSpec, Service, Signal,
 };
 pub use report::{json, text};
 

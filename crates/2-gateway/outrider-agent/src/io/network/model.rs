@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 
 use outrider_bus::can::CanId;
 
@@ -215,6 +216,19 @@ pub struct LinSchedule {
     pub entries: Vec<ScheduleEntry>,
 }
 
+/// Where a service instance is offered.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Offer {
+    /// Instance, if stated.
+    pub instance: Option<u16>,
+    /// Address, if the endpoint has a fixed one.
+    pub address: Option<IpAddr>,
+    /// Whether the port is one of UDP, else TCP.
+    pub is_udp: bool,
+    /// Port.
+    pub port: u16,
+}
+
 /// A SOME/IP service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Service {
@@ -232,8 +246,8 @@ pub struct Service {
     pub events: BTreeMap<u16, String>,
     /// Event groups by identifier.
     pub event_groups: BTreeMap<u16, String>,
-    /// Addresses of the offers, as `address protocol/port`.
-    pub endpoints: Vec<String>,
+    /// Where its instances are offered.
+    pub offers: BTreeSet<Offer>,
     /// Where it begins.
     pub place: Place,
 }
@@ -249,6 +263,8 @@ pub struct E2eProtection {
     pub pdu: String,
     /// Data identifiers.
     pub data_ids: Vec<u32>,
+    /// Bit of the PDU at which the protected part begins.
+    pub offset_bit: Option<u32>,
     /// Protected bits.
     pub data_bits: Option<u32>,
     /// First bit of the counter.

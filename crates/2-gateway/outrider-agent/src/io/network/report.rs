@@ -77,11 +77,14 @@ pub fn json(description: &Description) -> Value {
             "methods": service.methods,
             "events": service.events,
             "event_groups": service.event_groups,
-            "endpoints": service.endpoints,
+            "offers": service.offers.iter().map(|offer| json!({
+                "instance": offer.instance, "address": offer.address.map(|address| address.to_string()),
+                "protocol": if offer.is_udp { "udp" } else { "tcp" }, "port": offer.port,
+            })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "e2e": description.protections.iter().map(|one| json!({
             "name": one.name, "profile": one.profile, "pdu": one.pdu, "data_ids": one.data_ids,
-            "data_bits": one.data_bits, "counter_bit": one.counter_bit, "crc_bit": one.crc_bit,
+            "offset_bit": one.offset_bit, "data_bits": one.data_bits, "counter_bit": one.counter_bit, "crc_bit": one.crc_bit,
             "max_delta": one.max_delta,
         })).collect::<Vec<_>>(),
         "secured_pdus": description.secured.iter().map(|one| json!({

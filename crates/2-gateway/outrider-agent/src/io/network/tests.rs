@@ -35,7 +35,12 @@ fn frames_signals_cycles_and_senders_come_out_of_arxml() {
     assert_eq!(description.nodes, ["Brake"]);
     let clusters: Vec<_> =
         description.clusters.iter().map(|one| (one.name.as_str(), one.medium, one.bit_rate)).collect();
-    assert_eq!(clusters, [("Chassis", Medium::Can, Some(500_000)), ("Backbone", Medium::FlexRay, None)]);
+    let expected = [
+        ("Chassis", Medium::Can, Some(500_000)),
+        ("Backbone", Medium::FlexRay, None),
+        ("Ethernet", Medium::Ethernet, None),
+    ];
+    assert_eq!(clusters, expected);
     let [status, secured, flexray] = description.frames.as_slice() else {
         panic!("three frames, got {:?}", description.frames)
     };
@@ -65,7 +70,12 @@ fn frames_signals_cycles_and_senders_come_out_of_arxml() {
 #[test]
 fn services_protections_and_security_events_come_out_of_arxml() {
     let description = read(ARXML);
-    let [service] = description.services.as_slice() else { panic!("{:?}", description.services) };
+    let [service, camera] = description.services.as_slice() else { panic!("{:?}", description.services) };
+    let address = Some("192.0.2.7".parse().expect("an address"));
+    let offer = Offer { instance: Some(1), address, is_udp: true, port: 30_501 };
+    assert_eq!((camera.service_id, &camera.offers), (Some(0x2222), &[offer].into()));
+    assert_eq!(camera.event_groups.get(&2).map(String::as_str), Some("Frames"));
+    assert_eq!(camera.events.get(&0x8002).map(String::as_str), Some("PictureFrame"), "by its header");
     assert_eq!((service.service_id, service.provided.contains(&7)), (Some(0x1111), true));
     assert_eq!(service.methods.get(&1).map(String::as_str), Some("Lock"));
     assert_eq!(service.events.get(&0x8001).map(String::as_str), Some("Opened"));

@@ -19,6 +19,9 @@ pub const DATAGRAM_BYTES_MAX: usize = 65_507;
 pub(super) const SEPARATION_BYTES: usize = 8;
 /// Most frames taken from one datagram; a larger one is no report but a flood.
 const FRAMES_MAX: u32 = 256;
+/// Longest security extract: some thousand events. Reading takes about six times its size in memory, which the program
+/// gives back; a whole ECU extract belongs on a desk.
+const EXTRACT_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Shortest time between two events about refused frames of one reason.
 const COMPLAINT_US: u64 = 60_000_000;
 
@@ -56,6 +59,13 @@ impl IdsrSection {
         let defined = match &self.extract {
             None => Vec::new(),
             Some(path) => {
+                let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+                if bytes > EXTRACT_BYTES_MAX {
+                    let path = path.display();
+                    return Err(format!(
+                        "{path}: has {bytes} bytes, at most {EXTRACT_BYTES_MAX} are read in a vehicle"
+                    ));
+                }
                 let description =
                     crate::io::network::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
                 description.security_events

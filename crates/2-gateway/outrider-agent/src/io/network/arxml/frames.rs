@@ -147,6 +147,14 @@ impl<'t> Extract<'t> {
             self.problem(mapping, Reason::Unsupported, format!("PDU begins inside a byte, at bit {start}"));
             return;
         }
+        let pdu_bytes: Option<u16> = self.number(pdu, &["LENGTH"]);
+        if pdu_bytes.is_some_and(|bytes| bytes.saturating_add(start / 8) > frame.bytes) {
+            self.problem(
+                pdu,
+                Reason::Outside,
+                format!("{} ends behind frame {}", short_name(pdu), frame.name),
+            );
+        }
         let (signals, cycle_us) = self.pdu(pdu, start);
         frame.signals.extend(signals);
         frame.cycle_us = match (frame.cycle_us, cycle_us) {

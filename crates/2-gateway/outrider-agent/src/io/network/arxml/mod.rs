@@ -173,10 +173,15 @@ pub(super) fn micros(seconds: &str) -> Option<u64> {
 
 /// Returns the name of the ECU that an element belongs to.
 fn ecu_of(element: Element<'_>) -> Option<String> {
-    let mut above = Some(element);
+    owner(element, "ECU-INSTANCE").map(short_name)
+}
+
+/// Returns the nearest element of a name above another.
+fn owner<'t>(element: Element<'t>, name: &str) -> Option<Element<'t>> {
+    let mut above = element.parent();
     while let Some(parent) = above {
-        if parent.name() == "ECU-INSTANCE" {
-            return Some(short_name(parent));
+        if parent.name() == name {
+            return Some(parent);
         }
         above = parent.parent();
     }

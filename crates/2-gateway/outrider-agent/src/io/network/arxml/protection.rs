@@ -2,7 +2,7 @@
 
 use super::super::model::{E2eProtection, Reason, SecuredPdu};
 use super::super::xml::Element;
-use super::{Extract, number, short_name};
+use super::{Extract, number, owner, short_name};
 
 /// Data identifiers of one protection; the profiles have at most sixteen.
 const DATA_IDS_MAX: usize = 64;
@@ -23,6 +23,7 @@ impl<'t> Extract<'t> {
                     profile: profile.value(&["CATEGORY"]).unwrap_or_default().chars().take(32).collect(),
                     pdu: short_name(pdu),
                     data_ids: self.data_ids(profile),
+                    offset_bit: self.number(place, &["DATA-OFFSET"]),
                     data_bits: self.number(profile, &["DATA-LENGTH"]),
                     counter_bit: self.number(profile, &["COUNTER-OFFSET"]),
                     crc_bit: self.number(profile, &["CRC-OFFSET"]),
@@ -50,6 +51,7 @@ impl<'t> Extract<'t> {
                 profile: profile.chars().take(32).collect(),
                 pdu: short_name(signal),
                 data_ids: self.data_ids(values),
+                offset_bit: described.and_then(|one| self.number(one, &["OFFSET"])),
                 data_bits: self.number(values, &["DATA-LENGTH"]),
                 counter_bit: described.and_then(|one| self.number(one, &["COUNTER-OFFSET"])),
                 crc_bit: described.and_then(|one| self.number(one, &["CRC-OFFSET"])),
@@ -97,16 +99,4 @@ impl<'t> Extract<'t> {
             self.description.secured.push(one);
         }
     }
-}
-
-/// Returns the nearest element of a name above another.
-fn owner<'t>(element: Element<'t>, name: &str) -> Option<Element<'t>> {
-    let mut above = element.parent();
-    while let Some(parent) = above {
-        if parent.name() == name {
-            return Some(parent);
-        }
-        above = parent.parent();
-    }
-    None
 }

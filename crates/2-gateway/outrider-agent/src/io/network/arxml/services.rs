@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::super::model::{Reason, Service};
+use super::super::model::{Offer, Reason, Service};
 use super::super::xml::Element;
-use super::{Extract, short_name};
+use super::{Extract, owner, short_name};
+
+/// Where a service instance refers to its endpoint.
+const LOCAL_ADDRESS: [&str; 3] =
+    ["LOCAL-UNICAST-ADDRESSS", "APPLICATION-ENDPOINT-REF-CONDITIONAL", "APPLICATION-ENDPOINT-REF"];
 
 /// Services by identifier while they are put together.
 type Services = BTreeMap<u16, Service>;
@@ -89,37 +93,38 @@ impl<'t> Extract<'t> {
                 }
             }
         }
-        let endpoint = if is_provided { self.endpoint(instance) } else { None };
+        let offer = if is_provided { self.offer(instance, number) } else { None };
         let service = services.entry(id).or_insert_with(|| named(id, instance));
         let numbers = if is_provided { &mut service.provided } else { &mut service.required };
         numbers.extend(number);
         service.event_groups.extend(groups);
-        service.endpoints.extend(endpoint);
+        service.offers.extend(offer);
     }
 
     /// Returns address and port of the application endpoint around an instance.
-    fn endpoint(&mut self, instance: Element<'t>) -> Option<String> {
-        let mut above = instance.parent();
-        let endpoint = loop {
-            let parent = above?;
-            if parent.name() == "APPLICATION-ENDPOINT" {
-                break parent;
-            }
-            above = parent.parent();
+    fn offer(&mut self, instance: Element<'t>, number: Option<u16>) -> Option<Offer> {
+        // Around the instance, or from release 4.4 on beside it.
+        let endpoint = match owner(instance, "APPLICATION-ENDPOINT") {
+            Some(endpoint) => endpoint,
+            None => self.follow_at(instance, &LOCAL_ADDRESS)?,
         };
         let udp = ["TP-CONFIGURATION", "UDP-TP", "UDP-TP-PORT", "PORT-NUMBER"];
         let tcp = ["TP-CONFIGURATION", "TCP-TP", "TCP-TP-PORT", "PORT-NUMBER"];
-        let (protocol, port) = match self.number::<u16>(endpoint, &udp) {
-            Some(port) => ("udp", port),
-            None => ("tcp", self.number::<u16>(endpoint, &tcp)?),
+        let (is_udp, port) = match self.number::<u16>(endpoint, &udp) {
+            Some(port) => (true, port),
+            None => (false, self.number::<u16>(endpoint, &tcp)?),
         };
         let address = self.follow_at(endpoint, &["NETWORK-ENDPOINT-REF"]).and_then(|network| {
             let list = network.child("NETWORK-ENDPOINT-ADDRESSES")?;
-            let four = list.value(&["IPV-4-CONFIGURATION", "IPV-4-ADDRESS"]);
-            four.or_else(|| list.value(&["IPV-6-CONFIGURATION", "IPV-6-ADDRESS"]))
+            let four = list.down(&["IPV-4-CONFIGURATION", "IPV-4-ADDRESS"]);
+            let value = four.or_else(|| list.down(&["IPV-6-CONFIGURATION", "IPV-6-ADDRESS"]))?;
+            let address = value.text().parse().ok();
+            if address.is_none() {
+                self.problem(value, Reason::Value, value.text());
+            }
+            address
         });
-        let address = address.unwrap_or("?");
-        Some(format!("{} {protocol}/{port}", address.chars().take(64).collect::<String>()))
+        Some(Offer { instance: number, address, is_udp, port })
     }
 
     /// Reads the message number of a PDU; of a service that is not known it may be any number and says nothing.
