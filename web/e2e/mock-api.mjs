@@ -1,5 +1,6 @@
 // The stand-in's state and what its endpoints answer; `mock-server.mjs` puts it behind HTTP.
 import { createHash } from "node:crypto";
+import { push, Refusal } from "./mock-base.mjs";
 import {
   makeAlerts,
   makeEvents,
@@ -12,17 +13,11 @@ import {
   stamp,
   vehicleDetail,
 } from "./mock-data.mjs";
+import { STOP_ROUTES } from "./mock-stop.mjs";
 
 const SEVERITIES = ["critical", "high", "medium", "low", "info"];
 /** Pause between two states of a request for evidence. */
 const STEPS_MS = 120;
-
-export class Refusal extends Error {
-  constructor(status, code, message) {
-    super(message);
-    Object.assign(this, { status, code });
-  }
-}
 
 /** The stand-in's whole state; `control` of the tests changes it. */
 export function makeState(alertCount, vehicleCount) {
@@ -39,6 +34,11 @@ export function makeState(alertCount, vehicleCount) {
     fail: [],
     empty: false,
     mustChange: false,
+    user: "mara",
+    stop: { is_set: false },
+    /** While true, no vehicle answers a command. */
+    silent: false,
+    detect: {},
     role: "admin",
     users: [
       {
@@ -107,12 +107,6 @@ const counts = (alerts) =>
       alerts.reduce((sum, alert) => sum + (alert.severity === severity ? 1 : 0), 0),
     ]),
   );
-
-export function push(state, topic, body) {
-  state.eventId += 1;
-  for (const response of state.streams)
-    response.write(`id: ${state.eventId}\nevent: ${topic}\ndata: ${JSON.stringify(body)}\n\n`);
-}
 
 function alertDetail(state, alert) {
   const rule = state.rules.find((each) => each.id === alert.rule_id);
@@ -277,6 +271,15 @@ function requestEvidence(state, item, wish) {
     reasons: [],
     steps: [{ at: stamp(NOW_MS), state: "requested", text: "asked for by mara" }],
   };
+  if (state.stop.is_set) {
+    const refused = {
+      at: stamp(NOW_MS),
+      state: "refused_by_gate",
+      text: "The safety gate refused: stopped.",
+    };
+    Object.assign(request, { state: "refused_by_gate", reasons: ["stopped"] });
+    request.steps.push(refused);
+  }
   item.evidence.unshift(request);
   item.timeline.unshift({
     at: stamp(NOW_MS),
@@ -307,6 +310,8 @@ function requestEvidence(state, item, wish) {
   later.forEach(([name, text, more], index) =>
     setTimeout(
       () => {
+        const over = request.state === "refused_by_gate" || request.state === "expired";
+        if (over || (state.silent && index > 1)) return;
         Object.assign(request, more, { state: name });
         request.steps = [...request.steps, { at: stamp(NOW_MS + (index + 1) * 1000), state: name, text }];
         push(state, "evidence", request);
@@ -418,7 +423,7 @@ const health = (state) => ({
     bytes: 61_202_334_111,
     last_commit_at: stamp(NOW_MS - 2_000),
   },
-  detect: { state_entries: 812_334, late_findings: 41 },
+  detect: { state_entries: 812_334, late_findings: 41, ...state.detect },
   gaps: { open: 12, overdue: 2, tombstoned: 934 },
   database: { bytes: 81_222_111 },
   uptime_s: 93_211,
@@ -447,6 +452,7 @@ function findVehicle(state, id) {
 
 /** Method and path pattern against what answers; `:x` binds one part. */
 const ROUTES = [
+  ...STOP_ROUTES,
   ["GET /overview", (state) => overview(state)],
   [
     "GET /alerts",
@@ -471,7 +477,7 @@ const ROUTES = [
     "GET /cases",
     (state, _parts, query) =>
       page(
-        [...state.cases.values()]
+        (state.empty ? [] : [...state.cases.values()])
           .filter((item) => words(query.status).includes(item.status) || !query.status)
           .map((item) => caseView(state, item)),
         query,

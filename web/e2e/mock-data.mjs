@@ -291,7 +291,6 @@ export function vehicleDetail(summary) {
         : {
             software: `${1 + Math.floor(next() * 9)}.${Math.floor(next() * 20)}.${Math.floor(next() * 10)}`,
           }),
-      open_alerts: index === 3 && worst ? summary.open_alerts : 0,
       ...(index === 3 && worst ? { worst_severity: worst } : {}),
       events_24h: Math.floor(next() * 900),
     })),

@@ -5,7 +5,8 @@ import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { pathToFileURL } from "node:url";
-import { capture, findCase, makeState, push, route } from "./mock-api.mjs";
+import { capture, findCase, makeState, route } from "./mock-api.mjs";
+import { push } from "./mock-base.mjs";
 import { NOW_MS, stamp } from "./mock-data.mjs";
 
 const DIST = new URL("../dist/", import.meta.url).pathname;
@@ -23,7 +24,7 @@ const json = (response, status, body) => {
 };
 
 function session(state, token) {
-  const user = { name: "mara", role: state.role, must_change_password: state.mustChange };
+  const user = { name: state.user, role: state.role, must_change_password: state.mustChange };
   return {
     user,
     csrf_token: createHash("sha256").update(token).digest("hex").slice(0, 24),
@@ -54,7 +55,10 @@ async function api(state, request, response, url) {
   const body = request.method === "GET" ? {} : await readBody(request);
   if (path === "/session" && request.method === "POST") {
     if (body.user !== "mara" || body.password !== "correct horse battery")
-      return json(response, 401, { code: "bad_credentials", message: "user name or password is wrong" });
+      return json(response, 401, {
+        code: "refused",
+        message: "user or password is wrong, or the account is locked for a while after too many failures",
+      });
     const fresh = randomBytes(16).toString("hex");
     state.sessions.set(fresh, true);
     response.setHeader("set-cookie", `outrider_session=${fresh}; HttpOnly; SameSite=Strict; Path=/`);

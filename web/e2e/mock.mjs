@@ -4,6 +4,8 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { axe, launch, makeReport, watch } from "./browser.mjs";
 import { NOW_MS } from "./mock-data.mjs";
 import { startMock } from "./mock-server.mjs";
+import { healthParts } from "./parts-health.mjs";
+import { stopParts } from "./parts-stop.mjs";
 
 const SHOTS = new URL("./shots/", import.meta.url).pathname;
 const PASSWORD = "correct horse battery";
@@ -64,7 +66,11 @@ await part(
     await page.fill("[name=password]", "wrong");
     await page.keyboard.press("Enter");
     await page.waitForSelector("[role=alert]:not(:empty)");
-    equal(await page.textContent("[role=alert]"), "User name or password is wrong.", "message");
+    equal(
+      await page.textContent("[role=alert]"),
+      "User or password is wrong, or the account is locked for a while after too many failures.",
+      "message",
+    );
     equal(await axe(page), [], "axe on login");
     await page.screenshot({ path: `${SHOTS}login-1280-dark.png` });
     await page.fill("[name=password]", PASSWORD);
@@ -419,6 +425,24 @@ await part("an analyst sees why rules, quarantine and accounts are out of reach"
   await page.waitForSelector(".toast >> text=Needs the role engineer");
   mock.state.role = "admin";
 });
+
+const tools = {
+  mock,
+  page,
+  open,
+  login,
+  part,
+  equal,
+  truly,
+  shots: SHOTS,
+  provoke: async (act) => {
+    provoking = true;
+    await act();
+    provoking = false;
+  },
+};
+await stopParts(tools);
+await healthParts(tools);
 
 await part("somebody else's password must be changed first", async () => {
   mock.state.mustChange = true;

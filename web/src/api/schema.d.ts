@@ -436,6 +436,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows the emergency stop.
+         * @description Needs the role analyst or a higher one.
+         */
+        get: operations["show_stop"];
+        put?: never;
+        /**
+         * Sets the emergency stop: no command leaves any more.
+         * @description Needs the role analyst or a higher one.
+         */
+        post: operations["set_stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stop/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Proposes the release of the emergency stop or, as a second person, confirms it.
+         * @description Needs the role engineer or a higher one.
+         */
+        post: operations["release_stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stream": {
         parameters: {
             query?: never;
@@ -714,7 +758,7 @@ export interface components {
             vehicle_count: number;
             /** @description Start of its window in event time. */
             window_from: components["schemas"]["Timestamp"];
-            /** @description End of its window in event time, exclusive. */
+            /** @description End of its window in event time, inclusive. */
             window_to: components["schemas"]["Timestamp"];
         };
         /** @description Page of the queue. */
@@ -1001,11 +1045,19 @@ export interface components {
         };
         /** @description Detection. */
         DetectHealth: {
+            /** @description Rules that hit a bound of state: matches not counted, by rule id. Findings may be missing. */
+            degraded?: {
+                [key: string]: number;
+            };
             /**
              * Format: int64
              * @description Findings late events raised or changed.
              */
             late_findings: number;
+            /** @description Rules that are loaded and not evaluated, with the reason, by rule id. */
+            not_evaluated?: {
+                [key: string]: string;
+            };
             /**
              * Format: int64
              * @description Entries of state held.
@@ -1036,14 +1088,20 @@ export interface components {
             events_24h: number;
             /** @description Name. */
             name: string;
-            /**
-             * Format: int64
-             * @description Number of alerts that are not closed and whose evidence names this ECU.
-             */
-            open_alerts: number;
             /** @description Software version. */
             software?: string | null;
             worst_severity?: components["schemas"]["Severity"] | null;
+        };
+        /** @description Switch that keeps every command away from every vehicle. */
+        EmergencyStop: {
+            /** @description Whether it is set. */
+            is_set: boolean;
+            /** @description Why it was set. */
+            reason?: string | null;
+            release?: components["schemas"]["StopRelease"] | null;
+            set_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Who set it. */
+            set_by?: string | null;
         };
         /** @description One security event. */
         Event: {
@@ -1248,10 +1306,10 @@ export interface components {
             tombstoned: number;
         };
         /**
-         * @description What became of a hole in a lane's numbers.
+         * @description What is known of a hole in a lane's numbers; one that was filled is none any more.
          * @enum {string}
          */
-        GapState: "open" | "filled" | "tombstoned" | "overdue";
+        GapState: "open" | "tombstoned" | "overdue";
         /** @description State of the installation. */
         Health: {
             /** @description Moment of the numbers. */
@@ -1737,7 +1795,7 @@ export interface components {
             received: number;
             /** @description Stage. */
             stage: string;
-            /** @description What is counted: `frames`, `batches`, `events` or `matches`. */
+            /** @description What is counted: `frames`, `captures`, `batches`, `events` or `matches`. */
             unit: string;
         };
         /** @description Number of alerts by status. */
@@ -1757,6 +1815,20 @@ export interface components {
              * @description Nobody has taken them.
              */
             new: number;
+        };
+        /** @description Release that one person has proposed. */
+        StopRelease: {
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description Who proposed it. */
+            by: string;
+            /** @description Why it is safe. */
+            reason: string;
+        };
+        /** @description Reason for setting or releasing the stop. */
+        StopRequest: {
+            /** @description One or two sentences, at most 500 characters. */
+            reason: string;
         };
         /** @description One entry of a case's history. */
         TimelineEntry: {
@@ -1950,7 +2022,7 @@ export interface components {
              * @description Number the rule asks for.
              */
             threshold: number;
-            /** @description End of the window in event time, exclusive. */
+            /** @description End of the window in event time, inclusive. */
             to: components["schemas"]["Timestamp"];
         };
     };
@@ -2742,6 +2814,101 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SqlResult"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    show_stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmergencyStop"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    set_stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StopRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmergencyStop"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    release_stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StopRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmergencyStop"];
                 };
             };
             /** @description Refused. */

@@ -4,6 +4,7 @@ import { CaseNote, CloseCase } from "../features/cases/Dialogs";
 import { RequestEvidence } from "../features/cases/RequestEvidence";
 import { CloseAlerts } from "../features/alerts/CloseAlerts";
 import { PasswordForm } from "../features/session/Password";
+import { StopDialog } from "../features/stop/Dialog";
 import { t } from "../lib/i18n";
 import { Dialog } from "../ui/parts";
 import { Help } from "./Help";
@@ -24,6 +25,8 @@ function content({ dialog, context, close }: Props): ReactNode {
           <PasswordForm done={close} cancel={{ label: t("dialog.cancel"), run: close }} />
         </Dialog>
       );
+    case "stop":
+      return <StopDialog act={dialog.act} stop={context.stop} close={close} />;
     case "close-alerts":
       return <CloseAlerts selection={dialog.selection} done={() => context.triage?.done()} close={close} />;
     case "open-case":

@@ -1,8 +1,11 @@
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useMemo, useRef, useState } from "react";
 import type { SessionUser } from "../api/types";
+import { useHealth } from "../features/health/api";
+import { concerns } from "../features/health/concerns";
 import { logout, useSession } from "../features/session/api";
-import { number, t, word } from "../lib/i18n";
+import { StopBanner } from "../features/stop/Banner";
+import { counted, number, t, word } from "../lib/i18n";
 import { usePreferences } from "../lib/preferences";
 import { zoneName } from "../lib/time";
 import { Toasts } from "../ui/toasts";
@@ -49,6 +52,8 @@ function LiveMark() {
 
 function Side({ user }: { user: SessionUser }) {
   const { fresh } = useLive();
+  // Only what the stream brings: every open tab would otherwise ask for it all the time.
+  const troubles = concerns(useHealth(false).data);
   return (
     <nav className="side" aria-label={t("nav.label")}>
       <Link to="/overview" className="brand">
@@ -62,6 +67,11 @@ function Side({ user }: { user: SessionUser }) {
               <span>{t(place.title)}</span>
               {place.id === "alerts" && fresh.size > 0 ? (
                 <span className="tag live">{number(fresh.size)}</span>
+              ) : place.id === "health" && troubles > 0 ? (
+                <span className="tag warn" title={counted("health.concerns", troubles)}>
+                  <span aria-hidden="true">!</span>
+                  <span className="sr">{counted("health.concerns", troubles)}</span>
+                </span>
               ) : (
                 <kbd>g {place.key}</kbd>
               )}
@@ -86,6 +96,7 @@ function Top() {
     <header className="top">
       <ActionButton id="palette" className="search-button" label={t("top.palette")} />
       <span className="grow" />
+      <ActionButton id="stop.set" className="stop-button" />
       <LiveMark />
       <ActionButton id="zone" className="quiet small" label={zoneName(zone, new Date())} hideKeys />
       <ActionButton
@@ -152,6 +163,7 @@ export function Shell() {
       <div className="shell">
         <Side user={user} />
         <Top />
+        <StopBanner user={user.name} />
         <Content />
       </div>
       <Toasts />

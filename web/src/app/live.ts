@@ -1,8 +1,9 @@
 /** Spreads the one event stream over the query cache. */
 import { useEffect, useSyncExternalStore } from "react";
 import { streamAddress } from "../api/client";
-import type { Alert, Case, EvidenceRequest, Overview } from "../api/types";
+import type { Alert, Case, EmergencyStop, EvidenceRequest, Health, Overview } from "../api/types";
 import { receiveAlerts } from "../features/alerts/api";
+import { receiveStop } from "../features/stop/api";
 import { openStream, type StreamState, type Topic } from "../lib/stream";
 import { client } from "./client";
 
@@ -77,7 +78,10 @@ function receive(topic: Topic, body: unknown) {
       client.setQueryData<Overview>(["overview"], (old) => old && { ...old, ...(body as Partial<Overview>) });
       break;
     case "health":
-      void client.invalidateQueries({ queryKey: ["health"] });
+      client.setQueryData<Health>(["health"], body as Health);
+      break;
+    case "stop":
+      receiveStop(body as EmergencyStop);
       break;
     case "reset":
       // The server no longer holds what was missed: everything on screen is read anew.

@@ -120,7 +120,6 @@ const STATUS_TONES: Record<string, Tone> = {
   requested: "plain",
   overdue: "bad",
   open: "warn",
-  filled: "ok",
   tombstoned: "plain",
 };
 export const StatusTag = ({ prefix, status }: { prefix: string; status: string }) => (

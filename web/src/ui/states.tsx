@@ -10,6 +10,10 @@ export function problemText(error: unknown): string {
   return error.message ? `${error.message} (${error.code})` : error.code;
 }
 
+/** Returns a message of the API, which begins small and has no full stop, as a sentence. */
+export const sentence = (message: string): string =>
+  message && `${message[0]?.toUpperCase()}${message.slice(1)}${/[.!?]$/.test(message) ? "" : "."}`;
+
 export const Loading = () => (
   <p className="skeleton" role="status">
     {t("state.loading")}

@@ -142,6 +142,12 @@ impl<'a> Reader<'a> {
         Self { rest, at }
     }
 
+    /// Returns what has not been read.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline(always)]
     fn take(&mut self, len: u64) -> Result<&'a [u8], StructureError> {
         let short = StructureError::Truncated { offset: self.at, needed: len, got: self.rest.len() };
         let len = usize::try_from(len).map_err(|_| short)?;
@@ -151,16 +157,28 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    #[inline]
+    /// Reads a varint. Nearly all are one or two bytes long; what is longer or broken is left to a function of its own,
+    /// so that this one is small enough to become part of its callers.
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, StructureError> {
-        let offset = self.at;
-        if let Some((&first, tail)) = self.rest.split_first()
-            && first < 0x80
-        {
-            self.rest = tail;
-            self.at = self.at.saturating_add(1);
-            return Ok(u64::from(first));
+        match *self.rest {
+            [first @ ..0x80, ref tail @ ..] => {
+                self.rest = tail;
+                self.at = self.at.saturating_add(1);
+                Ok(u64::from(first))
+            }
+            [first, second @ ..0x80, ref tail @ ..] => {
+                self.rest = tail;
+                self.at = self.at.saturating_add(2);
+                Ok(u64::from(first & 0x7f) | u64::from(second) << 7)
+            }
+            _ => self.long_varint(),
         }
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, StructureError> {
+        let offset = self.at;
         let mut value = 0u64;
         for index in 0..10u32 {
             let Some((&byte, tail)) = self.rest.split_first() else {
@@ -180,7 +198,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns the next field, or `None` at the end of the message.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn field(&mut self) -> Result<Option<RawField<'a>>, StructureError> {
         if self.rest.is_empty() {
             return Ok(None);

@@ -222,7 +222,10 @@ fn event<'a>(entry: &Entry<'a>, state: &mut DeltaState) -> Result<EventView<'a>,
     let mut unread_fields = 0u16;
     let mut content = None;
     let mut reader = Reader::new(entry.bytes, entry.start);
+    // From the first field on: who reads the fields again need not read the numbers before them.
+    let mut from_first_field: &[u8] = &[];
     loop {
+        let rest = reader.rest();
         let part = match reader.field() {
             Ok(Some(part)) => part,
             Ok(None) => break,
@@ -239,6 +242,9 @@ fn event<'a>(entry: &Entry<'a>, state: &mut DeltaState) -> Result<EventView<'a>,
             (8, RawValue::Varint(value)) => raw.repeats = value,
             (9, RawValue::Varint(value)) => raw.span_us = value,
             (10, RawValue::Bytes { start, bytes }) => {
+                if fields == 0 {
+                    from_first_field = rest;
+                }
                 fields = fields.saturating_add(1);
                 if fields > FIELDS_MAX {
                     content = content.or(Some(RowFault::Fields { max: FIELDS_MAX }));
@@ -262,7 +268,7 @@ fn event<'a>(entry: &Entry<'a>, state: &mut DeltaState) -> Result<EventView<'a>,
     let head = event_head(&raw, state).map_err(|(id, fault)| RowError { id, ..entry.error(fault) })?;
     match content {
         Some(fault) => Err(RowError { id: Some((head.lane, head.seq)), ..entry.error(fault) }),
-        None => Ok(EventView { head, context: raw.context, unread_fields, fields: entry.bytes }),
+        None => Ok(EventView { head, context: raw.context, unread_fields, fields: from_first_field }),
     }
 }
 

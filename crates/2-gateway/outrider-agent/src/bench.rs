@@ -119,12 +119,8 @@ pub fn edge_input(seconds: u64) -> (Vec<u8>, Vec<TimedFrame>) {
     let mut frames: Vec<TimedFrame> = generate(&network, 2, &drive(seconds * 1_000_000)).collect();
     for attack in [crate::inject::Attack::Fabricate, crate::inject::Attack::UdsBruteForce] {
         let plan = crate::inject::AttackPlan {
-            attack,
-            seed: 3,
-            start_us: None,
             length_us: Some(1_000_000),
-            id: None,
-            rate_hz: None,
+            ..crate::inject::AttackPlan::new(attack, 3)
         };
         if let Ok((attacked, _)) = crate::inject::inject(&frames, &plan) {
             frames = attacked;

@@ -11,7 +11,7 @@ use outrider_types::{BusId, VehicleMicros};
 ///
 /// Allocates when it is made and never after: [`Self::receive`], [`Self::tick`] and [`Self::pop`] do a bounded
 /// amount of work in memory that is already there. The speed that one bus carries is told to all.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Edge {
     buses: Vec<BusDetector>,
     /// Frames of buses that the model does not have; every other is in the stats of its bus.

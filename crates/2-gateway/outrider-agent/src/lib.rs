@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod cli;
 pub mod edge;
+pub mod eval;
 pub mod inject;
 pub mod io;
 pub mod learn;

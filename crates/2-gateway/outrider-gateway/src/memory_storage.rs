@@ -28,6 +28,8 @@ pub struct Faults {
     pub truncate_fails: bool,
     /// Every sync fails.
     pub sync_fails: bool,
+    /// Every read fails.
+    pub read_fails: bool,
 }
 
 /// Segments in memory. Cloning it copies the whole medium.
@@ -128,6 +130,9 @@ impl Storage for MemoryStorage {
     }
 
     fn read(&self, id: SegmentId, offset: u64, limit: usize) -> Result<Vec<u8>, StorageError> {
+        if self.faults.read_fails {
+            return Err(StorageError::Io { action: "read segment", message: "injected".to_owned() });
+        }
         let segment = self.segments.get(&id).ok_or(StorageError::Missing(id))?;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let rest = segment.bytes.get(offset..).unwrap_or_default();

@@ -113,6 +113,8 @@ pub struct Spool<S> {
     logs: BTreeMap<Lane, LaneLog>,
     lanes: BTreeMap<(BootEpoch, Lane), LaneState>,
     fixes: BTreeMap<BootEpoch, Vec<ClockFix>>,
+    /// The row that the medium did not answer for last, and how often in a row.
+    unread: Option<((BootEpoch, Lane, Seq), u32)>,
     scratch: Vec<u8>,
 }
 
@@ -417,13 +419,6 @@ impl<S: Storage> Spool<S> {
         }
         fixes.push(fix);
         self.write(Lane::Critical, self.epoch, Entry::Fix(fix)).map(|_| ())
-    }
-
-    /// Counts observations that were lost before they came here.
-    pub fn note_lost(&mut self, lane: Lane, reason: DropReason, count: u64) {
-        let state = self.lanes.entry((self.epoch, lane)).or_default();
-        state.received = state.received.saturating_add(count);
-        state.lose(reason, count);
     }
 
     /// Frees what a verified acknowledgement covers; nothing else does (LOG-3). Returns the number of rows freed.

@@ -104,12 +104,6 @@ impl Uplink {
         self.link = link;
     }
 
-    /// Returns when the next exchange may be tried after a failure.
-    #[must_use]
-    pub const fn blocked_until(&self) -> VehicleMicros {
-        self.backoff.until()
-    }
-
     /// Builds the next frame that is due, or `None` if nothing is or a failed exchange is too recent.
     ///
     /// Asking again without an answer builds the same rows again, under a new batch number.
@@ -128,7 +122,11 @@ impl Uplink {
         }
         self.restart_stalled(spool, now);
         let Some((epoch, lanes)) = self.due(spool, now) else { return Ok(None) };
-        self.build(spool, epoch, lanes, signer).map(Some)
+        let built = self.build(spool, epoch, lanes, signer);
+        if let Err(BuildError::Storage(_)) = &built {
+            self.fail(now);
+        }
+        built.map(Some)
     }
 
     /// Rewinds lanes whose sent rows are still held after a long time without progress.

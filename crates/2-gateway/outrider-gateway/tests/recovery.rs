@@ -25,7 +25,7 @@ pub fn recover(bytes: &[u8]) -> u64 {
         for lane in Lane::ALL {
             let mut after = 0;
             while let Some(seq) = spool.next_held(epoch, lane, after) {
-                assert!(spool.read(epoch, lane, seq).is_some());
+                assert!(spool.read(epoch, lane, seq).expect("healthy medium").is_some());
                 after = seq.0;
                 rows += 1;
             }

@@ -14,6 +14,13 @@ impl IntervalSet {
         if first > last {
             return 0;
         }
+        // Numbers mostly come in order: the last interval grows.
+        if let Some(newest) = self.intervals.last_mut()
+            && newest.1.checked_add(1) == Some(first)
+        {
+            newest.1 = last;
+            return (last - first).saturating_add(1);
+        }
         // Every interval that overlaps or touches [first, last] lies in this span.
         let start = self.intervals.partition_point(|&(_, end)| end.saturating_add(1) < first);
         let stop = self.intervals.partition_point(|&(begin, _)| begin <= last.saturating_add(1));

@@ -111,6 +111,12 @@ impl Received {
             || self.lanes.get(&(epoch, lane)).is_some_and(|state| state.durable.contains(seq.0))
     }
 
+    /// Returns whether no number is missing or declared lost. O(lanes).
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.lanes.values().all(|lane| lane.lost.intervals() == 0 && lane.holes().next().is_none())
+    }
+
     /// Returns the lanes in order of boot and lane.
     pub fn lanes(&self) -> impl Iterator<Item = (BootEpoch, Lane, &LaneReceived)> {
         self.lanes.iter().map(|((epoch, lane), state)| (*epoch, *lane, state))

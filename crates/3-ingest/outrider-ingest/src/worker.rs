@@ -91,6 +91,8 @@ pub struct Worker {
     opener: Opener,
     decoder: RowsDecoder,
     vehicles: BTreeMap<VehicleId, VehicleState>,
+    /// Vehicles of which something is missing or lost: screens count their gaps, not those of the whole fleet.
+    gapped: BTreeSet<VehicleId>,
     dirty: BTreeSet<VehicleId>,
     rows: Balance,
     batches: Balance,
@@ -148,6 +150,11 @@ impl Worker {
             },
         };
         let decoded = self.decoder.decode(&opened.rows, &mut context, batch);
+        if received.is_whole() {
+            self.gapped.remove(&vehicle);
+        } else {
+            self.gapped.insert(vehicle);
+        }
         self.rows.receive(u64::from(rows.event_count()));
         self.rows.pass(decoded.rows);
         self.rows.drop_for("duplicate", decoded.duplicates);
@@ -208,9 +215,9 @@ impl Worker {
         self.vehicles.get(&vehicle).and_then(|state| state.clocks.last_key_value()).map(|(_, clock)| clock)
     }
 
-    /// Returns all vehicles that ever delivered, ascending.
-    pub fn vehicles(&self) -> impl Iterator<Item = VehicleId> + '_ {
-        self.vehicles.keys().copied()
+    /// Returns the vehicles of which numbers are missing or declared lost, ascending.
+    pub fn gapped_vehicles(&self) -> impl Iterator<Item = VehicleId> + '_ {
+        self.gapped.iter().copied()
     }
 
     /// Takes the saved state of every vehicle that changed since the last call, for the checkpoint.
@@ -233,6 +240,9 @@ impl Worker {
     /// [`SaveError`]; the vehicle is as it was before.
     pub fn load_vehicle(&mut self, vehicle: VehicleId, bytes: &[u8]) -> Result<(), SaveError> {
         let state = VehicleState::load(bytes)?;
+        if !state.received.is_whole() {
+            self.gapped.insert(vehicle);
+        }
         self.vehicles.insert(vehicle, state);
         Ok(())
     }

@@ -5,7 +5,7 @@ use deltalake_core::arrow::record_batch::RecordBatch;
 use deltalake_core::datafusion::error::DataFusionError;
 use deltalake_core::parquet::arrow::ArrowWriter;
 use deltalake_core::parquet::arrow::arrow_writer::ArrowWriterOptions;
-use deltalake_core::parquet::basic::{Compression, ZstdLevel};
+use deltalake_core::parquet::basic::{Compression, Encoding, ZstdLevel};
 use deltalake_core::parquet::errors::ParquetError;
 use deltalake_core::parquet::file::metadata::{ParquetMetaData, SortingColumn};
 use deltalake_core::parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -59,6 +59,14 @@ fn properties(sorted: Option<&Schema>) -> Result<WriterProperties, ParquetError>
         builder =
             builder.set_column_statistics_enabled(ColumnPath::from(name.to_owned()), EnabledStatistics::Page);
     }
+    // A dictionary of numbers that hardly repeat is work for nothing; their differences are short.
+    for name in ["seq", "event_time", "vehicle_us", "first_us", "last_us"] {
+        let path = ColumnPath::from(name.to_owned());
+        builder = builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+    }
+    builder = builder.set_column_dictionary_enabled(ColumnPath::from("context".to_owned()), false);
     if let Some(schema) = sorted {
         let columns = ["vehicle_id", "event_time"].iter().filter_map(|name| {
             let column = i32::try_from(schema.index_of(name).ok()?).ok()?;

@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-pub mod alerts;
 mod cell;
 mod codec;
 mod compact;

@@ -105,12 +105,14 @@ impl EvidenceState {
             (Self::Requested, E::GatePermitted) => Ok(Self::Permitted),
             (Self::Permitted | Self::Sent, E::CommandSent) => Ok(Self::Sent),
             (Self::Permitted | Self::Sent | Self::Accepted, E::VehicleAccepted) => Ok(Self::Accepted),
-            (Self::Permitted | Self::Sent | Self::RefusedByVehicle, E::VehicleRefused) => {
+            (Self::Permitted | Self::Sent | Self::Accepted | Self::RefusedByVehicle, E::VehicleRefused) => {
                 Ok(Self::RefusedByVehicle)
             }
-            (Self::Permitted | Self::Sent | Self::Accepted | Self::Received, E::CaptureReceived) => {
-                Ok(Self::Received)
-            }
+            // Evidence that comes after the time is over is still evidence.
+            (
+                Self::Permitted | Self::Sent | Self::Accepted | Self::Received | Self::Expired,
+                E::CaptureReceived,
+            ) => Ok(Self::Received),
             (Self::Permitted | Self::Sent | Self::Accepted | Self::Expired, E::TimeOver) => Ok(Self::Expired),
             (Self::Received, E::VehicleAccepted) => Ok(Self::Received),
             (

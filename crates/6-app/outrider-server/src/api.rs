@@ -25,7 +25,7 @@ pub(crate) use handler::fleet::read_overview;
 pub(crate) use handler::platform::read_health;
 pub use openapi::openapi_json;
 
-use handler::{alert, case, fleet, platform, session, stream, user, vehicle};
+use handler::{alert, case, fleet, platform, session, stop, stream, user, vehicle};
 use route::Operation;
 
 /// Cookie that carries the session's token.
@@ -81,6 +81,9 @@ fn handler(operation: Operation) -> MethodRouter<Arc<App>> {
         Operation::CreateUser => post(user::create),
         Operation::UpdateUser => patch(user::update),
         Operation::RunSql => post(platform::sql),
+        Operation::ShowStop => get(stop::show),
+        Operation::SetStop => post(stop::set),
+        Operation::ReleaseStop => post(stop::release),
         Operation::Stream => get(stream::stream),
         Operation::ShowOpenApi => get(platform::openapi),
     }

@@ -10,7 +10,7 @@ use outrider_respond::{
 use outrider_types::{Clock, EventId, TenantId, VehicleId};
 use tokio::sync::Mutex;
 
-use crate::api::dto::{CreateEvidenceRequest, EvidenceRequest, Role, User};
+use crate::api::dto::{CreateEvidenceRequest, EmergencyStop, EvidenceRequest, Role, User};
 use crate::notices::Notices;
 use crate::port::{EventHistory, HistoryError, Random, draw};
 use crate::store::{CommandDraft, EvidenceChange, NewEvidenceRequest, Scope, Store, StoreError};
@@ -100,7 +100,6 @@ impl EvidenceDesk {
         };
         let action = Action::RequestEvidence(EvidenceWindow { event, before_s, after_s });
         let context = self.context(by, vehicle, event, &action).await?;
-        let created = self.parts.store.create_evidence_request(self.scope(), &new).await?;
         let intent = Intent {
             id: IntentId(draw(&*self.parts.random)),
             tenant: self.parts.tenant,
@@ -110,13 +109,43 @@ impl EvidenceDesk {
             role: role(by.role),
             requested_at: context.now,
         };
-        let change = match self.parts.gate.judge(&intent, &context, PermitId(draw(&*self.parts.random))) {
+        let verdict = match self.parts.gate.judge(&intent, &context, PermitId(draw(&*self.parts.random))) {
             Ok(permit) => EvidenceChange::Permitted(self.command(permit).await?),
             Err(refusal) => EvidenceChange::RefusedByGate(
                 refusal.reasons.iter().map(|reason| reason.code().to_owned()).collect(),
             ),
         };
-        self.change(&created.id, &change).await
+        // One transaction: a crash leaves no request behind that nobody judges.
+        let request = self.parts.store.create_evidence_request(self.scope(), &new, &verdict).await?;
+        self.parts.notices.evidence(&request);
+        Ok(request)
+    }
+
+    /// Sets the emergency stop: nothing is permitted and nothing leaves from here on.
+    ///
+    /// # Errors
+    /// [`EvidenceError::Store`].
+    pub async fn stop(&self, by: &str, reason: &str) -> Result<EmergencyStop, EvidenceError> {
+        // Waits for a request that is being judged, so that its command is voided too.
+        let _turn = self.judging.lock().await;
+        let (stop, voided) = self.parts.store.set_emergency_stop(self.scope(), by, reason).await?;
+        tracing::warn!(voided = voided.len(), "emergency stop set");
+        voided.iter().for_each(|request| self.parts.notices.evidence(request));
+        self.parts.notices.stop(&stop);
+        Ok(stop)
+    }
+
+    /// Proposes the release of the emergency stop or, as a second person, confirms it.
+    ///
+    /// # Errors
+    /// [`EvidenceError::Store`]: not set, or proposed by the same person.
+    pub async fn release_stop(&self, by: &str, reason: &str) -> Result<EmergencyStop, EvidenceError> {
+        let stop = self.parts.store.release_emergency_stop(self.scope(), by, reason).await?;
+        if !stop.is_set {
+            tracing::warn!("emergency stop released");
+        }
+        self.parts.notices.stop(&stop);
+        Ok(stop)
     }
 
     /// Checks the window against the policy before anything is written.
@@ -152,7 +181,7 @@ impl EvidenceDesk {
             in_flight: load.in_flight,
             vehicle_commands: load.vehicle_day,
             fleet_commands: load.fleet_day,
-            is_stopped: false,
+            is_stopped: load.is_stopped,
         })
     }
 

@@ -11,6 +11,8 @@ use crate::tasks::{Stopped, Tasks};
 const OVERVIEW_EVERY: Duration = Duration::from_secs(1);
 /// Health messages at most this often.
 const HEALTH_EVERY: Duration = Duration::from_secs(5);
+/// Vehicles that another program has registered are let in after at most this time.
+const REGISTRY_EVERY: Duration = Duration::from_secs(5);
 /// Lapsed sessions and commands are looked for this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
@@ -21,6 +23,7 @@ const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 pub(crate) fn start(tasks: &Tasks, app: &Arc<App>) {
     tasks.spawn("overview", overview(app.clone(), tasks.stopped()));
     tasks.spawn("health", health(app.clone(), tasks.stopped()));
+    tasks.spawn("registry", registry(app.clone(), tasks.stopped()));
     tasks.spawn("sweep", sweep(app.clone(), tasks.stopped()));
     tasks.spawn("maintain", maintain(app.clone(), tasks.stopped()));
 }
@@ -62,6 +65,17 @@ async fn health(app: Arc<App>, mut stopped: Stopped) {
         }
         if let Ok(health) = read_health(&app).await {
             app.hub.publish("health", &health);
+        }
+    }
+}
+
+/// Lets vehicles in that were registered meanwhile.
+async fn registry(app: Arc<App>, mut stopped: Stopped) {
+    while turn(REGISTRY_EVERY, &mut stopped).await {
+        match app.directory.refresh(app.store.as_ref(), app.scope()).await {
+            Ok(0) => {}
+            Ok(vehicles) => tracing::info!(vehicles, "registered vehicles taken up"),
+            Err(error) => tracing::warn!(%error, "registry not read"),
         }
     }
 }

@@ -44,8 +44,8 @@ impl Default for SessionPolicy {
 /// Why somebody is not let in or a password is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// User or password is wrong, or the account is disabled; which of them is not told.
-    #[error("user or password is wrong")]
+    /// User or password is wrong, or the account is disabled or locked; which of them is not told.
+    #[error("user or password is wrong, or the account is locked for a while after too many failures")]
     Refused,
     /// Too many failures.
     #[error("too many failed logins; try again in {seconds} s")]
@@ -123,18 +123,15 @@ impl Identity {
     pub async fn login(&self, user: &str, password: &str) -> Result<(String, Session), IdentityError> {
         let scope = self.scope();
         let account = self.store.account(scope, user).await?;
-        if let Some(account) = &account {
-            let left_us = account.locked_until.micros_since(scope.now);
-            if left_us > 0 {
-                self.audit(user, "login", "locked").await?;
-                return Err(IdentityError::Locked { seconds: (left_us + 999_999) / 1_000_000 });
-            }
-        }
+        // A locked account and one that does not exist answer alike and cost alike, so that nobody learns names.
+        let is_locked = account.as_ref().is_some_and(|it| it.locked_until.micros_since(scope.now) > 0);
         let hash =
             account.as_ref().map_or_else(|| password::DUMMY.to_owned(), |account| account.password.clone());
-        let is_right = self.verify(password.to_owned(), hash).await;
+        let is_right = self.verify(password.to_owned(), hash).await && !is_locked;
         let Some(account) = account.filter(|_| is_right).filter(|account| !account.user.disabled) else {
-            self.note_failure(scope, user).await?;
+            if !is_locked {
+                self.note_failure(scope, user).await?;
+            }
             return Err(IdentityError::Refused);
         };
         let token = crate::hex(&draw::<32>(&*self.random));
@@ -151,12 +148,10 @@ impl Identity {
     }
 
     async fn note_failure(&self, scope: Scope, user: &str) -> Result<(), IdentityError> {
-        if let Some(account) = self.store.account(scope, user).await? {
-            let over = (account.failures + 1).checked_sub(FREE_FAILURES);
-            let lock = over.map_or(0, |over| LOCK_US.saturating_mul(1 << over.min(8)).min(LOCK_US_MAX));
-            self.store.note_login_failure(scope, user, scope.now.saturating_add(lock)).await?;
-        }
-        self.audit(user, "login", "refused").await
+        let failures = self.store.account(scope, user).await?.map_or(0, |account| account.failures);
+        let over = (failures + 1).checked_sub(FREE_FAILURES);
+        let lock = over.map_or(0, |over| LOCK_US.saturating_mul(1 << over.min(8)).min(LOCK_US_MAX));
+        Ok(self.store.note_login_failure(scope, user, scope.now.saturating_add(lock)).await?)
     }
 
     /// Returns who a token belongs to, or `None` if it is unknown, expired or of a disabled user.

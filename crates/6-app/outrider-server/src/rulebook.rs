@@ -6,7 +6,6 @@ use outrider_model::RuleId;
 use outrider_rules::{CorrelationKind, Header, Loaded, RuleSet};
 
 use crate::api::dto::{Rule, RuleKind, Severity};
-use crate::store::RuleCard;
 
 /// How a counting rule counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +30,6 @@ pub struct Entry {
 /// Every rule that is loaded, with what is wrong with the others.
 pub struct RuleBook {
     entries: BTreeMap<RuleId, Entry>,
-    cards: BTreeMap<RuleId, RuleCard>,
     problems: BTreeMap<String, Vec<String>>,
 }
 
@@ -40,30 +38,17 @@ impl RuleBook {
     #[must_use]
     pub fn new(loaded: &Loaded) -> Self {
         let entries = entries(&loaded.rules);
-        let cards = entries
-            .iter()
-            .map(|(id, entry)| {
-                let Header { title, tags, .. } = &entry.header;
-                (id.clone(), RuleCard { id: id.clone(), title: title.clone(), tags: tags.clone() })
-            })
-            .collect();
         let mut problems: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for problem in &loaded.problems {
             problems.entry(problem.file.to_string()).or_default().push(problem.to_string());
         }
-        Self { entries, cards, problems }
+        Self { entries, problems }
     }
 
     /// Returns a rule.
     #[must_use]
     pub fn entry(&self, id: &str) -> Option<&Entry> {
         self.entries.get(&RuleId(id.to_owned()))
-    }
-
-    /// Returns what the queue shows of a rule.
-    #[must_use]
-    pub fn card(&self, id: &RuleId) -> Option<&RuleCard> {
-        self.cards.get(id)
     }
 
     /// Returns the rules by id, without counts; files with problems only follow without an id of their own.

@@ -22,7 +22,7 @@ use crate::notices::Notices;
 use crate::pipeline::{self, Doorbell, PipelineConfig, PipelineError, PipelineParts, RunningPipeline};
 use crate::port::{EventHistory, Ports, draw};
 use crate::rulebook::RuleBook;
-use crate::store::{FleetStore as _, Scope, SqliteStore, Store, StoreError, VehicleEntry};
+use crate::store::{Scope, SqliteStore, Store, StoreError, VehicleEntry};
 use crate::tasks::Tasks;
 use crate::vehicle::{
     CaError, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys, Listener, ListenerConfig,
@@ -132,7 +132,6 @@ pub struct RunningServer {
     sqlite: SqliteStore,
     keys: Arc<Keys>,
     ca: VehicleCa,
-    directory: Arc<Directory>,
     listener: RunningListener,
     tasks: Tasks,
 }
@@ -162,7 +161,7 @@ pub async fn start(
     let ca = VehicleCa::open(&secrets)?;
     let vault = EvidenceVault::open(&config.folder.join("evidence"))?;
     let directory = Arc::new(Directory::default());
-    directory.put(sqlite.registered_vehicles(Scope { tenant: config.tenant, now }).await?);
+    directory.refresh(&sqlite, Scope { tenant: config.tenant, now }).await?;
     let loaded = load_rules(&config.rules);
     let shared = Shared {
         config: &config,
@@ -200,20 +199,9 @@ pub async fn start(
     let tasks = Tasks::default();
     tasks.spawn("api listener", serve(socket, api::router(app.clone()), config.http, tasks.stopped()));
     crate::housekeeping::start(&tasks, &app);
-    let (keys, directory) = (shared.keys.clone(), shared.directory.clone());
+    let keys = shared.keys.clone();
     let vehicle_addr = listener.address;
-    Ok(RunningServer {
-        api_addr,
-        vehicle_addr,
-        first_admin_password,
-        app,
-        sqlite,
-        keys,
-        ca,
-        directory,
-        listener,
-        tasks,
-    })
+    Ok(RunningServer { api_addr, vehicle_addr, first_admin_password, app, sqlite, keys, ca, listener, tasks })
 }
 
 /// Parts that are handed to several others during the start.
@@ -255,6 +243,7 @@ impl Shared<'_> {
             tenant: self.config.tenant,
             history: self.history.clone(),
             hub: self.hub.clone(),
+            directory: self.directory.clone(),
             exchange,
             vault: self.vault.clone(),
             log,
@@ -311,8 +300,9 @@ impl RunningServer {
     /// # Errors
     /// [`StoreError`]; nothing was registered.
     pub async fn register(&self, vehicles: Vec<VehicleEntry>) -> Result<(), StoreError> {
-        self.app.store.put_vehicles(self.app.scope(), &vehicles).await?;
-        self.directory.put(vehicles);
+        let scope = self.app.scope();
+        self.app.store.put_vehicles(scope, &vehicles).await?;
+        self.app.directory.refresh(self.app.store.as_ref(), scope).await?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod fleet;
 mod identity;
 mod progress;
 mod sqlite;
+mod stop;
 
 use std::collections::BTreeMap;
 
@@ -23,11 +24,12 @@ pub use fleet::{Activity, CellCount, FleetStore, OverviewCounts, VehicleEntry, V
 pub use identity::{Account, AccountChange, AuditEntry, IdentityStore, StoredSession};
 pub use progress::{Progress, ProgressStore, QuarantineEntry, SavedProgress};
 pub use sqlite::SqliteStore;
+pub use stop::StopStore;
 
 /// All of the case database.
-pub trait Store: AlertStore + CaseStore + FleetStore + IdentityStore + ProgressStore {}
+pub trait Store: AlertStore + CaseStore + FleetStore + IdentityStore + ProgressStore + StopStore {}
 
-impl<T: AlertStore + CaseStore + FleetStore + IdentityStore + ProgressStore> Store for T {}
+impl<T: AlertStore + CaseStore + FleetStore + IdentityStore + ProgressStore + StopStore> Store for T {}
 
 /// Why the case database did not do as asked.
 #[derive(Debug, thiserror::Error)]

@@ -2,11 +2,12 @@ import { global } from "./list/global";
 import { navigation } from "./list/navigation";
 import { pages } from "./list/pages";
 import { queue } from "./list/queue";
+import { stop } from "./list/stop";
 import { triage } from "./list/triage";
 import type { Action, Scope } from "./types";
 
 /** Every user act, in the order of the help page. */
-export const ACTIONS: readonly Action[] = [...navigation, ...global, ...queue, ...triage, ...pages];
+export const ACTIONS: readonly Action[] = [...navigation, ...global, ...stop, ...queue, ...triage, ...pages];
 
 const byId = new Map(ACTIONS.map((action) => [action.id, action]));
 

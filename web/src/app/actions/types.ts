@@ -1,5 +1,15 @@
 /** One list of user acts: buttons, palette, shortcuts and help are views of it. */
-import type { Alert, AlertDetail, Case, Role, SecurityEvent, SessionUser, Vehicle } from "../../api/types";
+import type {
+  Alert,
+  AlertDetail,
+  Case,
+  EmergencyStop,
+  Role,
+  SecurityEvent,
+  SessionUser,
+  Vehicle,
+} from "../../api/types";
+import type { StopAct } from "../../features/stop/api";
 import type { Selection } from "../../features/alerts/selection";
 import type { MessageKey } from "../../lib/i18n";
 
@@ -45,6 +55,7 @@ export type DialogRequest =
   | { kind: "palette" }
   | { kind: "help" }
   | { kind: "password" }
+  | { kind: "stop"; act: StopAct }
   | { kind: "close-alerts"; selection: Selection }
   | { kind: "open-case"; selection: Selection; title: string }
   | { kind: "add-to-case"; selection: Selection }
@@ -92,6 +103,8 @@ export type Handles = {
   case?: CaseHandle;
   vehicle?: VehicleHandle;
   fleet?: FleetHandle;
+  /** Absent while nobody knows. */
+  stop?: EmergencyStop;
 };
 export type Context = Handles & { user: SessionUser; shell: ShellHandle };
 
@@ -103,7 +116,7 @@ export type Action = {
   keys?: readonly string[];
   scope: Scope;
   permission: Permission;
-  risk: "none" | "undo" | "confirm";
+  risk: "none" | "undo" | "confirm" | "second-person";
   /** `true`, or the reason why not, which is shown. */
   enabled(c: Context): true | MessageKey;
   run(c: Context): void | Promise<Undo | void>;

@@ -2,8 +2,9 @@ import { Link } from "@tanstack/react-router";
 import { evidenceAddress } from "../../api/client";
 import type { EvidenceRequest } from "../../api/types";
 import { bytes, t, word } from "../../lib/i18n";
-import { Card, StatusTag, Time } from "../../ui/parts";
+import { Card, StatusTag, Tag, Time } from "../../ui/parts";
 import { Empty } from "../../ui/states";
+import { isVoided } from "./evidence";
 
 function Capture({ request }: { request: EvidenceRequest }) {
   if (request.state !== "received") return null;
@@ -24,10 +25,15 @@ function Capture({ request }: { request: EvidenceRequest }) {
 }
 
 function Request({ request }: { request: EvidenceRequest }) {
+  const voided = isVoided(request);
   return (
-    <li className="evidence" data-state={request.state}>
+    <li className="evidence" data-state={request.state} data-voided={voided || undefined}>
       <div className="row wrap">
-        <StatusTag prefix="evidence_state" status={request.state} />
+        {voided ? (
+          <Tag tone="bad">{t("evidence.voided")}</Tag>
+        ) : (
+          <StatusTag prefix="evidence_state" status={request.state} />
+        )}
         <Link
           className="mono"
           to="/vehicles/$id/{-$tab}"
@@ -43,8 +49,14 @@ function Request({ request }: { request: EvidenceRequest }) {
         <span className="muted">{t("by", { who: request.requested_by })}</span>
       </div>
       {request.reasons.length > 0 ? (
-        <p className="c-critical">{request.reasons.map((reason) => word("refusal", reason)).join(", ")}</p>
+        <ul className="c-critical">
+          {request.reasons.map((reason) => (
+            <li key={reason}>{word("refusal", reason)}</li>
+          ))}
+        </ul>
       ) : null}
+      {voided ? <p>{t("evidence.voided.hint")}</p> : null}
+      {request.reasons.includes("stopped") ? <p>{t("evidence.stopped.hint")}</p> : null}
       <ol className="steps">
         {request.steps.map((step, index) => (
           <li key={index}>

@@ -3,6 +3,7 @@ import type { EvidenceTarget } from "../../app/actions/types";
 import { t } from "../../lib/i18n";
 import { Dialog } from "../../ui/parts";
 import { problemText } from "../../ui/states";
+import { useStop } from "../stop/api";
 import { CaseSelect } from "./AlertDialogs";
 import { createCase, requestEvidence } from "./api";
 
@@ -22,6 +23,7 @@ export function RequestEvidence({
 }) {
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
+  const stopped = useStop().data?.is_set;
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
@@ -46,6 +48,7 @@ export function RequestEvidence({
     <Dialog title={t("action.evidence")} onClose={close}>
       <form onSubmit={(event) => void submit(event)}>
         <p>{t("evidence.explain")}</p>
+        {stopped ? <p className="c-critical">{t("evidence.stopped")}</p> : null}
         <dl className="facts">
           <dt>{t("evidence.event")}</dt>
           <dd>{target.title}</dd>

@@ -6,6 +6,7 @@ import { Age, Card, Scroll, Tag } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
 import { useSession } from "../session/api";
 import { useHealth } from "./api";
+import { Detection } from "./Detection";
 import { Quarantine } from "./Quarantine";
 
 const sum = (counts: Record<string, number>): number =>
@@ -166,6 +167,7 @@ export function Page() {
                 {t("health.trouble")} {health.trouble}
               </p>
             ) : null}
+            <Detection detect={health.detect} />
             <Balance health={health} />
             <Stores health={health} />
           </>

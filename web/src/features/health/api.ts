@@ -1,14 +1,16 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { ask, http } from "../../api/client";
 
-/** The stream announces changes at most every five seconds; the poll covers a lost stream. */
+/** The stream brings it every five seconds; the poll covers a lost stream. */
 const POLL_MS = 15_000;
 
-export const useHealth = () =>
+/** Returns the health; without `asking` only what other pages and the stream have brought. */
+export const useHealth = (asking = true) =>
   useQuery({
     queryKey: ["health"],
     queryFn: ({ signal }) => ask(http.GET("/api/v1/health", { signal })),
-    refetchInterval: POLL_MS,
+    enabled: asking,
+    refetchInterval: asking && POLL_MS,
   });
 
 export const useQuarantine = (enabled: boolean) =>

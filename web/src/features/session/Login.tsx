@@ -1,8 +1,14 @@
 import { useState, type FormEvent } from "react";
 import { ApiError } from "../../api/client";
 import { t } from "../../lib/i18n";
-import { problemText } from "../../ui/states";
+import { problemText, sentence } from "../../ui/states";
 import { login } from "./api";
+
+/** The API's own sentence: whether a refused account is wrong or locked, nobody is told. */
+const refusal = (error: unknown): string =>
+  error instanceof ApiError && (error.status === 401 || error.status === 429)
+    ? sentence(error.message)
+    : problemText(error);
 
 /** The login page. The address is kept, so that one arrives where one wanted to go. */
 export function Login() {
@@ -15,7 +21,7 @@ export function Login() {
     try {
       await login(String(form.get("user")), String(form.get("password")));
     } catch (error) {
-      setProblem(error instanceof ApiError && error.status === 401 ? t("login.refused") : problemText(error));
+      setProblem(refusal(error));
     } finally {
       setBusy(false);
     }

@@ -20,12 +20,7 @@ const EcuCard = ({ ecu }: { ecu: Ecu }) => (
     <div className="mono muted clip" title={ecu.software ?? undefined}>
       {ecu.software ?? t("vehicle.no_software")}
     </div>
-    <div className="row between muted">
-      <span>{t("vehicle.events_24h", { count: compact(ecu.events_24h) })}</span>
-      {ecu.open_alerts > 0 ? (
-        <span>{t("vehicle.open_short", { count: number(ecu.open_alerts) })}</span>
-      ) : null}
-    </div>
+    <div className="muted">{t("vehicle.events_24h", { count: compact(ecu.events_24h) })}</div>
   </li>
 );
 

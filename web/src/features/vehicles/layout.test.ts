@@ -14,7 +14,6 @@ const ecu = (ecu_id: number, on: number | null, more: Partial<Ecu> = {}): Ecu =>
   name: `e${ecu_id}`,
   bus: on,
   events_24h: 0,
-  open_alerts: 0,
   ...more,
 });
 

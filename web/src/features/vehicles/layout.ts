@@ -8,10 +8,7 @@ const badness = (severity: Severity | null | undefined): number =>
   severity ? SEVERITIES.length - SEVERITIES.indexOf(severity) : 0;
 
 const byEcu = (a: Ecu, b: Ecu): number =>
-  badness(b.worst_severity) - badness(a.worst_severity) ||
-  b.open_alerts - a.open_alerts ||
-  b.events_24h - a.events_24h ||
-  a.ecu_id - b.ecu_id;
+  badness(b.worst_severity) - badness(a.worst_severity) || b.events_24h - a.events_24h || a.ecu_id - b.ecu_id;
 
 const laneBadness = (lane: Lane): number =>
   Math.max(badness(lane.bus?.worst_severity), ...lane.ecus.map((ecu) => badness(ecu.worst_severity)), 0);

@@ -45,14 +45,23 @@ impl Read {
 /// Reads a capture to its end and hands out every CAN frame. A capture that becomes unreadable midway counts for
 /// what it had.
 pub(super) fn read(path: &Path, bus: BusId, mut each: impl FnMut(&TimedFrame)) -> Result<Read, Failure> {
+    read_labelled(path, bus, |frame, _| each(frame))
+}
+
+/// Does the same and hands out what the capture says of each frame, as [`capture::Capture::label`].
+pub(super) fn read_labelled(
+    path: &Path,
+    bus: BusId,
+    mut each: impl FnMut(&TimedFrame, Option<Option<&str>>),
+) -> Result<Read, Failure> {
     let name = path.display().to_string();
     let options = ReadOptions { first_bus: bus, ..ReadOptions::default() };
     let mut capture = capture::open(path, &options)
         .map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
     let mut broken = None;
-    for record in capture.by_ref() {
+    while let Some(record) = capture.next() {
         match record {
-            Ok(Record::Can(frame)) => each(&frame),
+            Ok(Record::Can(frame)) => each(&frame, capture.label()),
             Ok(Record::Ethernet { .. }) => {}
             Err(error) => broken = Some(chain(&error)),
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::captures::read;
 use super::{Failure, Terminal, chain, write_file};
-use crate::inject::{Attack, AttackPlan, Labels, inject};
+use crate::inject::{Attack, AttackPlan, InjectError, Injector, Stretch, Truth};
 use crate::io::capture::write_trc;
 
 /// Most frames of a capture that is attacked; it is held in memory, at 96 bytes a frame.
@@ -19,17 +19,31 @@ const HELP: &str = "\
 Attacks:
   fabricate       extra frames of an identifier, at 3 to 10 times its rate, with 1 to 3 bytes changed
   suspend         no frame of a periodic identifier any more
+  replay          a stretch recorded before, of one, a few or all identifiers, sent again beside the live traffic
+  fuzz            random identifiers, lengths and payloads; or random payloads on the identifiers that are there
   flood           identifier 000 at nearly the capacity of the bus; others wait, and some are lost
+  masquerade-constant, -random, -offset, -ramp, -drift, -plateau, -playback
+                  an identifier's own frames at their own times, one signal replaced: by one value, by random
+                  ones, by the own value and a fixed or a growing amount, by a line to the end of the range,
+                  by the value at the beginning, by what it said earlier; checksums that are understood stay valid
+  modify          a field of an identifier's own frames changed, checksums left as they were
+  bus-off         32 error frames on one ECU's transmissions, then its identifiers are gone
   uds-bruteforce  a tester opens a session, asks for seeds and sends wrong keys; refusals, lockouts and resets
+  uds-scan        a tester tries services or data identifiers one after the other
 
 JSON fields of --labels (a file) and --json (one object, last line of standard output):
   attack, seed, bus
   ids          hexadecimal identifiers attacked or used
   start_us     first moment of the attack, in microseconds since the capture began
   end_us       last moment of the attack
+  first_us     when the first frame was added, changed or taken away
   injected     frames added
+  altered      frames whose payload was changed
   removed      frames taken away, those that a full bus never let through among them
   rate_hz      frames (uds-bruteforce: keys) a second that were added
+  events       [{class, start_us, end_us, ids}]: the attack as eval --labels reads it
+  attack_frames  [[first, count]]: which frames of the output, counted from 0, are the attacker's
+  answer_frames  [[first, count]]: which are answers of honest ECUs to the attacker, and errors
   capture, output   paths
   frames       frames written
   problems     texts, with the place of each
@@ -43,7 +57,7 @@ pub(super) struct Inject {
     /// Capture to attack: TRC, candump, ASC, pcap or pcapng, each also gzip-compressed.
     #[arg(value_name = "CAPTURE")]
     capture: PathBuf,
-    /// Attack: fabricate, suspend, flood or uds-bruteforce.
+    /// Attack, one of the list below.
     #[arg(long, value_parser = attack)]
     attack: Attack,
     /// Where to write the attacked capture, as a TRC file.
@@ -64,6 +78,9 @@ pub(super) struct Inject {
     /// Frames (uds-bruteforce: keys) a second to add.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "HZ")]
     rate: Option<u32>,
+    /// Leave checksums of a masquerade as they were.
+    #[arg(long)]
+    break_checks: bool,
     /// Where to write what was done, as JSON.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -76,8 +93,8 @@ pub(super) struct Inject {
 }
 
 fn attack(argument: &str) -> Result<Attack, String> {
-    let known = Attack::ALL.into_iter().find(|attack| attack.word() == argument);
-    known.ok_or_else(|| "expected fabricate, suspend, flood or uds-bruteforce".to_owned())
+    let words: Vec<&str> = Attack::ALL.into_iter().map(Attack::word).collect();
+    Attack::from_word(argument).ok_or_else(|| format!("expected one of {}", words.join(", ")))
 }
 
 fn id(argument: &str) -> Result<CanId, String> {
@@ -86,7 +103,7 @@ fn id(argument: &str) -> Result<CanId, String> {
 }
 
 /// Reads decimal seconds as microseconds.
-fn seconds(argument: &str) -> Result<u64, String> {
+pub(super) fn seconds(argument: &str) -> Result<u64, String> {
     let value: f64 = argument.parse().map_err(|_| "expected seconds".to_owned())?;
     let duration = std::time::Duration::try_from_secs_f64(value).map_err(|error| error.to_string())?;
     u64::try_from(duration.as_micros()).map_err(|_| "too long".to_owned())
@@ -112,26 +129,31 @@ impl Inject {
             length_us: self.seconds,
             id: self.id,
             rate_hz: self.rate,
+            breaks_checks: self.break_checks,
         };
-        let (attacked, labels) = inject(&frames, &plan)
+        let stretch = Injector::new(&frames)
+            .ok_or(InjectError::NoFrames)
+            .and_then(|injector| injector.attack(&plan))
             .map_err(|error| Failure::input(format!("{}: {}", capture.path, chain(&error))))?;
+        let (attacked, labels) = (stretch.applied(&frames), &stretch.labels);
         let start = capture.start.unwrap_or(UnixMicros(0));
         write_file(&self.output, |file| write_trc(file, start, &attacked))?;
         let problems = capture.problems();
         problems.iter().for_each(|problem| terminal.note(problem));
-        let report = self.report(&labels, attacked.len(), &problems);
+        let report = self.report(&stretch, attacked.len(), &problems);
         if let Some(path) = &self.labels {
             write_file(path, |file| writeln!(file, "{report:#}"))?;
         }
         let ids: Vec<String> = labels.ids.iter().map(ToString::to_string).collect();
         terminal.note(&format!(
-            "{}: {} on {} from {} to {} µs, {} frames added, {} taken away",
+            "{}: {} on {} from {} to {} µs, {} frames added, {} changed, {} taken away",
             self.output.display(),
             labels.attack.word(),
             ids.join(" and "),
             labels.start.0,
             labels.end.0,
             labels.injected,
+            labels.altered,
             labels.removed
         ));
         if self.json {
@@ -142,21 +164,46 @@ impl Inject {
         Ok(())
     }
 
-    fn report(&self, labels: &Labels, frames: usize, problems: &[String]) -> Value {
+    fn report(&self, stretch: &Stretch, frames: usize, problems: &[String]) -> Value {
+        let labels = &stretch.labels;
+        let ids: Vec<String> = labels.ids.iter().map(ToString::to_string).collect();
         json!({
             "attack": labels.attack.word(),
             "seed": labels.seed,
             "bus": labels.bus.0,
-            "ids": labels.ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "ids": ids,
             "start_us": labels.start.0,
             "end_us": labels.end.0,
+            "first_us": labels.first.0,
             "injected": labels.injected,
+            "altered": labels.altered,
             "removed": labels.removed,
             "rate_hz": labels.rate_hz,
+            "events": [{
+                "class": labels.attack.class(),
+                "start_us": labels.first.0,
+                "end_us": labels.end.0,
+                "ids": ids,
+            }],
+            "attack_frames": ranges(stretch, Truth::is_attack),
+            "answer_frames": ranges(stretch, |truth| truth == Truth::Answer),
             "capture": self.capture.display().to_string(),
             "output": self.output.display().to_string(),
             "frames": frames,
             "problems": problems,
         })
     }
+}
+
+/// Runs of frames of one truth, as first index in the output and count.
+fn ranges(stretch: &Stretch, is: impl Fn(Truth) -> bool) -> Vec<[usize; 2]> {
+    let mut ranges: Vec<[usize; 2]> = Vec::new();
+    for (index, _) in stretch.truth.iter().enumerate().filter(|(_, truth)| is(**truth)) {
+        let index = stretch.from + index;
+        match ranges.last_mut() {
+            Some([first, count]) if *first + *count == index => *count += 1,
+            _ => ranges.push([index, 1]),
+        }
+    }
+    ranges
 }

@@ -5,6 +5,7 @@
 
 mod captures;
 mod describe;
+mod eval;
 mod inject;
 mod learn;
 mod replay;
@@ -44,6 +45,8 @@ enum Command {
     Replay(replay::Replay),
     /// Put an attack into a capture, with labels.
     Inject(inject::Inject),
+    /// Judge the detectors on captures with injected attacks.
+    Eval(eval::Eval),
     /// Run the vehicle program: detectors, gateway, uplink, commands.
     Run(run::Run),
 }
@@ -94,6 +97,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
         Command::Describe(command) => command.run(&mut terminal),
         Command::Replay(command) => command.run(&mut terminal),
         Command::Inject(command) => command.run(&mut terminal),
+        Command::Eval(command) => command.run(&mut terminal),
         Command::Run(command) => command.run(&mut terminal),
     };
     let outcome = outcome.and_then(|()| terminal.out.flush().map_err(Failure::from));

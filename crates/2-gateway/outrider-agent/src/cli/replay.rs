@@ -33,6 +33,7 @@ JSON fields of --json (one object, last line of standard output):
   captures     [{path, frames, packets, problems}]
   foreign_frames    frames on buses that the model does not have; they were not judged
   dropped      events lost because a table was full
+  clock_steps  steps back of a capture's clock that restarted the detectors
   problems     texts, with the place of each
 
 Each capture is replayed for itself, as after a start of the vehicle. Exit codes: see outrider-agent --help.";

@@ -119,6 +119,86 @@ fn a_bus_that_the_model_does_not_have_is_refused_rather_than_called_clean() {
 }
 
 #[test]
+fn eval_judges_a_known_vehicle_and_says_so_in_the_fields_that_are_documented() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    capture(Path::new(&file("train.trc")), 1, 15);
+    capture(Path::new(&file("test.trc")), 2, 12);
+    let (train, test) = (file("train.trc"), file("test.trc"));
+    let (code, out, err) =
+        call(&["eval", "--train", &train, "--clean", &test, "--attack-seed", "7", "--events", "1", "--json"]);
+    assert!(is_success(&code), "{err}");
+    let report = json(&out);
+    for field in
+        ["frame_precision", "frame_recall", "frame_f1", "frame_fpr", "clean_hours", "false_alarms_per_hour"]
+    {
+        assert!(report[field].is_number(), "{field}: {}", report[field]);
+    }
+    assert_eq!(report["known_vehicle"]["captures"], 1);
+    assert!(report["masquerade"]["events"].as_u64().is_some_and(|events| events >= 5));
+    assert!(
+        report["classes"].as_array().is_some_and(|classes| classes.len() == crate::inject::Attack::ALL.len())
+    );
+}
+
+#[test]
+fn what_inject_labels_eval_reads() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    capture(Path::new(&file("clean.trc")), 3, 12);
+    let (out_file, labels) = (file("attacked.trc"), file("attacked.json"));
+    let arguments = ["--attack", "fabrication", "-o", &out_file, "--labels", &labels, "--seconds", "3"];
+    let (code, _, err) = call(&[&["inject", &file("clean.trc")], &arguments[..]].concat());
+    assert!(is_success(&code), "{err}");
+    let (code, out, err) = call(&["eval", "--labelled", &out_file, "--labels", &labels, "--json"]);
+    assert!(is_success(&code), "{err}");
+    let report = json(&out);
+    assert_eq!(report["classes"][0]["name"], "fabrication");
+    assert_eq!(report["classes"][0]["recall"], 1.0);
+    assert_eq!(report["unknown_vehicle"]["captures"], 1);
+    assert!(report["frame_recall"].as_f64().is_some_and(|recall| recall > 0.3), "{}", report["frame_recall"]);
+    let (code, _, err) = call(&["eval", "--labelled", &out_file, "--json"]);
+    assert!(is_code(&code, 3) && err.contains("no labels"), "{err}");
+}
+
+#[test]
+fn eval_takes_the_label_column_of_a_table() {
+    use std::fmt::Write as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("capture.csv").display().to_string();
+    let drive = Drive { profile: DriveProfile::City, start: VehicleMicros(0), length_us: 12_000_000 };
+    let frames: Vec<_> = generate(&demo_network(), 6, &drive).filter(|frame| frame.bus == BusId(0)).collect();
+    let plan = crate::inject::AttackPlan::new(crate::inject::Attack::Flood, 2);
+    let stretch = crate::inject::Injector::new(&frames).expect("frames").attack(&plan).expect("a target");
+    let mut text = String::from("timestamp,arbitration_id,dlc,data,label\n");
+    for (index, timed) in stretch.applied(&frames).iter().enumerate() {
+        let truth = index.checked_sub(stretch.from).and_then(|index| stretch.truth.get(index));
+        let label = if truth.is_some_and(|truth| truth.is_attack()) { "DoS" } else { "normal" };
+        let id = timed.frame.id().expect("a data frame");
+        let data: String = timed.frame.data().iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02X}");
+            text
+        });
+        let at = timed.at.0;
+        let _ =
+            writeln!(text, "{}.{:06},{id},{},{data},{label}", at / 1_000_000, at % 1_000_000, data.len() / 2);
+    }
+    std::fs::write(&path, text).expect("the folder of the test can be written");
+    let (code, out, err) = call(&["eval", "--clean", &path, "--json"]);
+    assert!(is_success(&code), "{err}");
+    let report = json(&out);
+    assert_eq!(
+        (report["classes"][0]["name"].as_str(), report["classes"][0]["events"].as_u64()),
+        (Some("dos"), Some(1))
+    );
+    assert_eq!(report["classes"][0]["recall"], 1.0);
+    assert!(
+        report["problems"].as_array().is_some_and(|problems| problems.len() == 1),
+        "it says that labels were used"
+    );
+}
+
+#[test]
 fn descriptions_of_every_format_are_described_and_those_with_can_frames_learned_from() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str| folder.path().join(name).display().to_string();

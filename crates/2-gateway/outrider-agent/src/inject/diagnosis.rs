@@ -1,12 +1,17 @@
-//! A tester that guesses keys.
+//! A tester that guesses keys, and one that asks for everything.
 
 use outrider_bus::can::{CanId, Frame, TimedFrame};
 use outrider_types::{Seed, VehicleMicros};
 
-use super::{Context, InjectError, Labels, merge};
+use super::{Context, InjectError, Stretch, Told, Truth};
 
 /// Keys a second when nobody asks for another rate: what an ECU that answers in 20 ms allows, with thinking time.
 const RATE_HZ: u32 = 8;
+/// Questions a second of a scan when nobody asks for another rate (guess: what public scanners do by default).
+const SCAN_HZ: u32 = 40;
+/// Services that the scanned ECU has: session, reset, clear and read trouble codes, read data, security access,
+/// communication control, tester present (ISO 14229-1).
+const SERVICES: [u8; 8] = [0x10, 0x11, 0x14, 0x19, 0x22, 0x27, 0x28, 0x3E];
 /// Wrong keys after which the ECU locks.
 const LOCKS_AFTER: u64 = 3;
 /// Byte that fills a frame.
@@ -19,7 +24,7 @@ struct Script<'a> {
     response: CanId,
     seed: Seed,
     at: u64,
-    out: Vec<TimedFrame>,
+    told: Told,
 }
 
 impl Script<'_> {
@@ -34,7 +39,8 @@ impl Script<'_> {
         if self.at <= self.context.window.end {
             let frame = Frame::classic(id, &data).map_err(|_| InjectError::NoTarget)?;
             let at = VehicleMicros(self.at);
-            self.out.push(TimedFrame { at, bus: self.context.survey.bus, frame });
+            let truth = if id == self.request { Truth::Added } else { Truth::Answer };
+            self.told.push((TimedFrame { at, bus: self.context.survey.bus, frame }, truth));
         }
         Ok(())
     }
@@ -60,22 +66,35 @@ impl Script<'_> {
     }
 }
 
+impl Script<'_> {
+    /// One question of a scan and its answer.
+    fn ask(&mut self, by_service: bool, first: u16, number: u16, pause_us: u64) -> Result<(), InjectError> {
+        let (request, response) = (self.request, self.response);
+        if by_service {
+            let [_, service] = number.to_be_bytes();
+            self.say(request, &[service], pause_us)?;
+            // Present services complain about the length, others are not supported.
+            let code = if SERVICES.contains(&service) { 0x13 } else { 0x11 };
+            return self.say(response, &[0x7F, service, code], 3_000);
+        }
+        let [high, low] = first.wrapping_add(number).to_be_bytes();
+        self.say(request, &[0x22, high, low], pause_us)?;
+        if self.seed.chance(1, 40) {
+            return self.say(response, &[0x62, high, low, 0x00], 3_000);
+        }
+        self.say(response, &[0x7F, 0x22, 0x31], 3_000)
+    }
+}
+
 impl Context<'_> {
     /// Adds a session, then seed requests, wrong keys and refusals to the end of the attack.
-    pub(super) fn brute_force(&self) -> Result<(Vec<TimedFrame>, Labels), InjectError> {
-        let (request, response) = self.addresses()?;
+    pub(super) fn brute_force(&self) -> Result<Stretch, InjectError> {
         let rate_hz = self.plan.rate_hz.unwrap_or(RATE_HZ).clamp(1, 25);
         self.check_count(rate_hz.saturating_mul(10))?;
         // One guess takes 35 ms besides the pause.
         let pause_us = (1_000_000 / u64::from(rate_hz)).saturating_sub(35_000).max(1000);
-        let mut script = Script {
-            context: self,
-            request,
-            response,
-            seed: self.seed.fork(5),
-            at: self.window.start,
-            out: Vec::new(),
-        };
+        let mut script = self.script(5)?;
+        let (request, response) = (script.request, script.response);
         script.say(request, &[0x10, 0x03], 0)?;
         script.say(response, &[0x50, 0x03, 0x00, 0x32, 0x01, 0xF4], 10_000)?;
         let mut number = 0;
@@ -83,9 +102,30 @@ impl Context<'_> {
             script.guess(number, pause_us)?;
             number += 1;
         }
-        let injected = script.out.len() as u64;
-        let out = merge(self.frames, &script.out);
-        Ok((out, self.labels(vec![request, response], injected, 0, rate_hz)))
+        self.stretch(script.told, vec![request, response], &[], rate_hz)
+    }
+
+    /// Adds a scan to the end of the attack: either services one after the other, or data identifiers.
+    pub(super) fn scan(&self) -> Result<Stretch, InjectError> {
+        let rate_hz = self.plan.rate_hz.unwrap_or(SCAN_HZ).clamp(1, 200);
+        self.check_count(rate_hz.saturating_mul(2))?;
+        let pause_us = (1_000_000 / u64::from(rate_hz)).saturating_sub(3_000).max(1000);
+        let mut script = self.script(12)?;
+        let by_service = script.seed.chance(1, 2);
+        let first = u16::try_from(script.seed.below(0xF000)).unwrap_or(0);
+        let mut number: u16 = 0;
+        while script.at < self.window.end {
+            script.ask(by_service, first, number, pause_us)?;
+            number = number.wrapping_add(1);
+        }
+        let ids = vec![script.request, script.response];
+        self.stretch(script.told, ids, &[], rate_hz)
+    }
+
+    fn script(&self, label: u64) -> Result<Script<'_>, InjectError> {
+        let (request, response) = self.addresses()?;
+        let (seed, at) = (self.seed.fork(label), self.window.start);
+        Ok(Script { context: self, request, response, seed, at, told: self.clean() })
     }
 
     /// Chooses a pair of identifiers that the traffic leaves free: first those of ISO 15765-4, then others of the

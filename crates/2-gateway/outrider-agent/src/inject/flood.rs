@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use outrider_bus::can::{CanId, Frame, TimedFrame};
 use outrider_types::VehicleMicros;
 
-use super::{Context, InjectError, Labels};
+use super::{Context, InjectError, Stretch, Told, Truth};
 
 /// Frames a second that a program on a 500 kbit/s bus can add: the bus carries about 4,100 of eight bytes.
 const RATE_HZ: u32 = 3_900;
@@ -15,40 +15,43 @@ const FRAME_US: u64 = 244;
 impl Context<'_> {
     /// Sends the lowest identifier as fast as the bus allows; others wait, and a frame that still waits when the
     /// next of its identifier is due is replaced by it, as in the mailbox of a controller.
-    pub(super) fn flood(&self) -> Result<(Vec<TimedFrame>, Labels), InjectError> {
+    pub(super) fn flood(&self) -> Result<Stretch, InjectError> {
         let lowest = CanId::standard(0).unwrap_or_default();
         let id = self.plan.id.unwrap_or(lowest);
         let rate_hz = self.plan.rate_hz.unwrap_or(RATE_HZ).max(1);
         self.check_count(rate_hz)?;
-        let mut seed = self.seed.fork(4);
-        let payload = seed.next_u64().to_be_bytes();
+        let payload = self.seed.fork(4).next_u64().to_be_bytes();
         let frame = Frame::classic(id, &payload).map_err(|_| InjectError::NoTarget)?;
         let frame_us = FRAME_US.min(self.fastest_us());
-        let mut bus = Wire { free_at: 0, waiting: BTreeMap::new(), out: Vec::new(), frame_us, replaced: 0 };
+        let mut bus =
+            Wire { free_at: 0, waiting: BTreeMap::new(), out: Vec::new(), frame_us, replaced: Vec::new() };
         let period_ns = 1_000_000_000 / u64::from(rate_hz);
         let mut sent = 0u64;
         let due = |sent: u64| self.window.start.saturating_add(sent.saturating_mul(period_ns) / 1000);
-        for timed in self.frames {
+        let mut to = self.from;
+        for timed in self.frames.get(self.from..).unwrap_or(&[]) {
+            bus.advance(timed.at.0);
+            if timed.at.0 > self.window.end && bus.waiting.is_empty() {
+                break;
+            }
             while due(sent) <= timed.at.0 && due(sent) <= self.window.end {
                 let at = due(sent);
                 bus.advance(at);
-                bus.offer(at, TimedFrame { at: VehicleMicros(at), bus: self.survey.bus, frame });
+                let timed = TimedFrame { at: VehicleMicros(at), bus: self.survey.bus, frame };
+                bus.offer(at, (timed, Truth::Added));
                 sent += 1;
             }
-            if timed.bus != self.survey.bus || timed.frame.id().is_none() || timed.at.0 < self.window.start {
-                bus.out.push(*timed);
+            to += 1;
+            if timed.bus != self.survey.bus || timed.frame.id().is_none() {
+                bus.out.push((*timed, Truth::Clean));
             } else {
                 bus.advance(timed.at.0);
-                bus.offer(timed.at.0, *timed);
+                bus.offer(timed.at.0, (*timed, Truth::Clean));
             }
         }
         bus.advance(u64::MAX);
-        let Wire { mut out, replaced, .. } = bus;
-        out.sort_by_key(|timed| timed.at);
-        let is_flood = |timed: &&TimedFrame| timed.frame.id() == Some(id) && timed.frame.data() == payload;
-        let injected = out.iter().filter(is_flood).count() as u64;
-        let lost = replaced.saturating_sub(sent.saturating_sub(injected));
-        Ok((out, self.labels(vec![id], injected, lost, rate_hz)))
+        let Wire { out, replaced, .. } = bus;
+        self.stretch_to(to, out, vec![id], &replaced, rate_hz)
     }
 
     /// Shortest time a frame takes on this bus: what the fastest stretch of the capture shows.
@@ -64,28 +67,29 @@ impl Context<'_> {
 /// A bus with arbitration.
 struct Wire {
     free_at: u64,
-    waiting: BTreeMap<CanId, TimedFrame>,
-    out: Vec<TimedFrame>,
+    waiting: BTreeMap<CanId, (TimedFrame, Truth)>,
+    out: Told,
     frame_us: u64,
-    replaced: u64,
+    /// Honest frames that never got through.
+    replaced: Vec<TimedFrame>,
 }
 
 impl Wire {
-    fn offer(&mut self, at: u64, timed: TimedFrame) {
+    fn offer(&mut self, at: u64, told: (TimedFrame, Truth)) {
         self.free_at = self.free_at.max(at);
-        if let Some(id) = timed.frame.id()
-            && self.waiting.insert(id, timed).is_some()
+        if let Some(id) = told.0.frame.id()
+            && let Some((timed, Truth::Clean)) = self.waiting.insert(id, told)
         {
-            self.replaced += 1;
+            self.replaced.push(timed);
         }
     }
 
     /// Sends what waits, the lowest identifier first, until `until`.
     fn advance(&mut self, until: u64) {
         while self.free_at < until {
-            let Some((_, mut timed)) = self.waiting.pop_first() else { return };
+            let Some((_, (mut timed, truth))) = self.waiting.pop_first() else { return };
             timed.at = VehicleMicros(self.free_at);
-            self.out.push(timed);
+            self.out.push((timed, truth));
             self.free_at = self.free_at.saturating_add(self.frame_us);
         }
     }

@@ -1,18 +1,27 @@
-//! Puts attacks into recorded traffic, with labels that say exactly what was done.
+//! Puts attacks into recorded traffic and says of every frame what was done to it.
 //!
-//! **In:** the frames of a capture and an [`AttackPlan`]. **Out:** the frames as an attacker on the bus would have
-//! left them, and [`Labels`]. **Never:** an ambient clock or ambient randomness: the same seed gives the same
-//! frames. **Start reading** at [`inject`].
+//! **In:** the frames of a capture and an [`AttackPlan`]. **Out:** a [`Stretch`]: the frames as an attacker on the
+//! bus would have left them, a [`Truth`] for each, and [`Labels`] for the whole. **Never:** an ambient clock or
+//! ambient randomness: the same seed gives the same frames. **Start reading** at [`Injector`].
 
+mod added;
+mod attack;
+mod busoff;
+mod checks;
 mod diagnosis;
+mod fields;
 mod flood;
+mod masquerade;
 mod survey;
 #[cfg(test)]
 mod tests;
 
-use outrider_bus::can::{CanId, Frame, FrameKind, TimedFrame};
+use std::collections::BTreeMap;
+
+use outrider_bus::can::{CanId, TimedFrame};
 use outrider_types::{BusId, Seed, VehicleMicros};
 
+pub use attack::{Attack, Masquerade};
 pub use survey::IdSurvey;
 
 /// Share of a capture that stays clean before an attack that names no start, in percent.
@@ -21,35 +30,6 @@ const START_PERCENT: u64 = 40;
 const LENGTH_US: u64 = 5_000_000;
 /// Most frames an attack may add: a full 1 Mbit/s bus for ten minutes.
 const FRAMES_MAX: u64 = 5_000_000;
-
-/// Kind of attack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Attack {
-    /// Extra frames with another payload on an identifier that is there.
-    Fabricate,
-    /// No frame of an identifier any more.
-    Suspend,
-    /// One identifier of the highest priority takes the bus.
-    Flood,
-    /// A tester guesses keys.
-    UdsBruteForce,
-}
-
-impl Attack {
-    /// All attacks.
-    pub const ALL: [Self; 4] = [Self::Fabricate, Self::Suspend, Self::Flood, Self::UdsBruteForce];
-
-    /// Returns the word on the command line and in labels.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Fabricate => "fabricate",
-            Self::Suspend => "suspend",
-            Self::Flood => "flood",
-            Self::UdsBruteForce => "uds-bruteforce",
-        }
-    }
-}
 
 /// What to do.
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +44,18 @@ pub struct AttackPlan {
     pub length_us: Option<u64>,
     /// Identifier to attack, or to ask on; by default one that the traffic offers.
     pub id: Option<CanId>,
-    /// Frames a second to add, or keys a second; by default what suits the attack.
+    /// Frames a second to add, or keys or questions a second; by default what suits the attack.
     pub rate_hz: Option<u32>,
+    /// Whether a masquerade leaves checksums as they were, even those that it could make valid.
+    pub breaks_checks: bool,
+}
+
+impl AttackPlan {
+    /// Creates a plan that leaves everything but the kind of attack to the seed.
+    #[must_use]
+    pub const fn new(attack: Attack, seed: u64) -> Self {
+        Self { attack, seed, start_us: None, length_us: None, id: None, rate_hz: None, breaks_checks: false }
+    }
 }
 
 /// What was done.
@@ -77,18 +67,68 @@ pub struct Labels {
     pub seed: u64,
     /// The bus.
     pub bus: BusId,
-    /// Identifiers attacked or used.
+    /// Identifiers attacked or used; none where they are random.
     pub ids: Vec<CanId>,
     /// First moment of the attack, in the capture's time.
     pub start: VehicleMicros,
     /// Last moment of the attack.
     pub end: VehicleMicros,
+    /// When the first frame was added, changed or taken away.
+    pub first: VehicleMicros,
     /// Frames added.
     pub injected: u64,
+    /// Frames whose payload was changed.
+    pub altered: u64,
     /// Frames taken away, those that a full bus never let through among them.
     pub removed: u64,
     /// Frames a second that were added.
     pub rate_hz: u32,
+}
+
+/// What happened to a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Truth {
+    /// Nothing: it is as its sender sent it.
+    Clean,
+    /// The attacker added it.
+    Added,
+    /// The attacker changed its payload.
+    Altered,
+    /// An honest ECU sent it because of the attack: an answer to the attacker, an error. Neither right nor wrong.
+    Answer,
+}
+
+impl Truth {
+    /// Returns whether the frame is the attacker's.
+    #[must_use]
+    pub const fn is_attack(self) -> bool {
+        matches!(self, Self::Added | Self::Altered)
+    }
+}
+
+/// The part of a capture that an attack touched, in the order of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// Index of the first frame of the capture that this replaces.
+    pub from: usize,
+    /// Index behind the last one.
+    pub to: usize,
+    /// What stands in their place.
+    pub frames: Vec<TimedFrame>,
+    /// What happened to each of [`Self::frames`].
+    pub truth: Vec<Truth>,
+    /// What was done.
+    pub labels: Labels,
+}
+
+impl Stretch {
+    /// Returns the whole capture with this stretch in its place.
+    #[must_use]
+    pub fn applied(&self, clean: &[TimedFrame]) -> Vec<TimedFrame> {
+        let before = clean.get(..self.from).unwrap_or(clean);
+        let after = clean.get(self.to..).unwrap_or(&[]);
+        before.iter().chain(&self.frames).chain(after).copied().collect()
+    }
 }
 
 /// Why an attack cannot be put in.
@@ -149,65 +189,142 @@ struct Window {
     end: u64,
 }
 
-impl Window {
-    const fn contains(&self, at: VehicleMicros) -> bool {
-        at.0 >= self.start && at.0 <= self.end
-    }
-}
-
-/// Puts an attack into a capture and says what it did. The bus is the one with the most frames.
+/// Puts an attack into a capture. The bus is the one with the most frames.
 ///
 /// # Errors
-/// [`InjectError`]: nothing to attack, or a plan that does not fit the capture.
+/// As [`Injector::attack`].
 pub fn inject(frames: &[TimedFrame], plan: &AttackPlan) -> Result<(Vec<TimedFrame>, Labels), InjectError> {
-    let survey = survey::Survey::of(frames).ok_or(InjectError::NoFrames)?;
-    let window = window(&survey, plan)?;
-    let seed = Seed::new(plan.seed);
-    let context = Context { frames, survey: &survey, window, plan, seed };
-    match plan.attack {
-        Attack::Fabricate => context.fabricate(),
-        Attack::Suspend => context.suspend(),
-        Attack::Flood => context.flood(),
-        Attack::UdsBruteForce => context.brute_force(),
-    }
+    let stretch = Injector::new(frames).ok_or(InjectError::NoFrames)?.attack(plan)?;
+    Ok((stretch.applied(frames), stretch.labels))
 }
 
-fn window(survey: &survey::Survey, plan: &AttackPlan) -> Result<Window, InjectError> {
-    let span = survey.last.saturating_sub(survey.first);
-    let offset = plan.start_us.unwrap_or(span * START_PERCENT / 100);
-    if offset >= span {
-        return Err(InjectError::Start { start_us: offset, capture_us: span });
+/// A capture, looked at once and attacked as often as wanted.
+#[derive(Debug)]
+pub struct Injector<'a> {
+    frames: &'a [TimedFrame],
+    survey: survey::Survey,
+    /// Taken apart when the first attack needs it.
+    anatomy: std::cell::OnceCell<BTreeMap<CanId, masquerade::Anatomy>>,
+}
+
+impl<'a> Injector<'a> {
+    /// Surveys a capture; `None` without a frame. Every attack is on the bus with the most frames.
+    #[must_use]
+    pub fn new(frames: &'a [TimedFrame]) -> Option<Self> {
+        Some(Self { frames, survey: survey::Survey::of(frames)?, anatomy: std::cell::OnceCell::new() })
     }
-    let start = survey.first.saturating_add(offset);
-    let rest = survey.last.saturating_sub(start);
-    let length = plan.length_us.unwrap_or(LENGTH_US.min(rest)).min(rest);
-    if length == 0 {
-        return Err(InjectError::Length);
+
+    /// Returns the time from which starts of attacks are counted.
+    #[must_use]
+    pub const fn first(&self) -> VehicleMicros {
+        VehicleMicros(self.survey.first)
     }
-    Ok(Window { start, end: start.saturating_add(length) })
+
+    /// Puts one attack into the capture, which stays as it is.
+    ///
+    /// # Errors
+    /// [`InjectError`]: nothing to attack, or a plan that does not fit the capture.
+    pub fn attack(&self, plan: &AttackPlan) -> Result<Stretch, InjectError> {
+        let window = self.window(plan)?;
+        let seed = Seed::new(plan.seed);
+        let from =
+            self.frames.iter().position(|timed| timed.at.0 >= window.start).ok_or(InjectError::Length)?;
+        let rest = self.frames.get(from..).unwrap_or(&[]);
+        let within = rest.iter().position(|timed| timed.at.0 > window.end).unwrap_or(rest.len());
+        let context = Context {
+            frames: self.frames,
+            within: rest.get(..within).unwrap_or(rest),
+            from,
+            survey: &self.survey,
+            anatomy: self.anatomy.get_or_init(|| masquerade::anatomies(self.frames, self.survey.bus)),
+            window,
+            plan,
+            seed,
+        };
+        match plan.attack {
+            Attack::Fabricate => context.fabricate(),
+            Attack::Suspend => context.suspend(),
+            Attack::Replay => context.replay(),
+            Attack::Fuzz => context.fuzz(),
+            Attack::Flood => context.flood(),
+            Attack::Masquerade(how) => context.masquerade(how),
+            Attack::Modify => context.modify(),
+            Attack::BusOff => context.bus_off(),
+            Attack::UdsBruteForce => context.brute_force(),
+            Attack::UdsScan => context.scan(),
+        }
+    }
+
+    fn window(&self, plan: &AttackPlan) -> Result<Window, InjectError> {
+        let span = self.survey.last.saturating_sub(self.survey.first);
+        let offset = plan.start_us.unwrap_or(span * START_PERCENT / 100);
+        if offset >= span {
+            return Err(InjectError::Start { start_us: offset, capture_us: span });
+        }
+        let start = self.survey.first.saturating_add(offset);
+        let rest = self.survey.last.saturating_sub(start);
+        let length = plan.length_us.unwrap_or(LENGTH_US.min(rest)).min(rest);
+        if length == 0 {
+            return Err(InjectError::Length);
+        }
+        Ok(Window { start, end: start.saturating_add(length) })
+    }
 }
 
 struct Context<'a> {
     frames: &'a [TimedFrame],
+    /// The frames of the window, and the index of the first of them.
+    within: &'a [TimedFrame],
+    from: usize,
     survey: &'a survey::Survey,
+    anatomy: &'a BTreeMap<CanId, masquerade::Anatomy>,
     window: Window,
     plan: &'a AttackPlan,
     seed: Seed,
 }
 
+/// Frames with what happened to each.
+type Told = Vec<(TimedFrame, Truth)>;
+
 impl Context<'_> {
-    fn labels(&self, ids: Vec<CanId>, injected: u64, removed: u64, rate_hz: u32) -> Labels {
-        Labels {
+    /// Finishes a stretch: sorts by time, counts, and tells when it began.
+    fn stretch(
+        &self,
+        told: Told,
+        ids: Vec<CanId>,
+        gone: &[TimedFrame],
+        rate_hz: u32,
+    ) -> Result<Stretch, InjectError> {
+        self.stretch_to(self.from + self.within.len(), told, ids, gone, rate_hz)
+    }
+
+    fn stretch_to(
+        &self,
+        to: usize,
+        mut told: Told,
+        ids: Vec<CanId>,
+        gone: &[TimedFrame],
+        rate_hz: u32,
+    ) -> Result<Stretch, InjectError> {
+        told.sort_by_key(|(timed, _)| timed.at);
+        let count = |wanted: Truth| told.iter().filter(|(_, truth)| *truth == wanted).count() as u64;
+        let changed = told.iter().filter(|(_, truth)| truth.is_attack()).map(|(timed, _)| timed.at);
+        let first = changed.chain(gone.iter().map(|timed| timed.at)).min().ok_or(InjectError::NoTarget)?;
+        let labels = Labels {
             attack: self.plan.attack,
             seed: self.plan.seed,
             bus: self.survey.bus,
             ids,
             start: VehicleMicros(self.window.start),
             end: VehicleMicros(self.window.end),
-            injected,
-            removed,
+            first,
+            injected: count(Truth::Added) + count(Truth::Answer),
+            altered: count(Truth::Altered),
+            removed: gone.len() as u64,
             rate_hz,
-        }
+        };
+        let (frames, truth) = told.into_iter().unzip();
+        Ok(Stretch { from: self.from, to, frames, truth, labels })
     }
 
     fn check_count(&self, rate_hz: u32) -> Result<(), InjectError> {
@@ -225,94 +342,21 @@ impl Context<'_> {
             return self.survey.id(id).ok_or(InjectError::Id { id });
         }
         let choices: Vec<IdSurvey> = self.survey.periodic(cycle_us_max).collect();
-        let count = u64::try_from(choices.len()).unwrap_or(u64::MAX);
-        let index = usize::try_from(self.seed.fork(1).below(count)).unwrap_or(0);
-        choices.get(index).copied().ok_or(InjectError::NoTarget)
+        pick(&choices, &mut self.seed.fork(1)).ok_or(InjectError::NoTarget)
     }
 
     fn is_of(&self, timed: &TimedFrame, id: CanId) -> bool {
         timed.bus == self.survey.bus && timed.frame.id() == Some(id)
     }
 
-    /// Adds frames of the target between its own, the payload changed in one to three bytes.
-    fn fabricate(&self) -> Result<(Vec<TimedFrame>, Labels), InjectError> {
-        let target = self.target(200_000)?;
-        let mut seed = self.seed.fork(2);
-        // Published fabrication attacks send three to ten times as often as the victim.
-        let times = 3 + seed.below(8);
-        let own_hz = 1_000_000 / target.cycle_us.max(1);
-        let by_default = u32::try_from(own_hz.saturating_mul(times)).unwrap_or(u32::MAX).clamp(1, 1000);
-        let rate_hz = self.plan.rate_hz.unwrap_or(by_default).max(1);
-        self.check_count(rate_hz)?;
-        let period = 1_000_000 / u64::from(rate_hz);
-        let mut out = Vec::with_capacity(self.frames.len());
-        let mut next = self.window.start;
-        let mut injected = 0;
-        let mut latest: Option<Frame> = None;
-        let fallback = self.frames.iter().find(|timed| self.is_of(timed, target.id)).map(|timed| timed.frame);
-        let mask = forgery(&mut seed);
-        for timed in self.frames {
-            while next <= timed.at.0 && next <= self.window.end {
-                let Some(frame) = latest.or(fallback).and_then(|frame| forged(&frame, mask)) else { break };
-                out.push(TimedFrame { at: VehicleMicros(next), bus: self.survey.bus, frame });
-                injected += 1;
-                // Ten per cent of jitter, as a program that sleeps has.
-                let jitter = seed.below(period / 5 + 1);
-                next = next.saturating_add((period - period / 10 + jitter).max(1));
-            }
-            if self.is_of(timed, target.id) {
-                latest = Some(timed.frame);
-            }
-            out.push(*timed);
-        }
-        Ok((out, self.labels(vec![target.id], injected, 0, rate_hz)))
-    }
-
-    /// Takes every frame of the target away.
-    fn suspend(&self) -> Result<(Vec<TimedFrame>, Labels), InjectError> {
-        let target = self.target(100_000)?;
-        let gone = |timed: &&TimedFrame| self.is_of(timed, target.id) && self.window.contains(timed.at);
-        let out: Vec<TimedFrame> = self.frames.iter().filter(|timed| !gone(timed)).copied().collect();
-        let removed = u64::try_from(self.frames.len() - out.len()).unwrap_or(u64::MAX);
-        if removed == 0 {
-            return Err(InjectError::Id { id: target.id });
-        }
-        Ok((out, self.labels(vec![target.id], 0, removed, 0)))
+    /// The frames of the window as they were.
+    fn clean(&self) -> Told {
+        self.within.iter().map(|timed| (*timed, Truth::Clean)).collect()
     }
 }
 
-/// What to change: up to three (byte, exclusive-or) pairs.
-type Forgery = [(u64, u8); 3];
-
-fn forgery(seed: &mut Seed) -> Forgery {
-    let count = 1 + seed.below(3);
-    let mut mask = [(0, 0); 3];
-    for (index, slot) in mask.iter_mut().enumerate() {
-        let byte = u8::try_from(1 + seed.below(255)).unwrap_or(1);
-        *slot = (seed.next_u64(), if index as u64 >= count { 0 } else { byte });
-    }
-    mask
-}
-
-fn forged(frame: &Frame, mask: Forgery) -> Option<Frame> {
-    let mut data = frame.data().to_vec();
-    let len = u64::try_from(data.len()).unwrap_or(0);
-    for (position, change) in mask {
-        let index = position.checked_rem(len).and_then(|index| usize::try_from(index).ok());
-        if let Some(byte) = index.and_then(|index| data.get_mut(index)) {
-            *byte ^= change;
-        }
-    }
-    match frame.kind() {
-        FrameKind::Classic | FrameKind::Fd => frame.with_data(&data),
-        FrameKind::Remote => Some(*frame),
-        FrameKind::Error => None,
-    }
-}
-
-/// Merges two lists that are each in the order of time; of equals the first list's come first.
-fn merge(first: &[TimedFrame], second: &[TimedFrame]) -> Vec<TimedFrame> {
-    let mut out: Vec<TimedFrame> = first.iter().chain(second).copied().collect();
-    out.sort_by_key(|timed| timed.at);
-    out
+/// Draws one of a list; `None` from an empty one.
+fn pick<T: Copy>(choices: &[T], seed: &mut Seed) -> Option<T> {
+    let index = usize::try_from(seed.below(choices.len() as u64)).unwrap_or(0);
+    choices.get(index).copied()
 }

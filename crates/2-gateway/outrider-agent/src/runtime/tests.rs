@@ -8,7 +8,7 @@ use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, MemoryStorage
 use outrider_types::{BootEpoch, BusId, Lane, Seed, Seq, TenantId, UnixMicros, VehicleId, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
-    Ack, Command, CommandHead, CommandId, EvidenceWindow, IntentHash, Parameters, PermitId, Reply,
+    Ack, Batch, Command, CommandHead, CommandId, EvidenceWindow, IntentHash, Parameters, PermitId, Reply,
     SealedEnvelope, SealedReceipt, Watermark,
 };
 
@@ -20,6 +20,8 @@ const START: UnixMicros = UnixMicros(1_800_000_000_000_000);
 /// A cloud that acknowledges nothing but signs the time, and hands out the commands it was given.
 struct Cloud {
     now: UnixMicros,
+    /// Clock fixes in the first batch that carried rows.
+    fixes: Option<usize>,
     commands: Vec<Vec<u8>>,
     outcomes: Vec<outrider_wire::Outcome>,
     uploads: Vec<(String, String, Vec<u8>)>,
@@ -31,6 +33,7 @@ impl Cloud {
     fn new() -> Self {
         Self {
             now: START,
+            fixes: None,
             commands: Vec::new(),
             outcomes: Vec::new(),
             uploads: Vec::new(),
@@ -52,7 +55,16 @@ impl Transport for Cloud {
             return Ok(reply(&[], &[]));
         }
         self.batches.push(frame.to_vec());
-        let header = *SealedEnvelope::parse(frame).expect("a batch").claimed();
+        let sealed = SealedEnvelope::parse(frame).expect("a batch");
+        let header = *sealed.claimed();
+        if header.raw_bytes > 0 {
+            let verifier =
+                Ed25519Verifier::new(&Ed25519Signer::new(&[1; 32]).public_key()).expect("a real key");
+            let batch = sealed.open(&verifier).expect("the vehicle signs its batches");
+            let rows = outrider_gateway::codec::decode(header.dict, header.raw_bytes, batch.payload);
+            let rows = rows.expect("its own rows");
+            self.fixes.get_or_insert(Batch::parse(&rows).expect("rows").fixes().count());
+        }
         let marks = [Watermark { epoch: header.epoch, lane: Lane::Critical, contiguous: 0, holes: &[] }];
         let mut ack = vec![0; Ack::frame_bytes(&marks)];
         let length =
@@ -207,6 +219,16 @@ fn evidence_is_cut_around_the_event_and_uploaded_once() {
     vehicle.exchange(&mut cloud, second(21));
     assert_eq!(cloud.uploads.len(), 1, "the same command again is not obeyed again");
     assert_eq!(vehicle.status().commands_refused, 0);
+}
+
+#[test]
+fn a_vehicle_without_a_clock_asks_for_the_time_before_it_sends_rows() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut vehicle = open(folder.path(), 1);
+    drive(&mut vehicle);
+    let mut cloud = Cloud::new();
+    vehicle.exchange(&mut cloud, second(20));
+    assert_eq!(cloud.fixes, Some(1), "the first rows come with the cloud's time");
 }
 
 #[test]

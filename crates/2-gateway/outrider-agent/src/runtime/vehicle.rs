@@ -222,6 +222,16 @@ impl<S: Storage> Vehicle<S> {
 
     /// Sends what is due and handles the commands that come back.
     pub fn exchange(&mut self, link: &mut dyn CloudLink, now: VehicleMicros) -> ExchangeReport {
+        let mut first = Vec::new();
+        if self.fix.is_none() {
+            // A vehicle without a clock asks for the time first: rows that leave without it stay uncertain by weeks.
+            let head = poll(self.tenant, self.vehicle, self.gateway.spool().epoch());
+            let mut listening = Listening { link, ack: &self.ack, vehicle: self.vehicle, issued: None };
+            first = listening.ask(&head, &self.signer);
+            if let Some(issued) = listening.issued {
+                self.believe(issued, now);
+            }
+        }
         let mut listening = Listening { link, ack: &self.ack, vehicle: self.vehicle, issued: None };
         let keys = Keys { batch: &self.signer, ack: &self.ack };
         let mut report = self.gateway.exchange(&mut listening, keys, now, FRAMES_PER_EXCHANGE);
@@ -237,6 +247,11 @@ impl<S: Storage> Vehicle<S> {
             self.believe(issued, now);
         }
         for frame in std::mem::take(&mut report.commands) {
+            if !first.contains(&frame) {
+                first.push(frame);
+            }
+        }
+        for frame in first {
             self.command(&frame, link, now);
         }
         self.work(link, now);

@@ -23,7 +23,7 @@ pub(super) fn put(payload: &mut [u8], signal: &DbcSignal, raw: u64) {
 }
 
 /// CRC-8 of SAE J1850: polynomial 0x1D, start and final exclusive-or 0xFF.
-pub(super) fn crc8(bytes: &[u8]) -> u8 {
+pub(crate) fn crc8(bytes: &[u8]) -> u8 {
     let crc = bytes.iter().fold(0xFFu8, |crc, byte| {
         (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 == 0 { crc << 1 } else { crc << 1 ^ 0x1D })
     });

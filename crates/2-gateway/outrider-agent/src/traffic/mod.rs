@@ -20,6 +20,8 @@ use outrider_bus::can::{CanId, Frame, TimedFrame};
 use outrider_types::{BusId, Seed, VehicleMicros};
 
 use crate::io::dbc::{self, DbcMessage, DbcModel, DbcSignal};
+#[cfg(test)]
+pub(crate) use bits::crc8;
 use drive::Motion;
 pub use drive::{Drive, DriveProfile};
 

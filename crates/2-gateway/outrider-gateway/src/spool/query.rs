@@ -6,7 +6,11 @@ use outrider_wire::{DropCount, DropReason, Gap, LaneHead, SeqRange};
 use super::Spool;
 use super::lane::Place;
 use super::record::{Entry, Header, Record, read_record};
-use crate::storage::{SegmentId, Storage};
+use crate::storage::{SegmentId, Storage, StorageError};
+
+/// Times that a row is tried to be read from a medium that does not answer. With the uplink's backoff between them
+/// that is more than an hour.
+pub(super) const READ_TRIES: u32 = 16;
 
 impl<S: Storage> Spool<S> {
     /// Returns the boots that have something to say, oldest first.
@@ -58,23 +62,51 @@ impl<S: Storage> Spool<S> {
         self.fixes.get(&epoch).map_or(&[], Vec::as_slice)
     }
 
-    /// Reads a row as a batch of one. A row that cannot be read any more becomes a gap.
-    #[must_use]
-    pub fn read(&mut self, epoch: BootEpoch, lane: Lane, seq: Seq) -> Option<Vec<u8>> {
-        let place = *self.lanes.get(&(epoch, lane))?.rows.get(&seq.0)?;
-        let row = self.read_place(epoch, lane, seq, place);
+    /// Reads a row as a batch of one; `None` if the lane does not hold it or its content is damaged, which makes it
+    /// a gap.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the medium does not answer: the row stays, to be read later. After [`READ_TRIES`] failures
+    /// in a row it becomes a gap too, so that a dead sector does not hold up its lane for ever.
+    pub fn read(&mut self, epoch: BootEpoch, lane: Lane, seq: Seq) -> Result<Option<Vec<u8>>, StorageError> {
+        let place = self.lanes.get(&(epoch, lane)).and_then(|state| state.rows.get(&seq.0)).copied();
+        let Some(place) = place else { return Ok(None) };
+        let id = SegmentId { number: place.segment, lane };
+        let bytes = match self.storage.read(id, place.offset, place.length) {
+            Ok(bytes) => bytes,
+            Err(error @ (StorageError::Io { .. } | StorageError::Locked | StorageError::Full)) => {
+                let tries = match self.unread {
+                    Some((row, tries)) if row == (epoch, lane, seq) => tries + 1,
+                    Some(_) | None => 1,
+                };
+                if tries < READ_TRIES {
+                    self.unread = Some(((epoch, lane, seq), tries));
+                    return Err(error);
+                }
+                Vec::new()
+            }
+            Err(StorageError::Missing(_)) => Vec::new(),
+        };
+        self.unread = None;
+        let row = self.check_row(epoch, lane, seq, place, &bytes);
         if row.is_none() {
             self.give_up(epoch, lane, seq);
         }
-        row
+        Ok(row)
     }
 
-    fn read_place(&self, epoch: BootEpoch, lane: Lane, seq: Seq, place: Place) -> Option<Vec<u8>> {
+    fn check_row(
+        &self,
+        epoch: BootEpoch,
+        lane: Lane,
+        seq: Seq,
+        place: Place,
+        bytes: &[u8],
+    ) -> Option<Vec<u8>> {
         let segment = self.logs.get(&lane)?.segments.get(&place.segment)?;
         let id = SegmentId { number: place.segment, lane };
-        let bytes = self.storage.read(id, place.offset, place.length).ok()?;
         let header = Header { id, epoch: segment.epoch, salt: segment.salt };
-        match read_record(&header, place.offset, &bytes)?.0 {
+        match read_record(&header, place.offset, bytes)?.0 {
             Record { lane: of, epoch: boot, entry: Entry::Event { seq: number, row } } => {
                 (of == lane && boot == epoch && number == seq).then(|| row.to_vec())
             }

@@ -62,6 +62,7 @@ impl<S: Storage> Spool<S> {
             logs: Lane::ALL.into_iter().map(|lane| (lane, LaneLog::default())).collect(),
             lanes: BTreeMap::new(),
             fixes: BTreeMap::new(),
+            unread: None,
             scratch: Vec::new(),
         };
         let mut recovery = Recovery { epoch, ..Recovery::default() };

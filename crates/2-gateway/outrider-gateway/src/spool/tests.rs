@@ -5,6 +5,7 @@ use outrider_wire::catalogue::{event, field};
 use outrider_wire::{Batch, DropCount, SealedAck, Watermark};
 use proptest::prelude::*;
 
+use super::query::READ_TRIES;
 use super::recovery::unnumbered;
 use super::*;
 use crate::{Ed25519Signer, Ed25519Verifier, Faults, FieldValue, FileStorage, MemoryStorage, Write};
@@ -47,7 +48,7 @@ fn held<S: Storage>(spool: &mut Spool<S>) -> BTreeMap<Id, u64> {
             let mut after = 0;
             while let Some(seq) = spool.next_held(epoch, lane, after) {
                 after = seq.0;
-                let Some(row) = spool.read(epoch, lane, seq) else { continue };
+                let Some(row) = spool.read(epoch, lane, seq).expect("healthy medium") else { continue };
                 let batch = Batch::parse(&row).expect("own row");
                 let event = batch.events().next().expect("one row").expect("own row");
                 assert_eq!((event.head.lane, event.head.seq), (lane, seq));
@@ -346,6 +347,7 @@ fn a_full_device_is_counted_and_corrupts_nothing() {
                 bytes_left: Some(bytes_left),
                 truncate_fails,
                 sync_fails: false,
+                ..Faults::default()
             });
             let mut failed = 0;
             for mark in 0..12 {
@@ -460,4 +462,29 @@ proptest! {
         prop_assert_eq!(recovery.torn_bytes + recovery.corrupt_bytes, length as u64);
         prop_assert_eq!(spool.epoch(), BootEpoch(5));
     }
+}
+
+#[test]
+fn a_medium_that_does_not_answer_for_a_while_loses_nothing() {
+    let (mut spool, _) = open(MemoryStorage::new(), SMALL);
+    let row = spool.append(&event(Lane::Critical, 1, 1)).expect("room");
+    let epoch = spool.epoch();
+    let read = |spool: &mut Spool<MemoryStorage>| spool.read(epoch, Lane::Critical, row.seq);
+    let set = |spool: &mut Spool<MemoryStorage>, read_fails| {
+        spool.storage_mut().set_faults(Faults { read_fails, ..Faults::default() });
+    };
+    set(&mut spool, true);
+    for _ in 1..READ_TRIES {
+        assert_eq!(read(&mut spool).map_err(|error| error.code()), Err("storage.io"));
+    }
+    set(&mut spool, false);
+    assert!(read(&mut spool).expect("it answers again").is_some(), "the row is there");
+    assert_eq!(spool.gaps(epoch).count(), 0);
+    set(&mut spool, true);
+    for _ in 1..READ_TRIES {
+        assert!(read(&mut spool).is_err(), "a good read begins the count anew");
+    }
+    assert_eq!(read(&mut spool), Ok(None), "a dead sector does not hold up the lane for ever");
+    assert_eq!(spool.gaps(epoch).count(), 1, "and is told");
+    assert_balance(&spool);
 }

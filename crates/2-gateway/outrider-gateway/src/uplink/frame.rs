@@ -6,7 +6,7 @@ use outrider_wire::{Batch, BatchWriter, Envelope, EnvelopeHeader, Signer};
 
 use super::{BuildError, Frame, InFlight, Lanes, Uplink};
 use crate::spool::Spool;
-use crate::storage::Storage;
+use crate::storage::{Storage, StorageError};
 
 impl Uplink {
     pub(super) fn build<S: Storage>(
@@ -20,21 +20,30 @@ impl Uplink {
         let mut writer = BatchWriter::new(&mut buffer);
         let mut flight = InFlight { epoch, with_heads: lanes.any(), ..InFlight::default() };
         self.put_state(spool, &mut flight, &mut writer);
-        self.put_wanted(spool, &mut flight, &mut writer);
+        let mut unread = self.put_wanted(spool, &mut flight, &mut writer).err();
         for (lane, due) in
             [(Lane::Critical, true), (Lane::Batched, lanes.batched), (Lane::Deferred, lanes.deferred)]
         {
             let mut after = self.sent(epoch, lane).max(flight.sent.get(&lane).copied().unwrap_or(0));
             while due && writer.events() < self.rows_max {
                 let Some(seq) = spool.next_held(epoch, lane, after) else { break };
-                if !put_row(spool, epoch, lane, seq, &mut writer) {
-                    break;
+                match put_row(spool, epoch, lane, seq, &mut writer) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        // Numbers of a lane stay in order: what follows the row waits for it.
+                        unread = Some(error);
+                        break;
+                    }
                 }
                 after = seq.0;
                 flight.sent.insert(lane, after);
             }
         }
         flight.rows = writer.events();
+        if let Some(error) = unread.filter(|_| flight.rows == 0) {
+            return Err(BuildError::Storage(error));
+        }
         let raw = writer.finish();
         let frame = self.seal(epoch, flight.rows, raw, signer)?;
         self.in_flight = Some(flight);
@@ -71,7 +80,7 @@ impl Uplink {
         spool: &mut Spool<S>,
         flight: &mut InFlight,
         writer: &mut BatchWriter<'_>,
-    ) {
+    ) -> Result<(), StorageError> {
         let epoch = flight.epoch;
         let rows: Vec<_> = self.wanted.iter().filter(|(of, _, _)| *of == epoch).copied().collect();
         for row @ (_, lane, seq) in rows {
@@ -80,13 +89,14 @@ impl Uplink {
             }
             let held =
                 seq.0.checked_sub(1).and_then(|before| spool.next_held(epoch, lane, before)) == Some(seq);
-            if !held || put_row(spool, epoch, lane, seq, writer) {
+            if !held || put_row(spool, epoch, lane, seq, writer)? {
                 // Freed, lost or written: it need not be looked at again once this frame is answered.
                 flight.again.insert(row);
             } else {
                 break;
             }
         }
+        Ok(())
     }
 
     fn seal(
@@ -122,18 +132,21 @@ impl Uplink {
 
 /// Copies a row from the spool into the batch. False if the batch is full; a row that cannot be read is a gap by now
 /// and counts as written.
+///
+/// # Errors
+/// [`StorageError`] if the medium does not answer; the row stays.
 fn put_row<S: Storage>(
     spool: &mut Spool<S>,
     epoch: BootEpoch,
     lane: Lane,
     seq: Seq,
     writer: &mut BatchWriter<'_>,
-) -> bool {
-    let Some(row) = spool.read(epoch, lane, seq) else { return true };
+) -> Result<bool, StorageError> {
+    let Some(row) = spool.read(epoch, lane, seq)? else { return Ok(true) };
     let Some(event) = Batch::parse(&row).ok().and_then(|batch| batch.events().next()).and_then(Result::ok)
     else {
         spool.give_up(epoch, lane, seq);
-        return true;
+        return Ok(true);
     };
-    writer.event(&event.head, event.fields(), event.context).is_ok()
+    Ok(writer.event(&event.head, event.fields(), event.context).is_ok())
 }

@@ -5,6 +5,8 @@ use std::io;
 use outrider_types::{BootEpoch, TenantId, VehicleId};
 use outrider_wire::FrameError;
 
+use crate::storage::StorageError;
+
 /// How the uplink sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UplinkConfig {
@@ -112,6 +114,9 @@ pub enum BuildError {
     /// The frame could not be written or signed.
     #[error("frame: {0}")]
     Frame(FrameError),
+    /// The medium did not answer, and there is nothing else to send.
+    #[error("spool medium: {0}")]
+    Storage(StorageError),
 }
 
 /// Why a reply is not believed.

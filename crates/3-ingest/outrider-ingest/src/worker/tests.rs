@@ -189,6 +189,20 @@ fn gaps_are_open_then_overdue_filled_or_lost() {
 }
 
 #[test]
+fn only_vehicles_with_gaps_are_looked_at_for_gaps() {
+    let mut worker = Worker::default();
+    let gapped = |worker: &Worker| worker.gapped_vehicles().count();
+    run(&mut worker, &[record(0, seal(&rows(&[1, 3], 3, &[])))]);
+    assert_eq!(gapped(&worker), 1);
+    let saved = worker.save_changed().remove(0).1;
+    run(&mut worker, &[record(1, seal(&rows(&[2], 3, &[])))]);
+    assert_eq!(gapped(&worker), 0, "filled");
+    let mut restored = Worker::default();
+    restored.load_vehicle(VEHICLE, &saved).expect("its own state");
+    assert_eq!(gapped(&restored), 1, "a restart knows");
+}
+
+#[test]
 fn every_kind_of_bad_batch_has_its_own_reason_and_stops_nothing() {
     let good = rows(&[1], 1, &[]);
     let packed = zstd::bulk::compress(&good, 3).expect("zstd compresses");

@@ -167,37 +167,54 @@ impl Lake {
     }
 }
 
-/// Groups the small files of each folder.
+/// Groups the small files of each folder by size, smallest first.
 fn rounds(table: &DeltaTable) -> Result<Vec<Round>, LakeError> {
-    let mut folders: BTreeMap<Vec<Option<String>>, Vec<Round>> = BTreeMap::new();
+    let mut folders: BTreeMap<Vec<Option<String>>, Vec<_>> = BTreeMap::new();
     let small = i64::try_from(FILE_BYTES / 2).unwrap_or(i64::MAX);
-    for file in table.snapshot()?.log_data().iter() {
+    let snapshot = table.snapshot()?;
+    let log = snapshot.log_data();
+    for file in log.iter() {
         let (size, Some(rows)) = (file.size(), file.num_records()) else { continue };
         if size >= small {
             continue;
         }
         let values = file.partition_values_map();
         let key = PARTITION_COLUMNS.iter().map(|column| values.get(*column).cloned().flatten()).collect();
-        let rounds = folders.entry(key).or_default();
-        if rounds.last().is_none_or(|round| round.bytes + size > ROUND_BYTES) {
-            rounds.push(Round {
-                values,
-                paths: Vec::new(),
-                removes: Vec::new(),
-                rows: 0,
-                bytes: 0,
-                time_ms: 0,
-            });
-        }
-        if let Some(round) = rounds.last_mut() {
-            round.paths.push(file.path().into_owned());
-            round.removes.push(file.remove_action(false));
-            round.rows += rows as u64;
-            round.bytes += size;
-            round.time_ms = round.time_ms.max(file.modification_time());
-        }
+        folders.entry(key).or_default().push((size, rows, file));
     }
-    Ok(folders.into_values().flatten().filter(|round| round.paths.len() >= FILES_MIN).collect())
+    let mut all = Vec::new();
+    for mut files in folders.into_values() {
+        files.sort_by_key(|(size, _, file)| (*size, file.path().into_owned()));
+        let mut rounds: Vec<Round> = Vec::new();
+        for (size, rows, file) in files {
+            if !rounds.last().is_some_and(|round| joins(round.bytes, size)) {
+                rounds.push(Round {
+                    values: file.partition_values_map(),
+                    paths: Vec::new(),
+                    removes: Vec::new(),
+                    rows: 0,
+                    bytes: 0,
+                    time_ms: 0,
+                });
+            }
+            if let Some(round) = rounds.last_mut() {
+                round.paths.push(file.path().into_owned());
+                round.removes.push(file.remove_action(false));
+                round.rows += rows as u64;
+                round.bytes += size;
+                round.time_ms = round.time_ms.max(file.modification_time());
+            }
+        }
+        all.extend(rounds.into_iter().filter(|round| round.paths.len() >= FILES_MIN));
+    }
+    Ok(all)
+}
+
+/// Whether a file is merged with the smaller ones of a round. A file more than twice as large as all of them waits until
+/// they have grown: each row is rewritten a logarithmic number of times, not once a minute, and the files of a folder
+/// stay logarithmically few.
+const fn joins(round_bytes: i64, size: i64) -> bool {
+    size <= round_bytes.saturating_mul(2) && round_bytes.saturating_add(size) <= ROUND_BYTES
 }
 
 fn session() -> Result<SessionContext, DataFusionError> {
@@ -280,5 +297,45 @@ impl Output<'_> {
         store.put(&Path::from(add.path.as_str()), PutPayload::from(bytes)).await?;
         self.adds.push(add);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joins;
+
+    /// Merges what belongs together until nothing does; returns the bytes written.
+    fn merge(files: &mut Vec<i64>) -> i64 {
+        files.sort_unstable();
+        let (mut left, mut written) = (Vec::new(), 0);
+        let mut round: Vec<i64> = Vec::new();
+        for size in files.drain(..).chain([i64::MAX]) {
+            if round.is_empty() || !joins(round.iter().sum(), size) {
+                let sum: i64 = round.iter().sum();
+                written += if round.len() > 1 { sum } else { 0 };
+                left.extend((sum > 0).then_some(sum));
+                round.clear();
+            }
+            round.extend((size < i64::MAX).then_some(size));
+        }
+        *files = left;
+        written
+    }
+
+    #[test]
+    fn merging_every_minute_rewrites_a_row_a_few_times_and_keeps_files_few() {
+        let (mut files, mut written, minutes) = (Vec::new(), 0, 1_000);
+        for _ in 0..minutes {
+            files.push(1_000);
+            written += merge(&mut files);
+            assert!(files.len() <= 10, "{files:?}");
+        }
+        assert_eq!(files.iter().sum::<i64>(), minutes * 1_000, "nothing is left out");
+        let times = written / (minutes * 1_000);
+        assert!(
+            (1..=20).contains(&times),
+            "each byte was written {times} times; merging all would take {}",
+            minutes / 2
+        );
     }
 }

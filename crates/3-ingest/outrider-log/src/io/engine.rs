@@ -261,17 +261,29 @@ impl Engine {
         }
         let base = state.base.load(Ordering::Acquire);
         let firsts: Vec<u64> = segments.keys().copied().collect();
-        for (first, next) in firsts.iter().zip(firsts.iter().skip(1)) {
-            if *next > base {
-                break;
-            }
-            if let Some(segment) = segments.get(first).cloned() {
+        let done: Vec<u64> = firsts
+            .iter()
+            .zip(firsts.iter().skip(1))
+            .take_while(|(_, next)| **next <= base)
+            .map(|(first, _)| *first)
+            .collect();
+        if !done.is_empty() {
+            // A power cut must not bring back a base whose records are gone.
+            self.database.persist(PersistMode::SyncAll)?;
+        }
+        for first in done {
+            if let Some(segment) = segments.remove(&first) {
                 // Its files go when the last reader has let go of it.
                 self.database.delete_keyspace(segment)?;
-                segments.remove(first);
             }
         }
         Ok(())
+    }
+
+    /// Throws a partition's base back, as a power cut does that comes before it is durable.
+    #[cfg(test)]
+    pub(super) fn forget_base(&self, partition: Partition) {
+        self.meta.insert(base_key(partition.0), 0_u64.to_be_bytes()).expect("a healthy disk");
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -299,6 +311,8 @@ impl PartitionState {
             let options = || segment_options(memtable_bytes);
             segments.insert(end, database.keyspace(&segment_name(partition, end), options)?);
         }
+        // Segments are dropped below the base only, so what is gone was released, whatever the base says.
+        let base = segments.keys().next().map_or(base, |first| base.max(*first));
         let last_bytes = segments.values().next_back().map_or(0, Keyspace::disk_space);
         Ok(Self {
             segments: RwLock::new(segments),

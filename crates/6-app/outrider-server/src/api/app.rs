@@ -14,7 +14,7 @@ use crate::pipeline::RunningPipeline;
 use crate::port::{EventHistory, Random};
 use crate::rulebook::RuleBook;
 use crate::store::{Scope, Store};
-use crate::vehicle::{EvidenceVault, Exchange};
+use crate::vehicle::{Directory, EvidenceVault, Exchange};
 
 /// Parts of the server that handlers use.
 pub struct App {
@@ -34,6 +34,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     /// Detection rules.
     pub rules: Arc<RuleBook>,
+    /// Registered vehicles.
+    pub directory: Arc<Directory>,
     /// Frames of vehicles.
     pub exchange: Arc<Exchange>,
     /// Captures.

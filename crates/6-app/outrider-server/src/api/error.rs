@@ -98,7 +98,7 @@ impl From<HistoryError> for ApiFailure {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "query", error.to_string())
             }
             HistoryError::Timeout { .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "timeout", error.to_string())
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", error.to_string())
             }
             HistoryError::Storage(_) => Self::internal(&error),
         }

@@ -5,6 +5,7 @@ pub(super) mod case;
 pub(super) mod fleet;
 pub(super) mod platform;
 pub(super) mod session;
+pub(super) mod stop;
 pub(super) mod stream;
 pub(super) mod user;
 pub(super) mod vehicle;

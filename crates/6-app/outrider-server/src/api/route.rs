@@ -196,6 +196,12 @@ operations! {
     UpdateUser = "update_user" Patch "/api/v1/users/{name}" ADMIN, None, Some("UpdateUserRequest") => Answer::Json("User");
     /// Runs a reading query over the lake.
     RunSql = "run_sql" Post "/api/v1/sql" ENGINEER, None, Some("SqlRequest") => Answer::Json("SqlResult");
+    /// Shows the emergency stop.
+    ShowStop = "show_stop" Get "/api/v1/stop" ANALYST, None, None => Answer::Json("EmergencyStop");
+    /// Sets the emergency stop: no command leaves any more.
+    SetStop = "set_stop" Post "/api/v1/stop" ANALYST, None, Some("StopRequest") => Answer::Json("EmergencyStop");
+    /// Proposes the release of the emergency stop or, as a second person, confirms it.
+    ReleaseStop = "release_stop" Post "/api/v1/stop/release" ENGINEER, None, Some("StopRequest") => Answer::Json("EmergencyStop");
     /// Streams what changes.
     Stream = "stream" Get "/api/v1/stream" ANALYST, Some(query::<StreamQuery>), None => Answer::Stream;
     /// Shows this document.

@@ -1,5 +1,7 @@
 //! What the health page and the overview show of the worker.
 
+use std::collections::BTreeMap;
+
 use outrider_detect::RuleLoad;
 use outrider_model::{Balance, LogOffset};
 use outrider_types::UnixMicros;
@@ -32,7 +34,9 @@ pub struct PipelineStatus {
     /// State and counters by rule.
     pub rules: Vec<RuleLoad>,
     /// Rules that hit a limit, and how often.
-    pub degraded: Vec<(String, u64)>,
+    pub degraded: BTreeMap<String, u64>,
+    /// Rules that are loaded and not evaluated, and why.
+    pub not_evaluated: BTreeMap<String, String>,
     /// What went wrong last, if the worker is waiting to try again.
     pub trouble: Option<String>,
 }

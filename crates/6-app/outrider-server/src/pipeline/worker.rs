@@ -161,6 +161,9 @@ struct Run {
     /// What the next checkpoint will say besides the states.
     progress: Progress,
     ingested: Option<IngestTime>,
+    /// Findings that were stated after the last checkpoint and before a crash, with the offset they were stated at. The
+    /// replay takes other steps; what it does not state again was true only between two steps of the first run.
+    unconfirmed: BTreeMap<String, LogOffset>,
     /// Whether the states hold records that the lake may lack. Such states are never written down: a replay would
     /// take those records for duplicates (LOG-3).
     is_torn: bool,
@@ -185,6 +188,8 @@ impl Run {
             }
         }
         let lake_next = parts.sink.next_offset(PARTITION)?;
+        let stated = parts.store.findings_stated(scope, saved.next);
+        let unconfirmed = parts.runtime.block_on(stated)?.into_iter().collect();
         let cards = cards(&parts.rules);
         tracing::info!(
             offset = saved.next.0,
@@ -203,6 +208,7 @@ impl Run {
             lake_next,
             progress,
             ingested: None,
+            unconfirmed,
             is_torn: false,
         };
         run.publish(None);
@@ -278,7 +284,8 @@ impl Run {
         let findings = self.detect(&batch, now);
         // From here on the states are ahead of the checkpoint; each write is repeated until it succeeds, because
         // the records cannot be taken a second time.
-        self.until_done(stop, |run| run.record(&findings))?;
+        self.until_done(stop, |run| run.record(&findings, next))?;
+        self.until_done(stop, |run| run.withdraw_unconfirmed(&findings, next))?;
         if covered == 0 {
             self.until_done(stop, |run| {
                 run.parts.sink.store(PARTITION, next, &batch)?;
@@ -327,7 +334,7 @@ impl Run {
         }
     }
 
-    fn record(&mut self, findings: &[Finding]) -> Result<(), PipelineError> {
+    fn record(&mut self, findings: &[Finding], next: LogOffset) -> Result<(), PipelineError> {
         let inputs: Vec<FindingInput<'_>> = findings
             .iter()
             .filter_map(|finding| Some(FindingInput { finding, rule: self.cards.get(&finding.rule)? }))
@@ -336,8 +343,29 @@ impl Run {
             return Ok(());
         }
         let scope = self.scope();
-        let changed = self.parts.runtime.block_on(self.parts.store.record_findings(scope, &inputs))?;
+        let changed = self.parts.runtime.block_on(self.parts.store.record_findings(scope, &inputs, next))?;
         changed.iter().for_each(|alert| self.parts.notices.alert(alert));
+        Ok(())
+    }
+
+    /// Takes back what the run before a crash stated up to here and the replay did not.
+    fn withdraw_unconfirmed(&mut self, findings: &[Finding], next: LogOffset) -> Result<(), PipelineError> {
+        if self.unconfirmed.is_empty() {
+            return Ok(());
+        }
+        for finding in findings {
+            self.unconfirmed.remove(&finding.id.to_string());
+        }
+        let over = self.unconfirmed.iter().filter(|(_, stated)| **stated <= next);
+        let ghosts: Vec<String> = over.map(|(id, _)| id.clone()).collect();
+        if ghosts.is_empty() {
+            return Ok(());
+        }
+        let scope = self.scope();
+        let changed = self.parts.runtime.block_on(self.parts.store.withdraw_findings(scope, &ghosts))?;
+        tracing::info!(findings = ghosts.len(), "findings of steps that a crash undid were taken back");
+        changed.iter().for_each(|alert| self.parts.notices.alert(alert));
+        self.unconfirmed.retain(|_, stated| *stated > next);
         Ok(())
     }
 
@@ -402,6 +430,8 @@ impl Run {
         status.rules = self.detector.loads();
         status.degraded =
             self.detector.degraded().into_iter().map(|(rule, count)| (rule.to_string(), count)).collect();
+        let idle = self.detector.not_evaluated().iter();
+        status.not_evaluated = idle.map(|note| (note.rule.to_string(), note.reason.to_owned())).collect();
         status.next = self.next;
         status.lake_next = self.lake_next;
         status.ingested_at = self.ingested.map(|ingested| ingested.0).or(status.ingested_at);
@@ -437,6 +467,14 @@ impl Run {
     }
 }
 
+/// Returns how long a rule's group must be quiet before its next finding is a new alert: a correlation's timespan,
+/// and for a plain rule one day (guess), so that a fault on each day's drive is one alert.
+fn quiet_us(rules: &RuleSet, rule: &RuleId) -> i64 {
+    const DAY_US: i64 = 86_400_000_000;
+    let correlation = rules.correlations().iter().find(|correlation| correlation.header.id == *rule);
+    correlation.map_or(DAY_US, |it| i64::try_from(it.timespan_us).unwrap_or(i64::MAX))
+}
+
 /// Returns what the queue shows of each rule.
 fn cards(rules: &RuleSet) -> BTreeMap<RuleId, RuleCard> {
     let headers = rules
@@ -446,8 +484,12 @@ fn cards(rules: &RuleSet) -> BTreeMap<RuleId, RuleCard> {
         .chain(rules.correlations().iter().map(|correlation| &correlation.header));
     headers
         .map(|header| {
-            let card =
-                RuleCard { id: header.id.clone(), title: header.title.clone(), tags: header.tags.clone() };
+            let card = RuleCard {
+                id: header.id.clone(),
+                title: header.title.clone(),
+                tags: header.tags.clone(),
+                quiet_us: quiet_us(rules, &header.id),
+            };
             (header.id.clone(), card)
         })
         .collect()

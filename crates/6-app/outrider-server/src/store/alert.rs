@@ -1,7 +1,7 @@
 //! Alerts and the findings behind them.
 
 use async_trait::async_trait;
-use outrider_model::{Finding, Matched, RuleId};
+use outrider_model::{Finding, LogOffset, Matched, RuleId};
 use outrider_types::{EventId, UnixMicros, VehicleId};
 
 use super::{Counts, Scope, StoreResult};
@@ -19,6 +19,8 @@ pub struct RuleCard {
     pub title: String,
     /// Tags.
     pub tags: Vec<String>,
+    /// How long its group must be quiet, in event time, before the next finding is a new alert.
+    pub quiet_us: i64,
 }
 
 /// Finding with the rule it comes from.
@@ -114,11 +116,30 @@ pub struct Page<T> {
 #[async_trait]
 pub trait AlertStore: Send + Sync {
     /// Writes findings that are new or of a higher revision and brings their alerts up to date; returns the
-    /// alerts that changed. Findings already known at this revision change nothing.
+    /// alerts that changed. Findings already known at this revision change nothing but the offset they were stated at.
+    ///
+    /// `next` is the first record of the event log that the statements do not rest on.
     ///
     /// # Errors
     /// [`super::StoreError::Database`]; nothing was written.
-    async fn record_findings(&self, scope: Scope, findings: &[FindingInput<'_>]) -> StoreResult<Vec<Alert>>;
+    async fn record_findings(
+        &self,
+        scope: Scope,
+        findings: &[FindingInput<'_>],
+        next: LogOffset,
+    ) -> StoreResult<Vec<Alert>>;
+
+    /// Returns the findings that stand and were last stated with a `next` above `after`, with that `next`.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`].
+    async fn findings_stated(&self, scope: Scope, after: LogOffset) -> StoreResult<Vec<(String, LogOffset)>>;
+
+    /// Takes findings back by identity and brings their alerts up to date; returns the alerts that changed.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`]; nothing was written.
+    async fn withdraw_findings(&self, scope: Scope, ids: &[String]) -> StoreResult<Vec<Alert>>;
 
     /// Returns a page of the queue.
     ///
@@ -163,7 +184,7 @@ pub trait AlertStore: Send + Sync {
     /// [`super::StoreError::Database`].
     async fn alert_history(&self, scope: Scope, id: &str) -> StoreResult<Vec<HistoryEntry>>;
 
-    /// Returns other alerts of the same rule, latest first.
+    /// Returns other alerts that share a vehicle, the rule or the model line: most in common first, then latest.
     ///
     /// # Errors
     /// [`super::StoreError::Database`].

@@ -1,6 +1,7 @@
 //! Cases, their timelines and requests for evidence.
 
 use async_trait::async_trait;
+use outrider_respond::EvidenceEvent;
 use outrider_types::{UnixMicros, VehicleId};
 
 use super::{Page, Scope, StoreResult};
@@ -88,6 +89,8 @@ pub struct CommandLoad {
     pub vehicle_day: u32,
     /// Commands to all vehicles in the last 24 hours.
     pub fleet_day: u32,
+    /// Whether the emergency stop is set.
+    pub is_stopped: bool,
 }
 
 /// How a request for evidence moves on.
@@ -114,9 +117,25 @@ pub enum EvidenceChange {
     },
     /// Nothing came in time.
     Expired,
+    /// The emergency stop was set before the vehicle answered.
+    Stopped,
 }
 
 impl EvidenceChange {
+    /// Returns what happened, in the words of the state machine.
+    #[must_use]
+    pub const fn event(&self) -> EvidenceEvent {
+        match self {
+            Self::RefusedByGate(_) => EvidenceEvent::GateRefused,
+            Self::Permitted(_) => EvidenceEvent::GatePermitted,
+            Self::Sent => EvidenceEvent::CommandSent,
+            Self::Accepted => EvidenceEvent::VehicleAccepted,
+            Self::RefusedByVehicle(_) => EvidenceEvent::VehicleRefused,
+            Self::Received { .. } => EvidenceEvent::CaptureReceived,
+            Self::Expired | Self::Stopped => EvidenceEvent::TimeOver,
+        }
+    }
+
     /// Returns the state reached and a sentence for the timeline.
     #[must_use]
     pub fn describe(&self) -> (EvidenceState, String) {
@@ -140,6 +159,7 @@ impl EvidenceChange {
                 (EvidenceState::Received, format!("The vehicle sent {bytes} bytes with SHA-256 {sha256}."))
             }
             Self::Expired => (EvidenceState::Expired, "The command expired without evidence.".to_owned()),
+            Self::Stopped => (EvidenceState::Expired, "The emergency stop voided the command.".to_owned()),
         }
     }
 }
@@ -202,7 +222,7 @@ pub trait CaseStore: Send + Sync {
         note: &str,
     ) -> StoreResult<()>;
 
-    /// Writes a request for evidence down, in state `requested`.
+    /// Writes a request for evidence down together with the gate's verdict on it.
     ///
     /// # Errors
     /// [`super::StoreError::NotFound`], [`super::StoreError::Conflict`] if the case is closed.
@@ -210,6 +230,7 @@ pub trait CaseStore: Send + Sync {
         &self,
         scope: Scope,
         request: &NewEvidenceRequest,
+        verdict: &EvidenceChange,
     ) -> StoreResult<EvidenceRequest>;
 
     /// Reserves the next number in a vehicle's series of commands; numbers are never given twice.
@@ -247,7 +268,8 @@ pub trait CaseStore: Send + Sync {
     /// [`super::StoreError::Database`].
     async fn case_evidence(&self, scope: Scope, case_id: &str) -> StoreResult<Vec<EvidenceRequest>>;
 
-    /// Returns the signed commands that a vehicle has not answered and that have not expired, by number.
+    /// Returns the signed commands that a vehicle has not answered and that have not expired, by number; none while
+    /// the emergency stop is set.
     ///
     /// # Errors
     /// [`super::StoreError::Database`].

@@ -105,11 +105,11 @@ pub trait FleetStore: Send + Sync {
     /// [`super::StoreError::Database`]; nothing was written.
     async fn put_vehicles(&self, scope: Scope, vehicles: &[VehicleEntry]) -> StoreResult<()>;
 
-    /// Returns every registered vehicle, ascending.
+    /// Returns the vehicles that were registered or changed after a revision, ascending, and the newest revision.
     ///
     /// # Errors
     /// [`super::StoreError::Database`].
-    async fn registered_vehicles(&self, scope: Scope) -> StoreResult<Vec<VehicleEntry>>;
+    async fn registered_vehicles(&self, scope: Scope, after: i64) -> StoreResult<(Vec<VehicleEntry>, i64)>;
 
     /// Returns a page of vehicles.
     ///

@@ -99,7 +99,8 @@ pub trait IdentityStore: Send + Sync {
         keep: Option<&str>,
     ) -> StoreResult<User>;
 
-    /// Notes a failed login and until when the next one is refused.
+    /// Notes a failed login and until when the next one is refused; of names that do not exist only the number a
+    /// day, so that a stranger cannot fill the disk.
     ///
     /// # Errors
     /// [`super::StoreError::Database`].

@@ -1,4 +1,4 @@
--- Case database, version 1. Ids and JSON are TEXT, times are microseconds since 1970 in UTC, every row names its
+-- Case database, version 2. Ids and JSON are TEXT, times are microseconds since 1970 in UTC, every row names its
 -- tenant. The same statements, but for AUTOINCREMENT, run on PostgreSQL.
 
 CREATE TABLE vehicle (
@@ -20,9 +20,11 @@ CREATE TABLE vehicle (
     clock_source TEXT,
     clock_error_us INTEGER,
     clock_offset_us INTEGER,
+    revision INTEGER NOT NULL,
     PRIMARY KEY (tenant, id)
 ) STRICT;
 CREATE INDEX vehicle_region ON vehicle (tenant, region);
+CREATE INDEX vehicle_revision ON vehicle (tenant, revision);
 
 CREATE TABLE vehicle_hour (
     tenant INTEGER NOT NULL,
@@ -92,8 +94,10 @@ CREATE TABLE finding (
     matched TEXT NOT NULL,
     events TEXT NOT NULL,
     detected_at INTEGER NOT NULL,
+    log_next INTEGER NOT NULL,
     PRIMARY KEY (tenant, id)
 ) STRICT;
+CREATE INDEX finding_log ON finding (tenant, log_next);
 CREATE INDEX finding_alert ON finding (tenant, alert_id, window_from);
 CREATE INDEX finding_rule ON finding (tenant, rule_id);
 
@@ -180,6 +184,16 @@ CREATE TABLE command_sequence (
     PRIMARY KEY (tenant, vehicle_id)
 ) STRICT;
 
+CREATE TABLE emergency_stop (
+    tenant INTEGER PRIMARY KEY,
+    set_by TEXT NOT NULL,
+    set_at INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    release_by TEXT,
+    release_at INTEGER,
+    release_reason TEXT
+) STRICT;
+
 CREATE TABLE user_account (
     tenant INTEGER NOT NULL,
     name TEXT NOT NULL,
@@ -192,6 +206,13 @@ CREATE TABLE user_account (
     last_login_at INTEGER,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (tenant, name)
+) STRICT;
+
+CREATE TABLE unknown_login (
+    tenant INTEGER NOT NULL,
+    day INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    PRIMARY KEY (tenant, day)
 ) STRICT;
 
 CREATE TABLE session (

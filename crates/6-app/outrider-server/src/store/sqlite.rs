@@ -3,12 +3,14 @@
 mod alert;
 mod alert_action;
 mod alert_filter;
+mod alert_finding;
 mod case;
 mod evidence;
 mod fleet;
 mod identity;
 mod overview;
 mod progress;
+mod stop;
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,7 +25,7 @@ use super::{StoreError, StoreResult};
 use crate::api::dto::{Severity, Timestamp};
 
 /// Version of the tables in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// Connections for reading: a page of the dashboard asks for about four things at once.
 const READERS: u32 = 4;
 
@@ -38,7 +40,7 @@ impl SqliteStore {
     /// Opens the file, making it and its tables where they are missing.
     ///
     /// # Errors
-    /// [`StoreError::Database`]; [`StoreError::Conflict`] if the file was written by a later version.
+    /// [`StoreError::Database`]; [`StoreError::Conflict`] if the file was written by another version.
     pub async fn open(path: &Path) -> StoreResult<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -53,7 +55,7 @@ impl SqliteStore {
         match version {
             0 => {
                 sqlx::raw_sql(include_str!("schema.sql")).execute(&mut *transaction).await?;
-                sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *transaction).await?;
+                sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *transaction).await?;
             }
             SCHEMA_VERSION => {}
             other => {

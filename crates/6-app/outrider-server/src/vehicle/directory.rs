@@ -9,7 +9,7 @@ use outrider_model::{VehicleRecord, VehicleRegistry};
 use outrider_types::{TenantId, VehicleId};
 use outrider_wire::{SIGNATURE_BYTES, Verifier};
 
-use crate::store::VehicleEntry;
+use crate::store::{FleetStore, Scope, StoreResult, VehicleEntry};
 
 struct BatchKey(VerifyingKey);
 
@@ -26,10 +26,12 @@ struct Entry {
     capabilities: Vec<String>,
 }
 
-/// Registered vehicles; a copy of what the store has, replaced whole when vehicles are registered.
+/// Registered vehicles; a copy of what the store has, which other programs may have written too.
 #[derive(Default)]
 pub struct Directory {
     entries: RwLock<BTreeMap<VehicleId, Entry>>,
+    /// Newest revision of the registry that has been read.
+    revision: tokio::sync::Mutex<i64>,
 }
 
 impl std::fmt::Debug for Directory {
@@ -39,6 +41,19 @@ impl std::fmt::Debug for Directory {
 }
 
 impl Directory {
+    /// Reads what was registered since the last call; returns how many vehicles that were.
+    ///
+    /// # Errors
+    /// [`crate::store::StoreError::Database`]; nothing is taken over.
+    pub async fn refresh<S: FleetStore + ?Sized>(&self, store: &S, scope: Scope) -> StoreResult<usize> {
+        let mut revision = self.revision.lock().await;
+        let (vehicles, newest) = store.registered_vehicles(scope, *revision).await?;
+        let count = vehicles.len();
+        self.put(vehicles);
+        *revision = newest;
+        Ok(count)
+    }
+
     /// Adds vehicles or replaces what is known of them. A key that is none leaves the vehicle outside.
     pub fn put(&self, vehicles: impl IntoIterator<Item = VehicleEntry>) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use outrider_model::{Evidence, Finding, FindingId, GroupKey, LogOffset, RuleId, Window};
 use outrider_server::server::RunningServer;
-use outrider_server::store::{AlertFilter, AlertOrder};
+use outrider_server::store::{
+    AlertFilter, AlertOrder, AlertStore as _, FindingInput, RuleCard, Scope, SqliteStore,
+};
 use serde_json::json;
 
 use crate::client::exchange;
 use crate::client::vehicle_stream;
-use crate::harness::{TestVehicle, World, running, settle};
+use crate::harness::{NOW, TENANT, TestVehicle, World, running, settle};
 
 /// Copies the case database with its journal.
 fn copy(from: &Path, to: &Path) {
@@ -81,6 +84,71 @@ async fn a_replay_from_an_old_checkpoint_loses_and_repeats_nothing() {
     let ids = world.lake.ids();
     assert_eq!(ids.len(), stored.len() + 3);
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+    server.shutdown().await;
+}
+
+/// A finding of the tests' rule that only a step before the crash stated.
+fn ghost(number: u8) -> Finding {
+    Finding {
+        id: FindingId([number; 16]),
+        tenant: TENANT,
+        rule: RuleId("rule-ghost".to_owned()),
+        group: GroupKey(vec![("vehicle_id".to_owned(), number.to_string())]),
+        window: Window { from: NOW, to: NOW },
+        revision: 1,
+        late: false,
+        severity: outrider_types::Severity::High,
+        threshold: None,
+        value: None,
+        event_count: 1,
+        vehicle_count: 1,
+        model_line: None,
+        evidence: Evidence { matched: Vec::new(), events: Vec::new(), vehicles: Vec::new() },
+        detected_at: NOW,
+        withdrawn: false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_finding_that_only_a_step_before_the_crash_stated_is_taken_back() {
+    let (world, folder) = (World::new(), tempfile::tempdir().expect("a temporary folder"));
+    let old = tempfile::tempdir().expect("a temporary folder");
+    let server = world.start(folder.path()).await;
+    let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    let vehicle = TestVehicle { id: outrider_types::VehicleId([1; 16]), key };
+    server.register(vec![vehicle.entry()]).await.expect("it is registered");
+    send(&server, &vehicle, &vehicle.batch(1..=3)).await;
+    settle(&server, &world).await;
+    server.shutdown().await;
+    copy(folder.path(), old.path());
+    let server = world.start(folder.path()).await;
+    send(&server, &vehicle, &vehicle.batch(4..=6)).await;
+    settle(&server, &world).await;
+    server.shutdown().await;
+    // The database goes back to the checkpoint, but what was stated after it is there: one statement within the part
+    // of the log that is replayed, one of a record that never came.
+    let store = SqliteStore::open(&old.path().join("cases.sqlite")).await.expect("it opens");
+    let rule = RuleCard {
+        id: RuleId("rule-ghost".to_owned()),
+        title: "Ghost".to_owned(),
+        tags: Vec::new(),
+        quiet_us: 0,
+    };
+    let scope = Scope { tenant: TENANT, now: NOW };
+    for (number, next) in [(7, LogOffset(2)), (8, LogOffset(9))] {
+        let finding = ghost(number);
+        let input = FindingInput { finding: &finding, rule: &rule };
+        assert_eq!(store.record_findings(scope, &[input], next).await.expect("it writes").len(), 1);
+    }
+    store.close().await;
+    let server = world.start(old.path()).await;
+    settle(&server, &world).await;
+    let app = server.app();
+    let standing = app.store.findings_stated(scope, LogOffset(0)).await.expect("it reads");
+    let is_standing = |number: u8| standing.iter().any(|(id, _)| *id == FindingId([number; 16]).to_string());
+    assert!(!is_standing(7), "the replay passed its offset without it");
+    assert!(is_standing(8), "the replay has not come so far");
+    assert_eq!(standing.len(), 2, "the finding of the events themselves stands");
     server.shutdown().await;
 }
 

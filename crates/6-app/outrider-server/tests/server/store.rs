@@ -25,6 +25,7 @@ async fn sqlite_conforms() {
     let store = open(&folder).await;
     findings_are_idempotent(&store).await;
     pages_hold_every_alert_once(&store).await;
+    a_quiet_group_begins_a_new_alert(&store).await;
     a_selection_by_query_spares_later_alerts(&store).await;
     a_case_is_opened_worked_on_and_closed(&store).await;
     progress_is_all_or_nothing(&store).await;
@@ -51,6 +52,7 @@ fn card() -> RuleCard {
         id: RuleId("rule-1".to_owned()),
         title: "Injection".to_owned(),
         tags: vec!["unr155.4.3".to_owned()],
+        quiet_us: 1_000_000,
     }
 }
 
@@ -94,7 +96,7 @@ fn finding(number: u8, group: &str, revision: u32) -> Finding {
 async fn record(store: &dyn Store, findings: &[Finding]) -> usize {
     let card = card();
     let inputs: Vec<_> = findings.iter().map(|finding| FindingInput { finding, rule: &card }).collect();
-    store.record_findings(SCOPE, &inputs).await.expect("it writes").len()
+    store.record_findings(SCOPE, &inputs, LogOffset(1)).await.expect("it writes").len()
 }
 
 async fn findings_are_idempotent(store: &dyn Store) {
@@ -215,6 +217,34 @@ async fn pages_hold_every_alert_once(store: &dyn Store) {
         .alert_counts(SCOPE, &AlertFilter { severity: vec![Severity::Low], ..AlertFilter::default() })
         .await;
     assert_eq!(counts.expect("it counts").high, 15, "its own condition on severity does not count");
+}
+
+/// Findings of one group at these times, in milliseconds, in this order of arrival; returns the alerts' bounds.
+async fn episodes(store: &dyn Store, tenant: u32, times: &[i64]) -> Vec<(i64, i64, u64)> {
+    let scope = Scope { tenant: TenantId(tenant), now: NOW };
+    let card = card();
+    for (number, at) in times.iter().enumerate() {
+        let at = UnixMicros(at * 1000);
+        let number = u8::try_from(number).expect("few");
+        let found = Finding {
+            window: Window { from: at, to: at },
+            tenant: scope.tenant,
+            ..finding(number, "quiet", 1)
+        };
+        let input = FindingInput { finding: &found, rule: &card };
+        assert_eq!(store.record_findings(scope, &[input], LogOffset(1)).await.expect("it writes").len(), 1);
+    }
+    let all = AlertFilter::default();
+    let page = store.alerts(scope, &all, (AlertOrder::FirstAt, false), None, 100).await.expect("it reads");
+    page.items.iter().map(|it| (it.first_at.0.0 / 1000, it.last_at.0.0 / 1000, it.finding_count)).collect()
+}
+
+async fn a_quiet_group_begins_a_new_alert(store: &dyn Store) {
+    // The card's group is quiet after a second.
+    assert_eq!(episodes(store, 10, &[0, 1000, 1500]).await, [(0, 1500, 3)], "a second is not quiet");
+    assert_eq!(episodes(store, 11, &[0, 1001]).await, [(0, 0, 1), (1001, 1001, 1)], "a second and more is");
+    let late = episodes(store, 12, &[9000, 0, 500, 8500]).await;
+    assert_eq!(late, [(0, 500, 2), (8500, 9000, 2)], "a late finding joins the alert of its time");
 }
 
 async fn a_selection_by_query_spares_later_alerts(store: &dyn Store) {

@@ -244,6 +244,45 @@ async fn the_gate_refuses_what_it_cannot_know_and_a_vehicle_may_refuse_too() {
     running.server.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_emergency_stop_holds_every_command_and_needs_two_to_release() {
+    let running = running().await;
+    let vehicle = running.vehicle(1).await;
+    assert_eq!(running.uplink(&vehicle, &vehicle.batch(1..=3)).await.status, 200);
+    running.settle().await;
+    let (ann, eve, ben) = (
+        running.user("ann", "analyst").await,
+        running.user("eve", "engineer").await,
+        running.user("ben", "engineer").await,
+    );
+    assert_eq!(eve.post("/api/v1/stop/release", json!({"reason": "early"})).await.status, 409, "not set");
+    let before = request_evidence(&running, &vehicle, 1).await;
+    assert_eq!(before["state"], json!("permitted"));
+    let set = ann.post("/api/v1/stop", json!({"reason": "wrong campaign"})).await;
+    assert_eq!((set.status, &set.json()["set_by"]), (200, &json!("ann")), "any analyst may stop");
+    assert_eq!(state(&running, &before).await["state"], json!("expired"), "what waited is void");
+    let reply = running.uplink(&vehicle, &vehicle.batch(1..=3)).await.body;
+    assert_eq!(Reply::parse(&reply).expect("a reply").commands().count(), 0, "nothing leaves");
+    let during = request_evidence(&running, &vehicle, 2).await;
+    assert_eq!(during["reasons"], json!(["stopped"]));
+    let release = json!({"reason": "campaign withdrawn"});
+    assert_eq!(ann.post("/api/v1/stop/release", release.clone()).await.status, 403, "not an analyst");
+    let half = eve.post("/api/v1/stop/release", release.clone()).await.json();
+    assert_eq!((&half["is_set"], &half["release"]["by"]), (&json!(true), &json!("eve")));
+    assert_eq!(eve.post("/api/v1/stop/release", release.clone()).await.status, 409, "not alone");
+    let again = ann.post("/api/v1/stop", json!({"reason": "no, wait"})).await.json();
+    assert_eq!((&again["reason"], &again["release"]), (&json!("wrong campaign"), &json!(null)));
+    assert_eq!(eve.post("/api/v1/stop/release", release.clone()).await.json()["is_set"], json!(true));
+    running.server.shutdown().await;
+    let server = running.world.start(running.folder.path()).await;
+    let mut ben_again = crate::client::Browser::new(server.api_addr);
+    assert_eq!(ben_again.login("ben", crate::harness::PASSWORD).await.status, 200);
+    assert_eq!(ben_again.get("/api/v1/stop").await.json()["is_set"], json!(true), "it survives a restart");
+    assert_eq!(ben_again.post("/api/v1/stop/release", release).await.json(), json!({"is_set": false}));
+    drop(ben);
+    server.shutdown().await;
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use super::{Failure, print, runtime};
 
+/// Folders that `serve` and `demo` use where nobody says.
+const FOLDERS: [&str; 2] = ["outrider-data", "demo-data"];
+
 /// Asks the lake with one SELECT; read only, also beside a running system.
 ///
 /// JSON fields: columns (name, kind), rows, truncated.
@@ -16,9 +19,9 @@ use super::{Failure, print, runtime};
 pub(crate) struct Sql {
     /// The query, for example: select event_type, count(*) from events group by 1
     query: String,
-    /// Folder of the installation.
-    #[arg(long, default_value = "outrider-data")]
-    folder: PathBuf,
+    /// Folder of the installation [default: outrider-data, or demo-data if only the demo has run here].
+    #[arg(long)]
+    folder: Option<PathBuf>,
     /// Most rows.
     #[arg(long, default_value_t = 10_000)]
     limit: usize,
@@ -33,7 +36,11 @@ pub(crate) struct Sql {
 impl Sql {
     pub(super) fn run(self) -> Result<(), Failure> {
         let runtime = runtime()?;
-        let location = self.folder.join("lake");
+        let folder = self.folder.unwrap_or_else(|| {
+            let here = FOLDERS.map(PathBuf::from);
+            here.iter().find(|folder| folder.is_dir()).unwrap_or(&here[0]).clone()
+        });
+        let location = folder.join("lake");
         let lake =
             Lake::open_read_only(&LakeConfig::new(location.to_string_lossy()), runtime.handle().clone())
                 .map_err(|error| Failure::input(format!("{}: {error}", location.display())))?;

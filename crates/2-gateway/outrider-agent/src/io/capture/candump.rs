@@ -2,13 +2,13 @@
 //!
 //! Log: `(1436509052.249713) can0 044#2A366C2B`, `123#R4` remote, `123##3…` CAN FD with a digit of flags,
 //! `123#…_E` a data length code above 8, an error frame with its flag in the identifier, and perhaps a
-//! direction letter at the end. Console: ` (1436509052.249713)  can0  044   [4]  2A 36 6C 2B`.
+//! direction letter (`R`, `T`) or a label of the frame at the end. Console: ` (1436509052.249713)  can0  044   [4]  2A 36 6C 2B`.
 
 use outrider_bus::can::{CanId, Dlc, ErrorClass, FdFlags, Frame, TimedFrame};
 
 use super::ProblemReason;
 use super::source::{Context, LineError, LineFormat, Parsed, built};
-use super::text::{Payload, number, scaled};
+use super::text::{Payload, number, packed, scaled};
 
 /// Flag of an error frame in an identifier of eight digits.
 const ERROR_FLAG: u32 = 0x2000_0000;
@@ -61,6 +61,9 @@ fn parse(line: &str, context: &mut Context) -> Result<Parsed, ProblemReason> {
     };
     let bus = context.channels.bus(channel, 0)?;
     let at = context.since_first(stamp);
+    // Only a log has labels: behind the bytes of the console form stands their text.
+    let label = tokens.next().filter(|token| word.contains('#') && !matches!(*token, "R" | "T"));
+    context.labels.set(label.into_iter());
     Ok(Parsed::Frame(TimedFrame { at, bus, frame }))
 }
 
@@ -110,18 +113,6 @@ fn log_frame(id: &str, rest: &str) -> Result<Frame, ProblemReason> {
         Some(dlc) => built(Frame::classic_with_dlc(id, dlc, payload.bytes())),
         None => built(Frame::classic(id, payload.bytes())),
     }
-}
-
-/// Reads digits two by two; dots between bytes are allowed.
-fn packed(text: &str) -> Result<Payload, ProblemReason> {
-    let mut payload = Payload::new();
-    let mut digits = text.bytes().filter(|&byte| byte != b'.');
-    while let Some(high) = digits.next() {
-        let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-        let low = digits.next().and_then(nibble).ok_or(ProblemReason::Data)?;
-        payload.push(nibble(high).ok_or(ProblemReason::Data)? << 4 | low)?;
-    }
-    Ok(payload)
 }
 
 fn console_frame<'a>(id: &str, tokens: &mut impl Iterator<Item = &'a str>) -> Result<Frame, ProblemReason> {

@@ -1,7 +1,8 @@
 //! Which format a capture has.
 
 use super::CaptureError;
-use super::{candump, pcap};
+use super::table::Table;
+use super::{candump, keyed, pcap};
 
 /// Format of a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,15 +17,19 @@ pub enum Format {
     Pcap,
     /// pcapng.
     PcapNg,
+    /// A table: comma-separated values or columns of text.
+    Table,
+    /// Text with named fields in every line.
+    Keyed,
+    /// BUSMASTER log.
+    BusMaster,
+    /// Vector binary log.
+    Blf,
 }
 
 /// Beginnings of formats that are recognised only to say that they are not read.
-const UNSUPPORTED: &[(&[u8], &str)] = &[
-    (b"LOGG", "Vector BLF"),
-    (b"MDF ", "ASAM MDF"),
-    (b"UnFinMF ", "ASAM MDF"),
-    (b"BZh", "bzip2-compressed"),
-];
+const UNSUPPORTED: &[(&[u8], &str)] =
+    &[(b"MDF ", "ASAM MDF"), (b"UnFinMF ", "ASAM MDF"), (b"BZh", "bzip2-compressed")];
 
 /// Detects the format by content, then by extension.
 pub(super) fn detect(head: &[u8], extension: Option<&str>) -> Result<Format, CaptureError> {
@@ -33,6 +38,9 @@ pub(super) fn detect(head: &[u8], extension: Option<&str>) -> Result<Format, Cap
     }
     if pcap::is_magic(head) {
         return Ok(Format::Pcap);
+    }
+    if head.starts_with(b"LOGG") {
+        return Ok(Format::Blf);
     }
     if let Some((_, format)) = UNSUPPORTED.iter().find(|(magic, _)| head.starts_with(magic)) {
         return Err(CaptureError::UnsupportedFormat { format });
@@ -63,9 +71,24 @@ fn detect_text(head: &[u8]) -> Option<Format> {
         if lower.starts_with("date ") || lower.starts_with("base ") {
             return Some(Format::Asc);
         }
+        if lower.starts_with("***busmaster") {
+            return Some(Format::BusMaster);
+        }
         if candump::is_line(line) {
             return Some(Format::Candump);
         }
+        if keyed::is_line(line) {
+            return Some(Format::Keyed);
+        }
     }
-    None
+    table(head).map(|_| Format::Table)
+}
+
+/// Recognises a table; the last line of the head may be cut and is left out if it is not the only one.
+pub(super) fn table(head: &[u8]) -> Option<Table> {
+    let text = String::from_utf8_lossy(head);
+    let text = text.trim_start_matches('\u{feff}');
+    let whole = text.rfind('\n').and_then(|end| text.get(..end)).unwrap_or(text);
+    let lines: Vec<&str> = whole.lines().collect();
+    Table::detect(&lines)
 }

@@ -1,7 +1,8 @@
 //! Readers and writers of recorded bus traffic.
 //!
-//! **In:** PCAN TRC 1.0 to 2.1, candump logs and console text, Vector ASC, pcap and pcapng (link types 1, 113
-//! and 227), each of them also gzip-compressed. **Out:** [`Record`]s in file order, one at a time, with memory
+//! **In:** PCAN TRC 1.0 to 2.1, candump logs and console text, Vector ASC and BLF, BUSMASTER logs, tables (CSV or
+//! columns) with or without a header, text with named fields, pcap and pcapng (link types 1, 113 and 227), each of
+//! them also gzip-compressed. **Out:** [`Record`]s in file order, one at a time, with memory
 //! bounded by [`LINE_BYTES_MAX`] and [`RECORD_BYTES_MAX`]. **Never:** a panic on input, a bad line that stops
 //! the rest, or a loss that is not counted: `records = frames + packets + skipped + problems`
 //! ([`CaptureStats::is_balanced`]). **Start reading** at [`open`].
@@ -11,15 +12,22 @@
 //! tools; the pcap and pcapng Internet drafts (draft-ietf-opsawg-pcap, -pcapng).
 
 mod asc;
+mod blf;
+mod busmaster;
 mod candump;
 mod channels;
 mod detect;
 mod error;
 mod input;
+mod keyed;
+mod label;
 mod link;
 mod pcap;
 mod pcapng;
 mod source;
+mod table;
+#[cfg(test)]
+mod table_tests;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -37,6 +45,7 @@ use outrider_types::{BusId, UnixMicros, VehicleMicros};
 pub use detect::Format;
 pub use error::{CaptureError, CaptureStats, ErrorClass, FIRST_PROBLEMS_MAX, Place, Problem, ProblemReason};
 pub use input::{BYTES_MAX_DEFAULT, EXPANSION_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};
+pub use label::class_of;
 pub use write::{write_candump, write_trc};
 
 use source::{Context, Source};
@@ -155,11 +164,18 @@ pub fn read(
 ) -> Result<Capture, CaptureError> {
     let mut input = input::Input::new(reader, options.bytes_max)?;
     let format = detect::detect(input.head(), extension)?;
-    let context = Context::new(options);
+    let mut context = Context::new(options);
     let source: Box<dyn Source> = match format {
         Format::Trc => Box::new(source::Lines(trc::Trc::default())),
         Format::Candump => Box::new(source::Lines(candump::Candump)),
         Format::Asc => Box::new(source::Lines(asc::Asc::default())),
+        Format::BusMaster => Box::new(source::Lines(busmaster::BusMaster::default())),
+        Format::Keyed => Box::new(source::Lines(keyed::Keyed)),
+        Format::Table => {
+            let table = detect::table(input.head()).ok_or(CaptureError::UnknownFormat)?;
+            Box::new(source::Lines(table))
+        }
+        Format::Blf => Box::new(blf::Blf::begin(&mut input, &mut context)?),
         Format::Pcap => Box::new(pcap::Packets::new(pcap::Pcap::begin(&mut input)?, options.id_order)),
         Format::PcapNg => Box::new(pcap::Packets::new(pcapng::PcapNg::default(), options.id_order)),
     };
@@ -177,6 +193,13 @@ impl Capture {
     #[must_use]
     pub const fn format(&self) -> Format {
         self.format
+    }
+
+    /// Returns what the capture says of the record that came out last: nothing (`None`), that it is ordinary
+    /// (`Some(None)`), or the class of the attack it belongs to.
+    #[must_use]
+    pub fn label(&self) -> Option<Option<&str>> {
+        self.context.labels.current.map(|index| index.map(|index| self.context.labels.class(index)))
     }
 
     /// Returns when the capture began, as far as it was read and says so.

@@ -5,12 +5,14 @@ use outrider_types::{UnixMicros, VehicleMicros};
 
 use super::channels::Channels;
 use super::input::{Input, Line};
+use super::label::Labels;
 use super::{CaptureError, CaptureStart, CaptureStats, Place, ProblemReason, ReadOptions, Record};
 
-/// Counts, channels and the beginning of one capture.
+/// Counts, channels, labels and the beginning of one capture.
 pub(super) struct Context {
     pub(super) stats: CaptureStats,
     pub(super) channels: Channels,
+    pub(super) labels: Labels,
     pub(super) start: Option<CaptureStart>,
     /// Unix time that is zero in the records, for formats that state absolute times.
     origin: Option<i64>,
@@ -21,6 +23,7 @@ impl Context {
         Self {
             stats: CaptureStats::default(),
             channels: Channels::new(options.first_bus, &options.buses),
+            labels: Labels::default(),
             start: None,
             origin: None,
         }
@@ -85,6 +88,7 @@ impl<F: LineFormat> Source for Lines<F> {
     fn next(&mut self, input: &mut Input, context: &mut Context) -> Result<Option<Record>, CaptureError> {
         let mut line = Vec::new();
         loop {
+            context.labels.clear();
             let outcome = match input.line(&mut line)? {
                 Line::End => return Ok(None),
                 Line::Whole => {

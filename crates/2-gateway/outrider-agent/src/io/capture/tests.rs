@@ -11,12 +11,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn from_bytes(bytes: &[u8], extension: Option<&str>) -> Result<Capture, CaptureError> {
+pub(super) fn from_bytes(bytes: &[u8], extension: Option<&str>) -> Result<Capture, CaptureError> {
     read(Box::new(Cursor::new(bytes.to_vec())), extension, &ReadOptions::default())
 }
 
 /// Reads everything; the capture's counts must be whole after every step.
-fn drain(capture: &mut Capture) -> (Vec<Record>, Option<CaptureError>) {
+pub(super) fn drain(capture: &mut Capture) -> (Vec<Record>, Option<CaptureError>) {
     let mut records = Vec::new();
     let mut failure = None;
     while let Some(item) = capture.next() {
@@ -524,8 +524,9 @@ mod bounds {
         assert!(matches!(from_bytes(b"", Some("trc")), Err(CaptureError::Empty)));
         assert!(matches!(from_bytes(&gzip(b""), Some("trc")), Err(CaptureError::Empty)));
         assert!(matches!(from_bytes(b"hello\n", None), Err(CaptureError::UnknownFormat)));
-        let blf = from_bytes(b"LOGG\x90\0\0\0", Some("blf"));
-        assert!(matches!(blf, Err(CaptureError::UnsupportedFormat { format: "Vector BLF" })));
+        let mdf = from_bytes(b"MDF     4.10", Some("mf4"));
+        assert!(matches!(mdf, Err(CaptureError::UnsupportedFormat { format: "ASAM MDF" })));
+        assert!(matches!(from_bytes(b"LOGG\x90\0\0\0", Some("blf")), Err(CaptureError::Header { .. })));
         assert!(matches!(from_bytes(b"hello", Some("pcap")), Err(CaptureError::Header { offset: 0, .. })));
         let nowhere = open(Path::new("no/such/file.trc"), &ReadOptions::default());
         assert!(matches!(nowhere, Err(CaptureError::Io(_))));
@@ -755,9 +756,16 @@ mod shared {
 
 #[test]
 fn the_corpora_are_read_without_harm() {
-    for (target, extension) in
-        [("capture_trc", "trc"), ("capture_candump", "log"), ("capture_asc", "asc"), ("capture_pcap", "pcap")]
-    {
+    for (target, extension) in [
+        ("capture_trc", "trc"),
+        ("capture_candump", "log"),
+        ("capture_asc", "asc"),
+        ("capture_pcap", "pcap"),
+        ("capture_table", "csv"),
+        ("capture_keyed", "txt"),
+        ("capture_busmaster", "log"),
+        ("capture_blf", "blf"),
+    ] {
         let count = super::super::corpus(target, |bytes| {
             if let Ok(mut capture) = from_bytes(bytes, Some(extension)) {
                 drain(&mut capture);

@@ -26,6 +26,12 @@ impl Payload {
         self.bytes.get(..self.len).unwrap_or(&[])
     }
 
+    /// Returns the first `len` bytes.
+    pub(super) fn cut(mut self, len: usize) -> Self {
+        self.len = self.len.min(len);
+        self
+    }
+
     /// Reads exactly `count` tokens as bytes in a base.
     pub(super) fn take<'a>(
         tokens: &mut impl Iterator<Item = &'a str>,
@@ -65,8 +71,71 @@ pub(super) fn scaled(text: &str, places: usize) -> Option<u64> {
     Some(value)
 }
 
+/// Reads digits two by two; dots between bytes are allowed.
+pub(super) fn packed(text: &str) -> Result<Payload, ProblemReason> {
+    let mut payload = Payload::new();
+    let mut digits = text.bytes().filter(|&byte| byte != b'.');
+    while let Some(high) = digits.next() {
+        let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+        let low = digits.next().and_then(nibble).ok_or(ProblemReason::Data)?;
+        payload.push(nibble(high).ok_or(ProblemReason::Data)? << 4 | low)?;
+    }
+    Ok(payload)
+}
+
+/// Reads base64 with padding (RFC 4648).
+pub(super) fn unbase64(text: &str) -> Option<Payload> {
+    let digits = text.trim_end_matches('=');
+    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
+        return None;
+    }
+    let mut payload = Payload::new();
+    let (mut held, mut bits) = (0u32, 0u32);
+    for digit in digits.bytes() {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        held = held << 6 | u32::from(value);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            payload.push(u8::try_from(held >> bits & 0xFF).ok()?).ok()?;
+            held &= (1 << bits) - 1;
+        }
+    }
+    Some(payload)
+}
+
+/// Reads `h:m:s[.fraction]` as microseconds.
+pub(super) fn clock(text: &str) -> Option<u64> {
+    let mut parts = text.splitn(3, ':');
+    let hours: u64 = number(parts.next()?, 10).filter(|hours| *hours < 10_000)?;
+    let minutes: u64 = number(parts.next()?, 10).filter(|minutes| *minutes < 60)?;
+    let second_us = scaled(parts.next()?, 6).filter(|us| *us < 61_000_000)?;
+    Some((hours * 60 + minutes) * 60_000_000 + second_us)
+}
+
+/// Reads `year-month-day h:m:s[.fraction]` as microseconds since 1970, a zone behind it ignored.
+pub(super) fn iso_date(text: &str) -> Option<i64> {
+    let (date, time) = text.trim().split_once(['T', ' '])?;
+    let mut parts = date.splitn(3, ['-', '/']);
+    let mut part = || number::<u32>(parts.next()?, 10).map(i64::from);
+    let (year, month, day) = (part()?, part()?, part()?);
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let end = time.find(|letter: char| !letter.is_ascii_digit() && !matches!(letter, ':' | '.'));
+    let time = clock(time.get(..end.unwrap_or(time.len()))?)?;
+    Some(days(year, month, day) * 86_400_000_000 + i64::try_from(time).ok()?)
+}
+
 /// Days from 1970-01-01 to a date of the Gregorian calendar.
-fn days(year: i64, month: i64, day: i64) -> i64 {
+pub(super) fn days(year: i64, month: i64, day: i64) -> i64 {
     // Algorithm: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

@@ -112,6 +112,27 @@ fn release_hides_at_once_frees_space_and_keeps_the_offsets() {
     assert_eq!(log.read(P1, LogOffset(0), 1, 9).expect("reads").len(), 1);
 }
 
+#[test]
+fn a_base_that_a_power_cut_threw_back_stops_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let log = open(&folder);
+    let record = vec![0x5A_u8; 64 * 1_024];
+    for _ in 0..10 {
+        log.append(P0, NOW, &[record.as_slice(); 16], &[]).expect("appends");
+    }
+    log.release(P0, LogOffset(150)).expect("releases");
+    let held = log.read(P0, LogOffset(0), 1, 1).expect("reads")[0].offset;
+    log.engine.read().expect("no test panics here").engine.as_ref().expect("it is open").forget_base(P0);
+    drop(log);
+    let log = open(&folder);
+    let first = log.read(P0, LogOffset(0), 1, 1).expect("reads what is left")[0].offset;
+    assert!(first > LogOffset(0) && first <= held, "{first:?} is the first of a segment that is there");
+    log.release(P0, LogOffset(160)).expect("releases the rest");
+    log.engine.read().expect("no test panics here").engine.as_ref().expect("it is open").forget_base(P0);
+    drop(log);
+    assert_eq!(open(&folder).append(P0, NOW, &[b"next"], &[]).expect("appends"), LogOffset(160));
+}
+
 fn folder_bytes(path: &std::path::Path) -> u64 {
     let entries = std::fs::read_dir(path).expect("the folder can be listed");
     entries

@@ -182,7 +182,7 @@ pub struct MatchedCondition {
 pub struct WindowExplanation {
     /// Start of the window in event time.
     pub from: Timestamp,
-    /// End of the window in event time, exclusive.
+    /// End of the window in event time, inclusive.
     pub to: Timestamp,
     /// Number the rule asks for.
     pub threshold: u64,
@@ -220,7 +220,7 @@ pub struct AlertFinding {
     pub id: String,
     /// Start of its window in event time.
     pub window_from: Timestamp,
-    /// End of its window in event time, exclusive.
+    /// End of its window in event time, inclusive.
     pub window_to: Timestamp,
     /// Grows each time its evidence changes.
     pub revision: u64,

@@ -10,6 +10,7 @@ mod fleet;
 mod identity;
 mod platform;
 mod query;
+mod stop;
 mod time;
 mod vehicle;
 mod words;
@@ -37,6 +38,7 @@ pub use platform::{
     StageBalance,
 };
 pub use query::{CaseQuery, MapQuery, PageQuery, StreamQuery, TimelineQuery, VehicleQuery};
+pub use stop::{EmergencyStop, StopRelease, StopRequest};
 pub use time::Timestamp;
 pub use vehicle::{BusHealth, ClockHealth, EcuHealth, Gap, LaneState, Vehicle, VehicleList, VehicleSummary};
 pub use words::{

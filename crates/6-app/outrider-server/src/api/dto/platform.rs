@@ -62,6 +62,12 @@ pub struct DetectHealth {
     pub state_entries: u64,
     /// Findings late events raised or changed.
     pub late_findings: u64,
+    /// Rules that hit a bound of state: matches not counted, by rule id. Findings may be missing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub degraded: BTreeMap<String, u64>,
+    /// Rules that are loaded and not evaluated, with the reason, by rule id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_evaluated: BTreeMap<String, String>,
 }
 
 /// Holes in the lanes of all vehicles.

@@ -59,8 +59,6 @@ pub struct EcuHealth {
     /// Software version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub software: Option<String>,
-    /// Number of alerts that are not closed and whose evidence names this ECU.
-    pub open_alerts: u64,
     /// Worst severity among its events of the last 24 hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst_severity: Option<Severity>,

@@ -153,12 +153,10 @@ words! {
 }
 
 words! {
-    /// What became of a hole in a lane's numbers.
+    /// What is known of a hole in a lane's numbers; one that was filled is none any more.
     GapState {
         /// Missing, still in time.
         Open = "open",
-        /// Arrived after all.
-        Filled = "filled",
         /// The vehicle said, signed, that it dropped them.
         Tombstoned = "tombstoned",
         /// Missing for too long.

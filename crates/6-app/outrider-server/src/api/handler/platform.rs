@@ -57,6 +57,8 @@ pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
         detect: DetectHealth {
             state_entries: status.rules.iter().map(|rule| rule.entries).sum(),
             late_findings: status.late_findings,
+            degraded: status.degraded,
+            not_evaluated: status.not_evaluated,
         },
         gaps: gaps(app, scope.now),
         database: DatabaseHealth { bytes: app.store.database_bytes().await? },
@@ -87,7 +89,7 @@ fn stage(name: &str, unit: &str, balance: &Balance) -> StageBalance {
 fn gaps(app: &App, now: UnixMicros) -> GapHealth {
     let mut health = GapHealth::default();
     app.pipeline.with_ingest(|worker| {
-        for gap in worker.vehicles().flat_map(|vehicle| worker.gaps(vehicle, now)) {
+        for gap in worker.gapped_vehicles().flat_map(|vehicle| worker.gaps(vehicle, now)) {
             match gap.state {
                 GapState::Open => health.open += 1,
                 GapState::Overdue => health.overdue += 1,

@@ -75,7 +75,7 @@ pub(crate) async fn show(state: Shared, Path(id): Path<String>) -> Result<Json<V
         (gaps(worker, vehicle, scope.now), lanes(worker, vehicle), clock(worker, vehicle))
     });
     Ok(Json(Vehicle {
-        ecus: ecus(&entry, &parts, summary.open_alerts),
+        ecus: ecus(&entry, &parts),
         buses: buses(&entry, &parts),
         gaps,
         lanes,
@@ -144,8 +144,8 @@ fn sum<'a>(parts: impl Iterator<Item = &'a PartCount>) -> (u64, Option<Severity>
     parts.fold((0, None), |(events, worst), part| (events + part.events, worst.max(part.worst)))
 }
 
-/// ECUs of a vehicle with their events of the last day; alerts are counted where an ECU has events.
-fn ecus(entry: &VehicleEntry, parts: &[PartCount], open_alerts: u64) -> Vec<EcuHealth> {
+/// ECUs of a vehicle with their events of the last day.
+fn ecus(entry: &VehicleEntry, parts: &[PartCount]) -> Vec<EcuHealth> {
     let one = |ecu: &outrider_model::EcuEntry| {
         let (events, worst) = sum(parts.iter().filter(|part| part.ecu.as_deref() == Some(ecu.name.as_str())));
         EcuHealth {
@@ -153,7 +153,6 @@ fn ecus(entry: &VehicleEntry, parts: &[PartCount], open_alerts: u64) -> Vec<EcuH
             name: ecu.name.clone(),
             bus: Some(u32::from(ecu.bus)),
             software: Some(ecu.software.clone()).filter(|text| !text.is_empty()),
-            open_alerts: if worst >= Some(Severity::Medium) { open_alerts } else { 0 },
             worst_severity: worst,
             events_24h: events,
         }

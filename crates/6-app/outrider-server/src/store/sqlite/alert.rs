@@ -1,16 +1,17 @@
-//! Alerts: written from findings, read as a queue.
+//! Alerts, read as a queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use outrider_model::{Finding, Matched};
+use outrider_model::{LogOffset, Matched};
 use outrider_types::{EventId, UnixMicros, VehicleId};
-use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, SqliteConnection};
 
 use super::alert_filter::{order_column, order_value, push_filter};
-use super::{SqliteStore, count, cursor_parts, int, json, number, severity, time, to_json, word, word_opt};
+use super::{
+    SqliteStore, alert_finding, count, cursor_parts, int, json, number, severity, time, word, word_opt,
+};
 use crate::api::dto::{
     self, Alert, AlertActionRequest, AlertActionResult, AlertRef, AlertStatus, Disposition, HistoryEntry,
     SeverityCounts,
@@ -20,21 +21,55 @@ use crate::store::{
     StoredFinding,
 };
 
+/// Alerts of each kind that are compared when similar ones are looked for.
+const SIMILAR_CANDIDATES: i64 = 200;
+
 #[async_trait]
 impl AlertStore for SqliteStore {
-    async fn record_findings(&self, scope: Scope, findings: &[FindingInput<'_>]) -> StoreResult<Vec<Alert>> {
+    async fn record_findings(
+        &self,
+        scope: Scope,
+        findings: &[FindingInput<'_>],
+        next: LogOffset,
+    ) -> StoreResult<Vec<Alert>> {
         let mut transaction = self.begin().await?;
         let mut touched = BTreeSet::new();
         for input in findings {
-            if let Some(alert) = record_one(&mut transaction, scope, input).await? {
+            if let Some(alert) = alert_finding::record(&mut transaction, scope, input, next).await? {
                 touched.insert(alert);
             }
         }
-        let mut alerts = Vec::with_capacity(touched.len());
-        for id in &touched {
-            summarise(&mut transaction, scope, id).await?;
-            alerts.push(read_alert(&mut transaction, scope, id).await?);
+        let alerts = summarise_all(&mut transaction, scope, &touched).await?;
+        transaction.commit().await?;
+        Ok(alerts)
+    }
+
+    async fn findings_stated(&self, scope: Scope, after: LogOffset) -> StoreResult<Vec<(String, LogOffset)>> {
+        sqlx::query("SELECT id, log_next FROM finding WHERE tenant = ? AND log_next > ? AND withdrawn = 0")
+            .bind(i64::from(scope.tenant.0))
+            .bind(int(after.0))
+            .fetch_all(&self.read)
+            .await?
+            .iter()
+            .map(|row| Ok((row.try_get("id")?, LogOffset(number(row, "log_next")?))))
+            .collect()
+    }
+
+    async fn withdraw_findings(&self, scope: Scope, ids: &[String]) -> StoreResult<Vec<Alert>> {
+        let mut transaction = self.begin().await?;
+        let mut touched = BTreeSet::new();
+        for id in ids {
+            let alert: Option<String> = sqlx::query_scalar(
+                "UPDATE finding SET withdrawn = 1, revision = revision + 1 WHERE tenant = ? AND id = ? AND withdrawn = 0 \
+                 RETURNING alert_id",
+            )
+            .bind(i64::from(scope.tenant.0))
+            .bind(id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            touched.extend(alert);
         }
+        let alerts = summarise_all(&mut transaction, scope, &touched).await?;
         transaction.commit().await?;
         Ok(alerts)
     }
@@ -140,11 +175,21 @@ impl AlertStore for SqliteStore {
 
     async fn similar_alerts(&self, scope: Scope, alert: &Alert, limit: u32) -> StoreResult<Vec<AlertRef>> {
         let rows = sqlx::query(
-            "SELECT * FROM alert WHERE tenant = ? AND rule_id = ? AND id <> ? ORDER BY last_at DESC, id LIMIT ?",
+            "SELECT a.*, (a.id IN (SELECT o.alert_id FROM alert_vehicle m JOIN alert_vehicle o ON o.tenant = m.tenant \
+               AND o.vehicle_id = m.vehicle_id WHERE m.tenant = ?1 AND m.alert_id = ?2)) * 4 \
+             + (a.rule_id = ?3) * 2 + coalesce(a.model_line = ?4, 0) AS likeness \
+             FROM alert a WHERE a.tenant = ?1 AND a.id <> ?2 AND a.id IN ( \
+               SELECT id FROM (SELECT o.alert_id AS id FROM alert_vehicle m JOIN alert_vehicle o ON o.tenant = m.tenant \
+                 AND o.vehicle_id = m.vehicle_id WHERE m.tenant = ?1 AND m.alert_id = ?2 LIMIT ?5) \
+               UNION SELECT id FROM (SELECT id FROM alert WHERE tenant = ?1 AND rule_id = ?3 ORDER BY last_at DESC LIMIT ?5) \
+               UNION SELECT id FROM (SELECT id FROM alert WHERE tenant = ?1 AND model_line = ?4 ORDER BY last_at DESC LIMIT ?5)) \
+             ORDER BY likeness DESC, a.last_at DESC, a.id LIMIT ?6",
         )
         .bind(i64::from(scope.tenant.0))
-        .bind(&alert.rule_id)
         .bind(&alert.id)
+        .bind(&alert.rule_id)
+        .bind(&alert.model_line)
+        .bind(SIMILAR_CANDIDATES)
         .bind(i64::from(limit))
         .fetch_all(&self.read)
         .await?;
@@ -205,176 +250,18 @@ impl AlertStore for SqliteStore {
     }
 }
 
-/// Writes one finding; returns its alert if anything changed.
-async fn record_one(
+/// Brings alerts up to date and reads them.
+async fn summarise_all(
     connection: &mut SqliteConnection,
     scope: Scope,
-    input: &FindingInput<'_>,
-) -> StoreResult<Option<String>> {
-    let finding = input.finding;
-    let tenant = i64::from(scope.tenant.0);
-    let id = finding.id.to_string();
-    let known = sqlx::query(
-        "SELECT alert_id, revision, event_count, withdrawn FROM finding WHERE tenant = ? AND id = ?",
-    )
-    .bind(tenant)
-    .bind(&id)
-    .fetch_optional(&mut *connection)
-    .await?;
-    let (alert, revision) = match known {
-        Some(row) => match next_revision(&row, finding)? {
-            Some(revision) => (row.try_get("alert_id")?, revision),
-            None => return Ok(None),
-        },
-        // Taken back before it was ever written: nobody has seen it.
-        None if finding.withdrawn => return Ok(None),
-        None => (alert_for(connection, scope, input).await?, i64::from(finding.revision)),
-    };
-    sqlx::query(
-        "INSERT INTO finding (tenant, id, alert_id, rule_id, window_from, window_to, revision, late, withdrawn, severity, \
-         threshold, value, event_count, vehicle_count, model_line, matched, events, detected_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (tenant, id) DO UPDATE SET withdrawn = excluded.withdrawn, window_from = excluded.window_from, window_to = excluded.window_to, \
-         revision = excluded.revision, late = excluded.late, severity = excluded.severity, threshold = excluded.threshold, \
-         value = excluded.value, event_count = excluded.event_count, vehicle_count = excluded.vehicle_count, \
-         model_line = excluded.model_line, matched = excluded.matched, events = excluded.events, \
-         detected_at = excluded.detected_at",
-    )
-    .bind(tenant)
-    .bind(&id)
-    .bind(&alert)
-    .bind(&finding.rule.0)
-    .bind(finding.window.from.0)
-    .bind(finding.window.to.0)
-    .bind(revision)
-    .bind(finding.late)
-    .bind(finding.withdrawn)
-    .bind(i64::from(finding.severity.code()))
-    .bind(finding.threshold.map(int))
-    .bind(finding.value.map(int))
-    .bind(int(finding.event_count))
-    .bind(int(finding.vehicle_count))
-    .bind(&finding.model_line)
-    .bind(to_json(&finding.evidence.matched.iter().map(matched_parts).collect::<Vec<_>>()))
-    .bind(to_json(&finding.evidence.events.iter().map(EventId::to_string).collect::<Vec<_>>()))
-    .bind(finding.detected_at.0)
-    .execute(&mut *connection)
-    .await?;
-    for vehicle in &finding.evidence.vehicles {
-        sqlx::query("INSERT INTO alert_vehicle (tenant, alert_id, vehicle_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-            .bind(tenant)
-            .bind(&alert)
-            .bind(vehicle.to_string())
-            .execute(&mut *connection)
-            .await?;
+    touched: &BTreeSet<String>,
+) -> StoreResult<Vec<Alert>> {
+    let mut alerts = Vec::with_capacity(touched.len());
+    for id in touched {
+        alert_finding::summarise(connection, scope, id).await?;
+        alerts.push(read_alert(connection, scope, id).await?);
     }
-    Ok(Some(alert))
-}
-
-/// Returns the revision under which a statement replaces the stored one, or `None` if it says nothing new.
-///
-/// After a crash the log is worked off again in other steps, with fewer revisions. Events only ever join a finding,
-/// so one that has more of them is newer whatever its revision; what was taken back stays so.
-fn next_revision(row: &SqliteRow, finding: &Finding) -> StoreResult<Option<i64>> {
-    let (stored, stated) = (row.try_get::<i64, _>("revision")?, i64::from(finding.revision));
-    let is_newer = stated > stored || finding.withdrawn || finding.event_count > number(row, "event_count")?;
-    let is_over: bool = row.try_get("withdrawn")?;
-    Ok((is_newer && !is_over).then(|| stated.max(stored.saturating_add(1))))
-}
-
-/// Returns the alert a new finding belongs to: the latest one of its rule and group, or a new one if that is closed.
-async fn alert_for(
-    connection: &mut SqliteConnection,
-    scope: Scope,
-    input: &FindingInput<'_>,
-) -> StoreResult<String> {
-    let finding = input.finding;
-    let tenant = i64::from(scope.tenant.0);
-    let grouping = grouping(input);
-    let latest = sqlx::query(
-        "SELECT id, episode, status FROM alert WHERE tenant = ? AND grouping = ? ORDER BY episode DESC LIMIT 1",
-    )
-    .bind(tenant)
-    .bind(&grouping)
-    .fetch_optional(&mut *connection)
-    .await?;
-    let episode = match &latest {
-        None => 1,
-        Some(row) if row.try_get::<String, _>("status")? == AlertStatus::Closed.word() => {
-            row.try_get::<i64, _>("episode")? + 1
-        }
-        Some(row) => return Ok(row.try_get("id")?),
-    };
-    let id = format!("{grouping}-{episode}");
-    let group: BTreeMap<&str, &str> =
-        finding.group.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let title = if group.is_empty() {
-        input.rule.title.clone()
-    } else {
-        format!("{} ({})", input.rule.title, finding.group)
-    };
-    let search = format!("{title} {} {}", finding.rule, input.rule.tags.join(" ")).to_lowercase();
-    sqlx::query(
-        "INSERT INTO alert (tenant, id, grouping, episode, rule_id, rule_title, severity, status, title, group_values, \
-         model_line, vehicle_count, event_count, finding_count, first_at, last_at, detected_at, revision, late, tags, search) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, 'new', ?, ?, ?, 0, 0, 0, ?, ?, ?, 0, 0, ?, ?)",
-    )
-    .bind(tenant)
-    .bind(&id)
-    .bind(&grouping)
-    .bind(episode)
-    .bind(&finding.rule.0)
-    .bind(&input.rule.title)
-    .bind(i64::from(finding.severity.code()))
-    .bind(title)
-    .bind(to_json(&group))
-    .bind(&finding.model_line)
-    .bind(finding.window.from.0)
-    .bind(finding.window.to.0)
-    .bind(finding.detected_at.0)
-    .bind(to_json(&input.rule.tags))
-    .bind(search)
-    .execute(connection)
-    .await?;
-    Ok(id)
-}
-
-/// Identity of a rule and group: the first 12 bytes of SHA-256 over both with lengths, hexadecimal.
-fn grouping(input: &FindingInput<'_>) -> String {
-    let mut hash = Sha256::new();
-    let mut part = |text: &str| {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
-    };
-    part(&input.finding.rule.0);
-    for (name, value) in &input.finding.group.0 {
-        part(name);
-        part(value);
-    }
-    crate::hex(&hash.finalize()[..12])
-}
-
-/// Computes what an alert says from its findings; leaves what an analyst decided.
-///
-/// Findings that were taken back count only where no other is left, so that an alert somebody works on does not vanish.
-async fn summarise(connection: &mut SqliteConnection, scope: Scope, id: &str) -> StoreResult<()> {
-    sqlx::query(
-        "UPDATE alert SET finding_count = f.n, event_count = f.events, severity = f.severity, first_at = f.first_at, \
-         last_at = f.last_at, revision = alert.revision + 1, late = f.late, detected_at = f.detected_at, \
-         vehicle_count = max(f.vehicles, (SELECT count(*) FROM alert_vehicle v WHERE v.tenant = alert.tenant AND v.alert_id = alert.id)), \
-         model_line = CASE WHEN f.models = 1 AND f.unnamed = 0 THEN f.model_line END \
-         FROM (SELECT count(*) AS n, sum(event_count) AS events, max(severity) AS severity, min(window_from) AS first_at, \
-         max(window_to) AS last_at, max(late) AS late, min(detected_at) AS detected_at, max(vehicle_count) AS vehicles, \
-         count(DISTINCT model_line) AS models, sum(model_line IS NULL) AS unnamed, max(model_line) AS model_line \
-         FROM finding WHERE tenant = ?1 AND alert_id = ?2 AND withdrawn = \
-         (SELECT min(withdrawn) FROM finding WHERE tenant = ?1 AND alert_id = ?2)) AS f \
-         WHERE alert.tenant = ?1 AND alert.id = ?2",
-    )
-    .bind(i64::from(scope.tenant.0))
-    .bind(id)
-    .execute(connection)
-    .await?;
-    Ok(())
+    Ok(alerts)
 }
 
 /// Reads one alert.
@@ -418,11 +305,6 @@ pub(super) fn alert_of(row: &SqliteRow) -> StoreResult<Alert> {
         case_id: row.try_get("case_id")?,
         tags: json(row, "tags")?,
     })
-}
-
-/// Matched condition as stored.
-fn matched_parts(matched: &Matched) -> [&str; 4] {
-    [&matched.field, &matched.operator, &matched.expected, &matched.observed]
 }
 
 /// Reads a finding from its row.

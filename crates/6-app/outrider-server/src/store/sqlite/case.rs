@@ -180,9 +180,11 @@ impl CaseStore for SqliteStore {
         &self,
         scope: Scope,
         request: &NewEvidenceRequest,
+        verdict: &EvidenceChange,
     ) -> StoreResult<EvidenceRequest> {
         let mut transaction = self.begin().await?;
-        let evidence = evidence::create(&mut transaction, scope, request).await?;
+        evidence::create(&mut transaction, scope, request).await?;
+        let evidence = evidence::change(&mut transaction, scope, &request.id, verdict).await?;
         transaction.commit().await?;
         Ok(evidence)
     }
@@ -240,7 +242,9 @@ impl CaseStore for SqliteStore {
     ) -> StoreResult<Vec<StoredCommand>> {
         let rows = sqlx::query(
             "SELECT id, command_id, frame FROM evidence_request WHERE tenant = ? AND vehicle_id = ? \
-             AND state IN ('permitted', 'sent') AND expires_at > ? AND frame IS NOT NULL ORDER BY sequence LIMIT ?",
+             AND state IN ('permitted', 'sent') AND expires_at > ? AND frame IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM emergency_stop s WHERE s.tenant = evidence_request.tenant) \
+             ORDER BY sequence LIMIT ?",
         )
         .bind(i64::from(scope.tenant.0))
         .bind(vehicle.to_string())
@@ -264,7 +268,8 @@ impl CaseStore for SqliteStore {
         let row = sqlx::query(
             "SELECT coalesce(sum(vehicle_id = ?1 AND state IN ('permitted', 'sent', 'accepted')), 0) AS in_flight, \
              coalesce(sum(vehicle_id = ?1 AND requested_at > ?2), 0) AS vehicle_day, \
-             coalesce(sum(requested_at > ?2), 0) AS fleet_day \
+             coalesce(sum(requested_at > ?2), 0) AS fleet_day, \
+             (SELECT count(*) FROM emergency_stop s WHERE s.tenant = ?3) AS stopped \
              FROM evidence_request WHERE tenant = ?3 AND command_id IS NOT NULL",
         )
         .bind(vehicle.to_string())
@@ -278,6 +283,7 @@ impl CaseStore for SqliteStore {
             in_flight: small("in_flight")?,
             vehicle_day: small("vehicle_day")?,
             fleet_day: small("fleet_day")?,
+            is_stopped: small("stopped")? > 0,
         })
     }
 

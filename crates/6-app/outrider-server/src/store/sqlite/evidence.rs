@@ -8,12 +8,12 @@ use super::{count, int, json, time, time_opt, to_json, word};
 use crate::api::dto::{EvidenceRequest, EvidenceState, EvidenceStep, TimelineKind, Timestamp};
 use crate::store::{EvidenceChange, NewEvidenceRequest, Scope, StoreError, StoreResult};
 
-/// Writes a request down.
+/// Writes a request down, not yet judged; the caller's transaction adds the verdict.
 pub(super) async fn create(
     connection: &mut SqliteConnection,
     scope: Scope,
     request: &NewEvidenceRequest,
-) -> StoreResult<EvidenceRequest> {
+) -> StoreResult<()> {
     require_open_case(connection, scope, &request.case_id).await?;
     let text = format!(
         "Evidence of {} s before and {} s after the event was requested.",
@@ -38,32 +38,8 @@ pub(super) async fn create(
     .execute(&mut *connection)
     .await?;
     let reference = Some(request.id.as_str());
-    write_timeline(
-        connection,
-        scope,
-        &request.case_id,
-        &request.by,
-        TimelineKind::Evidence,
-        &text,
-        reference,
-    )
-    .await?;
-    read(connection, scope, "id", &request.id).await
-}
-
-/// Whether a request may go from one state to another.
-const fn allows(from: EvidenceState, to: EvidenceState) -> bool {
-    use EvidenceState::{
-        Accepted, Expired, Permitted, Received, RefusedByGate, RefusedByVehicle, Requested, Sent,
-    };
-    matches!(
-        (from, to),
-        (Requested, RefusedByGate | Permitted)
-            | (Permitted, Sent | Accepted | RefusedByVehicle | Received | Expired)
-            | (Sent, Accepted | RefusedByVehicle | Received | Expired)
-            | (Accepted, Received | RefusedByVehicle | Expired)
-            | (Expired, Received)
-    )
+    write_timeline(connection, scope, &request.case_id, &request.by, TimelineKind::Evidence, &text, reference)
+        .await
 }
 
 /// Moves a request on.
@@ -75,7 +51,9 @@ pub(super) async fn change(
 ) -> StoreResult<EvidenceRequest> {
     let mut request = read(connection, scope, "id", id).await?;
     let (state, text) = change.describe();
-    if !allows(request.state, state) {
+    let reached = outrider_respond::EvidenceState::from_word(request.state.word())
+        .and_then(|from| from.after(change.event()).ok());
+    if reached.is_none_or(|reached| reached.word() != state.word()) || request.state == state {
         let (from, to) = (request.state.word(), state.word());
         return Err(StoreError::Conflict(format!("evidence request {id} is {from} and cannot become {to}")));
     }
@@ -98,7 +76,10 @@ pub(super) async fn change(
             request.media_type = Some(media_type.clone());
             request.received_at = Some(Timestamp(scope.now));
         }
-        EvidenceChange::Sent | EvidenceChange::Accepted | EvidenceChange::Expired => {}
+        EvidenceChange::Sent
+        | EvidenceChange::Accepted
+        | EvidenceChange::Expired
+        | EvidenceChange::Stopped => {}
     }
     write(connection, scope, &request, frame).await?;
     let (case, reference) = (&request.case_id, Some(id));
@@ -184,19 +165,4 @@ pub(super) fn evidence_of(row: &SqliteRow) -> StoreResult<EvidenceRequest> {
         received_at: time_opt(row, "received_at")?,
         steps: json(row, "steps")?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ended_request_stays_ended_but_late_evidence_is_taken() {
-        for ended in [EvidenceState::RefusedByGate, EvidenceState::RefusedByVehicle, EvidenceState::Received]
-        {
-            assert!(EvidenceState::ALL.iter().all(|to| !allows(ended, *to)), "{}", ended.word());
-        }
-        assert!(allows(EvidenceState::Expired, EvidenceState::Received));
-        assert!(!allows(EvidenceState::Requested, EvidenceState::Sent), "nothing is sent without a permit");
-    }
 }

@@ -35,17 +35,22 @@ const SUMMARY: &str = "SELECT * FROM (SELECT v.*, \
 impl FleetStore for SqliteStore {
     async fn put_vehicles(&self, scope: Scope, vehicles: &[VehicleEntry]) -> StoreResult<()> {
         let mut transaction = self.begin().await?;
+        let revision: i64 =
+            sqlx::query_scalar("SELECT coalesce(max(revision), 0) + 1 FROM vehicle WHERE tenant = ?")
+                .bind(i64::from(scope.tenant.0))
+                .fetch_one(&mut *transaction)
+                .await?;
         for entry in vehicles {
             let record = &entry.record;
             let ecus: Vec<_> =
                 record.ecus.iter().map(|ecu| (ecu.ecu.0, &ecu.name, ecu.bus, &ecu.software)).collect();
             sqlx::query(
                 "INSERT INTO vehicle (tenant, id, model_line, platform, model_year, release, region, h3, connectivity, ecus, \
-                 buses, capabilities, batch_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+                 buses, capabilities, batch_key, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
                  ON CONFLICT (tenant, id) DO UPDATE SET model_line = excluded.model_line, platform = excluded.platform, \
                  model_year = excluded.model_year, release = excluded.release, region = excluded.region, h3 = excluded.h3, \
                  connectivity = excluded.connectivity, ecus = excluded.ecus, buses = excluded.buses, \
-                 capabilities = excluded.capabilities, batch_key = excluded.batch_key",
+                 capabilities = excluded.capabilities, batch_key = excluded.batch_key, revision = excluded.revision",
             )
             .bind(i64::from(scope.tenant.0))
             .bind(record.vehicle.to_string())
@@ -60,6 +65,7 @@ impl FleetStore for SqliteStore {
             .bind(to_json(&entry.buses))
             .bind(to_json(&entry.capabilities))
             .bind(entry.batch_key.map(|key| key.to_vec()))
+            .bind(revision)
             .execute(&mut *transaction)
             .await?;
         }
@@ -67,14 +73,19 @@ impl FleetStore for SqliteStore {
         Ok(())
     }
 
-    async fn registered_vehicles(&self, scope: Scope) -> StoreResult<Vec<VehicleEntry>> {
-        sqlx::query("SELECT * FROM vehicle WHERE tenant = ? ORDER BY id")
+    async fn registered_vehicles(&self, scope: Scope, after: i64) -> StoreResult<(Vec<VehicleEntry>, i64)> {
+        let rows = sqlx::query("SELECT * FROM vehicle WHERE tenant = ? AND revision > ? ORDER BY id")
             .bind(i64::from(scope.tenant.0))
+            .bind(after)
             .fetch_all(&self.read)
-            .await?
-            .iter()
-            .map(|row| entry_of(row, scope.tenant))
-            .collect()
+            .await?;
+        let mut newest = after;
+        let mut entries = Vec::with_capacity(rows.len());
+        for row in &rows {
+            newest = newest.max(row.try_get("revision")?);
+            entries.push(entry_of(row, scope.tenant)?);
+        }
+        Ok((entries, newest))
     }
 
     async fn vehicles(

@@ -113,14 +113,32 @@ impl IdentityStore for SqliteStore {
         name: &str,
         locked_until: UnixMicros,
     ) -> StoreResult<()> {
-        sqlx::query(
+        let tenant = i64::from(scope.tenant.0);
+        let mut transaction = self.begin().await?;
+        let updated = sqlx::query(
             "UPDATE user_account SET failures = failures + 1, locked_until = ? WHERE tenant = ? AND name = ?",
         )
         .bind(locked_until.0)
-        .bind(i64::from(scope.tenant.0))
+        .bind(tenant)
         .bind(name)
-        .execute(&self.write)
+        .execute(&mut *transaction)
         .await?;
+        if updated.rows_affected() > 0 {
+            let outcome = if locked_until > scope.now { "refused_and_locked" } else { "refused" };
+            let entry =
+                AuditEntry { actor: name.to_owned(), action: "login", subject: name.to_owned(), outcome };
+            write_audit(&mut transaction, scope, &entry).await?;
+        } else {
+            sqlx::query(
+                "INSERT INTO unknown_login (tenant, day, failures) VALUES (?, ?, 1) \
+                 ON CONFLICT (tenant, day) DO UPDATE SET failures = failures + 1",
+            )
+            .bind(tenant)
+            .bind(scope.now.0.div_euclid(86_400_000_000))
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -201,19 +219,26 @@ impl IdentityStore for SqliteStore {
     }
 
     async fn audit(&self, scope: Scope, entry: &AuditEntry) -> StoreResult<()> {
-        sqlx::query(
-            "INSERT INTO audit (tenant, at, actor, action, subject, outcome) VALUES (?, ?, ?, ?, ?, ?)",
-        )
+        write_audit(&mut *self.write.acquire().await?, scope, entry).await
+    }
+}
+
+/// Writes one act into the audit trail.
+pub(super) async fn write_audit(
+    connection: &mut SqliteConnection,
+    scope: Scope,
+    entry: &AuditEntry,
+) -> StoreResult<()> {
+    sqlx::query("INSERT INTO audit (tenant, at, actor, action, subject, outcome) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(i64::from(scope.tenant.0))
         .bind(scope.now.0)
         .bind(&entry.actor)
         .bind(entry.action)
         .bind(&entry.subject)
         .bind(entry.outcome)
-        .execute(&self.write)
+        .execute(connection)
         .await?;
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Error for a user that is not there.

@@ -11,10 +11,14 @@ use crate::store::{Activity, Page, Progress, ProgressStore, SavedProgress, Scope
 
 /// Name of the row that holds the offset.
 const OFFSET: &str = "offset";
-/// Name of the row that holds the state of detection.
-const DETECT: &str = "detect";
+/// Beginning of the names of the rows that hold the state of detection, in order.
+const DETECT: &str = "detect.";
 /// Rows of the quarantine that are kept; the oldest go first.
 const QUARANTINE_MAX: i64 = 100_000;
+/// Bytes of the quarantine that are kept; the oldest go first.
+const QUARANTINE_BYTES_MAX: i64 = 1 << 30;
+/// Bytes of detection state in one row: SQLite holds at most 10⁹ in a value.
+const DETECT_PART_BYTES: usize = 256 << 20;
 /// Bytes of an excerpt.
 const EXCERPT_BYTES: usize = 64;
 /// Hours of activity that are kept: a day and the hour that has begun.
@@ -41,7 +45,7 @@ impl ProgressStore for SqliteStore {
         let next = int(progress.next.0);
         put_state(&mut transaction, tenant, partition, OFFSET, next, &[]).await?;
         if let Some(detect) = &progress.detect {
-            put_state(&mut transaction, tenant, partition, DETECT, next, detect).await?;
+            put_detect(&mut transaction, (tenant, partition, next), detect, DETECT_PART_BYTES).await?;
         }
         for (vehicle, state) in &progress.vehicles {
             put_state(&mut transaction, tenant, partition, &vehicle.to_string(), next, state).await?;
@@ -65,28 +69,28 @@ impl ProgressStore for SqliteStore {
             .await?;
         }
         if !progress.quarantine.is_empty() {
-            sqlx::query("DELETE FROM quarantine WHERE number <= (SELECT max(number) FROM quarantine) - ?")
-                .bind(QUARANTINE_MAX)
-                .execute(&mut *transaction)
-                .await?;
+            bound_quarantine(&mut transaction, tenant, QUARANTINE_MAX, QUARANTINE_BYTES_MAX).await?;
         }
         transaction.commit().await?;
         Ok(())
     }
 
     async fn saved_progress(&self, scope: Scope, partition: Partition) -> StoreResult<SavedProgress> {
-        let rows =
-            sqlx::query("SELECT name, log_offset, state FROM checkpoint WHERE tenant = ? AND partition = ?")
-                .bind(i64::from(scope.tenant.0))
-                .bind(i64::from(partition.0))
-                .fetch_all(&self.read)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT name, log_offset, state FROM checkpoint WHERE tenant = ? AND partition = ? ORDER BY name",
+        )
+        .bind(i64::from(scope.tenant.0))
+        .bind(i64::from(partition.0))
+        .fetch_all(&self.read)
+        .await?;
         let mut saved = SavedProgress::default();
         for row in &rows {
             let name: String = row.try_get("name")?;
             match name.as_str() {
                 OFFSET => saved.next = LogOffset(number(row, "log_offset")?),
-                DETECT => saved.detect = Some(row.try_get("state")?),
+                part if part.starts_with(DETECT) => {
+                    saved.detect.get_or_insert_default().extend_from_slice(row.try_get("state")?);
+                }
                 vehicle => {
                     let vehicle: VehicleId = vehicle.parse().map_err(|_| StoreError::Damaged {
                         what: "checkpoint name",
@@ -136,6 +140,50 @@ impl ProgressStore for SqliteStore {
             (rows.len() > items.len()).then(|| items.last().map(|item| format!("{}.", item.id))).flatten();
         Ok(Page { items, next_cursor, total: count(total) })
     }
+}
+
+/// Writes the state of detection in parts and removes what a larger one left behind.
+async fn put_detect(
+    connection: &mut SqliteConnection,
+    (tenant, partition, next): (i64, i64, i64),
+    state: &[u8],
+    part_bytes: usize,
+) -> StoreResult<()> {
+    let parts = state.chunks(part_bytes).collect::<Vec<_>>();
+    // An empty state is a state too: one part says that there is one.
+    let parts = if parts.is_empty() { vec![state] } else { parts };
+    for (number, part) in parts.iter().enumerate() {
+        put_state(connection, tenant, partition, &format!("{DETECT}{number:06}"), next, part).await?;
+    }
+    sqlx::query(
+        "DELETE FROM checkpoint WHERE tenant = ? AND partition = ? AND name LIKE 'detect.%' AND name >= ?",
+    )
+    .bind(tenant)
+    .bind(partition)
+    .bind(format!("{DETECT}{:06}", parts.len()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Removes the oldest entries of the quarantine above the bounds of rows and bytes.
+async fn bound_quarantine(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    rows_max: i64,
+    bytes_max: i64,
+) -> StoreResult<()> {
+    sqlx::query(
+        "DELETE FROM quarantine WHERE tenant = ?1 AND number <= (SELECT max(number) FROM \
+         (SELECT number, row_number() OVER newest AS rows, sum(size) OVER newest AS bytes FROM quarantine WHERE tenant = ?1 \
+          WINDOW newest AS (ORDER BY number DESC)) WHERE rows > ?2 OR bytes > ?3)",
+    )
+    .bind(tenant)
+    .bind(rows_max)
+    .bind(bytes_max)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Writes one named part of a checkpoint.
@@ -225,4 +273,54 @@ async fn note_rate(connection: &mut SqliteConnection, scope: Scope, progress: &P
         .execute(connection)
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use outrider_types::{TenantId, UnixMicros};
+
+    use super::*;
+    use crate::store::QuarantineEntry;
+
+    const SCOPE: Scope = Scope { tenant: TenantId(1), now: UnixMicros(1) };
+
+    async fn store() -> (SqliteStore, tempfile::TempDir) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        (SqliteStore::open(&folder.path().join("cases.sqlite")).await.expect("it opens"), folder)
+    }
+
+    #[tokio::test]
+    async fn a_large_state_comes_back_whole_from_its_parts() {
+        let (store, _folder) = store().await;
+        for state in [vec![7_u8; 25], vec![8; 9], Vec::new(), vec![1, 2, 3]] {
+            let mut connection = store.write.acquire().await.expect("a connection");
+            put_detect(&mut connection, (1, 0, 5), &state, 10).await.expect("it writes");
+            drop(connection);
+            let saved = store.saved_progress(SCOPE, Partition(0)).await.expect("it reads");
+            assert_eq!(saved.detect, Some(state));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_quarantine_is_bounded_in_rows_and_bytes() {
+        let (store, _folder) = store().await;
+        let entry = |number: u8| QuarantineEntry {
+            at: UnixMicros(i64::from(number)),
+            vehicle: None,
+            reason: "rows".to_owned(),
+            place: "byte 0".to_owned(),
+            content: vec![number; 100],
+        };
+        let progress = Progress { quarantine: (0..10).map(entry).collect(), ..Progress::default() };
+        store.commit_progress(SCOPE, &progress).await.expect("it writes");
+        for (rows_max, bytes_max, left) in [(100, 1_000, 10), (7, 1_000, 7), (100, 350, 3), (100, 99, 0)] {
+            let mut connection = store.write.acquire().await.expect("a connection");
+            bound_quarantine(&mut connection, 1, rows_max, bytes_max).await.expect("it deletes");
+            drop(connection);
+            let page = store.quarantine(SCOPE, None, 100).await.expect("it reads");
+            assert_eq!((page.total, page.items.len() as u64), (left, left));
+            let newest = page.items.first().map(|item| item.at.0);
+            assert_eq!(newest, (left > 0).then_some(UnixMicros(9)), "the oldest go first");
+        }
+    }
 }

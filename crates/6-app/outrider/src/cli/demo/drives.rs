@@ -64,11 +64,19 @@ fn with_attack(
     seed: u64,
 ) -> Result<Planned, Failure> {
     let Some(attack) = attack else { return Ok(Planned { drive: Drive { frames, model }, attack: None }) };
-    let plan = AttackPlan { attack, seed, start_us: None, length_us: None, id: None, rate_hz: None };
+    let plan = AttackPlan::new(attack, seed);
     let (frames, labels) = inject(&frames, &plan).map_err(Failure::failed)?;
     let kind = match attack {
         Attack::UdsBruteForce => AttackKind::DiagnosticBruteForce,
-        Attack::Fabricate | Attack::Suspend | Attack::Flood => AttackKind::CanInjection,
+        Attack::Fabricate
+        | Attack::Suspend
+        | Attack::Replay
+        | Attack::Fuzz
+        | Attack::Flood
+        | Attack::Masquerade(_)
+        | Attack::Modify
+        | Attack::BusOff
+        | Attack::UdsScan => AttackKind::CanInjection,
     };
     let begin = frames.first().map_or(0, |frame| frame.at.0);
     let since = |at: VehicleMicros| i64::try_from(at.0.saturating_sub(begin)).unwrap_or(i64::MAX);

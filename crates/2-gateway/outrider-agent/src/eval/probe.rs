@@ -1,0 +1,172 @@
+//! Detectors under observation: what they said when, and of which frames.
+
+use std::collections::BTreeMap;
+
+use outrider_bus::can::{CanId, TimedFrame};
+use outrider_ids::{Observation, Phase};
+use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
+
+use crate::edge::Edge;
+
+/// Time between two ticks of the detectors, in microseconds, as a vehicle's timer gives them.
+const TICK_US: u64 = 100_000;
+
+/// How sure a detector is, comparable over all detectors: more is surer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Score(pub u32);
+
+impl Score {
+    /// What counts as an alarm when nobody asks for another threshold: severity medium, which is what a vehicle
+    /// reports at once.
+    pub const ALARM: Self = Self::of_severity(Severity::Medium);
+
+    const fn of_severity(severity: Severity) -> Self {
+        Self(severity.code() as u32 * 1000)
+    }
+
+    /// Returns the score of an observation: its severity.
+    #[must_use]
+    pub const fn of(seen: &Observation) -> Self {
+        Self::of_severity(seen.severity)
+    }
+}
+
+/// A moment at which an episode reached a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alarm {
+    /// When.
+    pub at: VehicleMicros,
+    /// The score.
+    pub score: Score,
+    /// The bus.
+    pub bus: BusId,
+    /// Number of the episode on its bus.
+    pub episode: u32,
+    /// What it is.
+    pub event_type: EventTypeId,
+    /// Identifier it is about.
+    pub can_id: Option<CanId>,
+}
+
+impl Alarm {
+    /// What makes two alarms the same, whatever the time.
+    pub(super) const fn key(&self) -> (BusId, EventTypeId, Option<CanId>) {
+        (self.bus, self.event_type, self.can_id)
+    }
+}
+
+/// Detectors and everything they said.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    edge: Edge,
+    next_tick: VehicleMicros,
+    /// Open episodes: their score and identifier.
+    open: BTreeMap<(BusId, u32), (Score, Option<CanId>)>,
+    alarms: Vec<Alarm>,
+    /// Time with at least one open alarm, and since when.
+    alarmed_us: u64,
+    alarmed_since: Option<VehicleMicros>,
+    now: VehicleMicros,
+}
+
+impl Probe {
+    /// Observes detectors from now on.
+    #[must_use]
+    pub const fn new(edge: Edge) -> Self {
+        Self {
+            edge,
+            next_tick: VehicleMicros(0),
+            open: BTreeMap::new(),
+            alarms: Vec::new(),
+            alarmed_us: 0,
+            alarmed_since: None,
+            now: VehicleMicros(0),
+        }
+    }
+
+    /// Takes one frame and returns whether the detectors hold it for an attacker's: whether an alarm about its
+    /// identifier is open.
+    pub fn receive(&mut self, timed: &TimedFrame) -> bool {
+        self.now = self.now.max(timed.at);
+        if timed.at >= self.next_tick || timed.at.saturating_add(TICK_US) < self.next_tick {
+            self.edge.tick(timed.at);
+            self.next_tick = timed.at.saturating_add(TICK_US);
+        }
+        self.edge.receive(timed);
+        self.drain();
+        let id = timed.frame.id();
+        id.is_some()
+            && self
+                .open
+                .iter()
+                .any(|(key, (score, about))| key.0 == timed.bus && *score >= Score::ALARM && *about == id)
+    }
+
+    /// Lets time pass without a frame.
+    pub fn tick(&mut self, now: VehicleMicros) {
+        self.now = self.now.max(now);
+        self.edge.tick(now);
+        self.next_tick = now.saturating_add(TICK_US);
+        self.drain();
+    }
+
+    /// Returns the alarms so far, in the order in which they were said; an episode that turns out worse is there
+    /// once for every score.
+    #[must_use]
+    pub fn alarms(&self) -> &[Alarm] {
+        &self.alarms
+    }
+
+    /// Forgets the alarms said so far; open episodes stay open.
+    pub fn forget(&mut self) {
+        self.alarms.clear();
+        self.alarmed_us = 0;
+        self.alarmed_since = self.alarmed_since.map(|_| self.now);
+    }
+
+    /// Returns the time during which an alarm was open, in microseconds.
+    #[must_use]
+    pub fn alarmed_us(&self) -> u64 {
+        let open = self.alarmed_since.map_or(0, |since| self.now.micros_since(since));
+        self.alarmed_us.saturating_add(open)
+    }
+
+    fn drain(&mut self) {
+        while let Some(seen) = self.edge.pop() {
+            self.fold(&seen);
+        }
+    }
+
+    fn fold(&mut self, seen: &Observation) {
+        let key = (seen.bus, seen.episode);
+        let score = Score::of(seen);
+        let before = self.open.get(&key).map(|(score, _)| *score);
+        match seen.phase {
+            Phase::Closed => {
+                self.open.remove(&key);
+            }
+            Phase::Opened | Phase::Escalated | Phase::Ongoing => {
+                self.open.insert(key, (before.map_or(score, |before| before.max(score)), seen.can_id));
+            }
+        }
+        if seen.phase != Phase::Closed && before.is_none_or(|before| before < score) {
+            self.alarms.push(Alarm {
+                at: seen.at,
+                score,
+                bus: seen.bus,
+                episode: seen.episode,
+                event_type: seen.event_type,
+                can_id: seen.can_id,
+            });
+        }
+        let alarmed = self.open.values().any(|(score, _)| *score >= Score::ALARM);
+        match (alarmed, self.alarmed_since) {
+            (true, None) => self.alarmed_since = Some(self.now),
+            (false, Some(since)) => {
+                self.alarmed_us = self.alarmed_us.saturating_add(self.now.micros_since(since));
+                self.alarmed_since = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+}
