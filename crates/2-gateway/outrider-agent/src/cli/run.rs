@@ -192,6 +192,7 @@ impl Run {
             sleep(TURN);
         }
         let is_durable = vehicle.shut_down(clock.mono());
+        ids_udp.send(vehicle);
         vehicle.exchange(link, clock.mono());
         if is_durable { say_durable(vehicle, &mut said, out) } else { Ok(()) }
     }

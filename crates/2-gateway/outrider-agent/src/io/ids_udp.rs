@@ -65,6 +65,11 @@ impl IdsUdp {
                 }
             }
         }
+        self.send(vehicle);
+    }
+
+    /// Sends the frames that the vehicle has; never waits.
+    pub fn send<S: Storage>(&mut self, vehicle: &mut Vehicle<S>) {
         if let Some((socket, target)) = &self.target {
             for _ in 0..FRAMES_PER_TURN {
                 let Some(frame) = vehicle.pop_ids_frame() else { break };

@@ -11,6 +11,7 @@
 
 mod arxml;
 mod coding;
+mod error;
 mod fibex;
 mod from_dbc;
 mod ldf;
@@ -22,10 +23,11 @@ mod xml;
 
 use std::path::Path;
 
+pub use error::DescriptionError;
 pub use model::{
-    Cluster, ContextProps, Description, DescriptionError, E2eProtection, Format, Frame, FrameKey,
-    LinSchedule, Medium, NotUnderstood, Offer, Place, Problem, Reason, ScheduleEntry, SecuredPdu,
-    SecurityEventSpec, Service, Signal,
+    Cluster, ContextProps, Description, E2eProtection, Format, Frame, FrameKey, LinSchedule, Medium,
+    NotUnderstood, Offer, Place, Problem, Reason, ScheduleEntry, SecuredPdu, SecurityEventSpec, Service,
+    Signal,
 };
 pub use report::{json, text};
 

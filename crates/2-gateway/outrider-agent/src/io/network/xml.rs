@@ -11,7 +11,8 @@ use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesStart, Event};
 
 use super::NAME_BYTES_MAX;
-use super::model::{Description, DescriptionError, Place};
+use super::error::DescriptionError;
+use super::model::{Description, Place};
 
 /// Deepest nesting; ARXML stays below 40.
 pub(super) const DEPTH_MAX: usize = 128;

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use outrider_bus::can::ByteOrder;
 
+use super::error::DescriptionError;
 use super::model::{
-    Cluster, Description, DescriptionError, Format, Frame, FrameKey, LinSchedule, Medium, Place, Reason,
-    ScheduleEntry, Signal,
+    Cluster, Description, Format, Frame, FrameKey, LinSchedule, Medium, Place, Reason, ScheduleEntry, Signal,
 };
 use super::{NAME_BYTES_MAX, VALUES_MAX, arxml, coding};
 use syntax::{Statement, Word, statements};

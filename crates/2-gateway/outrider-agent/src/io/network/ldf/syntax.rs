@@ -1,6 +1,7 @@
 //! Cuts an LDF file into statements and blocks, whatever they mean.
 
-use super::super::model::{DescriptionError, Place};
+use super::super::error::DescriptionError;
+use super::super::model::Place;
 
 /// Deepest nesting of blocks; the language has three.
 const DEPTH_MAX: usize = 8;
