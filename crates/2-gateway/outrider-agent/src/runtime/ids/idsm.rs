@@ -109,7 +109,9 @@ impl Idsm {
             self.counts.unnamed += 1;
             return None;
         };
-        let context = context(event);
+        // Brief reports have lost their context, and then the frame has none [SWS_IdsM_01010].
+        let has_context = !event.fields.is_empty() || !event.context.is_empty();
+        let context = has_context.then(|| context(event));
         let count = NonZeroU16::new(u16::try_from(event.count).unwrap_or(u16::MAX));
         let message = IdsMessage {
             version: self.version,
@@ -118,9 +120,9 @@ impl Idsm {
             event: id,
             count: count.unwrap_or(NonZeroU16::MIN),
             timestamp: fix.and_then(|fix| timestamp(fix, event)),
-            context: Some(IdsContext {
+            context: context.as_deref().map(|bytes| IdsContext {
                 layout: (self.version == IdsVersion::V2).then_some(LAYOUT),
-                bytes: &context,
+                bytes,
             }),
             signature: None,
         };

@@ -283,6 +283,18 @@ fn own_events_go_out_as_frames_with_number_time_and_context() {
 }
 
 #[test]
+fn a_brief_report_goes_out_without_a_context() {
+    let section: QualifySection = toml::from_str("[default]\nmode = \"brief\"").expect("a section");
+    let chain = section.chain(at(0)).expect("good");
+    let mut layer = IdsLayer::new(Some(chain), None, Some(idsm("")));
+    layer.report(flood(1));
+    layer.tick(at(100), None);
+    let frame = layer.pop_frame().expect("a frame");
+    let (view, rest) = IdsView::parse(&frame).expect("own output");
+    assert_eq!((view.context(), rest.len(), frame[0] & 1), (None, 0, 0));
+}
+
+#[test]
 fn the_reporter_is_limited_and_the_gateway_is_not() {
     let text = "period_ms = 10\n[traffic]\ncount = 60\nwindow_ms = 10";
     let section: QualifySection = toml::from_str(text).expect("a section");
