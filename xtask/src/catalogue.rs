@@ -33,6 +33,9 @@ pub(crate) struct Event {
     pub(crate) ocsf: u16,
     #[serde(default)]
     pub(crate) autosar_sev: Option<String>,
+    /// Numbers that AUTOSAR gives to security events of this kind.
+    #[serde(default)]
+    pub(crate) autosar_ids: Vec<u16>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -141,6 +144,7 @@ fn check(catalogue: &Catalogue, problems: &mut Vec<String>) {
         }
     }
     let mut titles = BTreeSet::new();
+    let mut sevs = BTreeSet::new();
     for event in catalogue.events.values() {
         let place = format!("event {} ({})", event.id, event.name);
         if event.id == 0 || event.name.split('.').count() != 2 {
@@ -157,6 +161,11 @@ fn check(catalogue: &Catalogue, problems: &mut Vec<String>) {
         }
         for field in event.fields.iter().filter(|field| !names.contains(field.as_str())) {
             problems.push(format!("{place}: field {field:?} is not in fields.toml"));
+        }
+        for id in &event.autosar_ids {
+            if *id >= 0x8000 || !sevs.insert(*id) {
+                problems.push(format!("{place}: AUTOSAR number {id} is not below 0x8000, or stands twice"));
+            }
         }
         if event.unr155.is_empty() {
             problems.push(format!("{place}: no UN R155 Annex 5 threat is named"));

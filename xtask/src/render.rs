@@ -107,7 +107,7 @@ fn model(catalogue: &Catalogue) -> String {
             event.fields.iter().map(|name| format!("FieldKey({})", key(catalogue, name))).collect();
         let _ = writeln!(
             out,
-            "    EventType {{\n        id: EventTypeId({}),\n        name: {:?},\n        title: {:?},\n        description: {:?},\n        severity: Severity::{},\n        lane: Lane::{},\n        fields: &[{}],\n        unr155: &{:?},\n        ocsf_class: {},\n        autosar_sev: {:?},\n    }},",
+            "    EventType {{\n        id: EventTypeId({}),\n        name: {:?},\n        title: {:?},\n        description: {:?},\n        severity: Severity::{},\n        lane: Lane::{},\n        fields: &[{}],\n        unr155: &{:?},\n        ocsf_class: {},\n        autosar_sev: {:?},\n        autosar_ids: &{:?},\n    }},",
             event.id,
             event.name,
             event.title,
@@ -118,6 +118,7 @@ fn model(catalogue: &Catalogue) -> String {
             event.unr155,
             event.ocsf,
             event.autosar_sev.as_deref(),
+            event.autosar_ids,
         );
     }
     out.push_str("];\n");
@@ -135,7 +136,7 @@ fn key(catalogue: &Catalogue, name: &str) -> u16 {
 
 fn schema(catalogue: &Catalogue) -> String {
     let fields: Vec<_> = catalogue.fields.values().map(|field: &Field| json!({"key": field.key, "name": field.name, "type": field.kind, "unit": field.unit, "title": field.title})).collect();
-    let events: Vec<_> = catalogue.events.values().map(|event: &Event| json!({"id": event.id, "name": event.name, "title": event.title, "description": event.description, "severity": event.severity, "lane": event.lane, "fields": event.fields, "unr155": event.unr155, "ocsf_class": event.ocsf, "autosar_sev": event.autosar_sev})).collect();
+    let events: Vec<_> = catalogue.events.values().map(|event: &Event| json!({"id": event.id, "name": event.name, "title": event.title, "description": event.description, "severity": event.severity, "lane": event.lane, "fields": event.fields, "unr155": event.unr155, "ocsf_class": event.ocsf, "autosar_sev": event.autosar_sev, "autosar_ids": event.autosar_ids})).collect();
     let document = json!({"schema": "outrider-catalogue/1", "fields": fields, "event_types": events});
     let mut text = serde_json::to_string_pretty(&document).expect("the document has only string keys");
     text.push('\n');

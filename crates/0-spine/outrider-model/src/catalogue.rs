@@ -71,6 +71,8 @@ pub struct EventType {
     pub ocsf_class: u16,
     /// AUTOSAR security event, where one exists.
     pub autosar_sev: Option<&'static str>,
+    /// Numbers that AUTOSAR gives to security events of this kind, below 0x8000.
+    pub autosar_ids: &'static [u16],
 }
 
 /// Finds an event type by number, O(log n).

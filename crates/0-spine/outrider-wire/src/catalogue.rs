@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 94] = [
+pub static DEFAULTS: [EventDefaults; 99] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -493,6 +493,31 @@ pub static DEFAULTS: [EventDefaults; 94] = [
         severity: Severity::Info,
         lane: Lane::Deferred,
     },
+    EventDefaults {
+        event_type: event::IDS_NO_EVENT_BUFFER,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::IDS_NO_CONTEXT_BUFFER,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::IDS_TRAFFIC_LIMITED,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::IDS_COMMUNICATION_ERROR,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::IDS_REPORT_REFUSED,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
 ];
 
 /// Event types by name.
@@ -687,6 +712,16 @@ pub mod event {
     pub const IDS_EVENT: EventTypeId = EventTypeId(809);
     /// State of a sensor (`sensor.state`).
     pub const SENSOR_STATE: EventTypeId = EventTypeId(810);
+    /// Qualification ran out of buffers (`ids.no_event_buffer`).
+    pub const IDS_NO_EVENT_BUFFER: EventTypeId = EventTypeId(820);
+    /// Qualification ran out of contexts (`ids.no_context_buffer`).
+    pub const IDS_NO_CONTEXT_BUFFER: EventTypeId = EventTypeId(821);
+    /// Traffic limit of reports reached (`ids.traffic_limited`).
+    pub const IDS_TRAFFIC_LIMITED: EventTypeId = EventTypeId(822);
+    /// Report could not be sent (`ids.communication_error`).
+    pub const IDS_COMMUNICATION_ERROR: EventTypeId = EventTypeId(823);
+    /// Report of an ECU refused (`ids.report_refused`).
+    pub const IDS_REPORT_REFUSED: EventTypeId = EventTypeId(824);
 }
 
 /// Fields by name.
@@ -893,4 +928,14 @@ pub mod field {
     pub const ALARMS: FieldKey = FieldKey(131);
     /// Alarms an hour that the sensor may raise on its own (int).
     pub const ALARM_BUDGET_PER_HOUR: FieldKey = FieldKey(132);
+    /// AUTOSAR IdsM instance that reported it (int).
+    pub const IDS_INSTANCE: FieldKey = FieldKey(140);
+    /// Name of the security event in the security extract (text).
+    pub const IDS_EVENT_NAME: FieldKey = FieldKey(141);
+    /// Time that the ECU states, in microseconds of its synchronised time base, in µs (int).
+    pub const IDS_TIME_US: FieldKey = FieldKey(142);
+    /// Version of the layout of the context (int).
+    pub const IDS_CONTEXT_VERSION: FieldKey = FieldKey(143);
+    /// Whether the reporting IdsM signed it and the signature was right (bool).
+    pub const IDS_SIGNED: FieldKey = FieldKey(144);
 }

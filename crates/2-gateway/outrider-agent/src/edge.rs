@@ -63,6 +63,13 @@ impl Edge {
         self.buses.iter_mut().find_map(BusDetector::pop)
     }
 
+    /// Returns whether the vehicle drives, as the latest speed on any bus says; `None` if none is fresh.
+    #[must_use]
+    pub fn is_driving(&self, now: VehicleMicros) -> Option<bool> {
+        let readings = self.buses.iter().filter_map(BusDetector::speed);
+        readings.max_by_key(|reading| reading.at).and_then(|reading| reading.is_driving(now))
+    }
+
     /// Returns the buses that are watched, ascending.
     pub fn buses(&self) -> impl Iterator<Item = BusId> + '_ {
         self.buses.iter().map(BusDetector::bus)

@@ -17,3 +17,51 @@ fn taking_frames_allocates_nothing_even_under_attack() {
     assert!(bench.frames > 10_000);
     assert!(bench.state_bytes_per_bus <= 256 * 1024, "{} bytes", bench.state_bytes_per_bus);
 }
+
+#[test]
+fn the_filter_chain_allocates_nothing_after_its_start() {
+    use outrider_ids::qualify::{Body, Chain, ChainConfig, SevRule, Threshold};
+    use outrider_types::{EventTypeId, VehicleMicros};
+    use std::num::NonZeroU32;
+
+    /// A context of fixed size.
+    struct Context([u8; 64]);
+    impl Body for Context {
+        fn has_context(&self) -> bool {
+            self.0[0] != 0
+        }
+        fn drop_context(&mut self) {
+            self.0 = [0; 64];
+        }
+        fn fold(&mut self, _: &Self) {}
+    }
+
+    let three = NonZeroU32::new(3).expect("not zero");
+    let rule = |number: u16| SevRule {
+        every_nth: three,
+        aggregation_us: number.is_multiple_of(2).then_some(20_000),
+        threshold: Some(Threshold { count: three, window_us: 50_000 }),
+        ..SevRule::pass(EventTypeId(number))
+    };
+    let rules: Vec<SevRule> = (1..=100).map(rule).collect();
+    let config = ChainConfig { period_us: 10_000, contexts_max: 32, rate: None, traffic: None };
+    let chain = Chain::<Context, 128, 64>::new(&config, &rules, VehicleMicros(0));
+    let mut chain = Box::new(chain.expect("a good configuration"));
+    let mut passed = 0u64;
+    let allocations = count(&mut || {
+        for at in 0..2_000u64 {
+            for number in 0..50u64 {
+                let event_type = EventTypeId(u16::try_from((at * 7 + number) % 110).expect("small"));
+                let _ = chain.report(event_type, 2, Context([1; 64]));
+            }
+            chain.tick(VehicleMicros(at * 5_000), &mut |_, _, _| passed += 1);
+            let _ = chain.take_internal();
+        }
+    });
+    assert_eq!(allocations, 0);
+    let counts = chain.counts();
+    assert!(counts.holds() && passed == counts.passed && passed > 100, "{counts:?}");
+    let reached =
+        [counts.unlisted, counts.no_buffer, counts.thinned, counts.aggregated, counts.below_threshold];
+    assert!(reached.into_iter().all(|count| count > 0) && counts.contexts_lost > 0, "{counts:?}");
+}

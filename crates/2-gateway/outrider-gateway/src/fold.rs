@@ -12,7 +12,7 @@ use outrider_wire::catalogue::field;
 use crate::{FieldValue, SecurityEvent};
 
 /// Fields that say *what* an event is about; the others are measurements.
-pub const IDENTITY_FIELDS: [FieldKey; 31] = [
+pub const IDENTITY_FIELDS: [FieldKey; 34] = [
     field::CAN_ID,
     field::UDS_SERVICE,
     field::UDS_SUBFUNCTION,
@@ -44,6 +44,9 @@ pub const IDENTITY_FIELDS: [FieldKey; 31] = [
     field::SIGNAL_NAME,
     field::BUS_SEGMENT,
     field::SENDER_ADDRESS,
+    field::IDS_EVENT_ID,
+    field::IDS_INSTANCE,
+    field::IDS_SENSOR,
 ];
 
 /// Windows and size of the table.

@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
 use super::{EventType, Field, FieldKind};
 
 /// Every field, ordered by key.
-pub static FIELDS: [Field; 100] = [
+pub static FIELDS: [Field; 105] = [
     Field {
         key: FieldKey(1),
         name: "can_id",
@@ -707,10 +707,45 @@ pub static FIELDS: [Field; 100] = [
         unit: "",
         title: "alarms an hour that the sensor may raise on its own",
     },
+    Field {
+        key: FieldKey(140),
+        name: "ids_instance",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "AUTOSAR IdsM instance that reported it",
+    },
+    Field {
+        key: FieldKey(141),
+        name: "ids_event_name",
+        kind: FieldKind::Text,
+        unit: "",
+        title: "name of the security event in the security extract",
+    },
+    Field {
+        key: FieldKey(142),
+        name: "ids_time_us",
+        kind: FieldKind::Int,
+        unit: "µs",
+        title: "time that the ECU states, in microseconds of its synchronised time base",
+    },
+    Field {
+        key: FieldKey(143),
+        name: "ids_context_version",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "version of the layout of the context",
+    },
+    Field {
+        key: FieldKey(144),
+        name: "ids_signed",
+        kind: FieldKind::Bool,
+        unit: "",
+        title: "whether the reporting IdsM signed it and the signature was right",
+    },
 ];
 
 /// Every event type, ordered by id.
-pub static EVENT_TYPES: [EventType; 94] = [
+pub static EVENT_TYPES: [EventType; 99] = [
     EventType {
         id: EventTypeId(100),
         name: "can.unknown_id",
@@ -722,6 +757,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.1", "32.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(101),
@@ -734,6 +770,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(102),
@@ -746,6 +783,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(103),
@@ -758,6 +796,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["24.1", "8.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(104),
@@ -770,6 +809,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.1", "24.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(105),
@@ -782,6 +822,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(106),
@@ -794,6 +835,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.1", "16.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(107),
@@ -806,6 +848,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(108),
@@ -818,6 +861,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.1", "6.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(109),
@@ -830,6 +874,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(110),
@@ -842,6 +887,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["29.2", "11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(111),
@@ -850,10 +896,11 @@ pub static EVENT_TYPES: [EventType; 94] = [
         description: "An ECU left the bus after too many errors.",
         severity: Severity::High,
         lane: Lane::Batched,
-        fields: &[FieldKey(63), FieldKey(64)],
+        fields: &[FieldKey(63), FieldKey(64), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["24.1", "8.1"],
         ocsf_class: 2004,
         autosar_sev: Some("CANIF_SEV_ERRORSTATE_BUSOFF"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(112),
@@ -862,10 +909,11 @@ pub static EVENT_TYPES: [EventType; 94] = [
         description: "An ECU's error counters passed the error-passive limit.",
         severity: Severity::Low,
         lane: Lane::Deferred,
-        fields: &[FieldKey(63), FieldKey(64)],
+        fields: &[FieldKey(63), FieldKey(64), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["24.1"],
         ocsf_class: 2004,
         autosar_sev: Some("CANIF_SEV_ERRORSTATE_PASSIVE"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(113),
@@ -878,6 +926,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["24.1", "8.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(114),
@@ -890,6 +939,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(115),
@@ -902,6 +952,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.1", "4.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(200),
@@ -914,6 +965,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["18.3", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(201),
@@ -926,6 +978,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["18.3", "11.3", "25.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(202),
@@ -938,6 +991,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.3", "18.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(203),
@@ -950,6 +1004,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["18.3", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(204),
@@ -962,6 +1017,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["12.2", "5.3", "23.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(205),
@@ -974,6 +1030,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["25.1", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(206),
@@ -986,6 +1043,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["18.3", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(207),
@@ -998,6 +1056,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["24.1", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(208),
@@ -1010,6 +1069,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["24.1", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(209),
@@ -1022,6 +1082,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.3", "25.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(210),
@@ -1034,6 +1095,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["20.5", "21.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(300),
@@ -1046,6 +1108,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["18.3", "15.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(301),
@@ -1058,6 +1121,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["18.3", "15.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(302),
@@ -1070,6 +1134,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["24.1", "8.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(310),
@@ -1082,6 +1147,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["4.1", "11.4"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(311),
@@ -1094,6 +1160,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["7.2", "19.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(312),
@@ -1106,6 +1173,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.4"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(313),
@@ -1118,6 +1186,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.4", "8.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(320),
@@ -1126,10 +1195,11 @@ pub static EVENT_TYPES: [EventType; 94] = [
         description: "An IP address moved to another Ethernet address.",
         severity: Severity::High,
         lane: Lane::Batched,
-        fields: &[FieldKey(25), FieldKey(30), FieldKey(17), FieldKey(18)],
+        fields: &[FieldKey(25), FieldKey(30), FieldKey(17), FieldKey(18), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["6.2", "4.1"],
         ocsf_class: 2004,
         autosar_sev: Some("TCPIP_SEV_ARP_IP_ADDR_CONFLICT"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(321),
@@ -1142,6 +1212,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["29.2", "29.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(322),
@@ -1150,10 +1221,11 @@ pub static EVENT_TYPES: [EventType; 94] = [
         description: "A frame type that the vehicle does not use.",
         severity: Severity::Low,
         lane: Lane::Deferred,
-        fields: &[FieldKey(70), FieldKey(30), FieldKey(71)],
+        fields: &[FieldKey(70), FieldKey(30), FieldKey(71), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["11.4"],
         ocsf_class: 2004,
         autosar_sev: Some("ETHIF_SEV_DROP_UNKNOWN_ETHERTYPE"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(323),
@@ -1162,10 +1234,11 @@ pub static EVENT_TYPES: [EventType; 94] = [
         description: "A frame in a VLAN that the port does not belong to.",
         severity: Severity::Medium,
         lane: Lane::Batched,
-        fields: &[FieldKey(71), FieldKey(30)],
+        fields: &[FieldKey(71), FieldKey(30), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["29.2"],
         ocsf_class: 2004,
         autosar_sev: Some("ETHIF_SEV_DROP_INV_VLAN"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(324),
@@ -1178,6 +1251,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["24.1", "19.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(325),
@@ -1186,10 +1260,11 @@ pub static EVENT_TYPES: [EventType; 94] = [
         description: "The vehicle firewall dropped a packet.",
         severity: Severity::Low,
         lane: Lane::Deferred,
-        fields: &[FieldKey(69), FieldKey(25), FieldKey(26), FieldKey(27), FieldKey(28), FieldKey(29)],
+        fields: &[FieldKey(69), FieldKey(25), FieldKey(26), FieldKey(27), FieldKey(28), FieldKey(29), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["29.1", "6.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 77],
     },
     EventType {
         id: EventTypeId(326),
@@ -1198,10 +1273,11 @@ pub static EVENT_TYPES: [EventType; 94] = [
         description: "The firewall dropped packets above the limit.",
         severity: Severity::Medium,
         lane: Lane::Batched,
-        fields: &[FieldKey(69), FieldKey(25), FieldKey(6), FieldKey(7)],
+        fields: &[FieldKey(69), FieldKey(25), FieldKey(6), FieldKey(7), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["24.1", "8.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[63],
     },
     EventType {
         id: EventTypeId(400),
@@ -1210,10 +1286,11 @@ pub static EVENT_TYPES: [EventType; 94] = [
         description: "A secured PDU carried a wrong authenticator.",
         severity: Severity::High,
         lane: Lane::Batched,
-        fields: &[FieldKey(19), FieldKey(20), FieldKey(1), FieldKey(90), FieldKey(12)],
+        fields: &[FieldKey(19), FieldKey(20), FieldKey(1), FieldKey(90), FieldKey(12), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["11.1", "6.1", "19.3"],
         ocsf_class: 2004,
         autosar_sev: Some("SECOC_SEV_MAC_VERIFICATION_FAILED"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(401),
@@ -1222,10 +1299,11 @@ pub static EVENT_TYPES: [EventType; 94] = [
         description: "A secured PDU was replayed or came out of order.",
         severity: Severity::High,
         lane: Lane::Batched,
-        fields: &[FieldKey(19), FieldKey(20), FieldKey(1), FieldKey(90)],
+        fields: &[FieldKey(19), FieldKey(20), FieldKey(1), FieldKey(90), FieldKey(94), FieldKey(140), FieldKey(95), FieldKey(142)],
         unr155: &["6.3"],
         ocsf_class: 2004,
         autosar_sev: Some("SECOC_SEV_FRESHNESS_NOT_AVAILABLE"),
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(402),
@@ -1238,6 +1316,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["19.3", "12.4"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(403),
@@ -1250,6 +1329,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["19.3", "12.4"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(410),
@@ -1262,6 +1342,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(500),
@@ -1274,6 +1355,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["5.3", "22.2", "23.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(501),
@@ -1286,6 +1368,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["6.3", "12.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(502),
@@ -1298,6 +1381,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["28.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(503),
@@ -1310,6 +1394,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["5.2", "25.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(510),
@@ -1322,6 +1407,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["12.1", "12.3", "5.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(511),
@@ -1334,6 +1420,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["6.3", "12.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(512),
@@ -1346,6 +1433,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["13.1", "12.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(513),
@@ -1358,6 +1446,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["12.1", "12.4"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(514),
@@ -1370,6 +1459,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["13.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(600),
@@ -1382,6 +1472,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["22.2", "17.1", "10.1"],
         ocsf_class: 1007,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(601),
@@ -1394,6 +1485,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["9.1"],
         ocsf_class: 1007,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(602),
@@ -1406,6 +1498,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["5.2", "5.3", "25.1"],
         ocsf_class: 1001,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(603),
@@ -1418,6 +1511,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["22.2", "9.1"],
         ocsf_class: 1005,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(604),
@@ -1430,6 +1524,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["9.1", "17.1"],
         ocsf_class: 1001,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(605),
@@ -1442,6 +1537,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["29.1"],
         ocsf_class: 4001,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(606),
@@ -1454,6 +1550,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["19.1", "22.2"],
         ocsf_class: 4001,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(607),
@@ -1466,6 +1563,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["17.1", "28.1"],
         ocsf_class: 1004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(608),
@@ -1478,6 +1576,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["21.1"],
         ocsf_class: 1001,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(609),
@@ -1490,6 +1589,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["17.1"],
         ocsf_class: 1007,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(620),
@@ -1502,6 +1602,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["19.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(621),
@@ -1514,6 +1615,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["32.1", "19.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(700),
@@ -1526,6 +1628,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["6.2", "4.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(701),
@@ -1538,6 +1641,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["6.2", "7.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(702),
@@ -1550,6 +1654,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["6.2", "16.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(703),
@@ -1562,6 +1667,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["16.3", "18.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(704),
@@ -1574,6 +1680,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["18.1", "18.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(710),
@@ -1586,6 +1693,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["4.1", "16.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(711),
@@ -1598,6 +1706,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["4.1", "16.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(720),
@@ -1610,6 +1719,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.2", "4.1", "4.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(721),
@@ -1622,6 +1732,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["11.2", "4.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(730),
@@ -1634,6 +1745,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["25.2", "16.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(731),
@@ -1646,6 +1758,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["25.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(740),
@@ -1658,6 +1771,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["16.1", "16.2"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(741),
@@ -1670,6 +1784,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["16.1", "16.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(742),
@@ -1682,6 +1797,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["16.1", "16.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(750),
@@ -1694,6 +1810,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["20.4", "20.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(751),
@@ -1706,6 +1823,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["20.1", "32.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(800),
@@ -1718,6 +1836,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["4.1", "6.3", "5.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(801),
@@ -1730,6 +1849,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["5.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(802),
@@ -1742,6 +1862,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["21.1", "8.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(803),
@@ -1754,6 +1875,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["21.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(804),
@@ -1766,6 +1888,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["21.1", "20.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(805),
@@ -1778,6 +1901,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["20.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(806),
@@ -1790,6 +1914,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["20.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(807),
@@ -1802,6 +1927,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["20.3", "21.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(808),
@@ -1814,6 +1940,7 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["24.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(809),
@@ -1822,10 +1949,11 @@ pub static EVENT_TYPES: [EventType; 94] = [
         description: "A qualified security event of an IdsM without a mapping of its own.",
         severity: Severity::Low,
         lane: Lane::Deferred,
-        fields: &[FieldKey(94), FieldKey(95)],
+        fields: &[FieldKey(94), FieldKey(141), FieldKey(140), FieldKey(95), FieldKey(142), FieldKey(143), FieldKey(144), FieldKey(36)],
         unr155: &["11.1", "6.1"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
     },
     EventType {
         id: EventTypeId(810),
@@ -1838,5 +1966,71 @@ pub static EVENT_TYPES: [EventType; 94] = [
         unr155: &["20.3"],
         ocsf_class: 2004,
         autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(820),
+        name: "ids.no_event_buffer",
+        title: "Qualification ran out of buffers",
+        description: "Reports of sensors were lost because every buffer of the qualification was in use.",
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+        fields: &[FieldKey(82)],
+        unr155: &["21.1", "8.1"],
+        ocsf_class: 2004,
+        autosar_sev: Some("IDSM_INTERNAL_EVENT_NO_EVENT_BUFFER_AVAILABLE"),
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(821),
+        name: "ids.no_context_buffer",
+        title: "Qualification ran out of contexts",
+        description: "Reports of sensors were kept without their details because every place for them was in use.",
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+        fields: &[FieldKey(82)],
+        unr155: &["21.1", "8.1"],
+        ocsf_class: 2004,
+        autosar_sev: Some("IDSM_INTERNAL_EVENT_NO_CONTEXT_DATA_BUFFER_AVAILABLE"),
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(822),
+        name: "ids.traffic_limited",
+        title: "Traffic limit of reports reached",
+        description: "Qualified events were not reported to the next IDS reporter because the limit of bytes was reached.",
+        severity: Severity::Low,
+        lane: Lane::Batched,
+        fields: &[FieldKey(82)],
+        unr155: &["21.1", "8.1"],
+        ocsf_class: 2004,
+        autosar_sev: Some("IDSM_INTERNAL_EVENT_TRAFFIC_LIMITATION_EXCEEDED"),
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(823),
+        name: "ids.communication_error",
+        title: "Report could not be sent",
+        description: "Qualified events could not be sent to the next IDS reporter.",
+        severity: Severity::Low,
+        lane: Lane::Batched,
+        fields: &[FieldKey(82)],
+        unr155: &["21.1", "8.1"],
+        ocsf_class: 2004,
+        autosar_sev: Some("IDSM_INTERNAL_EVENT_COMMUNICATION_ERROR"),
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(824),
+        name: "ids.report_refused",
+        title: "Report of an ECU refused",
+        description: "IDS frames from the vehicle network were refused: malformed, of an unknown sender, or without a right signature.",
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+        fields: &[FieldKey(45), FieldKey(140), FieldKey(82)],
+        unr155: &["21.1", "8.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
     },
 ];

@@ -1,6 +1,6 @@
 //! `outrider-agent learn`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use outrider_ids::model::{CycleClass, ModelHead, Text};
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::captures::read;
 use super::{Failure, Terminal, chain, write_file};
-use crate::io::dbc;
+use crate::io::dbc::DbcModel;
+use crate::io::network::{self, Format};
 use crate::learn::{BusSummary, Learned, Learner};
 
 const HELP: &str = "\
@@ -35,9 +36,18 @@ pub(super) struct Learn {
     /// Captures: TRC, candump, ASC, pcap or pcapng, each also gzip-compressed.
     #[arg(required = true, value_name = "CAPTURE")]
     captures: Vec<PathBuf>,
-    /// Network description; may be given several times.
+    /// Network description as DBC file; may be given several times, as those below.
     #[arg(long, value_name = "FILE")]
     dbc: Vec<PathBuf>,
+    /// Network description as AUTOSAR XML.
+    #[arg(long, value_name = "FILE")]
+    arxml: Vec<PathBuf>,
+    /// Network description as ASAM FIBEX.
+    #[arg(long, value_name = "FILE")]
+    fibex: Vec<PathBuf>,
+    /// Network description as LIN description file.
+    #[arg(long, value_name = "FILE")]
+    ldf: Vec<PathBuf>,
     /// Where to write the model.
     #[arg(short, long, value_name = "MODEL")]
     output: PathBuf,
@@ -64,13 +74,18 @@ impl Learn {
         let head = ModelHead { platform: self.platform, release: self.release, ..ModelHead::default() };
         let mut learner = Learner::new(head);
         let mut problems = Vec::new();
-        for path in &self.dbc {
-            let name = path.display();
-            let database =
-                dbc::open(path).map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
-            problems.extend(database.problems.iter().map(|problem| format!("{name}: {problem}")));
-            terminal.note(&format!("{name}: {} messages", database.messages.len()));
-            learner.add_database(database);
+        let given = [
+            (&self.dbc, Format::Dbc),
+            (&self.arxml, Format::Arxml),
+            (&self.fibex, Format::Fibex),
+            (&self.ldf, Format::Ldf),
+        ];
+        for (paths, format) in given {
+            for path in paths {
+                let (can, mut found) = describe_network(path, format, terminal)?;
+                problems.append(&mut found);
+                learner.add_database(can);
+            }
         }
         let mut captures = Vec::new();
         for path in &self.captures {
@@ -108,6 +123,38 @@ impl Learn {
             "problems": problems,
         })
     }
+}
+
+/// Reads a network description; returns its CAN part and what is to be said of it.
+fn describe_network(
+    path: &Path,
+    format: Format,
+    terminal: &mut Terminal<'_>,
+) -> Result<(DbcModel, Vec<String>), Failure> {
+    let name = path.display();
+    let description =
+        network::open(path).map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
+    if description.format != format {
+        let (is, said) = (description.format.word(), format.word());
+        return Err(Failure::input(format!("{name}: is {is}, was given as {said}")));
+    }
+    let mut problems: Vec<String> =
+        description.problems.iter().map(|problem| format!("{name}: {problem}")).collect();
+    let hidden = description.problems_total.saturating_sub(problems.len() as u64);
+    if hidden > 0 {
+        problems.push(format!("{name}: {hidden} more problems"));
+    }
+    let passed: u64 = description.not_understood.values().map(|one| one.count).sum();
+    let all = description.frames.len();
+    let can = description.into_can();
+    terminal.note(&format!(
+        "{name}: {} CAN messages of {all} frames; {passed} elements not understood (outrider-agent describe)",
+        can.messages.len()
+    ));
+    if can.messages.is_empty() {
+        problems.push(format!("{name}: has no CAN frame, so the model takes nothing from it"));
+    }
+    Ok((can, problems))
 }
 
 fn seconds(ms: u64) -> f64 {

@@ -4,6 +4,7 @@
 //! last line; on standard error, progress and complaints. **Start reading** at [`run`].
 
 mod captures;
+mod describe;
 mod eval;
 mod inject;
 mod learn;
@@ -38,6 +39,8 @@ pub struct Arguments {
 enum Command {
     /// Learn a vehicle model from captures of ordinary traffic.
     Learn(learn::Learn),
+    /// Say what a network description was understood to mean, and what was not understood.
+    Describe(describe::Describe),
     /// Run captures through the detectors and print what they find.
     Replay(replay::Replay),
     /// Put an attack into a capture, with labels.
@@ -91,6 +94,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
     let mut terminal = Terminal { out, err };
     let outcome = match &arguments.command {
         Command::Learn(command) => command.run(&mut terminal),
+        Command::Describe(command) => command.run(&mut terminal),
         Command::Replay(command) => command.run(&mut terminal),
         Command::Inject(command) => command.run(&mut terminal),
         Command::Eval(command) => command.run(&mut terminal),

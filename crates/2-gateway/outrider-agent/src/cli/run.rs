@@ -17,6 +17,7 @@ use outrider_wire::catalogue::{event, field};
 use super::captures::read;
 use super::{Failure, Terminal};
 use crate::io::https::{HttpsLink, LinkFiles};
+use crate::io::ids_udp::IdsUdp;
 use crate::runtime::{Vehicle, VehicleConfig, VehicleParts};
 
 /// Time between two turns of the loop.
@@ -86,10 +87,18 @@ impl Run {
         let clock = MachineClock::new();
         let mut link = link(&config)?;
         let mut vehicle = self.open(&config, &clock)?;
+        let ids = config.ids_layer(clock.mono()).map_err(|error| Failure::input(error.to_string()))?;
+        vehicle.set_ids(ids);
         vehicle.add_fix(clock.fix());
+        let mut ids_udp = ids_udp(&config)?;
+        if let Some(address) = ids_udp.local_address() {
+            terminal.note(&format!("IDS frames are taken at {address}"));
+        }
         terminal.note(&format!("vehicle {} boot {}", config.vehicle, vehicle.epoch()));
         let frames = self.frames()?;
-        self.turn(&mut vehicle, &mut link, &clock, &frames, &mut *terminal.out)
+        self.turn(&mut vehicle, &mut link, &mut ids_udp, &clock, &frames, &mut *terminal.out)?;
+        say_ids(&vehicle, terminal);
+        Ok(())
     }
 
     fn open(&self, config: &VehicleConfig, clock: &MachineClock) -> Result<Vehicle<FileStorage>, Failure> {
@@ -146,6 +155,7 @@ impl Run {
         &self,
         vehicle: &mut Vehicle<FileStorage>,
         link: &mut HttpsLink,
+        ids_udp: &mut IdsUdp,
         clock: &MachineClock,
         frames: &[TimedFrame],
         out: &mut dyn Write,
@@ -168,6 +178,7 @@ impl Run {
                 made += 1;
                 vehicle.event(load_event(made, now), now);
             }
+            ids_udp.turn(vehicle, now);
             vehicle.tick(now);
             if turn % TURNS_PER_SYNC == 0 && self.load > 0 && vehicle.shut_down(now) {
                 say_durable(vehicle, &mut said, out)?;
@@ -181,6 +192,7 @@ impl Run {
             sleep(TURN);
         }
         let is_durable = vehicle.shut_down(clock.mono());
+        ids_udp.send(vehicle);
         vehicle.exchange(link, clock.mono());
         if is_durable { say_durable(vehicle, &mut said, out) } else { Ok(()) }
     }
@@ -203,6 +215,25 @@ fn link(config: &VehicleConfig) -> Result<HttpsLink, Failure> {
     let (ca, certificate, key) = (read(&config.ca)?, read(&config.certificate)?, read(&config.key)?);
     HttpsLink::new(&config.cloud, &LinkFiles { ca: &ca, certificate: &certificate, key: &key })
         .map_err(|error| Failure::input(error.to_string()))
+}
+
+fn ids_udp(config: &VehicleConfig) -> Result<IdsUdp, Failure> {
+    let listen = config.idsr.as_ref().map(|section| section.listen);
+    let target = config.idsm.as_ref().map(|section| section.target);
+    IdsUdp::open(listen, target).map_err(|error| Failure::input(format!("IDS frames: {error}")))
+}
+
+/// Says where reports and IDS frames went.
+fn say_ids(vehicle: &Vehicle<FileStorage>, terminal: &mut Terminal<'_>) {
+    if let Some((counts, limits)) = vehicle.ids().chain_counts() {
+        terminal.note(&format!("qualification: {counts:?}, {limits:?}"));
+    }
+    if let Some(counts) = vehicle.ids().idsr_counts() {
+        terminal.note(&format!("IDS frames in: {counts:?}"));
+    }
+    if let Some(counts) = vehicle.ids().idsm_counts() {
+        terminal.note(&format!("IDS frames out: {counts:?}"));
+    }
 }
 
 fn holds_rows(vehicle: &Vehicle<FileStorage>) -> bool {

@@ -197,3 +197,47 @@ fn eval_takes_the_label_column_of_a_table() {
         "it says that labels were used"
     );
 }
+
+#[test]
+fn descriptions_of_every_format_are_described_and_those_with_can_frames_learned_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    capture(Path::new(&file("train.trc")), 1, 5);
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/io/network/fixtures");
+    let fixture = |name: &str| fixtures.join(name).display().to_string();
+    for (name, format, frames) in
+        [("small.arxml", "ARXML", 3), ("small-fibex.xml", "FIBEX", 2), ("small.ldf", "LDF", 4)]
+    {
+        let (code, out, err) = call(&["describe", &fixture(name), "--json"]);
+        assert!(is_success(&code), "{err}");
+        let report = json(&out);
+        assert_eq!(
+            (report["format"].as_str(), report["frames"].as_array().map(Vec::len)),
+            (Some(format), Some(frames))
+        );
+        let (code, out, _) = call(&["describe", &fixture(name)]);
+        assert!(is_success(&code) && out.starts_with(&format!("{format}: understood")), "{out}");
+        assert!(out.contains("not understood: ") && out.contains("refused or incomplete: "), "{out}");
+    }
+    let learn = |given: &[&str]| {
+        let (train, model) = (file("train.trc"), file("model.bin"));
+        let words = [&["learn", train.as_str(), "-o", model.as_str(), "--json"], given].concat();
+        call(&words)
+    };
+    let ids = |out: &str| json(out)["buses"][0]["ids"].as_u64().expect("a number");
+    let (_, plain, _) = learn(&[]);
+    let (code, out, err) =
+        learn(&["--arxml", &fixture("small.arxml"), "--fibex", &fixture("small-fibex.xml")]);
+    assert!(is_success(&code), "{err}");
+    assert!(err.contains("2 CAN messages of 3 frames"), "{err}");
+    // Identifiers 0x100, 0x18FF1234 and 801; the demo network has the first one already if it has it.
+    let added = ids(&out) - ids(&plain);
+    assert!((2..=3).contains(&added), "{added} new identifiers");
+    assert!(json(&out)["problems"].as_array().is_some_and(|all| all.len() >= 3), "{out}");
+    let (code, _, err) = learn(&["--ldf", &fixture("small.ldf")]);
+    assert!(is_success(&code) && err.contains("takes nothing from it"), "{err}");
+    let (code, _, err) = learn(&["--arxml", &fixture("small.ldf")]);
+    assert!(is_code(&code, 3) && err.contains("is LDF, was given as ARXML"), "{err}");
+    let (code, _, err) = call(&["describe", &file("missing.arxml")]);
+    assert!(is_code(&code, 3) && err.contains("missing.arxml"), "{err}");
+}

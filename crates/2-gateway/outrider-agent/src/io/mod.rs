@@ -3,6 +3,8 @@
 pub mod capture;
 pub mod dbc;
 pub mod https;
+pub mod ids_udp;
+pub mod network;
 pub mod rolling;
 
 /// Says that a test's input is not there.

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use outrider_types::{TenantId, VehicleId, hex_decode};
+use outrider_types::{TenantId, VehicleId, VehicleMicros, hex_decode};
 use serde::{Deserialize, Serialize};
+
+use super::ids::{IdsLayer, Idsm, IdsmSection, IdsrSection, QualifySection};
 
 /// Why a provisioning cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +67,15 @@ pub struct VehicleConfig {
     /// Bound of the rolling capture.
     #[serde(default = "capture_bytes")]
     pub capture_bytes_max: u64,
+    /// Filters of security events; without them every event passes at once.
+    #[serde(default)]
+    pub qualify: Option<QualifySection>,
+    /// IDS frames of other ECUs; without it nobody listens.
+    #[serde(default)]
+    pub idsr: Option<IdsrSection>,
+    /// IDS frames to another reporter.
+    #[serde(default)]
+    pub idsm: Option<IdsmSection>,
 }
 
 /// 64 MiB: about ten minutes of two fully loaded buses at 500 kbit/s.
@@ -114,7 +125,25 @@ impl VehicleConfig {
             *file = folder.join(&*file);
         }
         config.model = config.model.map(|model| folder.join(model));
+        if let Some(extract) = config.idsr.as_mut().and_then(|idsr| idsr.extract.as_mut()) {
+            *extract = folder.join(&*extract);
+        }
         Ok(config)
+    }
+
+    /// Builds the qualification and what handles IDS frames.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: a setting that cannot be kept, or an extract that cannot be read.
+    pub fn ids_layer(&self, start: VehicleMicros) -> Result<IdsLayer, ConfigError> {
+        let value = |name| move |reason: String| ConfigError::Value { name, reason };
+        let chain = self.qualify.as_ref().map(|section| section.chain(start)).transpose();
+        let idsr = match &self.idsr {
+            None => None,
+            Some(section) => Some(section.open().map_err(value("idsr"))?),
+        };
+        let idsm = self.idsm.as_ref().map(Idsm::new).transpose();
+        Ok(IdsLayer::new(chain.map_err(value("qualify"))?, idsr, idsm.map_err(value("idsm"))?))
     }
 
     /// Reads the keys.

@@ -6,9 +6,11 @@
 
 mod commands;
 mod config;
+pub mod ids;
 mod index;
 mod listening;
 mod parts;
+mod sensed;
 #[cfg(test)]
 mod tests;
 mod vehicle;

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::commands::{Job, Jobs, described, hex};
 use super::config::VehicleKeys;
+use super::ids::IdsLayer;
 use super::index::EventIndex;
 use super::listening::Listening;
 use super::parts::{CloudLink, OpenError, Status, VehicleParts};
@@ -60,7 +61,8 @@ pub struct Vehicle<S: Storage> {
     signer: Ed25519Signer,
     ack: Ed25519Verifier,
     command: Ed25519Verifier,
-    edge: Option<Edge>,
+    pub(super) edge: Option<Edge>,
+    pub(super) ids: IdsLayer,
     gateway: Gateway<S>,
     capture: RollingCapture,
     index: EventIndex,
@@ -99,6 +101,7 @@ impl<S: Storage> Vehicle<S> {
             signer: Ed25519Signer::new(&batch),
             ack: Ed25519Verifier::new(&ack)?,
             edge,
+            ids: IdsLayer::default(),
             gateway: Gateway::new(parts.fold, spool, uplink),
             capture: RollingCapture::open(&parts.state.join("capture"), epoch, parts.capture_bytes_max)?,
             index: EventIndex::open(&parts.state.join("events.idx"))?,
@@ -113,13 +116,13 @@ impl<S: Storage> Vehicle<S> {
         };
         let boot = SecurityEvent::new(event::GATEWAY_BOOT, now)
             .with(field::VERSION, FieldValue::Text(env!("CARGO_PKG_VERSION").to_owned()));
-        machine.event(boot, now);
+        machine.store(boot, now);
         if recovery.corrupt_bytes > 0 || recovery.headless_segments > 0 || recovery.unreadable_segments > 0 {
             let corrupt = SecurityEvent::new(event::GATEWAY_SPOOL_CORRUPTION, now)
                 .with(field::REASON, FieldValue::Text("checksum".to_owned()))
                 .with(field::SIZE_BYTES, FieldValue::Uint(recovery.corrupt_bytes))
                 .with(field::DROPPED, FieldValue::Uint(recovery.lost_rows));
-            machine.event(corrupt, now);
+            machine.store(corrupt, now);
         }
         Ok(machine)
     }
@@ -151,6 +154,7 @@ impl<S: Storage> Vehicle<S> {
     pub fn add_fix(&mut self, fix: ClockFix) {
         // A fix that is not durable is used all the same until the next boot.
         let _ = self.gateway.add_fix(fix);
+        self.ids.add_fix(fix);
         if fix.source == ClockSource::Cloud || fix.source == ClockSource::Gnss {
             self.fix = Some(fix);
         }
@@ -166,8 +170,8 @@ impl<S: Storage> Vehicle<S> {
         self.drain(frame.at);
     }
 
-    /// Takes a security event of another sensor of the vehicle.
-    pub fn event(&mut self, event: SecurityEvent, now: VehicleMicros) {
+    /// Gives an event to the gateway.
+    pub(super) fn store(&mut self, event: SecurityEvent, now: VehicleMicros) {
         let outcome = self.gateway.receive(event, now);
         self.note(outcome);
     }
@@ -178,6 +182,7 @@ impl<S: Storage> Vehicle<S> {
             edge.tick(now);
         }
         self.drain(now);
+        self.tick_ids(now);
         let outcome = self.gateway.tick(now);
         self.note(outcome);
         self.capture.flush();
@@ -189,6 +194,7 @@ impl<S: Storage> Vehicle<S> {
             edge.finish();
         }
         self.drain(now);
+        self.flush_ids(now);
         let outcome = self.gateway.shut_down();
         let is_durable = outcome.sync_error.is_none();
         self.note(outcome);
@@ -302,7 +308,7 @@ impl<S: Storage> Vehicle<S> {
                 self.status.commands_accepted += 1;
                 let event = described(event::COMMAND_ACCEPTED, &accepted.head, now)
                     .with(field::REQUEST_KIND, FieldValue::Text("request_evidence".to_owned()));
-                self.event(event, now);
+                self.store(event, now);
             }
         }
     }
@@ -333,7 +339,7 @@ impl<S: Storage> Vehicle<S> {
             Some(head) => described(event::COMMAND_REJECTED, head, now),
             None => SecurityEvent::new(event::COMMAND_REJECTED, now),
         };
-        self.event(event.with(field::REASON, FieldValue::Text(reason.word().to_owned())), now);
+        self.store(event.with(field::REASON, FieldValue::Text(reason.word().to_owned())), now);
         // A command that is not for us, or of nobody knows whom, gets an event but no answer.
         if let Some(head) =
             claimed.filter(|head| head.vehicle == self.vehicle && reason != RefuseReason::Signature)

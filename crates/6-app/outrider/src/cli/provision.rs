@@ -150,6 +150,9 @@ pub(super) fn write_vehicle(
         model: model.map(|_| "model.bin".into()),
         state: "state".into(),
         capture_bytes_max: 64 << 20,
+        qualify: None,
+        idsr: None,
+        idsm: None,
     };
     fs::create_dir_all(out).map_err(|error| Failure::failed(format!("{}: {error}", out.display())))?;
     if let Some(model) = model {
