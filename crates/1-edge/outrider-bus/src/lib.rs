@@ -15,6 +15,8 @@
 
 mod bytes;
 pub mod can;
+pub mod crc;
+pub mod e2e;
 pub mod ether;
 pub mod isotp;
 pub mod linux_sll;
