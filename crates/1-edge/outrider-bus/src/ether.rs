@@ -3,6 +3,9 @@
 //! Views only: nothing is reassembled, checksums are not checked, IPv6 extension headers are followed up to
 //! [`IPV6_EXTENSIONS_MAX`]. Sources: IEEE 802.3 and 802.1Q; RFC 791, RFC 8200, RFC 768, RFC 9293.
 
+use core::fmt;
+use core::net::{Ipv4Addr, Ipv6Addr};
+
 use crate::bytes::{ByteOrder, array, u8_at, u16_at, u32_at};
 
 /// EtherType of IPv4.
@@ -27,6 +30,22 @@ pub const PROTOCOL_ICMPV6: u8 = 58;
 /// Hardware address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Returns whether the address is one of a group, broadcast among them.
+    #[must_use]
+    pub const fn is_group(self) -> bool {
+        let [first, ..] = self.0;
+        first & 1 != 0
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
 
 /// Borrowed Ethernet frame behind its preamble, without the checksum.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +122,33 @@ pub enum IpAddress {
     V4([u8; 4]),
     /// IPv6.
     V6([u8; 16]),
+}
+
+impl IpAddress {
+    /// Returns whether the address is one of a group, the IPv4 broadcast among them.
+    #[must_use]
+    pub const fn is_group(self) -> bool {
+        match self {
+            Self::V4([255, 255, 255, 255]) => true,
+            Self::V4([first, ..]) => first & 0xF0 == 0xE0,
+            Self::V6([first, ..]) => first == 0xFF,
+        }
+    }
+
+    /// Returns whether the address stands for none.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Self::V4([0; 4]) || self == Self::V6([0; 16])
+    }
+}
+
+impl fmt::Display for IpAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::V4(bytes) => Ipv4Addr::from(bytes).fmt(f),
+            Self::V6(bytes) => Ipv6Addr::from(bytes).fmt(f),
+        }
+    }
 }
 
 /// Borrowed IP packet.
