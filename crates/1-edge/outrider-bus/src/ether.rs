@@ -135,6 +135,15 @@ impl IpAddress {
         }
     }
 
+    /// Returns whether the address is good on its own link only: no router forwards it (RFC 3927, RFC 4291).
+    #[must_use]
+    pub const fn is_link_local(self) -> bool {
+        match self {
+            Self::V4([first, second, ..]) => first == 169 && second == 254,
+            Self::V6([first, second, ..]) => first == 0xFE && second & 0xC0 == 0x80,
+        }
+    }
+
     /// Returns whether the address stands for none.
     #[must_use]
     pub fn is_none(self) -> bool {

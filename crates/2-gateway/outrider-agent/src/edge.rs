@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use outrider_bus::can::TimedFrame;
 use outrider_ids::model::{ModelError, VehicleModel};
-use outrider_ids::{BusDetector, BusStats, Observation};
+use outrider_ids::{BusDetector, BusStats, Observation, SpeedReading};
 use outrider_types::{BusId, VehicleMicros};
 
 /// Detectors of every bus of a vehicle model.
@@ -61,6 +61,12 @@ impl Edge {
     /// Takes the next observation, bus by bus.
     pub fn pop(&mut self) -> Option<Observation> {
         self.buses.iter_mut().find_map(BusDetector::pop)
+    }
+
+    /// Returns the latest speed that any bus carries.
+    #[must_use]
+    pub fn speed(&self) -> Option<SpeedReading> {
+        self.buses.iter().filter_map(BusDetector::speed).max_by_key(|reading| reading.at)
     }
 
     /// Returns the buses that are watched, ascending.

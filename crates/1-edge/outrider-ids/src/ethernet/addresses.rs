@@ -24,6 +24,8 @@ pub(super) struct Addresses {
     vlans: Table<Vlan, { Lists::Vlans.limit() }>,
     bindings: Table<Binding, { Lists::Bindings.limit() }>,
     claims: Recent<IpAddress, Mac, 64>,
+    /// Who sent from an address that no router forwards.
+    on_link: Recent<IpAddress, Mac, 16>,
 }
 
 impl Addresses {
@@ -35,6 +37,7 @@ impl Addresses {
             vlans: Table::load(model),
             bindings: Table::load(model),
             claims: Recent::new(),
+            on_link: Recent::new(),
         }
     }
 
@@ -62,14 +65,28 @@ impl Addresses {
         }
     }
 
-    /// Takes the addresses of a packet: an address that the model binds must come from where it is bound.
-    pub(super) fn packet(&self, packet: &Packet<'_>, fold: &mut Fold<Peer>) {
-        if !self.is_closed || packet.source.is_none() {
+    /// Takes the addresses of a packet: an address that the model binds must come from where it is bound, and a
+    /// link-local one, which no router forwards, from one station at a time.
+    pub(super) fn packet(&mut self, packet: &Packet<'_>, fold: &mut Fold<Peer>) {
+        if packet.source.is_none() {
             return;
         }
-        if let Some(owner) = self.owner_other_than(packet.source, packet.source_mac) {
-            let claim = Claim { mac: packet.source_mac, ip: packet.source };
+        let claim = Claim { mac: packet.source_mac, ip: packet.source };
+        let bound = if self.is_closed { self.owner_other_than(claim.ip, claim.mac) } else { None };
+        if let Some(owner) = bound {
             spoofed(packet.at, claim, owner, "packet", Severity::High, fold);
+            return;
+        }
+        if !packet.source.is_link_local() {
+            return;
+        }
+        let before = self.on_link.find(claim.ip);
+        self.on_link.put(packet.at, claim.ip, claim.mac);
+        let other = before.filter(|&(mac, then)| {
+            mac != claim.mac && packet.at.micros_since(then) < limits::TWO_STATIONS_US
+        });
+        if let Some((owner, _)) = other {
+            spoofed(packet.at, claim, owner, "two_stations", Severity::High, fold);
         }
     }
 

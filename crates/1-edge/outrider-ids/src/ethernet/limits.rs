@@ -3,6 +3,9 @@
 /// Time in which an address that moves between stations is a conflict, in microseconds: an ARP cache keeps an entry
 /// about a minute, and a lease is not given to somebody else within one.
 pub const CLAIM_US: u64 = 60_000_000;
+/// Time in which one link-local address that two stations send from is a relay or a spoofer, in microseconds (guess: a
+/// relay answers at once, and nobody changes an adapter so quickly).
+pub const TWO_STATIONS_US: u64 = 5_000_000;
 /// A flow may carry this multiple of the most that training saw in a second …
 pub const VOLUME_FACTOR: u32 = 4;
 /// … and this many bytes more: one large transfer (guess).

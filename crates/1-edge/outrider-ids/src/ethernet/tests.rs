@@ -199,6 +199,21 @@ fn a_binding_that_moves_is_spoofed_and_one_that_stays_is_not() {
 }
 
 #[test]
+fn a_link_local_address_that_two_stations_use_is_relayed() {
+    let from = |mac| udp(Station { mac, ip: [169, 254, 0, 1] }, SERVER, (50000, 50001), &[]);
+    let mut bench = Bench::new(false);
+    assert_eq!(bench.feed(&from(CLIENT.mac)), []);
+    assert_eq!(bench.feed(&from(STRANGER.mac)), [(event::ETH_ARP_SPOOFING, Severity::High)]);
+    let mut later = Bench::new(false);
+    later.feed(&from(CLIENT.mac));
+    assert_eq!(later.feed_after(limits::TWO_STATIONS_US, &from(STRANGER.mac)), [], "the next car");
+    let routed = |mac| udp(Station { mac, ip: [10, 1, 1, 1] }, SERVER, (50000, 50001), &[]);
+    let mut bench = Bench::new(false);
+    bench.feed(&routed(CLIENT.mac));
+    assert_eq!(bench.feed(&routed(STRANGER.mac)), [], "two routers may forward one address");
+}
+
+#[test]
 fn strangers_types_vlans_and_flows_are_named_on_a_closed_segment_only() {
     let mut bench = Bench::new(true);
     let seen = bench.feed(&udp(STRANGER, SERVER, (30501, 30501), &[]));
