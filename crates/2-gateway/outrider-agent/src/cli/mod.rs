@@ -10,6 +10,7 @@ mod replay;
 mod run;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ enum Command {
     Inject(inject::Inject),
     /// Run the vehicle program: detectors, gateway, uplink, commands.
     Run(run::Run),
+    /// Watch Ethernet interfaces and print what the detectors find.
+    Watch(watch::Watch),
 }
 
 /// Why a command ended early.
@@ -91,6 +94,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
         Command::Replay(command) => command.run(&mut terminal),
         Command::Inject(command) => command.run(&mut terminal),
         Command::Run(command) => command.run(&mut terminal),
+        Command::Watch(command) => command.run(&mut terminal),
     };
     let outcome = outcome.and_then(|()| terminal.out.flush().map_err(Failure::from));
     match outcome {

@@ -253,7 +253,7 @@ impl NetSession {
     }
 }
 
-fn read_model(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_model(path: &Path) -> Result<Vec<u8>, Failure> {
     let name = path.display();
     let size = std::fs::metadata(path).map_err(|error| Failure::input(format!("{name}: {error}")))?.len();
     if size > MODEL_BYTES_MAX {
@@ -315,7 +315,7 @@ fn fields_json(event: &ReplayEvent) -> Map<String, Value> {
     fields.collect()
 }
 
-fn event_json(capture: usize, event: &ReplayEvent) -> Value {
+pub(super) fn event_json(capture: usize, event: &ReplayEvent) -> Value {
     json!({
         "event_type": event_name(event),
         "severity": event.severity.word(),

@@ -15,8 +15,10 @@ use outrider_types::{BootEpoch, BusId, ClockFix, ClockSource, Lane, Seed, UnixMi
 use outrider_wire::catalogue::{event, field};
 
 use super::captures::read;
+use super::watch::open;
 use super::{Failure, Terminal};
 use crate::io::https::{HttpsLink, LinkFiles};
+use crate::io::packet_ring::PacketRing;
 use crate::runtime::{Vehicle, VehicleConfig, VehicleParts};
 
 /// Time between two turns of the loop.
@@ -40,6 +42,9 @@ pub(super) struct Run {
     config: PathBuf,
     /// Captures to replay in real time, one after the other.
     captures: Vec<PathBuf>,
+    /// Ethernet interfaces to listen on, in the order of the model's segments; may be given several times.
+    #[arg(long, value_name = "INTERFACE")]
+    ethernet: Vec<String>,
     /// Begin again when the captures end.
     #[arg(long)]
     repeat: bool,
@@ -89,7 +94,12 @@ impl Run {
         vehicle.add_fix(clock.fix());
         terminal.note(&format!("vehicle {} boot {}", config.vehicle, vehicle.epoch()));
         let frames = self.frames()?;
-        self.turn(&mut vehicle, &mut link, &clock, &frames, &mut *terminal.out)
+        let mut rings = open(&self.ethernet)?;
+        self.turn(&mut vehicle, &mut link, &mut rings, &clock, &frames, &mut *terminal.out)?;
+        for (interface, (_, ring)) in self.ethernet.iter().zip(&mut rings) {
+            terminal.note(&format!("{interface}: {:?}", ring.counts()));
+        }
+        Ok(())
     }
 
     fn open(&self, config: &VehicleConfig, clock: &MachineClock) -> Result<Vehicle<FileStorage>, Failure> {
@@ -146,6 +156,7 @@ impl Run {
         &self,
         vehicle: &mut Vehicle<FileStorage>,
         link: &mut HttpsLink,
+        rings: &mut [(BusId, PacketRing)],
         clock: &MachineClock,
         frames: &[TimedFrame],
         out: &mut dyn Write,
@@ -167,6 +178,9 @@ impl Run {
             while made < due {
                 made += 1;
                 vehicle.event(load_event(made, now), now);
+            }
+            for (source, ring) in rings.iter_mut() {
+                ring.turn(|frame| vehicle.packet(now, *source, frame));
             }
             vehicle.tick(now);
             if turn % TURNS_PER_SYNC == 0 && self.load > 0 && vehicle.shut_down(now) {
@@ -192,7 +206,7 @@ impl Run {
         if self.until_empty {
             return is_replayed && !holds_rows(vehicle);
         }
-        !self.captures.is_empty() && is_replayed && self.load == 0
+        !self.captures.is_empty() && is_replayed && self.load == 0 && self.ethernet.is_empty()
     }
 }
 
