@@ -112,3 +112,61 @@ impl NetEdge {
         self.foreign
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::ethernet::EthernetLearner;
+    use crate::replay::Episodes;
+    use outrider_ids::model::ModelHead;
+    use outrider_types::Severity;
+
+    /// Gives frames, each behind its length and a gap in 10 ms, to `take`.
+    fn each(bytes: &[u8], mut take: impl FnMut(VehicleMicros, &[u8])) {
+        let (mut rest, mut at) = (bytes, 0);
+        while let [length, gap, tail @ ..] = rest {
+            let (frame, behind) = tail.split_at(usize::from(*length).min(tail.len()));
+            at += u64::from(*gap) * 10_000;
+            take(VehicleMicros(at), frame);
+            rest = behind;
+        }
+    }
+
+    /// Learns from the first half of a corpus file and returns how many events above low the whole of it gives.
+    fn events(bytes: &[u8]) -> usize {
+        let mut learner = EthernetLearner::new(ModelHead::default());
+        each(&bytes[..bytes.len() / 2], |at, frame| learner.add(at, BusId(0), frame));
+        let model = learner.finish().expect("one segment fits a model").model;
+        let mut edge = NetEdge::new(&model).expect("just written");
+        let mut episodes = Episodes::new();
+        each(bytes, |at, frame| edge.receive(at, BusId(0), frame));
+        edge.finish();
+        while let Some(seen) = edge.pop() {
+            episodes.add(&seen);
+        }
+        episodes.finish().iter().filter(|event| event.severity > Severity::Low).count()
+    }
+
+    #[test]
+    fn the_corpus_is_taken_and_attacks_are_more_than_ordinary_traffic() {
+        let mut found = Vec::new();
+        let count = crate::io::corpus("ethernet", |bytes| found.push(events(bytes)));
+        found.sort_unstable();
+        assert!(count >= 3);
+        assert!(found.last().is_some_and(|&most| most >= 6), "{found:?}");
+        assert!(found.iter().any(|&few| few <= 1), "{found:?}");
+    }
+
+    #[test]
+    fn a_file_may_have_one_part_or_both() {
+        let mut learner = EthernetLearner::new(ModelHead::default());
+        learner.add(VehicleMicros(0), BusId(0), &[0; 60]);
+        let ethernet = learner.finish().expect("one segment").model;
+        assert_eq!(split_model(&ethernet), (&[][..], &ethernet[..]));
+        let (can, _) = crate::bench::edge_input(1);
+        assert_eq!(split_model(&can), (&can[..], &[][..]));
+        let both = [can.as_slice(), &ethernet].concat();
+        assert_eq!(split_model(&both), (&can[..], &ethernet[..]));
+        assert_eq!(split_model(b"neither"), (&b"neither"[..], &[][..]));
+    }
+}

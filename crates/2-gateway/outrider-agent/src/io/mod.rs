@@ -15,7 +15,7 @@ fn skip(file: &str) {
 
 /// Gives every file of a fuzz target's corpus to `check` and returns how many there are.
 #[cfg(test)]
-fn corpus(target: &str, mut check: impl FnMut(&[u8])) -> usize {
+pub(crate) fn corpus(target: &str, mut check: impl FnMut(&[u8])) -> usize {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/corpus").join(target);
     let mut paths: Vec<_> = std::fs::read_dir(&folder)
         .expect("the corpus is part of the repository")

@@ -91,8 +91,22 @@ fn lists_that_do_not_ascend_and_small_buffers_are_refused() {
     );
 }
 
+#[test]
+fn the_corpus_is_what_its_names_say() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/corpus/ethernet_model");
+    let (mut good, mut bad) = (0, 0);
+    for file in std::fs::read_dir(folder).expect("the corpus is part of the repository") {
+        let path = file.expect("a readable folder").path();
+        let is_model = EthernetModel::parse(&std::fs::read(&path).expect("a readable file")).is_ok();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        assert_eq!(is_model, name.starts_with("ok_"), "{name}");
+        if is_model { good += 1 } else { bad += 1 }
+    }
+    assert!(good >= 1 && bad >= 4);
+}
+
 /// Mends the size and checksum of a damaged model, so that what lies behind them is reached.
-pub(in crate::ethernet) fn mend(bytes: &mut [u8]) {
+fn mend(bytes: &mut [u8]) {
     let len = bytes.len();
     if len < 100 {
         return;
