@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 99] = [
+pub static DEFAULTS: [EventDefaults; 104] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -159,6 +159,11 @@ pub static DEFAULTS: [EventDefaults; 99] = [
         lane: Lane::Deferred,
     },
     EventDefaults {
+        event_type: event::DIAG_OUTPUT_CONTROL,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
         event_type: event::DOIP_ROUTING_ACTIVATION_DENIED,
         severity: Severity::Medium,
         lane: Lane::Batched,
@@ -194,6 +199,11 @@ pub static DEFAULTS: [EventDefaults; 99] = [
         lane: Lane::Batched,
     },
     EventDefaults {
+        event_type: event::SOMEIP_SESSION_VIOLATION,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
         event_type: event::ETH_ARP_SPOOFING,
         severity: Severity::High,
         lane: Lane::Batched,
@@ -225,6 +235,16 @@ pub static DEFAULTS: [EventDefaults; 99] = [
     },
     EventDefaults {
         event_type: event::FW_RATE_LIMITED,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::ETH_UNKNOWN_HOST,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::ETH_PLCA_VIOLATION,
         severity: Severity::Medium,
         lane: Lane::Batched,
     },
@@ -414,6 +434,11 @@ pub static DEFAULTS: [EventDefaults; 99] = [
         lane: Lane::Batched,
     },
     EventDefaults {
+        event_type: event::CHARGE_SESSION_ANOMALY,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
         event_type: event::REMOTE_COMMAND_REJECTED,
         severity: Severity::Medium,
         lane: Lane::Batched,
@@ -578,6 +603,8 @@ pub mod event {
     pub const DIAG_ROUTINE_CONTROL: EventTypeId = EventTypeId(209);
     /// Trouble codes cleared (`diag.dtc_cleared`).
     pub const DIAG_DTC_CLEARED: EventTypeId = EventTypeId(210);
+    /// Output controlled by diagnosis (`diag.output_control`).
+    pub const DIAG_OUTPUT_CONTROL: EventTypeId = EventTypeId(211);
     /// DoIP routing activation denied (`doip.routing_activation_denied`).
     pub const DOIP_ROUTING_ACTIVATION_DENIED: EventTypeId = EventTypeId(300);
     /// Unknown DoIP tester (`doip.unknown_tester`).
@@ -592,6 +619,8 @@ pub mod event {
     pub const SOMEIP_UNKNOWN_METHOD: EventTypeId = EventTypeId(312);
     /// SOME/IP length violated (`someip.length_violation`).
     pub const SOMEIP_LENGTH_VIOLATION: EventTypeId = EventTypeId(313);
+    /// SOME/IP session violated (`someip.session_violation`).
+    pub const SOMEIP_SESSION_VIOLATION: EventTypeId = EventTypeId(314);
     /// ARP spoofing (`eth.arp_spoofing`).
     pub const ETH_ARP_SPOOFING: EventTypeId = EventTypeId(320);
     /// Unexpected network flow (`eth.unexpected_flow`).
@@ -606,6 +635,10 @@ pub mod event {
     pub const FW_PACKET_BLOCKED: EventTypeId = EventTypeId(325);
     /// Firewall rate limit reached (`fw.rate_limited`).
     pub const FW_RATE_LIMITED: EventTypeId = EventTypeId(326);
+    /// Unknown station (`eth.unknown_host`).
+    pub const ETH_UNKNOWN_HOST: EventTypeId = EventTypeId(327);
+    /// Turn on a shared line violated (`eth.plca_violation`).
+    pub const ETH_PLCA_VIOLATION: EventTypeId = EventTypeId(328);
     /// SecOC authentication failed (`secoc.mac_failure`).
     pub const SECOC_MAC_FAILURE: EventTypeId = EventTypeId(400);
     /// SecOC freshness failed (`secoc.freshness_failure`).
@@ -680,6 +713,8 @@ pub mod event {
     pub const CHARGE_CERTIFICATE_FAILURE: EventTypeId = EventTypeId(730);
     /// Charging parameter out of range (`charge.parameter_out_of_range`).
     pub const CHARGE_PARAMETER_OUT_OF_RANGE: EventTypeId = EventTypeId(731);
+    /// Charging session abnormal (`charge.session_anomaly`).
+    pub const CHARGE_SESSION_ANOMALY: EventTypeId = EventTypeId(732);
     /// Remote request refused (`remote.command_rejected`).
     pub const REMOTE_COMMAND_REJECTED: EventTypeId = EventTypeId(740);
     /// Immobilizer authentication failed (`immobilizer.authentication_failed`).

@@ -3,7 +3,10 @@
 //! Views only: nothing is reassembled, checksums are not checked, IPv6 extension headers are followed up to
 //! [`IPV6_EXTENSIONS_MAX`]. Sources: IEEE 802.3 and 802.1Q; RFC 791, RFC 8200, RFC 768, RFC 9293.
 
-use crate::bytes::{array, u8_at, u16_at};
+use core::fmt;
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::bytes::{ByteOrder, array, u8_at, u16_at, u32_at};
 
 /// EtherType of IPv4.
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -21,10 +24,28 @@ pub const IPV6_EXTENSIONS_MAX: usize = 8;
 pub const PROTOCOL_TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const PROTOCOL_UDP: u8 = 17;
+/// IP protocol number of ICMPv6, which carries neighbour discovery.
+pub const PROTOCOL_ICMPV6: u8 = 58;
 
 /// Hardware address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Returns whether the address is one of a group, broadcast among them.
+    #[must_use]
+    pub const fn is_group(self) -> bool {
+        let [first, ..] = self.0;
+        first & 1 != 0
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
 
 /// Borrowed Ethernet frame behind its preamble, without the checksum.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +122,42 @@ pub enum IpAddress {
     V4([u8; 4]),
     /// IPv6.
     V6([u8; 16]),
+}
+
+impl IpAddress {
+    /// Returns whether the address is one of a group, the IPv4 broadcast among them.
+    #[must_use]
+    pub const fn is_group(self) -> bool {
+        match self {
+            Self::V4([255, 255, 255, 255]) => true,
+            Self::V4([first, ..]) => first & 0xF0 == 0xE0,
+            Self::V6([first, ..]) => first == 0xFF,
+        }
+    }
+
+    /// Returns whether the address is good on its own link only: no router forwards it (RFC 3927, RFC 4291).
+    #[must_use]
+    pub const fn is_link_local(self) -> bool {
+        match self {
+            Self::V4([first, second, ..]) => first == 169 && second == 254,
+            Self::V6([first, second, ..]) => first == 0xFE && second & 0xC0 == 0x80,
+        }
+    }
+
+    /// Returns whether the address stands for none.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Self::V4([0; 4]) || self == Self::V6([0; 16])
+    }
+}
+
+impl fmt::Display for IpAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::V4(bytes) => Ipv4Addr::from(bytes).fmt(f),
+            Self::V6(bytes) => Ipv6Addr::from(bytes).fmt(f),
+        }
+    }
 }
 
 /// Borrowed IP packet.
@@ -199,15 +256,19 @@ impl<'a> IpView<'a> {
         if self.later_fragment {
             return None;
         }
+        let is_tcp = self.protocol == PROTOCOL_TCP;
         let header = match self.protocol {
             PROTOCOL_UDP => 8,
             PROTOCOL_TCP => usize::from(u8_at(self.payload, 12)? >> 4).saturating_mul(4).max(20),
             _ => return None,
         };
+        let flags = if is_tcp { u8_at(self.payload, 13)? } else { 0 };
+        let sequence = if is_tcp { u32_at(self.payload, 4, ByteOrder::Big)? } else { 0 };
         Some(PortsView {
             source: u16_at(self.payload, 0)?,
             destination: u16_at(self.payload, 2)?,
-            is_tcp: self.protocol == PROTOCOL_TCP,
+            is_tcp,
+            tcp: TcpFacts { flags, sequence },
             payload: self.payload.get(header..)?,
         })
     }
@@ -222,8 +283,33 @@ pub struct PortsView<'a> {
     pub destination: u16,
     /// Whether it is TCP.
     pub is_tcp: bool,
+    /// What a TCP header says beside the ports; zeros for UDP.
+    pub tcp: TcpFacts,
     /// Bytes behind the header.
     pub payload: &'a [u8],
+}
+
+/// What a TCP header says beside the ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TcpFacts {
+    /// Flags as written: FIN 1, SYN 2, RST 4, PSH 8, ACK 16.
+    pub flags: u8,
+    /// Sequence number of the first byte.
+    pub sequence: u32,
+}
+
+impl TcpFacts {
+    /// Returns whether the segment opens a connection.
+    #[must_use]
+    pub const fn is_opening(self) -> bool {
+        self.flags & 0x12 == 0x02
+    }
+
+    /// Returns whether the segment ends a connection.
+    #[must_use]
+    pub const fn is_ending(self) -> bool {
+        self.flags & 0x05 != 0
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,23 @@
 
 mod bytes;
 pub mod can;
+mod codes;
+pub mod crc;
+pub mod doip;
+pub mod e2e;
 pub mod ether;
+pub mod flexray;
+pub mod homeplug;
 pub mod isotp;
+pub mod kwp;
+pub mod lin;
 pub mod linux_sll;
+pub mod neighbour;
+pub mod obd;
+pub mod plca;
+pub mod secoc;
+pub mod someip;
 pub mod uds;
+pub mod v2g;
+
+pub use bytes::NoSpace;

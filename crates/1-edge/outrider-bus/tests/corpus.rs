@@ -1,5 +1,7 @@
 //! The fuzz corpora of this crate, as ordinary tests.
 
+mod properties;
+
 use std::path::Path;
 
 use outrider_bus::can::{CanId, FdFlags, Frame};
@@ -65,4 +67,32 @@ fn uds_corpus_files_are_messages_or_errors() {
     let mut messages = 0;
     let count = corpus("uds", |_, bytes| messages += usize::from(Message::parse(bytes).is_ok()));
     assert!(count >= 8 && messages >= 6 && messages < count);
+}
+
+/// Runs a property over a corpus: files named `ok_…` are something, files named `bad_…` are not.
+fn judge(target: &str, property: fn(&[u8]) -> bool) {
+    let (mut good, mut bad) = (0, 0);
+    corpus(target, |name, bytes| {
+        let is_good = property(bytes);
+        if name.starts_with("ok_") {
+            good += 1;
+            assert!(is_good, "{target}/{name}");
+        } else if name.starts_with("bad_") {
+            bad += 1;
+            assert!(!is_good, "{target}/{name}");
+        }
+    });
+    assert!(good > 0 && bad > 0, "{target}");
+}
+
+#[test]
+fn frames_of_buses_are_what_their_names_say() {
+    judge("bus_frame", properties::bus_frame);
+}
+
+#[test]
+fn messages_over_ip_are_what_their_names_say() {
+    judge("doip", properties::doip_messages);
+    judge("someip", properties::someip_messages);
+    judge("v2g", properties::v2g_messages);
 }

@@ -14,19 +14,32 @@ pub(crate) const HOLD_OFF_US: u64 = 3_000_000;
 /// Time between two signs of life of a long episode, in microseconds.
 const ONGOING_US: u64 = 60_000_000;
 
+/// What an episode is about; one kind of event about one subject is one episode.
+pub(crate) trait Subject: Copy + PartialEq {
+    /// Returns the identifier, if the subject is one.
+    fn can_id(self) -> Option<CanId>;
+}
+
+impl Subject for Option<CanId> {
+    fn can_id(self) -> Option<CanId> {
+        self
+    }
+}
+
 /// One occurrence.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Strike {
+pub(crate) struct Strike<S = Option<CanId>> {
     pub(crate) event_type: EventTypeId,
-    pub(crate) can_id: Option<CanId>,
+    /// What it is about: on CAN an identifier, elsewhere whatever the detector tells apart.
+    pub(crate) can_id: S,
     pub(crate) severity: Severity,
     pub(crate) fields: Fields,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Episode {
+struct Episode<S> {
     number: u32,
-    strike: Strike,
+    strike: Strike<S>,
     first: VehicleMicros,
     last: VehicleMicros,
     said: VehicleMicros,
@@ -35,9 +48,9 @@ struct Episode {
 
 /// Open episodes of one bus and the queue behind them.
 #[derive(Debug, Clone)]
-pub(crate) struct Fold {
+pub(crate) struct Fold<S = Option<CanId>> {
     bus: BusId,
-    open: [Option<Episode>; EPISODES_MAX],
+    open: [Option<Episode<S>>; EPISODES_MAX],
     open_count: usize,
     next_number: u32,
     cursor: usize,
@@ -48,7 +61,7 @@ pub(crate) struct Fold {
     pub(crate) dropped: u64,
 }
 
-impl Fold {
+impl<S: Subject> Fold<S> {
     pub(crate) const fn new(bus: BusId) -> Self {
         Self {
             bus,
@@ -63,7 +76,7 @@ impl Fold {
         }
     }
 
-    fn position(&self, event_type: EventTypeId, can_id: Option<CanId>) -> Option<usize> {
+    fn position(&self, event_type: EventTypeId, can_id: S) -> Option<usize> {
         if self.open_count == 0 {
             return None;
         }
@@ -74,18 +87,18 @@ impl Fold {
     }
 
     /// Returns how often the open episode was struck, 0 if there is none.
-    pub(crate) fn count(&self, event_type: EventTypeId, can_id: Option<CanId>) -> u32 {
+    pub(crate) fn count(&self, event_type: EventTypeId, can_id: S) -> u32 {
         let index = self.position(event_type, can_id);
         index.and_then(|index| self.open.get(index)?.as_ref()).map_or(0, |episode| episode.count)
     }
 
     /// Returns whether an episode is open.
-    pub(crate) fn is_open(&self, event_type: EventTypeId, can_id: Option<CanId>) -> bool {
+    pub(crate) fn is_open(&self, event_type: EventTypeId, can_id: S) -> bool {
         self.position(event_type, can_id).is_some()
     }
 
     /// Counts one occurrence: opens an episode, makes an open one worse, or only adds to its count.
-    pub(crate) fn strike(&mut self, at: VehicleMicros, strike: Strike) {
+    pub(crate) fn strike(&mut self, at: VehicleMicros, strike: Strike<S>) {
         let Some(index) = self.position(strike.event_type, strike.can_id) else {
             self.begin(at, strike);
             return;
@@ -107,7 +120,7 @@ impl Fold {
         self.push(observation);
     }
 
-    fn begin(&mut self, at: VehicleMicros, strike: Strike) {
+    fn begin(&mut self, at: VehicleMicros, strike: Strike<S>) {
         let Some(slot) = self.open.iter_mut().find(|slot| slot.is_none()) else {
             self.dropped = self.dropped.saturating_add(1);
             return;
@@ -125,7 +138,7 @@ impl Fold {
         &mut self,
         at: VehicleMicros,
         event_type: EventTypeId,
-        can_id: Option<CanId>,
+        can_id: S,
         update: impl FnOnce(&mut Fields),
     ) {
         let index = self.position(event_type, can_id);
@@ -169,7 +182,7 @@ impl Fold {
         self.push(observation);
     }
 
-    fn observation(bus: BusId, episode: &Episode, at: VehicleMicros, phase: Phase) -> Observation {
+    fn observation(bus: BusId, episode: &Episode<S>, at: VehicleMicros, phase: Phase) -> Observation {
         Observation {
             episode: episode.number,
             phase,
@@ -180,7 +193,7 @@ impl Fold {
             bus,
             event_type: episode.strike.event_type,
             severity: episode.strike.severity,
-            can_id: episode.strike.can_id,
+            can_id: episode.strike.can_id.can_id(),
             fields: episode.strike.fields,
         }
     }

@@ -39,10 +39,12 @@
 
 mod crc;
 mod detector;
+pub mod ethernet;
 mod fold;
 mod meter;
 pub mod model;
 mod observation;
+mod policy;
 pub mod qualify;
 
 pub use detector::{BusDetector, BusStats, SpeedReading, limits};

@@ -1,6 +1,7 @@
 //! What a detector says.
 
 use outrider_bus::can::CanId;
+use outrider_bus::ether::{IpAddress, Mac};
 use outrider_types::{BusId, EventTypeId, FieldKey, Severity, VehicleMicros};
 
 /// Value of a field.
@@ -12,6 +13,10 @@ pub enum FieldValue {
     Bool(bool),
     /// A word of this crate.
     Text(&'static str),
+    /// An IP address.
+    Ip(IpAddress),
+    /// An Ethernet address.
+    Mac(Mac),
 }
 
 /// Up to eight fields in the order they were put in; further ones are dropped.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use outrider_bus::can::TimedFrame;
 use outrider_ids::model::{ModelError, VehicleModel};
-use outrider_ids::{BusDetector, BusStats, Observation};
+use outrider_ids::{BusDetector, BusStats, Observation, SpeedReading};
 use outrider_types::{BusId, VehicleMicros};
 
 /// Detectors of every bus of a vehicle model.
@@ -63,11 +63,16 @@ impl Edge {
         self.buses.iter_mut().find_map(BusDetector::pop)
     }
 
+    /// Returns the latest speed that any bus carries.
+    #[must_use]
+    pub fn speed(&self) -> Option<SpeedReading> {
+        self.buses.iter().filter_map(BusDetector::speed).max_by_key(|reading| reading.at)
+    }
+
     /// Returns whether the vehicle drives, as the latest speed on any bus says; `None` if none is fresh.
     #[must_use]
     pub fn is_driving(&self, now: VehicleMicros) -> Option<bool> {
-        let readings = self.buses.iter().filter_map(BusDetector::speed);
-        readings.max_by_key(|reading| reading.at).and_then(|reading| reading.is_driving(now))
+        self.speed().and_then(|reading| reading.is_driving(now))
     }
 
     /// Returns the buses that are watched, ascending.

@@ -36,11 +36,17 @@ pub struct ReplayEvent {
     pub fields: Fields,
 }
 
+/// Gathers observations into events, one an episode.
+#[derive(Debug, Default)]
+pub struct Episodes {
+    events: BTreeMap<(BusId, u32), ReplayEvent>,
+}
+
 /// Feeds frames to an [`Edge`], ticks it by the frames' own time, and gathers its events.
 #[derive(Debug)]
 pub struct Replay {
     edge: Edge,
-    events: BTreeMap<(BusId, u32), ReplayEvent>,
+    episodes: Episodes,
     next_tick: VehicleMicros,
     frames: u64,
     first: Option<VehicleMicros>,
@@ -53,7 +59,7 @@ impl Replay {
     pub const fn new(edge: Edge) -> Self {
         Self {
             edge,
-            events: BTreeMap::new(),
+            episodes: Episodes::new(),
             next_tick: VehicleMicros(0),
             frames: 0,
             first: None,
@@ -76,7 +82,7 @@ impl Replay {
         self.last = self.last.max(timed.at);
         self.edge.receive(timed);
         while let Some(observation) = self.edge.pop() {
-            self.fold(&observation);
+            self.episodes.add(&observation);
         }
     }
 
@@ -85,11 +91,15 @@ impl Replay {
     pub fn finish(mut self) -> (Vec<ReplayEvent>, Edge) {
         self.edge.finish();
         while let Some(observation) = self.edge.pop() {
-            self.fold(&observation);
+            self.episodes.add(&observation);
         }
-        let mut events: Vec<ReplayEvent> = self.events.into_values().collect();
-        events.sort_by_key(|event| (event.at, event.bus, event.event_type));
-        (events, self.edge)
+        (self.episodes.finish(), self.edge)
+    }
+
+    /// Returns the detectors.
+    #[must_use]
+    pub const fn edge(&self) -> &Edge {
+        &self.edge
     }
 
     /// Returns the number of frames taken.
@@ -103,8 +113,25 @@ impl Replay {
     pub fn span_us(&self) -> u64 {
         self.last.micros_since(self.first.unwrap_or(self.last))
     }
+}
 
-    fn fold(&mut self, seen: &Observation) {
+impl Episodes {
+    /// Creates an empty list.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { events: BTreeMap::new() }
+    }
+
+    /// Returns the events in the order in which they were said.
+    #[must_use]
+    pub fn finish(self) -> Vec<ReplayEvent> {
+        let mut events: Vec<ReplayEvent> = self.events.into_values().collect();
+        events.sort_by_key(|event| (event.at, event.bus, event.event_type));
+        events
+    }
+
+    /// Adds an observation to its episode.
+    pub fn add(&mut self, seen: &Observation) {
         let event = self.events.entry((seen.bus, seen.episode)).or_insert_with(|| ReplayEvent {
             event_type: seen.event_type,
             severity: seen.severity,

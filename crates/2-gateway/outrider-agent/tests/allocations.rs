@@ -1,6 +1,14 @@
 //! Proves that the detectors never allocate after they were made.
 #![expect(clippy::print_stdout, reason = "the measurement is worth a line")]
 
+use std::path::Path;
+
+use outrider_agent::learn::ethernet::EthernetLearner;
+use outrider_agent::net::NetEdge;
+use outrider_ids::ethernet::EthernetDetector;
+use outrider_ids::model::ModelHead;
+use outrider_types::{BusId, VehicleMicros};
+
 fn count(work: &mut dyn FnMut()) -> u64 {
     allocation_counter::measure(work).count_total
 }
@@ -64,4 +72,35 @@ fn the_filter_chain_allocates_nothing_after_its_start() {
     let reached =
         [counts.unlisted, counts.no_buffer, counts.thinned, counts.aggregated, counts.below_threshold];
     assert!(reached.into_iter().all(|count| count > 0) && counts.contexts_lost > 0, "{counts:?}");
+}
+
+#[test]
+fn taking_ethernet_frames_allocates_nothing_even_under_attack() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/corpus/ethernet/attacks.bin");
+    let bytes = std::fs::read(path).expect("the corpus is part of the repository");
+    let (mut frames, mut rest) = (Vec::new(), bytes.as_slice());
+    while let [length, _, tail @ ..] = rest {
+        let (frame, behind) = tail.split_at(usize::from(*length));
+        frames.push(frame);
+        rest = behind;
+    }
+    let mut learner = EthernetLearner::new(ModelHead::default());
+    frames[..30].iter().for_each(|frame| learner.add(VehicleMicros(0), BusId(0), frame));
+    let mut edge = NetEdge::new(&learner.finish().expect("one segment").model).expect("just written");
+    let mut observations = 0;
+    let mut work = || {
+        for (at, frame) in (0u64..).zip(&frames) {
+            edge.receive(VehicleMicros(at * 10_000), BusId(0), frame);
+            while edge.pop().is_some() {
+                observations += 1;
+            }
+        }
+        edge.tick(VehicleMicros(10_000_000));
+    };
+    let allocations = count(&mut work);
+    assert_eq!(allocations, 0);
+    assert!(observations >= 6, "the attacks must have been seen: {observations}");
+    let state = size_of::<EthernetDetector>();
+    println!("state of a segment: {state} bytes");
+    assert!(state <= 256 * 1024);
 }

@@ -43,7 +43,7 @@ pub enum SocketCanError {
         /// The id word as read.
         word: u32,
     },
-    /// A CAN XL frame, which this crate does not read.
+    /// A CAN XL frame: read it with [`super::XlFrame`].
     CanXl,
 }
 

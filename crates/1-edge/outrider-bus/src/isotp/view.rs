@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::bytes::{ByteOrder, u8_at, u16_at, u32_at};
+use crate::bytes::{ByteOrder, NoSpace, Writer, u8_at, u16_at, u32_at};
 
 /// Where the control bytes begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -10,7 +10,7 @@ pub enum Addressing {
     /// Normal (or normal fixed) addressing: at the first byte.
     #[default]
     Normal,
-    /// Extended or mixed addressing: behind one address byte.
+    /// Extended or mixed addressing: behind one address byte, the target's (N_TA) or an extension (N_AE).
     Extended,
 }
 
@@ -58,6 +58,62 @@ pub enum Pci<'a> {
         /// Shortest gap between consecutive frames, encoded as on the wire.
         gap_min_code: u8,
     },
+}
+
+impl FlowStatus {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Continue => 0,
+            Self::Wait => 1,
+            Self::Overflow => 2,
+            Self::Unknown(code) => code & 0x0F,
+        }
+    }
+}
+
+impl Pci<'_> {
+    /// Writes control bytes and payload, without padding, and returns their length in bytes. `address` is the byte of
+    /// extended and mixed addressing. A single frame above 7 bytes (6 with an address) is written with the length
+    /// escape of CAN FD, a first frame above 4,095 with the 32-bit one.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer is too small.
+    pub fn emit(&self, address: Option<u8>, out: &mut [u8]) -> Result<usize, NoSpace> {
+        let mut writer = Writer::new(out);
+        if let Some(address) = address {
+            writer.put(&[address]);
+        }
+        match *self {
+            Self::Single { payload } => {
+                let room = if address.is_some() { 6 } else { 7 };
+                let length = u8::try_from(payload.len()).unwrap_or(u8::MAX);
+                if payload.len() <= room {
+                    writer.put(&[length]);
+                } else {
+                    writer.put(&[0, length]);
+                }
+                writer.put(payload);
+            }
+            Self::First { total, payload } => {
+                match u16::try_from(total) {
+                    Ok(short @ 1..=0x0FFF) => writer.put(&(0x1000 | short).to_be_bytes()),
+                    _ => {
+                        writer.put(&[0x10, 0]);
+                        writer.put(&total.to_be_bytes());
+                    }
+                }
+                writer.put(payload);
+            }
+            Self::Consecutive { sequence, payload } => {
+                writer.put(&[0x20 | sequence & 0x0F]);
+                writer.put(payload);
+            }
+            Self::FlowControl { status, block_size, gap_min_code } => {
+                writer.put(&[0x30 | status.code(), block_size, gap_min_code]);
+            }
+        }
+        writer.finish()
+    }
 }
 
 /// Why a frame has no control information.

@@ -1,44 +1,10 @@
 //! Numbers of ISO 14229-1:2020 and their names.
 
-/// Declares an enum of one byte that keeps unknown values.
-macro_rules! byte_codes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)*
-            /// A number the standard gives no name, or this crate does not know.
-            Unknown(u8),
-        }
+use crate::codes::code_enum;
 
-        impl $name {
-            /// All named values, in the order of their numbers.
-            pub const NAMED: &[Self] = &[$(Self::$variant),*];
-
-            /// Returns the value of a number; every number has one.
-            #[must_use]
-            pub const fn from_code(code: u8) -> Self {
-                match code {
-                    $($value => Self::$variant,)*
-                    other => Self::Unknown(other),
-                }
-            }
-
-            /// Returns the number.
-            #[must_use]
-            pub const fn code(self) -> u8 {
-                match self {
-                    $(Self::$variant => $value,)*
-                    Self::Unknown(code) => code,
-                }
-            }
-        }
-    };
-}
-
-byte_codes! {
+code_enum! {
     /// Service of a request; a positive response has the same number with bit 6 set.
-    ServiceId {
+    ServiceId: u8 {
         /// Starts a session.
         DiagnosticSessionControl = 0x10,
         /// Resets the ECU.
@@ -142,9 +108,9 @@ impl ServiceId {
     }
 }
 
-byte_codes! {
+code_enum! {
     /// Negative response code.
-    Nrc {
+    Nrc: u8 {
         /// Refused for no stated reason.
         GeneralReject = 0x10,
         /// No such service.
@@ -295,9 +261,9 @@ impl Nrc {
     }
 }
 
-byte_codes! {
+code_enum! {
     /// Diagnostic session.
-    Session {
+    Session: u8 {
         /// What an ECU starts in.
         Default = 0x01,
         /// For flashing.
@@ -306,5 +272,28 @@ byte_codes! {
         Extended = 0x03,
         /// For safety systems.
         SafetySystem = 0x04,
+    }
+}
+
+/// Who gives a session or a security level its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// The standard, or it reserves the number.
+    Standard,
+    /// The car maker.
+    VehicleMaker,
+    /// The maker of the ECU.
+    Supplier,
+}
+
+impl Session {
+    /// Returns who gives the session its meaning (ISO 14229-1:2020, table 25).
+    #[must_use]
+    pub const fn owner(self) -> Owner {
+        match self.code() {
+            0x40..=0x5F => Owner::VehicleMaker,
+            0x60..=0x7E => Owner::Supplier,
+            _ => Owner::Standard,
+        }
     }
 }

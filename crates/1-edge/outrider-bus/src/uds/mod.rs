@@ -8,5 +8,7 @@ mod repr;
 #[cfg(test)]
 mod tests;
 
-pub use codes::{Nrc, ServiceId, Session};
-pub use repr::{Message, Request, Response, SecurityAccess, SecurityStep, SubFunction, UdsError};
+pub use codes::{Nrc, Owner, ServiceId, Session};
+pub use repr::{
+    MemoryRange, Message, Request, Response, SecurityAccess, SecurityStep, SubFunction, UdsError,
+};

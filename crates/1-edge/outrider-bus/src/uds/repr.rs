@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use super::codes::{Nrc, ServiceId, Session};
-use crate::bytes::{u8_at, u16_at};
+use super::codes::{Nrc, Owner, ServiceId, Session};
+use crate::bytes::{NoSpace, Writer, u8_at, u16_at, uint_be};
 
 /// First byte of a negative response.
 const NEGATIVE: u8 = 0x7F;
@@ -68,6 +68,28 @@ pub struct SecurityAccess {
     pub level: u8,
     /// Which half.
     pub step: SecurityStep,
+}
+
+impl SecurityAccess {
+    /// Returns who gives the level its meaning (ISO 14229-1:2020, table 42); levels of the standard are those of
+    /// end-of-life activation, the rest of its range belongs to the car maker.
+    #[must_use]
+    pub const fn owner(self) -> Owner {
+        match self.level {
+            0x01..=0x21 => Owner::VehicleMaker,
+            0x31..=0x3F => Owner::Supplier,
+            _ => Owner::Standard,
+        }
+    }
+}
+
+/// Stretch of an ECU's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemoryRange {
+    /// First address.
+    pub address: u64,
+    /// Bytes.
+    pub bytes: u64,
 }
 
 /// What a message says.
@@ -135,6 +157,30 @@ impl<'a> Message<'a> {
         Ok(Self::Request(Request { service, sub_function: Some(sub_function), payload }))
     }
 
+    /// Writes the message and returns its length in bytes; what it writes, [`Self::parse`] reads.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the buffer is too small.
+    pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoSpace> {
+        let mut writer = Writer::new(out);
+        match self {
+            Self::Request(request) => {
+                writer.put(&[request.service.code()]);
+                if let Some(sub) = request.sub_function {
+                    let suppress = if sub.suppress_positive { SUPPRESS_BIT } else { 0 };
+                    writer.put(&[sub.value & !SUPPRESS_BIT | suppress]);
+                }
+                writer.put(request.payload);
+            }
+            Self::Positive(response) => {
+                writer.put(&[response.service.code() | RESPONSE_BIT]);
+                writer.put(response.payload);
+            }
+            Self::Negative { service, nrc } => writer.put(&[NEGATIVE, service.code(), nrc.code()]),
+        }
+        writer.finish()
+    }
+
     /// Returns the service the message is about.
     #[must_use]
     pub const fn service(&self) -> ServiceId {
@@ -187,6 +233,53 @@ impl<'a> Request<'a> {
         );
         let limit = if many { usize::MAX } else { usize::from(one) };
         self.payload.chunks_exact(2).take(limit).filter_map(|pair| u16_at(pair, 0))
+    }
+
+    /// Returns the memory a read, write, download or upload is about, or `None` for another service, a cut request
+    /// or an address or size of more than eight bytes.
+    #[must_use]
+    pub fn memory(&self) -> Option<MemoryRange> {
+        let plain = matches!(self.service, ServiceId::ReadMemoryByAddress | ServiceId::WriteMemoryByAddress);
+        let transfer = matches!(self.service, ServiceId::RequestDownload | ServiceId::RequestUpload);
+        if !plain && !transfer {
+            return None;
+        }
+        // A transfer names its data format first.
+        let format_at = usize::from(transfer);
+        let format = u8_at(self.payload, format_at)?;
+        let (address_bytes, size_bytes) = (usize::from(format & 0x0F), usize::from(format >> 4));
+        let address_at = format_at.saturating_add(1);
+        let address = uint_be(self.payload, address_at, address_bytes)?;
+        let bytes = uint_be(self.payload, address_at.saturating_add(address_bytes), size_bytes)?;
+        Some(MemoryRange { address, bytes })
+    }
+
+    /// Returns the group of trouble codes to be cleared (0xFFFFFF means all), or `None` for another service or a
+    /// cut request.
+    #[must_use]
+    pub fn cleared_group(&self) -> Option<u32> {
+        if self.service != ServiceId::ClearDiagnosticInformation {
+            return None;
+        }
+        u32::try_from(uint_be(self.payload, 0, 3)?).ok()
+    }
+
+    /// Returns whether the service changes the ECU: writes, programs, resets, moves an output or silences it.
+    #[must_use]
+    pub const fn is_intrusive(&self) -> bool {
+        matches!(
+            self.service,
+            ServiceId::EcuReset
+                | ServiceId::ClearDiagnosticInformation
+                | ServiceId::CommunicationControl
+                | ServiceId::WriteDataByIdentifier
+                | ServiceId::InputOutputControlByIdentifier
+                | ServiceId::RoutineControl
+                | ServiceId::RequestDownload
+                | ServiceId::RequestFileTransfer
+                | ServiceId::WriteMemoryByAddress
+                | ServiceId::ControlDtcSetting
+        )
     }
 
     fn of(&self, service: ServiceId) -> Option<SubFunction> {

@@ -71,7 +71,33 @@ fn an_unknown_service_keeps_its_number() {
     assert!(ServiceId::NAMED.iter().all(|service| service.code() & 0x40 == 0));
 }
 
+#[test]
+fn memory_ranges_need_all_their_bytes() {
+    let download = request(&[0x34, 0x00, 0x24, 0x08, 0x00, 0x10, 0x00, 0x01, 0x00]);
+    assert_eq!(download.memory(), Some(MemoryRange { address: 0x0800_1000, bytes: 0x100 }));
+    assert_eq!(request(&[0x34, 0x00, 0x24, 0x08, 0x00, 0x10, 0x00, 0x01]).memory(), None);
+    assert_eq!(
+        request(&[0x23, 0x12, 0x10, 0x00, 0x04]).memory(),
+        Some(MemoryRange { address: 0x1000, bytes: 4 })
+    );
+    assert_eq!(request(&[0x22, 0x12, 0x10, 0x00]).memory(), None);
+    assert_eq!(request(&[0x14, 0xFF, 0xFF, 0xFF]).cleared_group(), Some(0x00FF_FFFF));
+    assert_eq!(Session::from_code(0x40).owner(), Owner::VehicleMaker);
+    assert!(request(&[0x2E, 1, 2, 3]).is_intrusive() && !request(&[0x3E, 0]).is_intrusive());
+}
+
 proptest! {
+    #[test]
+    fn what_is_read_is_written_as_it_was(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        if let Ok(message) = Message::parse(&bytes) {
+            let mut out = [0; 64];
+            let length = message.emit(&mut out).expect("forty bytes fit");
+            prop_assert_eq!(&out[..length], &bytes[..]);
+            let short = message.emit(&mut out[..length - 1]).expect_err("one byte too few");
+            prop_assert_eq!(short.needed, length);
+        }
+    }
+
     #[test]
     fn any_bytes_are_a_message_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
         if let Ok(Message::Request(request)) = Message::parse(&bytes) {

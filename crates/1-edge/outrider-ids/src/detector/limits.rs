@@ -71,6 +71,11 @@ pub const KEY_ATTEMPT_SECONDS: u32 = 10;
 pub const SCAN_REFUSALS: u32 = 15;
 /// … beyond this many a second.
 pub const SCAN_HZ: u32 = 2;
+/// Identifiers in a row, each the neighbour of the one before, that make a scan. Workshop programs read lists, whose
+/// runs are shorter (guess).
+pub const SCAN_RUN_DIDS: u16 = 16;
+/// Services in a row, each the neighbour of the one before, that make a scan: no task needs more than 0x34 to 0x37.
+pub const SCAN_RUN_SERVICES: u16 = 5;
 /// Speed above which a vehicle drives, in km/h: above walking on a brake tester.
 pub const DRIVING_KMH: u16 = 5;
 /// Age at which a speed is no longer known, in microseconds.

@@ -24,6 +24,7 @@ use crate::fold::{Fold, Strike};
 use crate::meter::{Leak, TimedMeter};
 use crate::model::{BusModel, CycleClass, SpeedSignal};
 use crate::observation::{Fields, Observation};
+use crate::policy::Situation;
 
 /// Counts of one bus since the detector was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,6 +61,7 @@ pub struct BusDetector {
     load_limit_hz: u32,
     speed_signal: Option<SpeedSignal>,
     speed: Option<SpeedReading>,
+    workshop: bool,
     now: Option<VehicleMicros>,
     /// Before this time a flood distorts everybody's timing.
     distorted_until: VehicleMicros,
@@ -89,6 +91,7 @@ impl BusDetector {
             load_limit_hz,
             speed_signal: facts.speed,
             speed: None,
+            workshop: false,
             now: None,
             distorted_until: VehicleMicros(0),
             stats: BusStats::default(),
@@ -120,6 +123,15 @@ impl BusDetector {
         self.speed = Some(reading);
     }
 
+    /// Tells whether a workshop is at work; what it may change is then no event.
+    pub const fn set_workshop(&mut self, workshop: bool) {
+        self.workshop = workshop;
+    }
+
+    const fn situation(&self) -> Situation {
+        Situation { speed: self.speed, workshop: self.workshop }
+    }
+
     /// Takes one frame; bounded work, no allocation.
     pub fn receive(&mut self, at: VehicleMicros, frame: &Frame) {
         let at = self.advance(at);
@@ -133,7 +145,8 @@ impl BusDetector {
             self.known(at, index, id, frame)
         } else {
             self.stats.unknown = self.stats.unknown.saturating_add(1);
-            let diagnostic = self.diagnosis.receive(at, self.bus, id, frame, self.speed, &mut self.fold);
+            let diagnostic =
+                self.diagnosis.receive(at, self.bus, id, frame, self.situation(), &mut self.fold);
             self.unknown.receive(at, id, frame, diagnostic, &mut self.fold)
         };
         // Frames of an attack that has a name do not count for the load: one attack, one event.
@@ -236,7 +249,7 @@ impl BusDetector {
                 CycleClass::Periodic | CycleClass::Mixed => diag::is_security_single(frame.data()),
             };
             if diagnostic || free {
-                self.diagnosis.receive(at, self.bus, id, frame, self.speed, &mut self.fold);
+                self.diagnosis.receive(at, self.bus, id, frame, self.situation(), &mut self.fold);
             }
         }
         verdict

@@ -32,6 +32,12 @@ impl Read {
         texts
     }
 
+    /// The capture has nothing of what was wanted.
+    fn empty(&self, what: &str) -> Failure {
+        let first = self.problems.first().map(|problem| format!(" ({problem})")).unwrap_or_default();
+        Failure::input(format!("{}: capture contains no {what}{first}", self.path))
+    }
+
     pub(super) fn json(&self) -> Value {
         json!({
             "path": self.path,
@@ -54,6 +60,23 @@ pub(super) fn read_labelled(
     bus: BusId,
     mut each: impl FnMut(&TimedFrame, Option<Option<&str>>),
 ) -> Result<Read, Failure> {
+    let read = read_all(path, bus, |record, label| match record {
+        Record::Can(frame) => each(frame, label),
+        Record::Ethernet { .. } => {}
+    })?;
+    if read.frames == 0 { Err(read.empty("CAN frames")) } else { Ok(read) }
+}
+
+/// Reads a capture to its end and hands out every record.
+pub(super) fn read_records(path: &Path, bus: BusId, mut each: impl FnMut(&Record)) -> Result<Read, Failure> {
+    read_all(path, bus, |record, _| each(record))
+}
+
+fn read_all(
+    path: &Path,
+    bus: BusId,
+    mut each: impl FnMut(&Record, Option<Option<&str>>),
+) -> Result<Read, Failure> {
     let name = path.display().to_string();
     let options = ReadOptions { first_bus: bus, ..ReadOptions::default() };
     let mut capture = capture::open(path, &options)
@@ -61,8 +84,7 @@ pub(super) fn read_labelled(
     let mut broken = None;
     while let Some(record) = capture.next() {
         match record {
-            Ok(Record::Can(frame)) => each(&frame, capture.label()),
-            Ok(Record::Ethernet { .. }) => {}
+            Ok(record) => each(&record, capture.label()),
             Err(error) => broken = Some(chain(&error)),
         }
     }
@@ -70,16 +92,13 @@ pub(super) fn read_labelled(
     let mut problems: Vec<String> = stats.first_problems.iter().map(ToString::to_string).collect();
     let broken_count = u64::from(broken.is_some());
     problems.extend(broken);
-    if stats.frames == 0 {
-        let first = problems.first().map(|problem| format!(" ({problem})")).unwrap_or_default();
-        return Err(Failure::input(format!("{name}: capture contains no CAN frames{first}")));
-    }
-    Ok(Read {
+    let read = Read {
         path: name,
         frames: stats.frames,
         packets: stats.packets,
         start: capture.start().map(|start| start.at),
         problems_total: stats.problems_total().saturating_add(broken_count),
         problems,
-    })
+    };
+    if read.frames + read.packets == 0 { Err(read.empty("frames")) } else { Ok(read) }
 }

@@ -7,23 +7,29 @@ use outrider_ids::model::{CycleClass, ModelHead, Text};
 use outrider_types::BusId;
 use serde_json::{Value, json};
 
-use super::captures::read;
+use super::captures::read_records;
 use super::{Failure, Terminal, chain, write_file};
+use crate::io::capture::Record;
 use crate::io::dbc::DbcModel;
 use crate::io::network::{self, Format};
+use crate::learn::ethernet::{EthernetLearner, LearnedEthernet, SegmentSummary};
 use crate::learn::{BusSummary, Learned, Learner};
 
 const HELP: &str = "\
 JSON fields of --json (one object, last line of standard output):
   model        path of the model
   model_bytes  its size
-  frames       frames learned from
+  frames       CAN frames learned from
+  packets      Ethernet frames learned from
   seconds      time learned from, summed over the captures
   platform, release  as given
   captures     [{path, frames, packets, problems}]
   buses        [{bus, ids, periodic, mixed, event, listed, steady, pairs, rate_hz, rate_max_hz, speed_signal}]
                periodic, mixed, event: by how they come; listed: known, but too rare to tell
                steady: identifiers whose stop will be noticed; pairs: diagnostic requests with answers
+  segments     [{bus, closed, hosts, ethertypes, vlans, bindings, services, subscriptions, methods, testers, flows}]
+               Ethernet segments, numbered from 128: how many of each the model lists; closed: the same stations
+               in every capture, so that a new one is an event
   problems     texts, with the place of each
 
 Use captures of ordinary traffic only: what is in them is normal from then on. Several captures of the same
@@ -87,22 +93,31 @@ impl Learn {
                 learner.add_database(can);
             }
         }
+        let mut ethernet = EthernetLearner::new(head);
         let mut captures = Vec::new();
         for path in &self.captures {
-            let capture = read(path, BusId(self.bus), |frame| learner.add(frame))?;
+            let capture = read_records(path, BusId(self.bus), |record| match record {
+                Record::Can(frame) => learner.add(frame),
+                Record::Ethernet { at, bus, bytes } => ethernet.add(*at, *bus, bytes),
+            })?;
             learner.end_capture();
-            terminal.note(&format!("{}: {} frames", capture.path, capture.frames));
+            ethernet.end_capture();
+            let (frames, packets) = (capture.frames, capture.packets);
+            terminal.note(&format!("{}: {frames} CAN frames, {packets} Ethernet frames", capture.path));
             problems.extend(capture.problems());
             captures.push(capture.json());
         }
-        let learned = learner.finish().map_err(|error| Failure::input(chain(&error)))?;
-        write_file(&self.output, |file| file.write_all(&learned.model))?;
-        problems.iter().for_each(|problem| terminal.note(problem));
-        for bus in &learned.buses {
-            terminal.note(&describe(bus));
+        let result = Outcome::new(learner, ethernet)?;
+        for segment in result.segments() {
+            let bus = segment.facts.bus.0;
+            problems.extend(segment.problems.iter().map(|problem| format!("segment {bus}: {problem}")));
         }
+        write_file(&self.output, |file| result.parts().try_for_each(|part| file.write_all(part)))?;
+        problems.iter().for_each(|problem| terminal.note(problem));
+        result.buses().iter().for_each(|bus| terminal.note(&describe(bus)));
+        result.segments().iter().for_each(|segment| terminal.note(&describe_segment(segment)));
         if self.json {
-            let report = self.report(&learned, &captures, &problems);
+            let report = self.report(&result, &captures, &problems);
             writeln!(terminal.out, "{report}")?;
         } else {
             writeln!(terminal.out, "{}", self.output.display())?;
@@ -110,16 +125,20 @@ impl Learn {
         Ok(())
     }
 
-    fn report(&self, learned: &Learned, captures: &[Value], problems: &[String]) -> Value {
+    fn report(&self, result: &Outcome, captures: &[Value], problems: &[String]) -> Value {
+        let heads = [result.can.as_ref().map(|can| can.head), result.ethernet.as_ref().map(|part| part.head)];
+        let sum = |of: fn(&ModelHead) -> u64| heads.iter().flatten().map(of).sum::<u64>();
         json!({
             "model": self.output.display().to_string(),
-            "model_bytes": learned.model.len(),
-            "frames": learned.head.learned_frames,
-            "seconds": seconds(learned.head.learned_ms),
-            "platform": learned.head.platform.as_str(),
-            "release": learned.head.release.as_str(),
+            "model_bytes": result.parts().map(<[u8]>::len).sum::<usize>(),
+            "frames": heads[0].map_or(0, |head| head.learned_frames),
+            "packets": heads[1].map_or(0, |head| head.learned_frames),
+            "seconds": seconds(sum(|head| head.learned_ms)),
+            "platform": self.platform.as_str(),
+            "release": self.release.as_str(),
             "captures": captures,
-            "buses": learned.buses.iter().map(bus_json).collect::<Vec<_>>(),
+            "buses": result.buses().iter().map(bus_json).collect::<Vec<_>>(),
+            "segments": result.segments().iter().map(segment_json).collect::<Vec<_>>(),
             "problems": problems,
         })
     }
@@ -155,6 +174,59 @@ fn describe_network(
         problems.push(format!("{name}: has no CAN frame, so the model takes nothing from it"));
     }
     Ok((can, problems))
+}
+
+/// What was learned: a model of CAN buses, one of Ethernet segments, or both, one behind the other in the file.
+struct Outcome {
+    can: Option<Learned>,
+    ethernet: Option<LearnedEthernet>,
+}
+
+impl Outcome {
+    fn new(learner: Learner, ethernet: EthernetLearner) -> Result<Self, Failure> {
+        let ethernet = if ethernet.frames() > 0 {
+            Some(ethernet.finish().map_err(|error| Failure::input(chain(&error)))?)
+        } else {
+            None
+        };
+        let can = if learner.frames() > 0 || ethernet.is_none() {
+            Some(learner.finish().map_err(|error| Failure::input(chain(&error)))?)
+        } else {
+            None
+        };
+        Ok(Self { can, ethernet })
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let can = self.can.iter().map(|can| can.model.as_slice());
+        can.chain(self.ethernet.iter().map(|ethernet| ethernet.model.as_slice()))
+    }
+
+    fn buses(&self) -> &[BusSummary] {
+        self.can.as_ref().map_or(&[], |can| &can.buses)
+    }
+
+    fn segments(&self) -> &[SegmentSummary] {
+        self.ethernet.as_ref().map_or(&[], |ethernet| &ethernet.segments)
+    }
+}
+
+fn segment_json(segment: &SegmentSummary) -> Value {
+    let mut value = json!({ "bus": segment.facts.bus.0, "closed": segment.facts.is_closed });
+    for (list, count) in &segment.records {
+        value[format!("{list:?}").to_lowercase()] = (*count).into();
+    }
+    value
+}
+
+fn describe_segment(segment: &SegmentSummary) -> String {
+    let kind = if segment.facts.is_closed { "closed" } else { "open" };
+    let counts: Vec<String> = segment
+        .records
+        .iter()
+        .map(|(list, count)| format!("{count} {}", format!("{list:?}").to_lowercase()))
+        .collect();
+    format!("segment {}: {kind}, {}", segment.facts.bus.0, counts.join(", "))
 }
 
 fn seconds(ms: u64) -> f64 {

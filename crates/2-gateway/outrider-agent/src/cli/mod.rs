@@ -12,6 +12,7 @@ mod replay;
 mod run;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Command {
     Eval(eval::Eval),
     /// Run the vehicle program: detectors, gateway, uplink, commands.
     Run(run::Run),
+    /// Watch Ethernet interfaces and print what the detectors find.
+    Watch(watch::Watch),
 }
 
 /// Why a command ended early.
@@ -99,6 +102,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
         Command::Inject(command) => command.run(&mut terminal),
         Command::Eval(command) => command.run(&mut terminal),
         Command::Run(command) => command.run(&mut terminal),
+        Command::Watch(command) => command.run(&mut terminal),
     };
     let outcome = outcome.and_then(|()| terminal.out.flush().map_err(Failure::from));
     match outcome {

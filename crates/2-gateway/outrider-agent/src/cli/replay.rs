@@ -7,21 +7,24 @@ use clap::Args;
 use outrider_ids::FieldValue;
 use outrider_ids::model::VehicleModel;
 use outrider_model::catalogue;
-use outrider_types::{BusId, Severity};
+use outrider_types::{BusId, Severity, VehicleMicros};
 use serde_json::{Map, Value, json};
 
-use super::captures::read;
+use super::captures::read_records;
 use super::{Failure, Terminal, chain};
 use crate::bench::{Nanos, Stopwatch};
 use crate::edge::Edge;
-use crate::replay::{Replay as Session, ReplayEvent};
+use crate::io::capture::Record;
+use crate::net::{NetEdge, split_model};
+use crate::replay::{Episodes, Replay as Session, ReplayEvent};
 
-/// Largest model file: all buses of the format, full.
-const MODEL_BYTES_MAX: u64 = 1024 * 1024;
+/// Largest model file: all buses and segments of the formats, full.
+const MODEL_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 const HELP: &str = "\
 JSON fields of --json (one object, last line of standard output):
-  frames       frames replayed
+  frames       CAN frames replayed
+  packets      Ethernet frames replayed
   seconds      time they span, summed over the captures
   events       [{event_type, severity, at_us, severe_at_us, bus, can_id, count, first_us, last_us, fields, capture}]
                one a detected episode, repeats folded into count; times in microseconds since the capture
@@ -29,9 +32,10 @@ JSON fields of --json (one object, last line of standard output):
                can_id: hexadecimal text, 3 digits standard, 8 extended, or null; capture: index into captures
   by_severity  number of events (before --min-severity) by severity: info, low, medium, high, critical
   ns_per_frame_p50, ns_per_frame_p99, ns_per_frame_p999
-               time of the detectors for one frame on this computer, less the time of reading the clock
+               time of the detectors for one frame of either kind on this computer, less the time of reading the clock
   captures     [{path, frames, packets, problems}]
   foreign_frames    frames on buses that the model does not have; they were not judged
+  foreign_packets   the same for Ethernet frames
   dropped      events lost because a table was full
   clock_steps  steps back of a capture's clock that restarted the detectors
   problems     texts, with the place of each
@@ -57,6 +61,9 @@ pub(super) struct Replay {
     /// End with code 4 if there is an event of at least this severity.
     #[arg(long, value_parser = severity, value_name = "SEVERITY")]
     fail_on: Option<Severity>,
+    /// The vehicle is in a workshop: what diagnosis may change there is no event.
+    #[arg(long)]
+    workshop: bool,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -74,6 +81,8 @@ struct Outcome {
     events: Vec<(usize, ReplayEvent)>,
     captures: Vec<Value>,
     foreign: BTreeMap<BusId, u64>,
+    packets: u64,
+    foreign_packets: u64,
     dropped: u64,
     clock_steps: u64,
     problems: Vec<String>,
@@ -88,9 +97,13 @@ impl Replay {
             self.capture(index, path, &model, &mut stopwatch, &mut outcome)?;
         }
         let foreign: u64 = outcome.foreign.values().sum();
-        if foreign == outcome.frames {
+        if foreign == outcome.frames && outcome.foreign_packets == outcome.packets {
             let buses: Vec<String> = outcome.foreign.keys().map(|bus| bus.0.to_string()).collect();
-            let text = format!("model has no bus of the captures (they have {})", buses.join(", "));
+            let packets = outcome.packets;
+            let text = format!(
+                "model has no bus of the captures (they have {}; {packets} Ethernet frames)",
+                buses.join(", ")
+            );
             return Err(Failure::input(text));
         }
         for (bus, frames) in &outcome.foreign {
@@ -110,7 +123,7 @@ impl Replay {
         let nanos = stopwatch.finish();
         terminal.note(&format!(
             "{} frames, {:.1} s, {} events, {} ns a frame (median)",
-            outcome.frames,
+            outcome.frames + outcome.packets,
             micros(outcome.span_us),
             outcome.events.len(),
             nanos.p50
@@ -135,39 +148,123 @@ impl Replay {
         stopwatch: &mut Stopwatch,
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
-        let edge =
-            Edge::new(model).map_err(|error| Failure::input(format!("{}: {error}", self.model.display())))?;
-        let known: Vec<BusId> = edge.buses().collect();
-        let mut session = Session::new(edge);
-        let capture = read(path, BusId(self.bus), |frame| {
-            if !known.contains(&frame.bus) {
-                *outcome.foreign.entry(frame.bus).or_default() += 1;
+        let (can, ethernet) = split_model(model);
+        let refused =
+            |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", self.model.display()));
+        let mut session = match can {
+            [] => None,
+            can => Some(Session::new(Edge::new(can).map_err(|error| refused(&error))?)),
+        };
+        let mut net = match ethernet {
+            [] => None,
+            ethernet => {
+                Some(NetSession::new(NetEdge::new(ethernet).map_err(|error| refused(&error))?, self.workshop))
             }
-            session.pass_time(frame.at);
-            stopwatch.time(|| session.receive(frame));
+        };
+        let known: Vec<BusId> =
+            session.iter().flat_map(|session| session.edge().buses().collect::<Vec<_>>()).collect();
+        let mut span = Span::default();
+        let capture = read_records(path, BusId(self.bus), |record| {
+            span.add(record.at());
+            match record {
+                Record::Can(frame) => {
+                    outcome.frames += 1;
+                    if !known.contains(&frame.bus) {
+                        *outcome.foreign.entry(frame.bus).or_default() += 1;
+                    }
+                    if let Some(session) = &mut session {
+                        session.pass_time(frame.at);
+                        stopwatch.time(|| session.receive(frame));
+                    }
+                }
+                Record::Ethernet { at, bus, bytes } => {
+                    outcome.packets += 1;
+                    match &mut net {
+                        Some(net) => stopwatch.time(|| net.receive(*at, *bus, bytes)),
+                        None => outcome.foreign_packets += 1,
+                    }
+                }
+            }
         })?;
-        outcome.frames += session.frames();
-        outcome.span_us += session.span_us();
-        let (events, edge) = session.finish();
-        for stats in edge.stats().values() {
-            outcome.dropped += stats.dropped;
-            outcome.clock_steps += stats.clock_steps;
+        outcome.span_us += span.us();
+        if let Some(session) = session {
+            let (events, edge) = session.finish();
+            for stats in edge.stats().values() {
+                outcome.dropped += stats.dropped;
+                outcome.clock_steps += stats.clock_steps;
+            }
+            outcome.events.extend(events.into_iter().map(|event| (index, event)));
         }
-        outcome.events.extend(events.into_iter().map(|event| (index, event)));
+        if let Some(net) = net {
+            let (events, edge) = net.finish();
+            for stats in edge.stats().values() {
+                outcome.dropped += stats.dropped;
+                outcome.clock_steps += stats.clock_steps;
+            }
+            outcome.foreign_packets += edge.foreign();
+            outcome.events.extend(events.into_iter().map(|event| (index, event)));
+        }
         outcome.problems.extend(capture.problems());
         outcome.captures.push(capture.json());
         Ok(())
     }
 }
 
-fn read_model(path: &Path) -> Result<Vec<u8>, Failure> {
+/// First and latest time of a capture.
+#[derive(Debug, Default)]
+struct Span(Option<(VehicleMicros, VehicleMicros)>);
+
+impl Span {
+    fn add(&mut self, at: VehicleMicros) {
+        let (first, last) = self.0.get_or_insert((at, at));
+        *first = (*first).min(at);
+        *last = (*last).max(at);
+    }
+
+    fn us(&self) -> u64 {
+        self.0.map_or(0, |(first, last)| last.micros_since(first))
+    }
+}
+
+/// Detectors of Ethernet segments over one capture.
+struct NetSession {
+    edge: NetEdge,
+    episodes: Episodes,
+}
+
+impl NetSession {
+    fn new(mut edge: NetEdge, workshop: bool) -> Self {
+        edge.set_workshop(workshop);
+        Self { edge, episodes: Episodes::new() }
+    }
+
+    fn receive(&mut self, at: VehicleMicros, bus: BusId, bytes: &[u8]) {
+        self.edge.receive(at, bus, bytes);
+        while let Some(observation) = self.edge.pop() {
+            self.episodes.add(&observation);
+        }
+    }
+
+    fn finish(mut self) -> (Vec<ReplayEvent>, NetEdge) {
+        self.edge.finish();
+        while let Some(observation) = self.edge.pop() {
+            self.episodes.add(&observation);
+        }
+        (self.episodes.finish(), self.edge)
+    }
+}
+
+pub(super) fn read_model(path: &Path) -> Result<Vec<u8>, Failure> {
     let name = path.display();
     let size = std::fs::metadata(path).map_err(|error| Failure::input(format!("{name}: {error}")))?.len();
     if size > MODEL_BYTES_MAX {
         return Err(Failure::input(format!("{name}: {size} bytes are no vehicle model")));
     }
     let bytes = std::fs::read(path).map_err(|error| Failure::input(format!("{name}: {error}")))?;
-    VehicleModel::parse(&bytes).map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
+    let (can, ethernet) = split_model(&bytes);
+    if ethernet.is_empty() || !can.is_empty() {
+        VehicleModel::parse(can).map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
+    }
     Ok(bytes)
 }
 
@@ -183,6 +280,7 @@ fn report(outcome: &Outcome, shown: &[&(usize, ReplayEvent)], nanos: &Nanos) -> 
     }
     json!({
         "frames": outcome.frames,
+        "packets": outcome.packets,
         "seconds": micros(outcome.span_us),
         "events": shown.iter().map(|(index, event)| event_json(*index, event)).collect::<Vec<_>>(),
         "by_severity": by_severity,
@@ -191,6 +289,7 @@ fn report(outcome: &Outcome, shown: &[&(usize, ReplayEvent)], nanos: &Nanos) -> 
         "ns_per_frame_p999": nanos.p999,
         "captures": outcome.captures,
         "foreign_frames": outcome.foreign.values().sum::<u64>(),
+        "foreign_packets": outcome.foreign_packets,
         "dropped": outcome.dropped,
         "clock_steps": outcome.clock_steps,
         "problems": outcome.problems,
@@ -209,13 +308,15 @@ fn fields_json(event: &ReplayEvent) -> Map<String, Value> {
             FieldValue::Int(value) => Value::from(value),
             FieldValue::Bool(value) => Value::from(value),
             FieldValue::Text(value) => Value::from(value),
+            FieldValue::Ip(address) => Value::from(address.to_string()),
+            FieldValue::Mac(address) => Value::from(address.to_string()),
         };
         (name, value)
     });
     fields.collect()
 }
 
-fn event_json(capture: usize, event: &ReplayEvent) -> Value {
+pub(super) fn event_json(capture: usize, event: &ReplayEvent) -> Value {
     json!({
         "event_type": event_name(event),
         "severity": event.severity.word(),

@@ -15,9 +15,11 @@ use outrider_types::{BootEpoch, BusId, ClockFix, ClockSource, Lane, Seed, UnixMi
 use outrider_wire::catalogue::{event, field};
 
 use super::captures::read;
+use super::watch::open;
 use super::{Failure, Terminal};
 use crate::io::https::{HttpsLink, LinkFiles};
 use crate::io::ids_udp::IdsUdp;
+use crate::io::packet_ring::PacketRing;
 use crate::runtime::{Vehicle, VehicleConfig, VehicleParts};
 
 /// Time between two turns of the loop.
@@ -41,6 +43,9 @@ pub(super) struct Run {
     config: PathBuf,
     /// Captures to replay in real time, one after the other.
     captures: Vec<PathBuf>,
+    /// Ethernet interfaces to listen on, in the order of the model's segments; may be given several times.
+    #[arg(long, value_name = "INTERFACE")]
+    ethernet: Vec<String>,
     /// Begin again when the captures end.
     #[arg(long)]
     repeat: bool,
@@ -81,6 +86,12 @@ impl MachineClock {
     }
 }
 
+/// Where frames come from beside captures.
+struct Wires<'a> {
+    ids_udp: &'a mut IdsUdp,
+    rings: &'a mut [(BusId, PacketRing)],
+}
+
 impl Run {
     pub(super) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         let config = VehicleConfig::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
@@ -96,8 +107,13 @@ impl Run {
         }
         terminal.note(&format!("vehicle {} boot {}", config.vehicle, vehicle.epoch()));
         let frames = self.frames()?;
-        self.turn(&mut vehicle, &mut link, &mut ids_udp, &clock, &frames, &mut *terminal.out)?;
+        let mut rings = open(&self.ethernet)?;
+        let mut wires = Wires { ids_udp: &mut ids_udp, rings: &mut rings };
+        self.turn(&mut vehicle, &mut link, &mut wires, &clock, &frames, &mut *terminal.out)?;
         say_ids(&vehicle, terminal);
+        for (interface, (_, ring)) in self.ethernet.iter().zip(&mut rings) {
+            terminal.note(&format!("{interface}: {:?}", ring.counts()));
+        }
         Ok(())
     }
 
@@ -155,7 +171,7 @@ impl Run {
         &self,
         vehicle: &mut Vehicle<FileStorage>,
         link: &mut HttpsLink,
-        ids_udp: &mut IdsUdp,
+        wires: &mut Wires<'_>,
         clock: &MachineClock,
         frames: &[TimedFrame],
         out: &mut dyn Write,
@@ -178,7 +194,10 @@ impl Run {
                 made += 1;
                 vehicle.event(load_event(made, now), now);
             }
-            ids_udp.turn(vehicle, now);
+            wires.ids_udp.turn(vehicle, now);
+            for (source, ring) in wires.rings.iter_mut() {
+                ring.turn(|frame| vehicle.packet(now, *source, frame));
+            }
             vehicle.tick(now);
             if turn % TURNS_PER_SYNC == 0 && self.load > 0 && vehicle.shut_down(now) {
                 say_durable(vehicle, &mut said, out)?;
@@ -192,7 +211,7 @@ impl Run {
             sleep(TURN);
         }
         let is_durable = vehicle.shut_down(clock.mono());
-        ids_udp.send(vehicle);
+        wires.ids_udp.send(vehicle);
         vehicle.exchange(link, clock.mono());
         if is_durable { say_durable(vehicle, &mut said, out) } else { Ok(()) }
     }
@@ -204,7 +223,7 @@ impl Run {
         if self.until_empty {
             return is_replayed && !holds_rows(vehicle);
         }
-        !self.captures.is_empty() && is_replayed && self.load == 0
+        !self.captures.is_empty() && is_replayed && self.load == 0 && self.ethernet.is_empty()
     }
 }
 

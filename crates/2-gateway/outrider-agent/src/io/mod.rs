@@ -1,10 +1,11 @@
-//! Where the outside world comes in: recorded captures and network descriptions.
+//! Where the outside world comes in: recorded captures, live interfaces and network descriptions.
 
 pub mod capture;
 pub mod dbc;
 pub mod https;
 pub mod ids_udp;
 pub mod network;
+pub mod packet_ring;
 pub mod rolling;
 
 /// Says that a test's input is not there.

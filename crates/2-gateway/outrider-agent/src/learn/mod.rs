@@ -4,6 +4,7 @@
 //! [`outrider_ids::model`]. **Never:** a gap measured from one capture to the next, or a limit drawn: the model
 //! states facts, the detectors judge. **Start reading** at [`Learner`].
 
+pub mod ethernet;
 mod pairs;
 mod speed;
 #[cfg(test)]
@@ -128,6 +129,12 @@ pub struct Learner {
 }
 
 impl Learner {
+    /// Returns the number of frames learned from so far.
+    #[must_use]
+    pub const fn frames(&self) -> u64 {
+        self.frames
+    }
+
     /// Creates a learner; platform and release of `head` go into the model, its counts are overwritten.
     #[must_use]
     pub fn new(head: ModelHead) -> Self {

@@ -6,6 +6,7 @@ use std::path::Path;
 use outrider_gateway::spool::SpoolConfig;
 use outrider_gateway::uplink::{Transport, TransportError, UplinkConfig};
 use outrider_gateway::{CommandStoreError, PublicKeyError, StorageError, fold};
+use outrider_ids::ethernet::model::EthernetModelError;
 use outrider_ids::model::ModelError;
 use outrider_types::{BootEpoch, Seed};
 
@@ -35,6 +36,9 @@ pub enum OpenError {
     /// The vehicle model is damaged.
     #[error("vehicle model: {0}")]
     Model(ModelError),
+    /// The Ethernet part of the vehicle model is damaged.
+    #[error("vehicle model: {0}")]
+    EthernetModel(EthernetModelError),
     /// A provisioned key is none.
     #[error("provisioned key: {0}")]
     Key(#[from] PublicKeyError),
@@ -75,6 +79,8 @@ pub struct VehicleParts<'a, S> {
 /// Counters of a vehicle in this boot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Status {
+    /// Ethernet frames taken.
+    pub packets: u64,
     /// Frames seen.
     pub frames: u64,
     /// Observations of detectors that became events.

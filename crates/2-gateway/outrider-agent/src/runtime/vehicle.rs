@@ -29,6 +29,7 @@ use super::parts::{CloudLink, OpenError, Status, VehicleParts};
 use crate::edge::Edge;
 use crate::io::capture::write_candump;
 use crate::io::rolling::RollingCapture;
+use crate::net::{NetEdge, split_model};
 
 /// Version of the event catalogue that this program was built with.
 const CATALOGUE_ID: u32 = 1;
@@ -62,6 +63,7 @@ pub struct Vehicle<S: Storage> {
     ack: Ed25519Verifier,
     command: Ed25519Verifier,
     pub(super) edge: Option<Edge>,
+    net: Option<NetEdge>,
     pub(super) ids: IdsLayer,
     gateway: Gateway<S>,
     capture: RollingCapture,
@@ -90,10 +92,14 @@ impl<S: Storage> Vehicle<S> {
         let config = (parts.uplink)(UplinkConfig::new(tenant, vehicle, CATALOGUE_ID));
         let uplink = Uplink::new(config, parts.seed.fork(2))?;
         std::fs::create_dir_all(parts.state)?;
-        let edge = if parts.model.is_empty() {
-            None
-        } else {
-            Some(Edge::new(parts.model).map_err(OpenError::Model)?)
+        let (can, ethernet) = split_model(parts.model);
+        let edge = match can {
+            [] => None,
+            can => Some(Edge::new(can).map_err(OpenError::Model)?),
+        };
+        let net = match ethernet {
+            [] => None,
+            ethernet => Some(NetEdge::new(ethernet).map_err(OpenError::EthernetModel)?),
         };
         let mut machine = Self {
             tenant,
@@ -102,6 +108,7 @@ impl<S: Storage> Vehicle<S> {
             ack: Ed25519Verifier::new(&ack)?,
             edge,
             ids: IdsLayer::default(),
+            net,
             gateway: Gateway::new(parts.fold, spool, uplink),
             capture: RollingCapture::open(&parts.state.join("capture"), epoch, parts.capture_bytes_max)?,
             index: EventIndex::open(&parts.state.join("events.idx"))?,
@@ -166,8 +173,26 @@ impl<S: Storage> Vehicle<S> {
         self.capture.push(frame);
         if let Some(edge) = &mut self.edge {
             edge.receive(frame);
+            if let (Some(net), Some(reading)) = (&mut self.net, edge.speed()) {
+                net.observe_speed(reading);
+            }
         }
         self.drain(frame.at);
+    }
+
+    /// Takes an Ethernet frame from a source's segment. It is judged, not kept: the rolling capture has CAN only.
+    pub fn packet(&mut self, at: VehicleMicros, source: BusId, bytes: &[u8]) {
+        self.status.packets += 1;
+        if let Some(net) = &mut self.net {
+            net.receive(at, source, bytes);
+        }
+        self.drain(at);
+    }
+
+    /// Returns the counts of the Ethernet segments.
+    #[must_use]
+    pub fn net(&self) -> Option<&NetEdge> {
+        self.net.as_ref()
     }
 
     /// Gives an event to the gateway.
@@ -181,6 +206,9 @@ impl<S: Storage> Vehicle<S> {
         if let Some(edge) = &mut self.edge {
             edge.tick(now);
         }
+        if let Some(net) = &mut self.net {
+            net.tick(now);
+        }
         self.drain(now);
         self.tick_ids(now);
         let outcome = self.gateway.tick(now);
@@ -193,6 +221,9 @@ impl<S: Storage> Vehicle<S> {
         if let Some(edge) = &mut self.edge {
             edge.finish();
         }
+        if let Some(net) = &mut self.net {
+            net.finish();
+        }
         self.drain(now);
         self.flush_ids(now);
         let outcome = self.gateway.shut_down();
@@ -203,7 +234,11 @@ impl<S: Storage> Vehicle<S> {
     }
 
     fn drain(&mut self, now: VehicleMicros) {
-        while let Some(observation) = self.edge.as_mut().and_then(Edge::pop) {
+        loop {
+            let observation = self.edge.as_mut().and_then(Edge::pop);
+            let Some(observation) = observation.or_else(|| self.net.as_mut().and_then(NetEdge::pop)) else {
+                break;
+            };
             if let Some(event) = self.qualify(&observation) {
                 self.status.observations += 1;
                 self.event(event, now);
@@ -457,6 +492,8 @@ impl<S: Storage> Vehicle<S> {
                 outrider_ids::FieldValue::Int(value) => FieldValue::int(value),
                 outrider_ids::FieldValue::Bool(value) => FieldValue::Flag(value),
                 outrider_ids::FieldValue::Text(text) => FieldValue::Text(text.to_owned()),
+                outrider_ids::FieldValue::Ip(address) => FieldValue::Text(address.to_string()),
+                outrider_ids::FieldValue::Mac(address) => FieldValue::Text(address.to_string()),
             };
             event = event.with(key, value);
         }

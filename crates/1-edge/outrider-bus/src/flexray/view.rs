@@ -1,0 +1,93 @@
+//! Records of pcap link type 210.
+//!
+//! Layout: channel and type (1; bit 7 set for channel B, low bits 1 for a frame, 2 for a symbol), error flags (1),
+//! header (5), payload, frame checksum (3) as far as it was captured.
+
+use super::repr::{Channel, FlexRayError, HEADER_BYTES, Header, TRAILER_BYTES, frame_crc};
+use crate::bytes::{u8_at, uint_be};
+
+/// Bytes before the header.
+const MEASUREMENT_BYTES: usize = 2;
+
+/// What the capturing node complained about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RecordErrors(u8);
+
+impl RecordErrors {
+    /// Returns the flags as written.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// A frame checksum was wrong.
+    #[must_use]
+    pub const fn frame_crc(self) -> bool {
+        self.0 & 0x10 != 0
+    }
+
+    /// A header checksum was wrong.
+    #[must_use]
+    pub const fn header_crc(self) -> bool {
+        self.0 & 0x08 != 0
+    }
+
+    /// Frame end, coding or start sequence were wrong, as when two nodes send at once.
+    #[must_use]
+    pub const fn coding(self) -> bool {
+        self.0 & 0x07 != 0
+    }
+}
+
+/// Borrowed record of a frame.
+#[derive(Debug, Clone, Copy)]
+pub struct FlexRayView<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> FlexRayView<'a> {
+    /// Views a record that is a frame, or returns `None` for a symbol or a cut header.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        let whole = bytes.len() >= MEASUREMENT_BYTES.saturating_add(HEADER_BYTES);
+        (whole && u8_at(bytes, 0)? & 0x7F == 1).then_some(Self { bytes })
+    }
+
+    /// Returns the channel.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        if u8_at(self.bytes, 0).unwrap_or(0) & 0x80 == 0 { Channel::A } else { Channel::B }
+    }
+
+    /// Returns the complaints of the capturing node.
+    #[must_use]
+    pub fn errors(&self) -> RecordErrors {
+        RecordErrors(u8_at(self.bytes, 1).unwrap_or(0))
+    }
+
+    fn frame(&self) -> &'a [u8] {
+        self.bytes.get(MEASUREMENT_BYTES..).unwrap_or(&[])
+    }
+
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// [`FlexRayError`] for each way it is none.
+    pub fn header(&self) -> Result<Header, FlexRayError> {
+        Header::parse(self.frame())
+    }
+
+    /// Returns the payload a header announces, or `None` if it is cut.
+    #[must_use]
+    pub fn payload(&self, header: &Header) -> Option<&'a [u8]> {
+        self.frame().get(HEADER_BYTES..HEADER_BYTES.saturating_add(header.payload_bytes()))
+    }
+
+    /// Returns whether the frame checksum fits, or `None` if it was not captured.
+    #[must_use]
+    pub fn is_whole(&self, header: &Header) -> Option<bool> {
+        let end = HEADER_BYTES.saturating_add(header.payload_bytes());
+        let said = uint_be(self.frame(), end, TRAILER_BYTES)?;
+        Some(u64::from(frame_crc(self.channel(), self.frame().get(..end)?)) == said)
+    }
+}

@@ -1,0 +1,133 @@
+//! Records of pcap link type 212.
+//!
+//! Layout: format revision (1), reserved (3), payload length in the high four bits, message type in bits 2 and 3 and
+//! checksum kind in bits 0 and 1 (1 byte together), protected identifier (1), checksum (1), error flags (1), payload.
+
+use super::repr::{ChecksumKind, Frame, LinError, Pid};
+use crate::bytes::u8_at;
+
+/// Bytes before the payload.
+const HEADER_BYTES: usize = 8;
+
+/// What the capturing node complained about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RecordErrors(u8);
+
+impl RecordErrors {
+    /// Returns the flags as written.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Nobody answered the header.
+    #[must_use]
+    pub const fn no_response(self) -> bool {
+        self.0 & 0x01 != 0
+    }
+
+    /// The bits of a byte were no byte, as when two nodes answer at once.
+    #[must_use]
+    pub const fn framing(self) -> bool {
+        self.0 & 0x02 != 0
+    }
+
+    /// The parity of the identifier was wrong.
+    #[must_use]
+    pub const fn parity(self) -> bool {
+        self.0 & 0x04 != 0
+    }
+
+    /// The checksum was wrong.
+    #[must_use]
+    pub const fn checksum(self) -> bool {
+        self.0 & 0x08 != 0
+    }
+}
+
+/// What a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinRecord {
+    /// A frame with a response whose checks hold.
+    Frame(Frame),
+    /// A header, and what became of the response.
+    Header {
+        /// Whose turn it was.
+        pid: Pid,
+        /// Complaints of the capturing node.
+        errors: RecordErrors,
+    },
+    /// A wake-up, sleep or event record: no frame.
+    Event,
+    /// Bytes that are no frame although the capturing node did not say so.
+    Broken(LinError),
+}
+
+/// Borrowed record.
+#[derive(Debug, Clone, Copy)]
+pub struct LinView<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> LinView<'a> {
+    /// Views a record of revision 1 whose header is complete, or returns `None`.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        (bytes.len() >= HEADER_BYTES && u8_at(bytes, 0) == Some(1)).then_some(Self { bytes })
+    }
+
+    fn control(&self) -> u8 {
+        u8_at(self.bytes, 4).unwrap_or(0)
+    }
+
+    /// Returns the byte of the protected identifier.
+    #[must_use]
+    pub fn pid_byte(&self) -> u8 {
+        u8_at(self.bytes, 5).unwrap_or(0)
+    }
+
+    /// Returns the complaints of the capturing node.
+    #[must_use]
+    pub fn errors(&self) -> RecordErrors {
+        RecordErrors(u8_at(self.bytes, 7).unwrap_or(0))
+    }
+
+    /// Returns the payload as far as it is there; never more than the record says.
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        let said = usize::from(self.control() >> 4);
+        let rest = self.bytes.get(HEADER_BYTES..).unwrap_or(&[]);
+        rest.get(..said).unwrap_or(rest)
+    }
+
+    /// Reads the record as a checked value.
+    #[must_use]
+    pub fn record(&self) -> LinRecord {
+        if self.control() >> 2 & 3 != 0 {
+            return LinRecord::Event;
+        }
+        let pid = match Pid::parse(self.pid_byte()) {
+            Ok(pid) => pid,
+            Err(error) => return LinRecord::Broken(error),
+        };
+        let errors = self.errors();
+        if self.payload().is_empty() || errors.bits() != 0 {
+            return LinRecord::Header { pid, errors };
+        }
+        let got = u8_at(self.bytes, 6).unwrap_or(0);
+        let kinds: &[ChecksumKind] = match self.control() & 3 {
+            1 => &[ChecksumKind::Classic],
+            2 => &[ChecksumKind::Enhanced],
+            _ => &[ChecksumKind::Enhanced, ChecksumKind::Classic],
+        };
+        let mut broken = LinError::Checksum { expected: 0, got };
+        for kind in kinds {
+            match Frame::new(pid, *kind, self.payload()) {
+                Ok(frame) if frame.checksum() == got => return LinRecord::Frame(frame),
+                Ok(frame) => broken = LinError::Checksum { expected: frame.checksum(), got },
+                Err(error) => broken = error,
+            }
+        }
+        LinRecord::Broken(broken)
+    }
+}

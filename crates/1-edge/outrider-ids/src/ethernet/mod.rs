@@ -1,0 +1,199 @@
+//! Detectors of one Ethernet segment.
+//!
+//! **In:** frames in the order of their times, and an [`model::EthernetModel`] that says who is there and who does what.
+//! **Out:** the same [`Observation`]s that a CAN bus gives. **Never:** allocation, a panic on input, more than a fixed
+//! amount of work a frame, a payload put together beyond segmented service messages. **Start reading** at
+//! [`EthernetDetector::receive`].
+//!
+//! What is judged by the model alone (stations, bindings, flows) is judged on closed segments only: on a charging port
+//! each station is a new one, and there the rules of the protocols are what is left.
+
+mod addresses;
+mod charge;
+mod doip;
+mod flows;
+pub mod limits;
+mod line;
+pub mod model;
+mod packet;
+mod someip;
+mod streams;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use outrider_bus::ether::{ETHERTYPE_HOMEPLUG, EtherView, PortsView};
+use outrider_bus::plca::{Reading, Tracker};
+use outrider_types::{BusId, VehicleMicros};
+
+use crate::detector::SpeedReading;
+use crate::detector::limits::CLOCK_STEP_US;
+use crate::fold::Fold;
+use crate::observation::Observation;
+use crate::policy::Situation;
+use addresses::Addresses;
+use charge::Charge;
+use doip::Doip;
+use flows::Flows;
+use model::SegmentModel;
+use packet::{Packet, Peer};
+use someip::SomeIp;
+use streams::Streams;
+
+/// Counts of one segment since the detector was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EthernetStats {
+    /// Frames taken.
+    pub frames: u64,
+    /// Frames whose header is cut.
+    pub malformed: u64,
+    /// Frames with a whole IP header.
+    pub packets: u64,
+    /// Packets of diagnosis, services or charging.
+    pub applications: u64,
+    /// Steps back of the clock.
+    pub clock_steps: u64,
+    /// Observations lost because nobody fetched them, or because too many episodes were open.
+    pub dropped: u64,
+}
+
+/// All detectors of one segment, below 256 KiB by value: put it into a `static` or a box.
+#[derive(Debug, Clone)]
+pub struct EthernetDetector {
+    bus: BusId,
+    addresses: Addresses,
+    flows: Flows,
+    doip: Doip,
+    someip: SomeIp,
+    charge: Charge,
+    streams: Streams,
+    line: Tracker,
+    fold: Fold<Peer>,
+    situation: Situation,
+    now: Option<VehicleMicros>,
+    stats: EthernetStats,
+}
+
+impl EthernetDetector {
+    /// Creates the detectors of one segment from its model, O(records).
+    #[must_use]
+    pub fn new(model: &SegmentModel<'_>) -> Self {
+        let bus = model.facts().bus;
+        Self {
+            bus,
+            addresses: Addresses::load(model),
+            flows: Flows::load(model),
+            doip: Doip::load(model),
+            someip: SomeIp::load(model),
+            charge: Charge::new(),
+            streams: Streams::new(),
+            line: Tracker::new(),
+            fold: Fold::new(bus),
+            situation: Situation { speed: None, workshop: false },
+            now: None,
+            stats: EthernetStats::default(),
+        }
+    }
+
+    /// Returns the segment.
+    #[must_use]
+    pub const fn bus(&self) -> BusId {
+        self.bus
+    }
+
+    /// Returns the counts.
+    #[must_use]
+    pub const fn stats(&self) -> EthernetStats {
+        let mut stats = self.stats;
+        stats.dropped = self.fold.dropped;
+        stats
+    }
+
+    /// Tells the speed that a bus or sensor has.
+    pub const fn observe_speed(&mut self, reading: SpeedReading) {
+        self.situation.speed = Some(reading);
+    }
+
+    /// Tells whether a workshop is at work; what it may change is then no event.
+    pub const fn set_workshop(&mut self, workshop: bool) {
+        self.situation.workshop = workshop;
+    }
+
+    /// Takes one frame, from the destination address on and without checksum; bounded work, no allocation.
+    pub fn receive(&mut self, at: VehicleMicros, bytes: &[u8]) {
+        let at = self.advance(at);
+        self.stats.frames = self.stats.frames.saturating_add(1);
+        let Self { addresses, flows, doip, someip, charge, streams, fold, .. } = self;
+        flows.frame(at, bytes.len(), fold);
+        let Some(frame) = EtherView::new(bytes) else {
+            self.stats.malformed = self.stats.malformed.saturating_add(1);
+            return;
+        };
+        addresses.frame(at, &frame, fold);
+        if frame.ethertype() == ETHERTYPE_HOMEPLUG {
+            charge.match_making(at, &frame, fold);
+        }
+        if let Some(packet) = Packet::new(at, &frame, bytes.len()) {
+            self.stats.packets = self.stats.packets.saturating_add(1);
+            addresses.packet(&packet, fold);
+            flows.packet(&packet, fold);
+            let is_application = doip.packet(&packet, streams, self.situation, fold)
+                || someip.packet(&packet, streams, fold)
+                || charge.packet(&packet, streams, fold);
+            self.stats.applications = self.stats.applications.saturating_add(is_application.into());
+        }
+        doip.settle(at, fold);
+        fold.sweep_one(at);
+    }
+
+    /// Takes a reading of the segment's 10BASE-T1S PHY.
+    pub fn line(&mut self, at: VehicleMicros, reading: Reading) {
+        let at = self.advance(at);
+        line::reading(&mut self.line, at, reading, &mut self.fold);
+    }
+
+    /// Lets time pass without a frame. A few times a second is enough.
+    pub fn tick(&mut self, now: VehicleMicros) {
+        if self.now.is_some_and(|last| last > now) {
+            return;
+        }
+        self.doip.settle(now, &mut self.fold);
+        self.fold.sweep(now);
+    }
+
+    /// Ends every open episode, as at the end of a capture.
+    pub fn finish(&mut self) {
+        let now = self.now.unwrap_or_default();
+        self.tick(now);
+        self.doip.finish(&mut self.fold);
+        self.fold.finish(now);
+    }
+
+    /// Takes the oldest observation not yet fetched.
+    pub fn pop(&mut self) -> Option<Observation> {
+        self.fold.pop()
+    }
+
+    /// Returns the time to use: small steps back are held, large ones end what was going on.
+    fn advance(&mut self, at: VehicleMicros) -> VehicleMicros {
+        let at = match self.now {
+            Some(last) if at < last && last.micros_since(at) > CLOCK_STEP_US => {
+                self.stats.clock_steps = self.stats.clock_steps.saturating_add(1);
+                self.fold.finish(last);
+                at
+            }
+            Some(last) => last.max(at),
+            None => at,
+        };
+        self.now = Some(at);
+        at
+    }
+}
+
+/// Returns the port that names a packet's service, as models have it: the lower one of both, or 0 where both are picked
+/// at random.
+#[must_use]
+pub const fn service_port(ports: &PortsView<'_>) -> u16 {
+    let port = if ports.source < ports.destination { ports.source } else { ports.destination };
+    if port >= packet::DYNAMIC_PORT { 0 } else { port }
+}
