@@ -15,9 +15,11 @@ use outrider_types::{BootEpoch, BusId, ClockFix, ClockSource, Lane, Seed, UnixMi
 use outrider_wire::catalogue::{event, field};
 
 use super::captures::read;
+use super::machine::Machine;
 use super::{Failure, Terminal};
 use crate::io::https::{HttpsLink, LinkFiles};
-use crate::runtime::{Vehicle, VehicleConfig, VehicleParts};
+use crate::io::live::LivePlace;
+use crate::runtime::{Sections, Vehicle, VehicleConfig, VehicleParts};
 
 /// Time between two turns of the loop.
 const TURN: Duration = Duration::from_millis(20);
@@ -40,6 +42,9 @@ pub(super) struct Run {
     config: PathBuf,
     /// Captures to replay in real time, one after the other.
     captures: Vec<PathBuf>,
+    /// Live bus: cannelloni:ADDRESS:PORT, socketcan:INTERFACE or stdin (lines of candump), with BUS= before it.
+    #[arg(long = "can", value_name = "PLACE")]
+    places: Vec<LivePlace>,
     /// Begin again when the captures end.
     #[arg(long)]
     repeat: bool,
@@ -54,7 +59,15 @@ pub(super) struct Run {
     seconds: Option<u64>,
 }
 
+/// What comes in.
+struct Inputs<'a> {
+    config: &'a VehicleConfig,
+    machine: &'a mut Machine,
+    frames: &'a [TimedFrame],
+}
+
 /// The clock of the machine that the vehicle program runs on.
+#[derive(Clone, Copy)]
 struct MachineClock(Instant);
 
 impl MachineClock {
@@ -89,7 +102,10 @@ impl Run {
         vehicle.add_fix(clock.fix());
         terminal.note(&format!("vehicle {} boot {}", config.vehicle, vehicle.epoch()));
         let frames = self.frames()?;
-        self.turn(&mut vehicle, &mut link, &clock, &frames, &mut *terminal.out)
+        let sections = Sections::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
+        let mut machine = Machine::start(&config, sections, &self.places, move || clock.mono())?;
+        let inputs = Inputs { config: &config, machine: &mut machine, frames: &frames };
+        self.turn(&mut vehicle, &mut link, &clock, inputs, &mut *terminal.out)
     }
 
     fn open(&self, config: &VehicleConfig, clock: &MachineClock) -> Result<Vehicle<FileStorage>, Failure> {
@@ -147,9 +163,10 @@ impl Run {
         vehicle: &mut Vehicle<FileStorage>,
         link: &mut HttpsLink,
         clock: &MachineClock,
-        frames: &[TimedFrame],
+        inputs: Inputs<'_>,
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
+        let Inputs { config, machine, frames } = inputs;
         vehicle.set_link(Link::Unmetered);
         let (mut next, mut base) = (0usize, clock.mono());
         let mut made = 0u64;
@@ -168,18 +185,23 @@ impl Run {
                 made += 1;
                 vehicle.event(load_event(made, now), now);
             }
+            machine.feed(vehicle, now);
             vehicle.tick(now);
+            // A report that cannot be written is missed by whoever reads it; the vehicle goes on.
+            let _ = machine.report(config, vehicle, clock.fix());
             if turn % TURNS_PER_SYNC == 0 && self.load > 0 && vehicle.shut_down(now) {
                 say_durable(vehicle, &mut said, out)?;
             }
             if turn % TURNS_PER_EXCHANGE == 0 {
                 vehicle.exchange(link, now);
             }
-            if self.is_over(vehicle, now, next >= frames.len() && !self.repeat) {
+            let is_replayed = next >= frames.len() && !self.repeat && !machine.is_live();
+            if self.is_over(vehicle, now, is_replayed) {
                 break;
             }
             sleep(TURN);
         }
+        machine.feed(vehicle, clock.mono());
         let is_durable = vehicle.shut_down(clock.mono());
         vehicle.exchange(link, clock.mono());
         if is_durable { say_durable(vehicle, &mut said, out) } else { Ok(()) }
@@ -192,7 +214,7 @@ impl Run {
         if self.until_empty {
             return is_replayed && !holds_rows(vehicle);
         }
-        !self.captures.is_empty() && is_replayed && self.load == 0
+        (!self.captures.is_empty() || !self.places.is_empty()) && is_replayed && self.load == 0
     }
 }
 

@@ -2,7 +2,9 @@
 
 pub mod capture;
 pub mod dbc;
+pub mod host;
 pub mod https;
+pub mod live;
 pub mod rolling;
 
 /// Says that a test's input is not there.

@@ -9,6 +9,8 @@ mod config;
 mod index;
 mod listening;
 mod parts;
+pub mod report;
+mod sections;
 #[cfg(test)]
 mod tests;
 mod vehicle;
@@ -17,4 +19,6 @@ pub use commands::{Job, Jobs};
 pub use config::{ConfigError, VehicleConfig, VehicleKeys};
 pub use index::EventIndex;
 pub use parts::{CloudLink, OpenError, Status, VehicleParts};
+pub use report::{Report, ReportError, STALE_S};
+pub use sections::{SandboxConfig, Sections};
 pub use vehicle::Vehicle;
