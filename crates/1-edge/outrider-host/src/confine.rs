@@ -32,8 +32,30 @@ pub struct Confinement {
     pub no_new_privileges: bool,
     /// System calls that are allowed, without or with conditions.
     pub system_calls: usize,
-    /// Version of Landlock that holds the file system read only; `None`: this kernel does not have it.
-    pub landlock: Option<u32>,
+    /// What holds the file system read only.
+    pub file_system: FileSystem,
+}
+
+/// What holds the file system read only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileSystem {
+    /// Landlock of this version.
+    Landlock(u32),
+    /// A view of its own with read-only mounts. Landlock would also forbid looking into other processes, which sensors
+    /// with the right to do so need.
+    Mounts,
+    /// Nothing: the kernel has neither, or the rights are missing.
+    Open,
+}
+
+impl std::fmt::Display for FileSystem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Landlock(version) => write!(f, "landlock {version}"),
+            Self::Mounts => f.write_str("read-only mounts"),
+            Self::Open => f.write_str("open"),
+        }
+    }
 }
 
 /// Gives up everything that the plan does not keep. Cannot be undone.
@@ -44,6 +66,12 @@ pub fn confine(plan: &Plan<'_>) -> io::Result<Confinement> {
     let step = |what: &'static str| {
         move |error: io::Error| io::Error::new(error.kind(), format!("sandbox: {what}: {error}"))
     };
+    let looks_into_others = plan.keep.contains(&Capability::SYS_PTRACE) && crate::sys::effective_user() == 0;
+    let mut file_system = FileSystem::Open;
+    // Without the right to mounts, as in a container, the view stays open and the status says so.
+    if looks_into_others && confine::read_only_mounts(plan.writable).is_ok() {
+        file_system = FileSystem::Mounts;
+    }
     let kept: Vec<Capability> = match plan.user {
         Some(user) => {
             confine::become_user(user, plan.keep).map_err(step("change of user"))?;
@@ -57,9 +85,9 @@ pub fn confine(plan: &Plan<'_>) -> io::Result<Confinement> {
         None => Vec::new(),
     };
     confine::no_new_privileges().map_err(step("no_new_privs"))?;
-    let landlock = confine::landlock_version();
-    if let Some(version) = landlock {
+    if let Some(version) = confine::landlock_version().filter(|_| !looks_into_others) {
         confine::read_only(version, plan.writable).map_err(step("landlock"))?;
+        file_system = FileSystem::Landlock(version);
     }
     confine::install_filter(&filter()).map_err(step("seccomp"))?;
     Ok(Confinement {
@@ -67,7 +95,7 @@ pub fn confine(plan: &Plan<'_>) -> io::Result<Confinement> {
         capabilities: kept.iter().map(|capability| capability.0).collect(),
         no_new_privileges: true,
         system_calls: ALLOWED.len() + ALLOWED_HERE.len() + 6,
-        landlock,
+        file_system,
     })
 }
 

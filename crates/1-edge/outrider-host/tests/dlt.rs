@@ -42,10 +42,15 @@ fn hear(host: &mut Host, now: &mut u64, mut is_it: impl FnMut(&Host, Option<&Hos
 #[test]
 fn messages_of_a_real_daemon_become_events() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("loopback").port();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("loopback").port();
     let config = folder.path().join("dlt.conf");
     let control = folder.path().join("control.sock");
-    let text = format!("ECUId = ECU1\nLoggingMode = 2\nLoggingLevel = 3\nLoggingFilename = {}\nControlSocketPath = {}\nBindAddress = 127.0.0.1\n", folder.path().join("daemon.log").display(), control.display());
+    let text = format!(
+        "ECUId = ECU1\nLoggingMode = 2\nLoggingLevel = 3\nLoggingFilename = {}\nControlSocketPath = {}\nBindAddress = ::ffff:127.0.0.1\n",
+        folder.path().join("daemon.log").display(),
+        control.display()
+    );
     std::fs::write(&config, text).expect("it writes");
     let daemon = Command::new("dlt-daemon")
         .args(["-p", &port.to_string(), "-t"])
@@ -68,7 +73,8 @@ fn messages_of_a_real_daemon_become_events() {
     let mut host = Host::open(config, folder.path(), VehicleMicros(0)).expect("it opens");
     let mut now = 0;
     assert!(
-        hear(&mut host, &mut now, |host, _| host.state()[0].step == "full" && host.state()[0].counts.received > 0),
+        hear(&mut host, &mut now, |host, _| host.state()[0].step == "full"
+            && host.state()[0].counts.received > 0),
         "the daemon greets: {:?}",
         host.state()
     );

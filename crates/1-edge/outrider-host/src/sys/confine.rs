@@ -193,6 +193,55 @@ pub(crate) fn read_only(version: u32, writable: &[&Path]) -> io::Result<()> {
     checked(result).map(drop)
 }
 
+#[repr(C)]
+struct MountAttributes {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    user_namespace: u64,
+}
+
+fn change_mounts(path: &CString, flags: libc::c_int, attributes: &MountAttributes) -> io::Result<()> {
+    // SAFETY: path and attributes live through the call, and the size of the latter is given.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            flags,
+            std::ptr::from_ref(attributes),
+            size_of::<MountAttributes>(),
+        )
+    };
+    checked(result).map(drop)
+}
+
+/// Gives the program a view of its own of the file system in which every mount is read only but those of `writable`.
+///
+/// # Errors
+/// Not root, or a kernel before 5.12.
+pub(crate) fn read_only_mounts(writable: &[&Path]) -> io::Result<()> {
+    let read_only = libc::MOUNT_ATTR_RDONLY;
+    let recursive = libc::AT_RECURSIVE;
+    let attributes = |set, clear, propagation| MountAttributes { set, clear, propagation, user_namespace: 0 };
+    let root = CString::from(c"/");
+    // SAFETY: a number; no other thread shares the view yet.
+    checked(unsafe { libc::unshare(libc::CLONE_NEWNS) }.into())?;
+    change_mounts(&root, recursive, &attributes(0, 0, libc::MS_SLAVE))?;
+    let mut own = Vec::new();
+    for folder in writable {
+        let path = CString::new(folder.as_os_str().as_bytes())
+            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let none = std::ptr::null();
+        // SAFETY: the paths are strings with their ends; a bind mount reads neither type nor data.
+        let result = unsafe { libc::mount(path.as_ptr(), path.as_ptr(), none, libc::MS_BIND, none.cast()) };
+        checked(result.into())?;
+        own.push(path);
+    }
+    change_mounts(&root, recursive, &attributes(read_only, 0, 0))?;
+    own.iter().try_for_each(|path| change_mounts(path, 0, &attributes(0, read_only, 0)))
+}
+
 #[repr(C, packed)]
 struct BeneathRule {
     allowed: u64,

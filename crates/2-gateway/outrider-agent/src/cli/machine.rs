@@ -77,7 +77,7 @@ impl Machine {
                 capabilities: Vec::new(),
                 no_new_privileges: false,
                 system_calls: 0,
-                landlock: None,
+                file_system: confine::FileSystem::Open.to_string(),
             }
         };
         let pumps =
@@ -159,7 +159,7 @@ fn described(confinement: &Confinement) -> report::Sandbox {
         capabilities: confinement.capabilities.clone(),
         no_new_privileges: confinement.no_new_privileges,
         system_calls: confinement.system_calls,
-        landlock: confinement.landlock,
+        file_system: confinement.file_system.to_string(),
     }
 }
 

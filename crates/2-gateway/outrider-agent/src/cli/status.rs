@@ -53,7 +53,7 @@ fn wall_us() -> i64 {
 fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     let out = &mut *terminal.out;
     let budget = &report.budget;
-    let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, (bytes & 0xF_FFFF) * 10 >> 20);
+    let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xF_FFFF) * 10) >> 20);
     writeln!(
         out,
         "vehicle {} boot {} process {} version {} up {} s",
@@ -71,13 +71,10 @@ fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     )?;
     let sandbox = &report.sandbox;
     if sandbox.enabled {
-        let landlock = sandbox
-            .landlock
-            .map_or("absent in this kernel".to_owned(), |version| format!("version {version}"));
         writeln!(
             out,
-            "sandbox user {}, capabilities {:?}, {} system calls, landlock {landlock}",
-            sandbox.user, sandbox.capabilities, sandbox.system_calls
+            "sandbox user {}, capabilities {:?}, {} system calls, file system: {}",
+            sandbox.user, sandbox.capabilities, sandbox.system_calls, sandbox.file_system
         )?;
     } else {
         writeln!(out, "sandbox OFF, user {}", sandbox.user)?;

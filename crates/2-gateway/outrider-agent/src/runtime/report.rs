@@ -207,8 +207,8 @@ pub struct Sandbox {
     pub no_new_privileges: bool,
     /// System calls allowed; 0 is all of them.
     pub system_calls: usize,
-    /// Version of Landlock that holds the file system read only; absent where the kernel has none.
-    pub landlock: Option<u32>,
+    /// What holds the file system read only: `landlock` and its version, `read-only mounts`, or `open`.
+    pub file_system: String,
 }
 
 impl Report {
@@ -229,9 +229,12 @@ impl Report {
     #[expect(clippy::disallowed_methods, reason = "take() bounds the length")]
     pub fn read(state: &Path) -> Result<Self, ReportError> {
         let path = state.join(NAME);
-        let file = File::open(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => ReportError::Absent(state.display().to_string()),
-            _ => ReportError::Io(error),
+        let file = File::open(&path).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                ReportError::Absent(state.display().to_string())
+            } else {
+                ReportError::Io(error)
+            }
         })?;
         let mut bytes = Vec::new();
         file.take(BYTES_MAX).read_to_end(&mut bytes)?;
