@@ -6,5 +6,6 @@ outrider="${CARGO_TARGET_DIR:-target}/release/outrider"
 
 SECONDS_CRASH=600 bash scripts/crash.sh
 SECONDS_DEMO=60 bash scripts/headless.sh
+bash scripts/qemu-can.sh
 "$outrider" bench spine --json
 "$outrider" bench edge --json

@@ -13,6 +13,7 @@ pub(crate) fn all(catalogue: &Catalogue) -> Vec<(&'static str, String)> {
     vec![
         ("crates/0-spine/outrider-wire/src/catalogue.rs", wire(catalogue)),
         ("crates/0-spine/outrider-model/src/catalogue/generated.rs", model(catalogue)),
+        ("crates/1-edge/outrider-host/src/catalogue.rs", names(catalogue)),
         ("schema/catalogue.json", schema(catalogue)),
         ("docs/book/event-types.md", book(catalogue)),
     ]
@@ -69,6 +70,32 @@ fn wire(catalogue: &Catalogue) -> String {
         );
     }
     out.push_str("}\n");
+    out
+}
+
+/// Names for content that a vehicle reads; the tables of `outrider-model` are not for vehicles.
+fn names(catalogue: &Catalogue) -> String {
+    let mut out = format!(
+        "{HEADER}//! Names of event types and fields, for patterns that name them.\n\nuse outrider_types::{{EventTypeId, FieldKey}};\n\nuse crate::event::Kind;\n\n"
+    );
+    let _ = writeln!(
+        out,
+        "/// Every event type by name.\npub(crate) static EVENTS: [(&str, EventTypeId); {}] = [",
+        catalogue.events.len()
+    );
+    for event in catalogue.events.values() {
+        let _ = writeln!(out, "    ({:?}, EventTypeId({})),", event.name, event.id);
+    }
+    let _ = writeln!(
+        out,
+        "];\n\n/// Every field by name, with the kind of its value.\npub(crate) static FIELDS: [(&str, FieldKey, Kind); {}] = [",
+        catalogue.fields.len()
+    );
+    for field in catalogue.fields.values() {
+        let _ =
+            writeln!(out, "    ({:?}, FieldKey({}), Kind::{}),", field.name, field.key, variant(&field.kind));
+    }
+    out.push_str("];\n");
     out
 }
 

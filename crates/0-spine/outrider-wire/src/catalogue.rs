@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 104] = [
+pub static DEFAULTS: [EventDefaults; 108] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -369,6 +369,21 @@ pub static DEFAULTS: [EventDefaults; 104] = [
         lane: Lane::Deferred,
     },
     EventDefaults {
+        event_type: event::HOST_SENSOR_DEGRADED,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::HOST_AUTHENTICATION_FAILED,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::HOST_PROCESS_TRACED,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
         event_type: event::HSM_KEY_MISUSE,
         severity: Severity::High,
         lane: Lane::Critical,
@@ -377,6 +392,11 @@ pub static DEFAULTS: [EventDefaults; 104] = [
         event_type: event::HSM_TAMPER,
         severity: Severity::Critical,
         lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::HSM_OPERATION_FAILED,
+        severity: Severity::Low,
+        lane: Lane::Batched,
     },
     EventDefaults {
         event_type: event::TLS_CERTIFICATE_REJECTED,
@@ -687,10 +707,18 @@ pub mod event {
     pub const HOST_LOG_CLEARED: EventTypeId = EventTypeId(608);
     /// Unusual system call rate (`host.syscall_rate`).
     pub const HOST_SYSCALL_RATE: EventTypeId = EventTypeId(609);
+    /// Host sensor degraded (`host.sensor_degraded`).
+    pub const HOST_SENSOR_DEGRADED: EventTypeId = EventTypeId(610);
+    /// Login refused (`host.authentication_failed`).
+    pub const HOST_AUTHENTICATION_FAILED: EventTypeId = EventTypeId(611);
+    /// Process traced by another (`host.process_traced`).
+    pub const HOST_PROCESS_TRACED: EventTypeId = EventTypeId(612);
     /// Key misused (`hsm.key_misuse`).
     pub const HSM_KEY_MISUSE: EventTypeId = EventTypeId(620);
     /// Tamper detected (`hsm.tamper`).
     pub const HSM_TAMPER: EventTypeId = EventTypeId(621);
+    /// Security module operation failed (`hsm.operation_failed`).
+    pub const HSM_OPERATION_FAILED: EventTypeId = EventTypeId(622);
     /// TLS certificate refused (`tls.certificate_rejected`).
     pub const TLS_CERTIFICATE_REJECTED: EventTypeId = EventTypeId(700);
     /// Mobile network downgraded (`cell.downgrade`).

@@ -1,5 +1,7 @@
 //! Measures the edge: time, allocations and memory of the detectors over generated traffic.
 
+pub mod host;
+
 use std::time::Instant;
 
 use outrider_bus::can::TimedFrame;

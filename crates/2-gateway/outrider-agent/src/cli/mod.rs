@@ -3,13 +3,16 @@
 //! **In:** arguments and files. **Out:** on standard output, what was asked for, with `--json` one object in the
 //! last line; on standard error, progress and complaints. **Start reading** at [`run`].
 
+mod bench;
 mod captures;
 mod describe;
 mod eval;
 mod inject;
 mod learn;
+mod machine;
 mod replay;
 mod run;
+mod status;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -26,7 +29,8 @@ Exit codes:
   1  the result could not be written
   2  wrong arguments
   3  an input file is missing, empty, damaged or of an unknown format, or offers nothing to work on
-  4  replay only: an event of at least the severity of --fail-on was found";
+  4  replay only: an event of at least the severity of --fail-on was found
+  5  status only: the vehicle program does not run";
 
 /// The vehicle program of Outrider: learns what is normal on a vehicle's buses and detects intrusions.
 #[derive(Debug, Parser)]
@@ -52,6 +56,10 @@ enum Command {
     Run(run::Run),
     /// Watch Ethernet interfaces and print what the detectors find.
     Watch(watch::Watch),
+    /// Show what a running vehicle program says of itself.
+    Status(status::Status),
+    /// Measure the agent's parts on this machine.
+    Bench(bench::Bench),
 }
 
 /// Why a command ended early.
@@ -103,6 +111,8 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
         Command::Eval(command) => command.run(&mut terminal),
         Command::Run(command) => command.run(&mut terminal),
         Command::Watch(command) => command.run(&mut terminal),
+        Command::Status(command) => command.run(&mut terminal),
+        Command::Bench(command) => command.run(&mut terminal),
     };
     let outcome = outcome.and_then(|()| terminal.out.flush().map_err(Failure::from));
     match outcome {

@@ -15,12 +15,14 @@ use outrider_types::{BootEpoch, BusId, ClockFix, ClockSource, Lane, Seed, UnixMi
 use outrider_wire::catalogue::{event, field};
 
 use super::captures::read;
+use super::machine::Machine;
 use super::watch::open;
 use super::{Failure, Terminal};
 use crate::io::https::{HttpsLink, LinkFiles};
 use crate::io::ids_udp::IdsUdp;
+use crate::io::live::LivePlace;
 use crate::io::packet_ring::PacketRing;
-use crate::runtime::{Vehicle, VehicleConfig, VehicleParts};
+use crate::runtime::{Sections, Vehicle, VehicleConfig, VehicleParts};
 
 /// Time between two turns of the loop.
 const TURN: Duration = Duration::from_millis(20);
@@ -46,6 +48,9 @@ pub(super) struct Run {
     /// Ethernet interfaces to listen on, in the order of the model's segments; may be given several times.
     #[arg(long, value_name = "INTERFACE")]
     ethernet: Vec<String>,
+    /// Live bus: cannelloni:ADDRESS:PORT, socketcan:INTERFACE or stdin (lines of candump), with BUS= before it.
+    #[arg(long = "can", value_name = "PLACE")]
+    places: Vec<LivePlace>,
     /// Begin again when the captures end.
     #[arg(long)]
     repeat: bool,
@@ -60,7 +65,17 @@ pub(super) struct Run {
     seconds: Option<u64>,
 }
 
+/// What comes in.
+struct Inputs<'a> {
+    config: &'a VehicleConfig,
+    machine: &'a mut Machine,
+    ids_udp: &'a mut IdsUdp,
+    rings: &'a mut [(BusId, PacketRing)],
+    frames: &'a [TimedFrame],
+}
+
 /// The clock of the machine that the vehicle program runs on.
+#[derive(Clone, Copy)]
 struct MachineClock(Instant);
 
 impl MachineClock {
@@ -86,12 +101,6 @@ impl MachineClock {
     }
 }
 
-/// Where frames come from beside captures.
-struct Wires<'a> {
-    ids_udp: &'a mut IdsUdp,
-    rings: &'a mut [(BusId, PacketRing)],
-}
-
 impl Run {
     pub(super) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         let config = VehicleConfig::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
@@ -108,8 +117,17 @@ impl Run {
         terminal.note(&format!("vehicle {} boot {}", config.vehicle, vehicle.epoch()));
         let frames = self.frames()?;
         let mut rings = open(&self.ethernet)?;
-        let mut wires = Wires { ids_udp: &mut ids_udp, rings: &mut rings };
-        self.turn(&mut vehicle, &mut link, &mut wires, &clock, &frames, &mut *terminal.out)?;
+        let sections = Sections::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
+        // Everything that needs rights is open by now: the machine may put the program into its sandbox.
+        let mut machine = Machine::start(&config, sections, &self.places, move || clock.mono())?;
+        let inputs = Inputs {
+            config: &config,
+            machine: &mut machine,
+            ids_udp: &mut ids_udp,
+            rings: &mut rings,
+            frames: &frames,
+        };
+        self.turn(&mut vehicle, &mut link, &clock, inputs, &mut *terminal.out)?;
         say_ids(&vehicle, terminal);
         for (interface, (_, ring)) in self.ethernet.iter().zip(&mut rings) {
             terminal.note(&format!("{interface}: {:?}", ring.counts()));
@@ -171,11 +189,11 @@ impl Run {
         &self,
         vehicle: &mut Vehicle<FileStorage>,
         link: &mut HttpsLink,
-        wires: &mut Wires<'_>,
         clock: &MachineClock,
-        frames: &[TimedFrame],
+        inputs: Inputs<'_>,
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
+        let Inputs { config, machine, ids_udp, rings, frames } = inputs;
         vehicle.set_link(Link::Unmetered);
         let (mut next, mut base) = (0usize, clock.mono());
         let mut made = 0u64;
@@ -194,24 +212,29 @@ impl Run {
                 made += 1;
                 vehicle.event(load_event(made, now), now);
             }
-            wires.ids_udp.turn(vehicle, now);
-            for (source, ring) in wires.rings.iter_mut() {
+            ids_udp.turn(vehicle, now);
+            for (source, ring) in rings.iter_mut() {
                 ring.turn(|frame| vehicle.packet(now, *source, frame));
             }
+            machine.feed(vehicle, now);
             vehicle.tick(now);
+            // A report that cannot be written is missed by whoever reads it; the vehicle goes on.
+            let _ = machine.report(config, vehicle, clock.fix());
             if turn % TURNS_PER_SYNC == 0 && self.load > 0 && vehicle.shut_down(now) {
                 say_durable(vehicle, &mut said, out)?;
             }
             if turn % TURNS_PER_EXCHANGE == 0 {
                 vehicle.exchange(link, now);
             }
-            if self.is_over(vehicle, now, next >= frames.len() && !self.repeat) {
+            let is_replayed = next >= frames.len() && !self.repeat && !machine.is_live();
+            if self.is_over(vehicle, now, is_replayed) {
                 break;
             }
             sleep(TURN);
         }
+        machine.feed(vehicle, clock.mono());
         let is_durable = vehicle.shut_down(clock.mono());
-        wires.ids_udp.send(vehicle);
+        ids_udp.send(vehicle);
         vehicle.exchange(link, clock.mono());
         if is_durable { say_durable(vehicle, &mut said, out) } else { Ok(()) }
     }
@@ -223,7 +246,8 @@ impl Run {
         if self.until_empty {
             return is_replayed && !holds_rows(vehicle);
         }
-        !self.captures.is_empty() && is_replayed && self.load == 0 && self.ethernet.is_empty()
+        let is_fed = !self.captures.is_empty() || !self.places.is_empty();
+        is_fed && is_replayed && self.load == 0 && self.ethernet.is_empty()
     }
 }
 

@@ -2,8 +2,10 @@
 
 pub mod capture;
 pub mod dbc;
+pub mod host;
 pub mod https;
 pub mod ids_udp;
+pub mod live;
 pub mod network;
 pub mod packet_ring;
 pub mod rolling;

@@ -112,8 +112,14 @@ impl VehicleConfig {
     pub fn open(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path)
             .map_err(|source| ConfigError::File { path: path.to_path_buf(), source })?;
-        let mut config: Self = toml::from_str(&text)
-            .map_err(|error| ConfigError::Shape { path: path.to_path_buf(), reason: error.to_string() })?;
+        let shape = |error: toml::de::Error| ConfigError::Shape {
+            path: path.to_path_buf(),
+            reason: error.to_string(),
+        };
+        let mut table: toml::Table = toml::from_str(&text).map_err(shape)?;
+        // Those are for the machine: see `Sections`.
+        super::sections::NAMES.iter().for_each(|name| drop(table.remove(*name)));
+        let mut config: Self = table.try_into().map_err(shape)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         for file in [
             &mut config.ca,

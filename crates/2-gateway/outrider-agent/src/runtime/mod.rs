@@ -10,6 +10,8 @@ pub mod ids;
 mod index;
 mod listening;
 mod parts;
+pub mod report;
+mod sections;
 mod sensed;
 #[cfg(test)]
 mod tests;
@@ -19,4 +21,6 @@ pub use commands::{Job, Jobs};
 pub use config::{ConfigError, VehicleConfig, VehicleKeys};
 pub use index::EventIndex;
 pub use parts::{CloudLink, OpenError, Status, VehicleParts};
+pub use report::{Report, ReportError, STALE_S};
+pub use sections::{SandboxConfig, Sections};
 pub use vehicle::Vehicle;

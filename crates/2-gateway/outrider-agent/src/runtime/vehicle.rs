@@ -146,6 +146,12 @@ impl<S: Storage> Vehicle<S> {
         self.status
     }
 
+    /// Returns the detectors of the buses, if there is a model.
+    #[must_use]
+    pub const fn edge(&self) -> Option<&Edge> {
+        self.edge.as_ref()
+    }
+
     /// Returns the gateway.
     #[must_use]
     pub const fn gateway(&self) -> &Gateway<S> {

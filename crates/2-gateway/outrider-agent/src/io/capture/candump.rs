@@ -13,6 +13,31 @@ use super::text::{Payload, number, packed, scaled};
 /// Flag of an error frame in an identifier of eight digits.
 const ERROR_FLAG: u32 = 0x2000_0000;
 
+/// Single lines of candump, as they come in on a pipe; the times in them are those of the sender.
+pub struct CandumpLines(Context);
+
+impl CandumpLines {
+    /// Creates a reader; the first channel becomes the bus `first`.
+    #[must_use]
+    pub fn new(first: outrider_types::BusId) -> Self {
+        Self(Context::new(&super::ReadOptions { first_bus: first, ..super::ReadOptions::default() }))
+    }
+
+    /// Reads one line; `None` for a blank one or a comment.
+    ///
+    /// # Errors
+    /// [`ProblemReason`], why it is no frame.
+    pub fn frame(&mut self, line: &str) -> Result<Option<TimedFrame>, ProblemReason> {
+        match Candump.parse(line, 0, &mut self.0) {
+            Ok(Parsed::Frame(frame)) => Ok(Some(frame)),
+            Ok(Parsed::Note | Parsed::Nothing) => Ok(None),
+            Err(LineError::Problem(reason)) => Err(reason),
+            // A line on its own is never the end of all reading.
+            Err(LineError::Fatal(_)) => Err(ProblemReason::Fields),
+        }
+    }
+}
+
 /// The format; it keeps no state.
 pub(super) struct Candump;
 

@@ -42,6 +42,7 @@ use std::path::Path;
 use outrider_bus::can::TimedFrame;
 use outrider_types::{BusId, UnixMicros, VehicleMicros};
 
+pub use candump::CandumpLines;
 pub use detect::Format;
 pub use error::{CaptureError, CaptureStats, ErrorClass, FIRST_PROBLEMS_MAX, Place, Problem, ProblemReason};
 pub use input::{BYTES_MAX_DEFAULT, EXPANSION_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};

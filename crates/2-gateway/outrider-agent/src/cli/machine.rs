@@ -1,0 +1,265 @@
+//! What `run` has beside the vehicle: host sensors, live buses, sandbox, status.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use outrider_gateway::FileStorage;
+use outrider_host::confine::{self, Confinement, Plan};
+use outrider_host::{Host, Usage};
+use outrider_types::{BusId, ClockFix, Lane, VehicleMicros};
+
+use super::Failure;
+use crate::edge::Edge;
+use crate::io::host::{HostState, HostThread};
+use crate::io::live::{LivePlace, LiveSource, Pump};
+use crate::runtime::report::{self, Report};
+use crate::runtime::{Sections, Vehicle, VehicleConfig};
+
+/// Time between two reports.
+const REPORT_US: u64 = 1_000_000;
+/// Frames and events taken in one turn of the loop, so that a flood leaves time for the rest.
+const FRAMES_PER_TURN: usize = 16_384;
+const EVENTS_PER_TURN: usize = 4096;
+/// Files of the state folder whose owner is changed.
+const FILES_MAX: usize = 100_000;
+
+/// The machine around the vehicle.
+pub(super) struct Machine {
+    host: Option<HostThread>,
+    pumps: Vec<Pump>,
+    sandbox: report::Sandbox,
+    reported: Option<(VehicleMicros, u64, u64)>,
+}
+
+impl Machine {
+    /// Opens everything with the rights of the start, gives the rights up, and starts the threads.
+    pub(super) fn start(
+        config: &VehicleConfig,
+        sections: Sections,
+        places: &[LivePlace],
+        clock: impl Fn() -> VehicleMicros + Clone + Send + 'static,
+    ) -> Result<Self, Failure> {
+        let input = |error: &dyn std::fmt::Display| Failure::input(error.to_string());
+        let host = match sections.host {
+            Some(host) => {
+                let opened = Host::open(host, &config.state.join("host"), clock());
+                Some(opened.map_err(|error| input(&error))?)
+            }
+            None => None,
+        };
+        let mut sources: Vec<(String, Box<dyn LiveSource>)> = Vec::new();
+        for (index, place) in places.iter().enumerate() {
+            let bus = place.bus.unwrap_or(BusId(u8::try_from(index).unwrap_or(u8::MAX)));
+            let source = place.open(bus).map_err(|error| input(&format!("{}: {error}", place.text)))?;
+            sources.push((place.text.clone(), source));
+        }
+        std::fs::create_dir_all(config.state.join("host"))?;
+        let kept = host.as_ref().map_or(&[][..], Host::capabilities);
+        let sandbox = if sections.sandbox.enabled {
+            let user = sections
+                .sandbox
+                .user
+                .as_deref()
+                .map(confine::user)
+                .transpose()
+                .map_err(|error| input(&error))?;
+            if let Some(user) = user {
+                give(&config.state, user)
+                    .map_err(|error| input(&format!("{}: {error}", config.state.display())))?;
+            }
+            let plan = Plan { user, keep: kept, writable: &[&config.state] };
+            described(&confine::confine(&plan).map_err(|error| input(&error))?)
+        } else {
+            report::Sandbox {
+                enabled: false,
+                user: std::fs::metadata("/proc/self")
+                    .map_or(0, |facts| std::os::unix::fs::MetadataExt::uid(&facts)),
+                capabilities: Vec::new(),
+                no_new_privileges: false,
+                system_calls: 0,
+                file_system: confine::FileSystem::Open.to_string(),
+            }
+        };
+        let pumps =
+            sources.into_iter().map(|(name, source)| Pump::start(name, source, clock.clone())).collect();
+        let host = host.map(|host| HostThread::start(host, clock));
+        Ok(Self { host, pumps, sandbox, reported: None })
+    }
+
+    /// Gives the vehicle what came from buses and sensors.
+    pub(super) fn feed(&self, vehicle: &mut Vehicle<FileStorage>, now: VehicleMicros) {
+        for pump in &self.pumps {
+            std::iter::from_fn(|| pump.next()).take(FRAMES_PER_TURN).for_each(|frame| vehicle.frame(&frame));
+        }
+        if let Some(host) = &self.host {
+            std::iter::from_fn(|| host.next())
+                .take(EVENTS_PER_TURN)
+                .for_each(|event| vehicle.event(event, now));
+        }
+    }
+
+    /// Returns whether something comes in that has no end of its own.
+    pub(super) fn is_live(&self) -> bool {
+        self.host.is_some() || self.pumps.iter().any(|pump| !pump.counts().has_ended)
+    }
+
+    /// Writes the report, once a second.
+    pub(super) fn report(
+        &mut self,
+        config: &VehicleConfig,
+        vehicle: &Vehicle<FileStorage>,
+        fix: ClockFix,
+    ) -> std::io::Result<()> {
+        let now = fix.mono;
+        if self.reported.is_some_and(|(at, _, _)| now.micros_since(at) < REPORT_US) {
+            return Ok(());
+        }
+        let usage = Usage::now();
+        let frames = vehicle.status().frames;
+        let (at, processor, before) = self.reported.unwrap_or((VehicleMicros(0), 0, 0));
+        let span = now.micros_since(at).max(1);
+        self.reported = Some((now, usage.processor_us, frames));
+        let budget = report::Budget {
+            resident_bytes: usage.resident_bytes,
+            resident_bytes_max: usage.resident_bytes_max,
+            resident_bytes_budget: report::RESIDENT_BYTES_BUDGET,
+            processor_us: usage.processor_us,
+            processor_permille: usage.processor_us.saturating_sub(processor).saturating_mul(1000) / span,
+            frames_per_second: frames.saturating_sub(before).saturating_mul(1_000_000) / span,
+            frames,
+            threads: usage.threads,
+        };
+        let host = self.host.as_ref().map(HostThread::state).unwrap_or_default();
+        let report = Report {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            vehicle: config.vehicle.clone(),
+            boot: vehicle.epoch().0,
+            process: std::process::id(),
+            written_us: fix.wall.0,
+            uptime_s: now.0 / 1_000_000,
+            budget,
+            buses: buses(vehicle.edge()),
+            foreign_frames: vehicle.edge().map_or(0, Edge::foreign),
+            sources: self.pumps.iter().map(source).collect(),
+            host_outbox: host.outbox,
+            host: sensors(&host),
+            events: events(vehicle),
+            spool: Lane::ALL.into_iter().map(|lane| spool_lane(vehicle, lane)).collect(),
+            uplink: uplink(vehicle),
+            sandbox: self.sandbox.clone(),
+        };
+        report.write(&config.state)
+    }
+}
+
+fn described(confinement: &Confinement) -> report::Sandbox {
+    report::Sandbox {
+        enabled: true,
+        user: confinement.user,
+        capabilities: confinement.capabilities.clone(),
+        no_new_privileges: confinement.no_new_privileges,
+        system_calls: confinement.system_calls,
+        file_system: confinement.file_system.to_string(),
+    }
+}
+
+/// Gives the state folder to the user that the program becomes; only root can and need do that.
+fn give(state: &Path, user: confine::User) -> std::io::Result<()> {
+    let mut open = vec![state.to_path_buf()];
+    let mut left = FILES_MAX;
+    while let Some(path) = open.pop().filter(|_| left > 0) {
+        left -= 1;
+        std::os::unix::fs::lchown(&path, Some(user.user), Some(user.group))?;
+        if std::fs::symlink_metadata(&path)?.is_dir() {
+            open.extend(std::fs::read_dir(&path)?.flatten().map(|entry| entry.path()));
+        }
+    }
+    Ok(())
+}
+
+fn buses(edge: Option<&Edge>) -> Vec<report::Bus> {
+    let stats = edge.map(Edge::stats).unwrap_or_default();
+    stats
+        .into_iter()
+        .map(|(bus, stats)| report::Bus {
+            bus: bus.0,
+            frames: stats.frames,
+            known: stats.known,
+            unknown: stats.unknown,
+            errors: stats.errors,
+            dropped: stats.dropped,
+        })
+        .collect()
+}
+
+fn source(pump: &Pump) -> report::Source {
+    let counts = pump.counts();
+    report::Source {
+        name: pump.name.clone(),
+        state: if counts.has_ended { "ended" } else { "running" }.to_owned(),
+        received: counts.received,
+        dropped: counts.dropped,
+        rejected: counts.rejected,
+        lost: counts.lost,
+    }
+}
+
+fn sensors(host: &HostState) -> Vec<report::Sensor> {
+    let details = |details: &BTreeMap<&'static str, u64>| {
+        details.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()
+    };
+    host.sensors
+        .iter()
+        .map(|sensor| report::Sensor {
+            name: sensor.name.clone(),
+            step: sensor.step.to_owned(),
+            received: sensor.counts.received,
+            reported: sensor.counts.reported,
+            quiet: sensor.counts.quiet,
+            rejected: sensor.counts.rejected,
+            waiting: sensor.counts.waiting,
+            lost: sensor.counts.lost,
+            balanced: sensor.counts.is_balanced(),
+            details: details(&sensor.details),
+        })
+        .collect()
+}
+
+fn events(vehicle: &Vehicle<FileStorage>) -> report::Events {
+    let (status, fold) = (vehicle.status(), vehicle.gateway().fold_balance());
+    report::Events {
+        observations: status.observations,
+        received: fold.received,
+        folded: fold.folded,
+        waiting: fold.waiting,
+        rows: status.rows,
+        lost: status.lost,
+    }
+}
+
+fn spool_lane(vehicle: &Vehicle<FileStorage>, lane: Lane) -> report::Lane {
+    let spool = vehicle.gateway().spool();
+    let head = spool.head(spool.epoch(), lane);
+    let dropped = head.iter().flat_map(|(_, drops)| drops).map(|drop| {
+        let reason = drop.reason.map_or("other".to_owned(), |reason| format!("{reason:?}").to_lowercase());
+        (reason, drop.count)
+    });
+    report::Lane {
+        lane: lane.word().to_owned(),
+        bytes: spool.lane_bytes(lane),
+        quota_bytes: spool.quota_bytes(lane),
+        dropped: dropped.collect(),
+        last_seq: head.map_or(0, |(head, _)| head.last_seq),
+    }
+}
+
+fn uplink(vehicle: &Vehicle<FileStorage>) -> report::Uplink {
+    let counters = vehicle.gateway().uplink_counters();
+    report::Uplink {
+        frames: counters.frames,
+        rows: counters.rows,
+        bytes: counters.frame_bytes,
+        failures: counters.failures,
+        freed: counters.freed,
+    }
+}

@@ -1,0 +1,132 @@
+//! `outrider-agent status`: what the running vehicle program says of itself.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+
+use super::{Failure, Terminal};
+use crate::runtime::{Report, STALE_S, VehicleConfig};
+
+/// Shows the state of a running vehicle program: sensors, budget, spool, drops, sandbox.
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// Provisioning of the vehicle, as `outrider provision` writes it.
+    #[arg(long)]
+    config: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(super) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+        let config = VehicleConfig::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
+        let report = Report::read(&config.state).map_err(|error| Failure::input(error.to_string()))?;
+        let age = report.age_s(wall_us());
+        let is_running = age <= STALE_S;
+        if self.json {
+            let mut value =
+                serde_json::to_value(&report).map_err(|error| Failure::output(error.to_string()))?;
+            if let Some(object) = value.as_object_mut() {
+                object.insert("age_s".to_owned(), age.into());
+                object.insert("running".to_owned(), is_running.into());
+            }
+            writeln!(terminal.out, "{value}")?;
+        } else {
+            print(&report, terminal)?;
+        }
+        if is_running {
+            return Ok(());
+        }
+        let text = format!("the vehicle program does not run: its last report is {age} s old");
+        Err(Failure { code: 5, text })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the age of a report is a matter of wall time")]
+fn wall_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let out = &mut *terminal.out;
+    let budget = &report.budget;
+    let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xF_FFFF) * 10) >> 20);
+    writeln!(
+        out,
+        "vehicle {} boot {} process {} version {} up {} s",
+        report.vehicle, report.boot, report.process, report.version, report.uptime_s
+    )?;
+    writeln!(
+        out,
+        "budget  memory {} (most {}) of {}; processor {}.{} % of a core; {} frames/s",
+        mib(budget.resident_bytes),
+        mib(budget.resident_bytes_max),
+        mib(budget.resident_bytes_budget),
+        budget.processor_permille / 10,
+        budget.processor_permille % 10,
+        budget.frames_per_second
+    )?;
+    let sandbox = &report.sandbox;
+    if sandbox.enabled {
+        writeln!(
+            out,
+            "sandbox user {}, capabilities {:?}, {} system calls, file system: {}",
+            sandbox.user, sandbox.capabilities, sandbox.system_calls, sandbox.file_system
+        )?;
+    } else {
+        writeln!(out, "sandbox OFF, user {}", sandbox.user)?;
+    }
+    for bus in &report.buses {
+        writeln!(
+            out,
+            "bus {:<3} {} frames, {} unknown, {} errors, {} observations dropped",
+            bus.bus, bus.frames, bus.unknown, bus.errors, bus.dropped
+        )?;
+    }
+    for source in &report.sources {
+        writeln!(
+            out,
+            "source  {} {}: {} frames, {} dropped, {} rejected, {} lost",
+            source.name, source.state, source.received, source.dropped, source.rejected, source.lost
+        )?;
+    }
+    for sensor in &report.host {
+        writeln!(
+            out,
+            "sensor  {} [{}]: {} received, {} reported, {} quiet, {} rejected, {} lost",
+            sensor.name,
+            sensor.step,
+            sensor.received,
+            sensor.reported,
+            sensor.quiet,
+            sensor.rejected,
+            sensor.lost
+        )?;
+    }
+    for lane in &report.spool {
+        let dropped: u64 = lane.dropped.values().sum();
+        writeln!(
+            out,
+            "spool   {}: {} of {}, last number {}, {dropped} dropped",
+            lane.lane,
+            mib(lane.bytes),
+            mib(lane.quota_bytes),
+            lane.last_seq
+        )?;
+    }
+    let (events, uplink) = (&report.events, &report.uplink);
+    writeln!(
+        out,
+        "events  {} received, {} folded, {} waiting, {} rows, {} lost",
+        events.received, events.folded, events.waiting, events.rows, events.lost
+    )?;
+    writeln!(
+        out,
+        "uplink  {} frames, {} rows, {} bytes, {} freed, {} failures",
+        uplink.frames, uplink.rows, uplink.bytes, uplink.freed, uplink.failures
+    )?;
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! What the running program says of itself: a file that `outrider-agent status` reads.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// A report older than this is of a program that does not run, or hangs: it is written every second.
+pub const STALE_S: u64 = 10;
+/// Bytes of a report at most.
+const BYTES_MAX: u64 = 1 << 20;
+/// Name of the file in the vehicle's state folder.
+const NAME: &str = "status.json";
+/// Budget of resident memory (architecture, budgets).
+pub const RESIDENT_BYTES_BUDGET: u64 = 32 << 20;
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The program has never run with this state folder.
+    #[error("no report in {0}: the vehicle program has not run there")]
+    Absent(String),
+    /// The file cannot be read.
+    #[error("report: {0}")]
+    Io(#[from] io::Error),
+    /// The file is no report of this version.
+    #[error("report: {0}")]
+    Shape(String),
+}
+
+/// State of a running vehicle program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Version of the program.
+    pub version: String,
+    /// Pseudonym of the vehicle.
+    pub vehicle: String,
+    /// Boot epoch.
+    pub boot: u64,
+    /// Number of the process.
+    pub process: u32,
+    /// When it was written, in microseconds since 1970.
+    pub written_us: i64,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// Use of memory and processor.
+    pub budget: Budget,
+    /// Detectors of each bus.
+    pub buses: Vec<Bus>,
+    /// Frames of buses that the model does not have.
+    pub foreign_frames: u64,
+    /// Live sources of frames.
+    pub sources: Vec<Source>,
+    /// Host sensors.
+    pub host: Vec<Sensor>,
+    /// Occurrences that the host sensors' queue received, handed out, folded when full, and lost.
+    pub host_outbox: [u64; 4],
+    /// Events on their way.
+    pub events: Events,
+    /// Lanes of the spool.
+    pub spool: Vec<Lane>,
+    /// What went to the cloud.
+    pub uplink: Uplink,
+    /// What the program gave up, or why not.
+    pub sandbox: Sandbox,
+}
+
+/// Use of memory and processor against what is allowed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Resident memory now.
+    pub resident_bytes: u64,
+    /// Most resident memory so far.
+    pub resident_bytes_max: u64,
+    /// What it may be.
+    pub resident_bytes_budget: u64,
+    /// Processor time so far, in microseconds.
+    pub processor_us: u64,
+    /// Share of one core in the last second, in thousandths.
+    pub processor_permille: u64,
+    /// Frames in the last second.
+    pub frames_per_second: u64,
+    /// Frames so far.
+    pub frames: u64,
+    /// Threads.
+    pub threads: u64,
+}
+
+/// Detectors of one bus.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bus {
+    /// Number of the bus.
+    pub bus: u8,
+    /// Frames taken.
+    pub frames: u64,
+    /// With an identifier that the model has.
+    pub known: u64,
+    /// With one that it does not have.
+    pub unknown: u64,
+    /// Error frames.
+    pub errors: u64,
+    /// Observations lost.
+    pub dropped: u64,
+}
+
+/// A live source of frames.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// Place, as configured.
+    pub name: String,
+    /// `running` or `ended`.
+    pub state: String,
+    /// Frames received.
+    pub received: u64,
+    /// Frames dropped because the queue was full.
+    pub dropped: u64,
+    /// Pieces that were no frames.
+    pub rejected: u64,
+    /// Lost before they came here, where the source can tell.
+    pub lost: u64,
+}
+
+/// A host sensor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sensor {
+    /// Name, and for a log its place.
+    pub name: String,
+    /// Step of its degradation; `full` leaves nothing out.
+    pub step: String,
+    /// Occurrences received.
+    pub received: u64,
+    /// Of those, reported.
+    pub reported: u64,
+    /// Of those, normal.
+    pub quiet: u64,
+    /// Of those, malformed.
+    pub rejected: u64,
+    /// Of those, waiting.
+    pub waiting: u64,
+    /// Overflows of the source.
+    pub lost: u64,
+    /// Whether received is the sum of what became of it.
+    pub balanced: bool,
+    /// Further numbers.
+    pub details: BTreeMap<String, u64>,
+}
+
+/// Events on their way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Events {
+    /// Observations of detectors that became events.
+    pub observations: u64,
+    /// Events that came to the folding.
+    pub received: u64,
+    /// Folded into others.
+    pub folded: u64,
+    /// Waiting for the end of their window.
+    pub waiting: u64,
+    /// Rows that got a number.
+    pub rows: u64,
+    /// Lost.
+    pub lost: u64,
+}
+
+/// A lane of the spool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lane {
+    /// Name.
+    pub lane: String,
+    /// Bytes in use.
+    pub bytes: u64,
+    /// Bytes that it may use.
+    pub quota_bytes: u64,
+    /// Last number given in this boot.
+    pub last_seq: u64,
+    /// Dropped in this boot, by reason.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// What went to the cloud.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Uplink {
+    /// Frames built.
+    pub frames: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Exchanges that failed.
+    pub failures: u64,
+    /// Rows freed by an acknowledgement.
+    pub freed: u64,
+}
+
+/// What the program gave up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Effective user.
+    pub user: u32,
+    /// Capabilities kept, by number.
+    pub capabilities: Vec<u8>,
+    /// No execution gives more rights.
+    pub no_new_privileges: bool,
+    /// System calls allowed; 0 is all of them.
+    pub system_calls: usize,
+    /// What holds the file system read only: `landlock` and its version, `read-only mounts`, or `open`.
+    pub file_system: String,
+}
+
+impl Report {
+    /// Writes the report into a state folder, whole or not at all.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(&self, state: &Path) -> io::Result<()> {
+        let fresh = state.join("status.new");
+        fs::write(&fresh, serde_json::to_vec(self)?)?;
+        fs::rename(fresh, state.join(NAME))
+    }
+
+    /// Reads the report of a state folder.
+    ///
+    /// # Errors
+    /// [`ReportError`].
+    #[expect(clippy::disallowed_methods, reason = "take() bounds the length")]
+    pub fn read(state: &Path) -> Result<Self, ReportError> {
+        let path = state.join(NAME);
+        let file = File::open(&path).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                ReportError::Absent(state.display().to_string())
+            } else {
+                ReportError::Io(error)
+            }
+        })?;
+        let mut bytes = Vec::new();
+        file.take(BYTES_MAX).read_to_end(&mut bytes)?;
+        serde_json::from_slice(&bytes).map_err(|error| ReportError::Shape(error.to_string()))
+    }
+
+    /// Returns the seconds since it was written; 0 for a clock that was set back.
+    #[must_use]
+    pub fn age_s(&self, now_us: i64) -> u64 {
+        u64::try_from(now_us.saturating_sub(self.written_us)).unwrap_or(0) / 1_000_000
+    }
+}
