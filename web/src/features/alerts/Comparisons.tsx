@@ -102,7 +102,8 @@ export function Comparisons({ event }: { event: SecurityEvent }) {
         <div key={each.name} className="stack">
           {each.name ? (
             <h3>
-              {each.title ?? each.name.replaceAll("_", " ")} {each.subject ? <span className="mono">{each.subject}</span> : null}
+              {each.title ?? each.name.replaceAll("_", " ")}{" "}
+              {each.subject ? <span className="mono">{each.subject}</span> : null}
             </h3>
           ) : null}
           {each.kind === "range" ? <RangePlot range={each} /> : <TextPair pair={each} />}
