@@ -271,7 +271,7 @@ await part(
   async () => {
     await page.goto(`${BASE}/hunt`);
     await page.waitForSelector("textarea.sql");
-  const examples = page.locator(".card[aria-label=Examples] button");
+    const examples = page.locator(".card[aria-label=Examples] button");
     const count = await examples.count();
     truly(count >= 5, `${count} examples`);
     let rows = 0;

@@ -309,7 +309,7 @@ export function makeEvents(vehicleId, type, count, before, seed = 3, kinds = RUL
       late: index === 3,
       count: index % 5 === 0 ? 12 : 1,
       ...(kind.startsWith("host.") ? {} : { bus: kind.startsWith("ids.") ? 0 : index % 5 }),
-      ...(kind.startsWith("ids.") || kind.startsWith("host.") ? {} : { ecu: `ECU ${1 + (index % 18)}` }),
+      ...(/^(ids|host)\.|warm_up/.test(kind) ? {} : { ecu: `ECU ${1 + (index % 18)}` }),
       fields: {
         can_id: { value: `0x${hex(next, 3)}` },
         service: { value: 39 },

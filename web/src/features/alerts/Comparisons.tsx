@@ -100,9 +100,10 @@ export function Comparisons({ event }: { event: SecurityEvent }) {
     <section className="comparisons" aria-label={t("compare.title")}>
       {all.map((each) => (
         <div key={each.name} className="stack">
-          {each.name && (each.title || each.subject) ? (
+          {each.name ? (
             <h3>
-              {each.title} {each.subject ? <span className="mono">{each.subject}</span> : null}
+              {each.title ?? each.name.replaceAll("_", " ")}{" "}
+              {each.subject ? <span className="mono">{each.subject}</span> : null}
             </h3>
           ) : null}
           {each.kind === "range" ? <RangePlot range={each} /> : <TextPair pair={each} />}

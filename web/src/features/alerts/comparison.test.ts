@@ -92,6 +92,16 @@ describe("what is compared", () => {
     expect(signal).toMatchObject({ name: "signal", subject: "BrakePressure", high: 8 });
   });
 
+  it("a raw value is about its signal, or about its first bit and its width", () => {
+    const raw = { expected_value: 3, observed_value: 250 };
+    expect(of({ ...raw, field_bit: 12, field_bits: 8 })[0]?.subject).toBe("12:8");
+    expect(of({ ...raw, field_bit: 12, field_bits: 8, signal_name: "Speed" })[0]?.subject).toBe("Speed");
+    expect(of({ ...raw, field_bit: 12 })[0]).not.toHaveProperty("subject");
+    expect(of({ dlc_expected: 8, dlc_observed: 3, field_bit: 1, field_bits: 2 })[0]).not.toHaveProperty(
+      "subject",
+    );
+  });
+
   it("names that only objects have are no parts", () => {
     expect(of({ constructor_observed: 1, toString: 2 })).toEqual([]);
   });

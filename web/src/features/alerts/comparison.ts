@@ -8,7 +8,7 @@ import type { CatalogueField, SecurityEvent } from "../../api/types";
 type Fields = SecurityEvent["fields"];
 type Value = Fields[string]["value"];
 
-/** One thing to compare. `title` is that of the observed field in the catalogue, `subject` what `<name>_name` holds. */
+/** One thing to compare. `title` is that of the observed field in the catalogue, `subject` what it is about. */
 export type Comparison = { name: string; title?: string; subject?: string; unit?: string } & (
   | {
       kind: "range";
@@ -93,6 +93,15 @@ function wordsOf(group: Group, fields: Fields): { observed: string; expected: st
   return { observed: textOf(observed), expected: `${min ?? "…"} – ${max ?? "…"}` };
 }
 
+/** Returns what the comparison is about: the name beside it, or for a raw value its signal or its bits. */
+function subjectOf(name: string, fields: Fields): string | undefined {
+  const value = (field: string) => fields[field]?.value;
+  const given = value(`${name}_name`) ?? (name === "value" ? value("signal_name") : undefined);
+  if (given !== undefined) return textOf(given);
+  const [bit, bits] = [value("field_bit"), value("field_bits")];
+  return name === "value" && bit !== undefined && bits !== undefined ? `${bit}:${bits}` : undefined;
+}
+
 /** Returns what can be compared, in the order of the fields' names; what lacks one side is left out. */
 export function comparisons(fields: Fields, catalogue: readonly CatalogueField[] = []): Comparison[] {
   return [...groupsOf(fields)]
@@ -104,11 +113,11 @@ export function comparisons(fields: Fields, catalogue: readonly CatalogueField[]
         fields[observedName]?.unit ??
         known?.unit ??
         fields[group.expected ?? group.max ?? group.min ?? ""]?.unit;
-      const subject = fields[`${name}_name`]?.value;
+      const subject = subjectOf(name, fields);
       const head = {
         name,
         ...(known ? { title: known.title } : {}),
-        ...(subject === undefined ? {} : { subject: textOf(subject) }),
+        ...(subject === undefined ? {} : { subject }),
         ...(unit ? { unit } : {}),
       };
       const nominal = observedName.split("_").some((word) => NOMINAL.has(word));

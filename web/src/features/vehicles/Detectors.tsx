@@ -13,6 +13,13 @@ type BusNames = ReadonlyMap<number, string>;
 const busName = (buses: BusNames, bus: number | null | undefined): string =>
   bus == null ? "—" : (buses.get(bus) ?? t("event.bus", { bus }));
 
+/** Bus and ECU of an event, as far as it names them. */
+const place = (buses: BusNames, { bus, ecu }: SecurityEvent): string =>
+  [bus == null ? "" : busName(buses, bus), ecu ?? ""]
+    .filter(Boolean)
+    .map((each) => `${each} ·`)
+    .join(" ");
+
 function Alarms({ vehicle, alarms, buses }: { vehicle: string; alarms: DetectorAlarms[]; buses: BusNames }) {
   return (
     <Scroll label={t("detectors.alarms")}>
@@ -62,7 +69,7 @@ const States = ({ states, buses }: { states: SecurityEvent[]; buses: BusNames })
           <summary>
             <SeverityMark severity={event.severity} bare /> <strong>{event.title}</strong>{" "}
             <span className="muted">
-              {busName(buses, event.bus)}, <Age at={event.event_time} /> {t("time.ago")}
+              {place(buses, event)} <Age at={event.event_time} /> {t("time.ago")}
             </span>
           </summary>
           <EventFields event={event} />
