@@ -1,8 +1,11 @@
 //! `outrider-agent learn`.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use outrider_bus::ether::IpAddress;
+use outrider_ids::ethernet::model::TesterFact;
 use outrider_ids::model::{CycleClass, ModelHead, Text};
 use outrider_types::BusId;
 use serde_json::{Value, json};
@@ -54,6 +57,10 @@ pub(super) struct Learn {
     /// Network description as LIN description file.
     #[arg(long, value_name = "FILE")]
     ldf: Vec<PathBuf>,
+    /// Diagnostic tester that is welcome on the first Ethernet segment, seen or not: its logical address in hexadecimal
+    /// and its IP address, as in 0E80@10.0.0.3; may be given several times.
+    #[arg(long, value_name = "ADDRESS@IP", value_parser = tester)]
+    tester: Vec<TesterFact>,
     /// Where to write the model.
     #[arg(short, long, value_name = "MODEL")]
     output: PathBuf,
@@ -75,6 +82,17 @@ fn text(argument: &str) -> Result<Text, String> {
     Text::new(argument).ok_or_else(|| format!("longer than {} bytes, or control characters", Text::BYTES_MAX))
 }
 
+fn tester(argument: &str) -> Result<TesterFact, String> {
+    let (address, ip) = argument.split_once('@').ok_or("expected ADDRESS@IP")?;
+    let address = u16::from_str_radix(address.trim_start_matches("0x"), 16)
+        .map_err(|_| "expected up to four hexadecimal digits in front of @")?;
+    let ip = match ip.parse().map_err(|_| "expected an IP address behind @")? {
+        IpAddr::V4(ip) => IpAddress::V4(ip.octets()),
+        IpAddr::V6(ip) => IpAddress::V6(ip.octets()),
+    };
+    Ok(TesterFact { address, ip })
+}
+
 impl Learn {
     pub(super) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         let head = ModelHead { platform: self.platform, release: self.release, ..ModelHead::default() };
@@ -94,6 +112,9 @@ impl Learn {
             }
         }
         let mut ethernet = EthernetLearner::new(head);
+        for tester in &self.tester {
+            ethernet.allow_tester(BusId(0), *tester);
+        }
         let mut captures = Vec::new();
         for path in &self.captures {
             let capture = read_records(path, BusId(self.bus), |record| match record {

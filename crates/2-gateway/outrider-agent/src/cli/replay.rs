@@ -1,9 +1,10 @@
 //! `outrider-agent replay`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use outrider_bus::plca::Reading;
 use outrider_ids::FieldValue;
 use outrider_ids::model::VehicleModel;
 use outrider_model::catalogue;
@@ -15,6 +16,7 @@ use super::{Failure, Terminal, chain};
 use crate::bench::{Nanos, Stopwatch};
 use crate::edge::Edge;
 use crate::io::capture::Record;
+use crate::io::plca;
 use crate::net::{NetEdge, split_model};
 use crate::replay::{Episodes, Replay as Session, ReplayEvent};
 
@@ -64,6 +66,10 @@ pub(super) struct Replay {
     /// The vehicle is in a workshop: what diagnosis may change there is no event.
     #[arg(long)]
     workshop: bool,
+    /// Readings of the 10BASE-T1S PHY of segment 128, one a line: seconds, node, nodes, 1 if synchronised else 0,
+    /// unexpected beacons, early beacons, frames in one's own turn, collisions, symbol errors.
+    #[arg(long, value_name = "FILE")]
+    plca: Option<PathBuf>,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -140,6 +146,16 @@ impl Replay {
         }
     }
 
+    fn readings(&self, outcome: &mut Outcome) -> Result<Vec<(VehicleMicros, Reading)>, Failure> {
+        let Some(path) = &self.plca else { return Ok(Vec::new()) };
+        let name = path.display();
+        let read = std::fs::File::open(path).and_then(|file| plca::read(std::io::BufReader::new(file)));
+        let read = read.map_err(|error| Failure::input(format!("{name}: {error}")))?;
+        let first = read.refused.iter().take(10).map(|line| format!("{name}: line {line}: no reading"));
+        outcome.problems.extend(first);
+        Ok(read.readings)
+    }
+
     fn capture(
         &self,
         index: usize,
@@ -158,7 +174,9 @@ impl Replay {
         let mut net = match ethernet {
             [] => None,
             ethernet => {
-                Some(NetSession::new(NetEdge::new(ethernet).map_err(|error| refused(&error))?, self.workshop))
+                let mut edge = NetEdge::new(ethernet).map_err(|error| refused(&error))?;
+                edge.set_workshop(self.workshop);
+                Some(NetSession { edge, episodes: Episodes::new(), readings: self.readings(outcome)?.into() })
             }
         };
         let known: Vec<BusId> =
@@ -230,22 +248,28 @@ impl Span {
 struct NetSession {
     edge: NetEdge,
     episodes: Episodes,
+    /// Readings of the PHY that are still to come.
+    readings: VecDeque<(VehicleMicros, Reading)>,
 }
 
 impl NetSession {
-    fn new(mut edge: NetEdge, workshop: bool) -> Self {
-        edge.set_workshop(workshop);
-        Self { edge, episodes: Episodes::new() }
-    }
-
     fn receive(&mut self, at: VehicleMicros, bus: BusId, bytes: &[u8]) {
+        self.pass_time(at);
         self.edge.receive(at, bus, bytes);
         while let Some(observation) = self.edge.pop() {
             self.episodes.add(&observation);
         }
     }
 
+    /// Takes the readings up to a time.
+    fn pass_time(&mut self, to: VehicleMicros) {
+        while let Some((at, reading)) = self.readings.pop_front_if(|(at, _)| *at <= to) {
+            self.edge.line(at, BusId(0), reading);
+        }
+    }
+
     fn finish(mut self) -> (Vec<ReplayEvent>, NetEdge) {
+        self.pass_time(VehicleMicros(u64::MAX));
         self.edge.finish();
         while let Some(observation) = self.edge.pop() {
             self.episodes.add(&observation);

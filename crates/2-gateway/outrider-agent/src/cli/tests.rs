@@ -241,3 +241,56 @@ fn descriptions_of_every_format_are_described_and_those_with_can_frames_learned_
     let (code, _, err) = call(&["describe", &file("missing.arxml")]);
     assert!(is_code(&code, 3) && err.contains("missing.arxml"), "{err}");
 }
+
+/// Writes Ethernet frames as a pcap file, ten milliseconds apart.
+fn pcap(path: &Path, frames: &[Vec<u8>]) {
+    let mut file = Vec::new();
+    let word = |file: &mut Vec<u8>, value: u32| file.extend(value.to_le_bytes());
+    [0xA1B2_C3D4, 0x0004_0002, 0, 0, 65_535, 1].into_iter().for_each(|value| word(&mut file, value));
+    for (number, frame) in (0u32..).zip(frames) {
+        let length = u32::try_from(frame.len()).expect("short");
+        [number / 100, number % 100 * 10_000, length, length]
+            .into_iter()
+            .for_each(|value| word(&mut file, value));
+        file.extend(frame);
+    }
+    std::fs::write(path, file).expect("the folder of the test can be written");
+}
+
+#[test]
+fn ethernet_is_learned_and_a_tester_that_was_not_invited_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let activation = |tester: u16| {
+        let mut out = [0; 20];
+        let message =
+            outrider_bus::doip::Message::ActivationRequest { tester, activation_type: 0, oem: None };
+        let length = message.emit(2, &mut out).expect("fits");
+        let total = u8::try_from(28 + length).expect("short");
+        let mut bytes =
+            vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, total, 0, 0, 0, 0, 64, 17, 0, 0];
+        bytes.extend([10, 0, 0, 2, 10, 0, 0, 1, 0x34, 0x58, 0x34, 0x58, 0, total - 20, 0, 0]);
+        bytes.extend(&out[..length]);
+        bytes
+    };
+    pcap(Path::new(&file("ordinary.pcap")), &[activation(0x0E80)]);
+    pcap(Path::new(&file("suspicious.pcap")), &[activation(0x0E80), activation(0x0E81), activation(0x0E82)]);
+    let learned =
+        ["learn", &file("ordinary.pcap"), "--tester", "0E81@10.0.0.2", "-o", &file("m.bin"), "--json"];
+    let (code, out, err) = call(&learned);
+    assert!(is_success(&code), "{err}");
+    assert_eq!((&json(&out)["packets"], &json(&out)["segments"][0]["testers"]), (&1.into(), &2.into()));
+    std::fs::write(file("line.txt"), "0 1 8 1 0 0 0 0 0\n0.015 1 8 1 5 0 0 0 0\n")
+        .expect("the folder can be written");
+    let replayed =
+        ["replay", "-m", &file("m.bin"), &file("suspicious.pcap"), "--plca", &file("line.txt"), "--json"];
+    let (code, out, err) = call(&replayed);
+    assert!(is_success(&code), "{err}");
+    let events = json(&out)["events"].as_array().cloned().unwrap_or_default();
+    let found: Vec<(Option<&str>, Option<i64>)> = events
+        .iter()
+        .map(|event| (event["event_type"].as_str(), event["fields"]["tester_address"].as_i64()))
+        .collect();
+    assert_eq!(found, [(Some("eth.plca_violation"), None), (Some("doip.unknown_tester"), Some(0x0E82))]);
+    assert_eq!(events[1]["fields"]["source_ip"], "10.0.0.2");
+}

@@ -141,6 +141,21 @@ impl EthernetLearner {
         }
     }
 
+    /// Allows a diagnostic tester on a source's segment, seen or not.
+    pub fn allow_tester(&mut self, source: BusId, tester: TesterFact) {
+        self.tracks.entry(segment(source)).or_default().testers.insert(tester);
+    }
+
+    /// Allows a service offer that a network description states, seen or not.
+    pub fn allow_service(&mut self, source: BusId, service: Service) {
+        self.tracks.entry(segment(source)).or_default().services.insert(service);
+    }
+
+    /// Allows a subscription that a network description states, seen or not.
+    pub fn allow_subscription(&mut self, source: BusId, subscription: Subscription) {
+        self.tracks.entry(segment(source)).or_default().subscriptions.insert(subscription);
+    }
+
     /// Ends the current capture.
     pub fn end_capture(&mut self) {
         for (bus, (first, last)) in std::mem::take(&mut self.current) {
