@@ -80,6 +80,11 @@ impl Edge {
         self.buses.iter().map(BusDetector::bus)
     }
 
+    /// Returns each watched bus with what its detectors judge by and their counts.
+    pub fn states(&self) -> impl Iterator<Item = (BusId, &'static str, BusStats)> + '_ {
+        self.buses.iter().map(|detector| (detector.bus(), "model", detector.stats()))
+    }
+
     /// Returns the counts of every watched bus.
     #[must_use]
     pub fn stats(&self) -> BTreeMap<BusId, BusStats> {

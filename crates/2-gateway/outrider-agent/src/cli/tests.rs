@@ -294,3 +294,27 @@ fn ethernet_is_learned_and_a_tester_that_was_not_invited_is_found() {
     assert_eq!(found, [(Some("eth.plca_violation"), None), (Some("doip.unknown_tester"), Some(0x0E82))]);
     assert_eq!(events[1]["fields"]["source_ip"], "10.0.0.2");
 }
+
+#[test]
+fn status_shows_a_report_and_tells_whether_the_program_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("vehicle.toml");
+    let settings =
+        ["vehicle", "cloud", "ca", "certificate", "key", "batch_key", "ack_public_key", "command_public_key"];
+    let text: String = settings.iter().map(|name| format!("{name} = ''\n")).collect();
+    std::fs::write(&path, format!("tenant = 1\nstate = 'state'\n{text}[host]\n")).expect("it writes");
+    let (path, state) = (path.display().to_string(), folder.path().join("state"));
+    let (code, _, err) = call(&["status", "--config", &path]);
+    assert!(is_code(&code, 3) && err.contains("no report"), "{err}");
+    std::fs::create_dir(&state).expect("a folder");
+    crate::runtime::report::tests::sample(i64::MAX).write(&state).expect("it writes");
+    let (code, out, err) = call(&["status", "--config", &path]);
+    assert!(is_success(&code), "{err}");
+    for word in ["memory 1.0 MiB (most 2.0 MiB) of 32.0 MiB", "host.files [full]: 5 received", "landlock 7"] {
+        assert!(out.contains(word), "{out}");
+    }
+    crate::runtime::report::tests::sample(0).write(&state).expect("it writes");
+    let (code, out, err) = call(&["status", "--config", &path, "--json"]);
+    assert!(is_code(&code, 5) && err.contains("does not run"), "{err}");
+    assert_eq!((&json(&out)["running"], &json(&out)["sandbox"]["user"]), (&false.into(), &999.into()));
+}

@@ -9,6 +9,7 @@ mod config;
 pub mod ids;
 mod index;
 mod listening;
+mod observed;
 mod parts;
 pub mod report;
 mod sections;

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// A report older than this is of a program that does not run, or hangs: it is written every second.
-pub const STALE_S: u64 = 10;
+/// A report older than this is of a program that does not run, or hangs. It is written every second, but an exchange
+/// with a cloud that does not answer holds the loop for a minute.
+pub const STALE_S: u64 = 90;
 /// Bytes of a report at most.
 const BYTES_MAX: u64 = 1 << 20;
 /// Name of the file in the vehicle's state folder.
@@ -245,5 +246,77 @@ impl Report {
     #[must_use]
     pub fn age_s(&self, now_us: i64) -> u64 {
         u64::try_from(now_us.saturating_sub(self.written_us)).unwrap_or(0) / 1_000_000
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A report with something in every part.
+    pub(crate) fn sample(written_us: i64) -> Report {
+        Report {
+            version: "0.1.0".to_owned(),
+            vehicle: "05".repeat(16),
+            boot: 3,
+            process: 7,
+            written_us,
+            uptime_s: 12,
+            budget: Budget {
+                resident_bytes: 1 << 20,
+                resident_bytes_max: 2 << 20,
+                resident_bytes_budget: RESIDENT_BYTES_BUDGET,
+                processor_us: 5,
+                processor_permille: 12,
+                frames_per_second: 100,
+                frames: 1000,
+                threads: 2,
+            },
+            buses: vec![Bus { bus: 1, frames: 9, known: 8, unknown: 1, errors: 0, dropped: 0 }],
+            foreign_frames: 0,
+            sources: Vec::new(),
+            host: vec![Sensor {
+                name: "host.files".to_owned(),
+                step: "full".to_owned(),
+                received: 5,
+                reported: 2,
+                quiet: 3,
+                rejected: 0,
+                waiting: 0,
+                lost: 0,
+                balanced: true,
+                details: BTreeMap::from([("folders".to_owned(), 4)]),
+            }],
+            host_outbox: [2, 2, 0, 0],
+            events: Events { observations: 0, received: 2, folded: 0, waiting: 0, rows: 2, lost: 0 },
+            spool: vec![Lane {
+                lane: "critical".to_owned(),
+                bytes: 10,
+                quota_bytes: 4 << 20,
+                last_seq: 2,
+                dropped: BTreeMap::new(),
+            }],
+            uplink: Uplink { frames: 1, rows: 2, bytes: 300, failures: 0, freed: 2 },
+            sandbox: Sandbox {
+                enabled: true,
+                user: 999,
+                capabilities: vec![2],
+                no_new_privileges: true,
+                system_calls: 114,
+                file_system: "landlock 7".to_owned(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_report_is_read_as_it_was_written_and_grows_old() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(matches!(Report::read(folder.path()), Err(ReportError::Absent(_))));
+        let report = sample(5_000_000);
+        report.write(folder.path()).expect("it writes");
+        assert_eq!(Report::read(folder.path()).expect("it reads"), report);
+        assert_eq!((report.age_s(12_000_000), report.age_s(1)), (7, 0));
+        fs::write(folder.path().join(NAME), "{}").expect("it writes");
+        assert!(matches!(Report::read(folder.path()), Err(ReportError::Shape(_))));
     }
 }

@@ -92,6 +92,10 @@ fn reply(ack: &[u8], commands: &[&[u8]]) -> Vec<u8> {
 }
 
 pub(super) fn open(folder: &Path, floor: u64) -> Vehicle<MemoryStorage> {
+    open_with_model(folder, floor, &[])
+}
+
+fn open_with_model(folder: &Path, floor: u64, model: &[u8]) -> Vehicle<MemoryStorage> {
     let parts = VehicleParts {
         keys: VehicleKeys {
             tenant: TenantId(1),
@@ -102,7 +106,7 @@ pub(super) fn open(folder: &Path, floor: u64) -> Vehicle<MemoryStorage> {
         },
         storage: MemoryStorage::new(),
         state: folder,
-        model: &[],
+        model,
         capture_bytes_max: 1 << 22,
         seed: Seed::new(1),
         floor: BootEpoch(floor),
@@ -327,4 +331,26 @@ fn a_number_that_does_not_grow_is_a_replay() {
     assert_eq!(cloud.uploads.len(), 1);
     let refused = outrider_wire::Outcome::Refused(Some(outrider_wire::RefuseReason::Sequence));
     assert_eq!(cloud.outcomes.last(), Some(&refused));
+}
+
+#[test]
+fn sensors_tell_of_themselves_after_a_minute_and_then_every_hour() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut vehicle = open_with_model(folder.path(), 1, &crate::bench::edge_input(1).0);
+    let rows = |vehicle: &Vehicle<MemoryStorage>| {
+        let (epoch, spool) = (vehicle.epoch(), vehicle.gateway().spool());
+        spool.head(epoch, Lane::Deferred).map_or(0, |(head, _)| head.last_seq)
+    };
+    // A deferred event waits a minute for repeats of itself.
+    let at = |vehicle: &mut Vehicle<MemoryStorage>, seconds: u64| {
+        vehicle.tick(second(seconds));
+        vehicle.tick(second(seconds + 62));
+        rows(vehicle)
+    };
+    vehicle.tick(second(0));
+    assert_eq!(at(&mut vehicle, 1), 1, "the boot; the state, told at 63 s, waits");
+    assert_eq!(at(&mut vehicle, 130), 2);
+    assert_eq!(at(&mut vehicle, 1000), 2);
+    assert_eq!(at(&mut vehicle, 63 + 3600), 3, "again after an hour");
+    assert_eq!(at(&mut vehicle, 63 + 7200), 4);
 }

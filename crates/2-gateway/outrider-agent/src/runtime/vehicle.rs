@@ -9,7 +9,6 @@ use outrider_gateway::{
     CommandCaps, CommandContext, CommandStore, Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, Outcome,
     SecurityEvent, Storage, Verdict, judge, receipt,
 };
-use outrider_ids::{Observation, Phase};
 use outrider_types::{
     BootEpoch, BusId, ClockFix, ClockSource, EventTypeId, TenantId, UnixMicros, VehicleId, VehicleMicros,
 };
@@ -25,6 +24,7 @@ use super::config::VehicleKeys;
 use super::ids::IdsLayer;
 use super::index::EventIndex;
 use super::listening::Listening;
+use super::observed::Told;
 use super::parts::{CloudLink, OpenError, Status, VehicleParts};
 use crate::edge::Edge;
 use crate::io::capture::write_candump;
@@ -37,8 +37,6 @@ const CATALOGUE_ID: u32 = 1;
 const EVIDENCE_FRAMES_MAX: usize = 500_000;
 /// Frames sent in one exchange before commands get their turn.
 const FRAMES_PER_EXCHANGE: u32 = 64;
-/// Open episodes remembered; the detectors' own tables are smaller.
-const EPISODES_MAX: usize = 1024;
 /// A clock fix of the cloud is good for this long; then drift is larger than a round trip.
 const FIX_EVERY_US: u64 = 3600 * 1_000_000;
 
@@ -74,7 +72,8 @@ pub struct Vehicle<S: Storage> {
     poll_us: u64,
     called_at: Option<VehicleMicros>,
     /// What open episodes have reported so far.
-    reported: BTreeMap<(BusId, EventTypeId, u32), u32>,
+    pub(super) reported: BTreeMap<(BusId, EventTypeId, u32), u32>,
+    pub(super) told: Told,
     status: Status,
 }
 
@@ -119,6 +118,7 @@ impl<S: Storage> Vehicle<S> {
             poll_us: parts.poll_us,
             called_at: None,
             reported: BTreeMap::new(),
+            told: Told::default(),
             status: Status::default(),
         };
         let boot = SecurityEvent::new(event::GATEWAY_BOOT, now)
@@ -216,6 +216,7 @@ impl<S: Storage> Vehicle<S> {
             net.tick(now);
         }
         self.drain(now);
+        self.tell_sensors(now);
         self.tick_ids(now);
         let outcome = self.gateway.tick(now);
         self.note(outcome);
@@ -245,6 +246,7 @@ impl<S: Storage> Vehicle<S> {
             let Some(observation) = observation.or_else(|| self.net.as_mut().and_then(NetEdge::pop)) else {
                 break;
             };
+            self.told.note(&observation);
             if let Some(event) = self.qualify(&observation) {
                 self.status.observations += 1;
                 self.event(event, now);
@@ -463,46 +465,5 @@ impl<S: Storage> Vehicle<S> {
                 TransportError::Refused { .. } | TransportError::Unreachable(_) | TransportError::TimedOut,
             ) => {}
         }
-    }
-
-    /// Turns an observation into an event that counts what its episode has not reported yet.
-    fn qualify(&mut self, observation: &Observation) -> Option<SecurityEvent> {
-        let key = (observation.bus, observation.event_type, observation.episode);
-        let reported = self.reported.get(&key).copied().unwrap_or(0);
-        match observation.phase {
-            Phase::Closed => {
-                self.reported.remove(&key);
-            }
-            Phase::Opened | Phase::Escalated | Phase::Ongoing => {
-                self.reported.insert(key, observation.count);
-                // Episodes are closed by their detectors; the bound only holds a broken one.
-                while self.reported.len() > EPISODES_MAX {
-                    self.reported.pop_first();
-                }
-            }
-        }
-        let news = observation.count.saturating_sub(reported);
-        if news == 0 && observation.phase != Phase::Escalated {
-            return None;
-        }
-        let mut event = SecurityEvent::new(observation.event_type, observation.first);
-        event.severity = Some(observation.severity);
-        event.bus = Some(observation.bus);
-        event.last = observation.last.max(observation.first);
-        event.count = u64::from(news.max(1));
-        if let Some(id) = observation.can_id {
-            event = event.with(field::CAN_ID, FieldValue::Uint(u64::from(id.value())));
-        }
-        for (key, value) in observation.fields.iter().filter(|(key, _)| *key != field::CAN_ID) {
-            let value = match value {
-                outrider_ids::FieldValue::Int(value) => FieldValue::int(value),
-                outrider_ids::FieldValue::Bool(value) => FieldValue::Flag(value),
-                outrider_ids::FieldValue::Text(text) => FieldValue::Text(text.to_owned()),
-                outrider_ids::FieldValue::Ip(address) => FieldValue::Text(address.to_string()),
-                outrider_ids::FieldValue::Mac(address) => FieldValue::Text(address.to_string()),
-            };
-            event = event.with(key, value);
-        }
-        Some(event)
     }
 }

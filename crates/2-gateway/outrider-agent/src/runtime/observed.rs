@@ -1,0 +1,108 @@
+//! What the detectors saw, as events; and what they say of themselves.
+
+use std::collections::BTreeMap;
+
+use outrider_gateway::{FieldValue, SecurityEvent, Storage};
+use outrider_ids::{Observation, Phase};
+use outrider_types::{BusId, Severity, VehicleMicros};
+use outrider_wire::catalogue::{event, field};
+
+use super::Vehicle;
+
+/// Open episodes remembered; the detectors' own tables are smaller.
+const EPISODES_MAX: usize = 1024;
+/// Sensors tell of themselves this long after the start, when they have seen ordinary traffic…
+const FIRST_US: u64 = 60 * 1_000_000;
+/// …and then this often.
+const EVERY_US: u64 = 3600 * 1_000_000;
+/// Alarms an hour that the CAN detectors may raise on their own: one, by which they are calibrated.
+const CAN_BUDGET_PER_HOUR: u64 = 1;
+
+/// What sensors have said of themselves so far.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    begun: Option<VehicleMicros>,
+    next: Option<VehicleMicros>,
+    /// Frames and losses at the last time, by bus.
+    counts: BTreeMap<BusId, (u64, u64)>,
+    alarms: BTreeMap<BusId, u64>,
+}
+
+impl Told {
+    /// Counts an alarm: an episode that begins at medium severity or above, or rises to it.
+    pub(super) fn note(&mut self, observation: &Observation) {
+        let begins = matches!(observation.phase, Phase::Opened | Phase::Escalated);
+        if begins && observation.severity >= Severity::Medium {
+            *self.alarms.entry(observation.bus).or_default() += 1;
+        }
+    }
+}
+
+impl<S: Storage> Vehicle<S> {
+    /// Tells the state of the CAN detectors when that is due.
+    pub(super) fn tell_sensors(&mut self, now: VehicleMicros) {
+        let next = *self.told.next.get_or_insert_with(|| now.saturating_add(FIRST_US));
+        if now < next {
+            self.told.begun.get_or_insert(now);
+            return;
+        }
+        let begun = self.told.begun.replace(now).unwrap_or(now);
+        self.told.next = Some(now.saturating_add(EVERY_US));
+        let states: Vec<_> = self.edge.iter().flat_map(|edge| edge.states().collect::<Vec<_>>()).collect();
+        for (bus, mode, stats) in states {
+            let before = self.told.counts.insert(bus, (stats.frames, stats.dropped)).unwrap_or_default();
+            let alarms = self.told.alarms.remove(&bus).unwrap_or(0);
+            let mut state = SecurityEvent::new(event::SENSOR_STATE, now)
+                .with(field::COMPONENT, FieldValue::Text("can".to_owned()))
+                .with(field::SENSOR_MODE, FieldValue::Text(mode.to_owned()))
+                .with(field::FRAMES, FieldValue::Uint(stats.frames.saturating_sub(before.0)))
+                .with(field::ALARMS, FieldValue::Uint(alarms))
+                .with(field::ALARM_BUDGET_PER_HOUR, FieldValue::Uint(CAN_BUDGET_PER_HOUR))
+                .with(field::DROPPED, FieldValue::Uint(stats.dropped.saturating_sub(before.1)))
+                .with(field::DURATION_US, FieldValue::Uint(now.micros_since(begun)));
+            state.bus = Some(bus);
+            self.store(state, now);
+        }
+    }
+
+    /// Turns an observation into an event that counts what its episode has not reported yet.
+    pub(super) fn qualify(&mut self, observation: &Observation) -> Option<SecurityEvent> {
+        let key = (observation.bus, observation.event_type, observation.episode);
+        let reported = self.reported.get(&key).copied().unwrap_or(0);
+        match observation.phase {
+            Phase::Closed => {
+                self.reported.remove(&key);
+            }
+            Phase::Opened | Phase::Escalated | Phase::Ongoing => {
+                self.reported.insert(key, observation.count);
+                // Episodes are closed by their detectors; the bound only holds a broken one.
+                while self.reported.len() > EPISODES_MAX {
+                    self.reported.pop_first();
+                }
+            }
+        }
+        let news = observation.count.saturating_sub(reported);
+        if news == 0 && observation.phase != Phase::Escalated {
+            return None;
+        }
+        let mut event = SecurityEvent::new(observation.event_type, observation.first);
+        event.severity = Some(observation.severity);
+        event.bus = Some(observation.bus);
+        event.last = observation.last.max(observation.first);
+        event.count = u64::from(news.max(1));
+        if let Some(id) = observation.can_id {
+            event = event.with(field::CAN_ID, FieldValue::Uint(u64::from(id.value())));
+        }
+        for (key, value) in observation.fields.iter().filter(|(key, _)| *key != field::CAN_ID) {
+            let value = match value {
+                outrider_ids::FieldValue::Int(value) => FieldValue::int(value),
+                outrider_ids::FieldValue::Bool(value) => FieldValue::Flag(value),
+                outrider_ids::FieldValue::Text(text) => FieldValue::Text(text.to_owned()),
+                outrider_ids::FieldValue::Ip(address) => FieldValue::Text(address.to_string()),
+                outrider_ids::FieldValue::Mac(address) => FieldValue::Text(address.to_string()),
+            };
+            event = event.with(key, value);
+        }
+        Some(event)
+    }
+}
