@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 108] = [
+pub static DEFAULTS: [EventDefaults; 110] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -102,6 +102,16 @@ pub static DEFAULTS: [EventDefaults; 108] = [
         event_type: event::CAN_MASQUERADE,
         severity: Severity::High,
         lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::CAN_MODEL_MISMATCH,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::CAN_WARM_UP_COMPLETE,
+        severity: Severity::Info,
+        lane: Lane::Deferred,
     },
     EventDefaults {
         event_type: event::DIAG_SECURITY_ACCESS_DENIED,
@@ -601,6 +611,10 @@ pub mod event {
     pub const CAN_REMOTE_FRAME: EventTypeId = EventTypeId(114);
     /// Suspected masquerade (`can.masquerade`).
     pub const CAN_MASQUERADE: EventTypeId = EventTypeId(115);
+    /// Vehicle model does not fit the bus (`can.model_mismatch`).
+    pub const CAN_MODEL_MISMATCH: EventTypeId = EventTypeId(116);
+    /// Bus learned on the road (`can.warm_up_complete`).
+    pub const CAN_WARM_UP_COMPLETE: EventTypeId = EventTypeId(117);
     /// Security access denied (`diag.security_access_denied`).
     pub const DIAG_SECURITY_ACCESS_DENIED: EventTypeId = EventTypeId(200);
     /// Security access brute force (`diag.security_access_brute_force`).
@@ -985,6 +999,18 @@ pub mod field {
     pub const DURATION_US: FieldKey = FieldKey(96);
     /// Frames counted (int).
     pub const FRAMES: FieldKey = FieldKey(97);
+    /// Identifiers that the vehicle model has (int).
+    pub const KNOWN_IDS: FieldKey = FieldKey(120);
+    /// Identifiers that the vehicle model does not have (int).
+    pub const UNKNOWN_IDS: FieldKey = FieldKey(121);
+    /// First bit of a payload field, counted as in a DBC file (int).
+    pub const FIELD_BIT: FieldKey = FieldKey(122);
+    /// Width of a payload field in bits (int).
+    pub const FIELD_BITS: FieldKey = FieldKey(123);
+    /// Raw value that the detector expected, or its limit (int).
+    pub const EXPECTED_VALUE: FieldKey = FieldKey(124);
+    /// Raw value that the detector saw (int).
+    pub const OBSERVED_VALUE: FieldKey = FieldKey(125);
     /// What a sensor judges by, such as model, warm_up or learned (text).
     pub const SENSOR_MODE: FieldKey = FieldKey(130);
     /// Alarms of at least medium severity (int).

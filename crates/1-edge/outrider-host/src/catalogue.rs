@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 108] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 110] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -23,6 +23,8 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 108] = [
     ("can.error_burst", EventTypeId(113)),
     ("can.remote_frame", EventTypeId(114)),
     ("can.masquerade", EventTypeId(115)),
+    ("can.model_mismatch", EventTypeId(116)),
+    ("can.warm_up_complete", EventTypeId(117)),
     ("diag.security_access_denied", EventTypeId(200)),
     ("diag.security_access_brute_force", EventTypeId(201)),
     ("diag.session_while_driving", EventTypeId(202)),
@@ -118,7 +120,7 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 108] = [
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 105] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 111] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -216,6 +218,12 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 105] = [
     ("ids_sensor", FieldKey(95), Kind::Int),
     ("duration_us", FieldKey(96), Kind::Int),
     ("frames", FieldKey(97), Kind::Int),
+    ("known_ids", FieldKey(120), Kind::Int),
+    ("unknown_ids", FieldKey(121), Kind::Int),
+    ("field_bit", FieldKey(122), Kind::Int),
+    ("field_bits", FieldKey(123), Kind::Int),
+    ("expected_value", FieldKey(124), Kind::Int),
+    ("observed_value", FieldKey(125), Kind::Int),
     ("sensor_mode", FieldKey(130), Kind::Text),
     ("alarms", FieldKey(131), Kind::Int),
     ("alarm_budget_per_hour", FieldKey(132), Kind::Int),

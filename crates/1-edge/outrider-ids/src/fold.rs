@@ -5,10 +5,10 @@ use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 
 use crate::observation::{Fields, Observation, Phase};
 
-/// Most episodes at once. One attack is one episode; sixty-four at once are a broken model.
-const EPISODES_MAX: usize = 64;
+/// Most episodes at once. One attack is one episode; forty-eight at once are a broken model.
+const EPISODES_MAX: usize = 48;
 /// Most observations not yet fetched.
-const QUEUE_MAX: usize = 128;
+const QUEUE_MAX: usize = 64;
 /// Quiet time that ends an episode, in microseconds: longer than the second in which most cycles repeat.
 pub(crate) const HOLD_OFF_US: u64 = 3_000_000;
 /// Time between two signs of life of a long episode, in microseconds.
@@ -52,6 +52,8 @@ pub(crate) struct Fold<S = Option<CanId>> {
     bus: BusId,
     open: [Option<Episode<S>>; EPISODES_MAX],
     open_count: usize,
+    /// Open episodes above low.
+    alarms: usize,
     next_number: u32,
     cursor: usize,
     queue: [Option<Observation>; QUEUE_MAX],
@@ -67,6 +69,7 @@ impl<S: Subject> Fold<S> {
             bus,
             open: [None; EPISODES_MAX],
             open_count: 0,
+            alarms: 0,
             next_number: 1,
             cursor: 0,
             queue: [None; QUEUE_MAX],
@@ -92,6 +95,12 @@ impl<S: Subject> Fold<S> {
         index.and_then(|index| self.open.get(index)?.as_ref()).map_or(0, |episode| episode.count)
     }
 
+    /// Returns whether an episode above low is open: what is learned then would teach the attack.
+    #[inline]
+    pub(crate) const fn is_alarmed(&self) -> bool {
+        self.alarms > 0
+    }
+
     /// Returns whether an episode is open.
     pub(crate) fn is_open(&self, event_type: EventTypeId, can_id: S) -> bool {
         self.position(event_type, can_id).is_some()
@@ -107,6 +116,9 @@ impl<S: Subject> Fold<S> {
         episode.count = episode.count.saturating_add(1);
         episode.last = at;
         let phase = if strike.severity > episode.strike.severity {
+            if episode.strike.severity <= Severity::Low {
+                self.alarms = self.alarms.saturating_add(1);
+            }
             episode.strike.severity = strike.severity;
             episode.strike.fields = strike.fields;
             Phase::Escalated
@@ -128,6 +140,7 @@ impl<S: Subject> Fold<S> {
         let episode = Episode { number: self.next_number, strike, first: at, last: at, said: at, count: 1 };
         *slot = Some(episode);
         self.open_count = self.open_count.saturating_add(1);
+        self.alarms = self.alarms.saturating_add(usize::from(strike.severity > Severity::Low));
         self.next_number = self.next_number.wrapping_add(1);
         let observation = Self::observation(self.bus, &episode, at, Phase::Opened);
         self.push(observation);
@@ -177,7 +190,9 @@ impl<S: Subject> Fold<S> {
             return;
         };
         let observation = Self::observation(self.bus, episode, now, Phase::Closed);
+        let alarm = episode.strike.severity > Severity::Low;
         *slot = None;
+        self.alarms = self.alarms.saturating_sub(usize::from(alarm));
         self.open_count = self.open_count.saturating_sub(1);
         self.push(observation);
     }
@@ -256,9 +271,9 @@ mod tests {
             let can_id = CanId::standard(n);
             fold.strike(VehicleMicros(0), Strike { can_id, ..strike(Severity::Low) });
         }
-        assert_eq!(fold.dropped, 200 - 64);
+        assert_eq!(fold.dropped, 200 - 48);
         fold.finish(VehicleMicros(1));
-        assert_eq!(core::iter::from_fn(|| fold.pop()).count(), 128);
-        assert_eq!(fold.dropped, 200 - 64);
+        assert_eq!(core::iter::from_fn(|| fold.pop()).count(), 64);
+        assert_eq!(fold.dropped, 200 - 48 + 2 * 48 - 64);
     }
 }

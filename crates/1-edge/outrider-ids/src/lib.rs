@@ -9,19 +9,24 @@
 //!
 //! ```
 //! use outrider_bus::can::{CanId, Frame};
-//! use outrider_ids::{BusDetector, model};
+//! use outrider_ids::BusDetector;
 //! use outrider_types::{BusId, VehicleMicros};
 //!
-//! let id = CanId::standard(0x100).expect("eleven bits");
-//! let facts = model::BusFacts { bus: BusId(0), captures: 1, ..Default::default() };
-//! let mut file = [0; 512];
-//! let size = model::write(&model::ModelHead::default(), &[model::BusDraft { facts, ids: &[], pairs: &[] }],
-//!     &mut file).expect("an empty bus is a model");
-//! let vehicle = model::VehicleModel::parse(&file[..size]).expect("just written");
-//! let mut detector = BusDetector::new(&vehicle.bus(BusId(0)).expect("just written"));
-//! detector.receive(VehicleMicros(0), &Frame::classic(id, &[1]).expect("one byte fits"));
-//! let seen = detector.pop().expect("the model knows no identifier at all");
-//! assert_eq!(seen.can_id, Some(id));
+//! let frame = |id, byte| Frame::classic(CanId::standard(id).expect("eleven bits"), &[byte]).expect("it fits");
+//! // Nothing is known of this bus: five seconds of its own traffic tell what is normal.
+//! let mut detector = Box::new(BusDetector::untrained(BusId(0)));
+//! for n in 0..500u32 {
+//!     let judgement = detector.receive(VehicleMicros(u64::from(n) * 10_000), &frame(0x100, 7));
+//!     assert!(!judgement.is_flagged());
+//! }
+//! while detector.pop().is_some() {}
+//! // Then somebody else sends between its frames.
+//! let flagged = (0..50u64).filter(|n| {
+//!     detector.receive(VehicleMicros(5_000_000 + n * 1000), &frame(0x100, 9)).is_flagged()
+//! });
+//! assert!(flagged.count() > 20);
+//! let seen = detector.pop().expect("an injection");
+//! assert_eq!(seen.can_id, CanId::standard(0x100));
 //! ```
 #![no_std]
 // Tests may index and expect; the library itself is checked without them.
@@ -41,12 +46,15 @@ mod crc;
 mod detector;
 pub mod ethernet;
 mod fold;
+mod judgement;
 mod meter;
 pub mod model;
 mod observation;
+mod payload;
 mod policy;
 pub mod qualify;
 
-pub use detector::{BusDetector, BusStats, SpeedReading, limits};
+pub use detector::{Basis, BusDetector, BusStats, SpeedReading, limits};
+pub use judgement::{Detector, Judgement};
 pub use meter::CycleMeter;
 pub use observation::{FieldValue, Fields, Observation, Phase};

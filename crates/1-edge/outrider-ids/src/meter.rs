@@ -23,6 +23,11 @@ impl Leak {
         Self(if value > u32::MAX as u64 { u32::MAX } else { (value & 0xFFFF_FFFF) as u32 })
     }
 
+    /// Time in which one unit leaks, in microseconds.
+    pub(crate) fn period_us(self) -> u32 {
+        u32::try_from((1u64 << 32).checked_div(self.0.into()).unwrap_or(0)).unwrap_or(u32::MAX)
+    }
+
     /// What leaks in a time, in 1/65536 units.
     fn over(self, micros: u64) -> u32 {
         // Capped at 2³² µs (71 minutes), after which every meter of this crate is empty.
@@ -38,6 +43,9 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    /// A meter that never counted.
+    pub(crate) const EMPTY: Self = Self { level_q16: 0 };
+
     /// Counts one occurrence `gap_us` after the one before it and returns the level, held at `cap_q16`.
     #[inline]
     pub(crate) fn add(&mut self, gap_us: u64, leak: Leak, cap_q16: u32) -> u32 {
@@ -61,7 +69,7 @@ pub(crate) struct TimedMeter {
 
 impl TimedMeter {
     /// A meter that never counted.
-    pub(crate) const EMPTY: Self = Self { meter: Meter { level_q16: 0 }, last: VehicleMicros(0) };
+    pub(crate) const EMPTY: Self = Self { meter: Meter::EMPTY, last: VehicleMicros(0) };
 
     /// Counts one occurrence and returns whether the level is at least `limit` units.
     pub(crate) fn add(&mut self, at: VehicleMicros, leak: Leak, limit: u32) -> bool {

@@ -55,6 +55,8 @@ struct Asking<K> {
     attempts: u32,
     first_attempt: VehicleMicros,
     level: u8,
+    /// An ECU accepted its key: what it does then is a workshop's work, unless the vehicle drives.
+    unlocked: bool,
     asked: ServiceId,
     sub_function: u8,
     /// Identifier of the latest request that names one, and how many before it were its neighbours.
@@ -167,6 +169,7 @@ impl<K: Tester> Conversation<'_, K> {
                 attempts: 0,
                 first_attempt: self.at,
                 level: 0,
+                unlocked: false,
                 asked: ServiceId::Unknown(0),
                 sub_function: 0,
                 did: None,
@@ -256,8 +259,11 @@ impl<K: Tester> Conversation<'_, K> {
         if unlocks {
             tester.seeds.clear();
             tester.keys.clear();
+            tester.unlocked = true;
         }
         let tester = *tester;
+        let is_workshop = tester.unlocked && self.driving().is_none();
+        let severity = |usual| if is_workshop { Severity::Low } else { usual };
         let sub = |fields: Fields| fields.int(field::UDS_SUBFUNCTION, tester.sub_function.into());
         let number = |key, value: Option<u64>| {
             move |fields: Fields| match value {
@@ -268,11 +274,11 @@ impl<K: Tester> Conversation<'_, K> {
         let did = number(field::DID, tester.did.map(u64::from));
         let address = number(field::MEMORY_ADDRESS, tester.address);
         if service == ServiceId::EcuReset {
-            self.changed(event::DIAG_ECU_RESET, tester.who, Severity::Medium, sub);
+            self.changed(event::DIAG_ECU_RESET, tester.who, severity(Severity::Medium), sub);
         } else if service == ServiceId::CommunicationControl && tester.sub_function != 0 {
-            self.changed(event::DIAG_COMMUNICATION_CONTROL, tester.who, Severity::Medium, sub);
+            self.changed(event::DIAG_COMMUNICATION_CONTROL, tester.who, severity(Severity::Medium), sub);
         } else if service == ServiceId::RequestDownload {
-            self.changed(event::DIAG_REQUEST_DOWNLOAD, tester.who, Severity::High, address);
+            self.changed(event::DIAG_REQUEST_DOWNLOAD, tester.who, severity(Severity::High), address);
         } else if self.situation.workshop {
             // What follows is a workshop's ordinary work.
         } else if service == ServiceId::WriteDataByIdentifier {

@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 
 use outrider_bus::can::TimedFrame;
 use outrider_ids::model::{ModelError, VehicleModel};
-use outrider_ids::{BusDetector, BusStats, Observation, SpeedReading};
+use outrider_ids::{Basis, BusDetector, BusStats, Detector, Judgement, Observation, SpeedReading};
 use outrider_types::{BusId, VehicleMicros};
 
-/// Detectors of every bus of a vehicle model.
+/// Buses beyond those of the model that are learned on the road.
+const SPARE_BUSES: usize = 2;
+
+/// Detectors of every bus of a vehicle model, and of a few buses that it does not have.
 ///
 /// Allocates when it is made and never after: [`Self::receive`], [`Self::tick`] and [`Self::pop`] do a bounded
 /// amount of work in memory that is already there. The speed that one bus carries is told to all.
 #[derive(Debug, Clone)]
 pub struct Edge {
     buses: Vec<BusDetector>,
-    /// Frames of buses that the model does not have; every other is in the stats of its bus.
+    /// Detectors in `buses`, from the front, that have a bus; the rest wait for one.
+    used: usize,
+    /// Frames of buses for which no detectors were left; every other is in the stats of its bus.
     foreign: u64,
 }
 
@@ -25,20 +30,41 @@ impl Edge {
     /// [`ModelError`] if the bytes are no model.
     pub fn new(model: &[u8]) -> Result<Self, ModelError> {
         let model = VehicleModel::parse(model)?;
-        let mut buses = Vec::with_capacity(model.buses().len());
+        let used = model.buses().len();
+        let mut buses = Vec::with_capacity(used + SPARE_BUSES);
         buses.extend(model.buses().map(|bus| BusDetector::new(&bus)));
-        Ok(Self { buses, foreign: 0 })
+        buses.extend((0..SPARE_BUSES).map(|_| BusDetector::untrained(BusId(0))));
+        Ok(Self { buses, used, foreign: 0 })
     }
 
-    /// Takes one frame.
-    pub fn receive(&mut self, timed: &TimedFrame) {
-        let Some(index) = self.buses.iter().position(|detector| detector.bus() == timed.bus) else {
+    /// Creates detectors that learn every bus on the road.
+    #[must_use]
+    pub fn untrained() -> Self {
+        let buses = (0..SPARE_BUSES).map(|_| BusDetector::untrained(BusId(0))).collect();
+        Self { buses, used: 0, foreign: 0 }
+    }
+
+    /// Place of the detectors of a bus; one that nobody knows gets spare ones, if there are any.
+    fn place(&mut self, bus: BusId) -> Option<usize> {
+        let known = self.buses.iter().take(self.used).position(|detector| detector.bus() == bus);
+        if known.is_some() {
+            return known;
+        }
+        let index = self.used;
+        self.buses.get_mut(index)?.name(bus);
+        self.used = index + 1;
+        Some(index)
+    }
+
+    /// Takes one frame and judges it.
+    pub fn receive(&mut self, timed: &TimedFrame) -> Judgement {
+        let Some(index) = self.place(timed.bus) else {
             self.foreign += 1;
-            return;
+            return Judgement::ORDINARY;
         };
-        let Some(detector) = self.buses.get_mut(index) else { return };
+        let Some(detector) = self.buses.get_mut(index) else { return Judgement::ORDINARY };
         let before = detector.speed();
-        detector.receive(timed.at, &timed.frame);
+        let judgement = detector.receive(timed.at, &timed.frame);
         let after = detector.speed();
         if before != after
             && self.buses.len() > 1
@@ -46,6 +72,19 @@ impl Edge {
         {
             self.buses.iter_mut().for_each(|other| other.observe_speed(reading));
         }
+        self.segment(index, timed).unwrap_or(judgement)
+    }
+
+    /// Holds an identifier against its bus if another one's model has it and that of this bus does not.
+    fn segment(&mut self, index: usize, timed: &TimedFrame) -> Option<Judgement> {
+        let id = timed.frame.id().filter(|_| self.used > 1)?;
+        if self.buses.get(index)?.owns(id) {
+            return None;
+        }
+        let home = self.buses.iter().take(self.used).find(|other| other.owns(id))?.bus();
+        let detector = self.buses.get_mut(index).filter(|detector| detector.basis() == Basis::Model)?;
+        detector.segment_violation(timed.at, id, home);
+        Some(Judgement { detector: Some(Detector::Segment) })
     }
 
     /// Lets time pass; call it a few times a second.
@@ -77,23 +116,93 @@ impl Edge {
 
     /// Returns the buses that are watched, ascending.
     pub fn buses(&self) -> impl Iterator<Item = BusId> + '_ {
-        self.buses.iter().map(BusDetector::bus)
+        self.buses.iter().take(self.used).map(BusDetector::bus)
+    }
+
+    /// Returns by what every watched bus is judged now.
+    pub fn bases(&self) -> impl Iterator<Item = (BusId, Basis)> + '_ {
+        self.buses.iter().take(self.used).map(|detector| (detector.bus(), detector.basis()))
     }
 
     /// Returns each watched bus with what its detectors judge by and their counts.
     pub fn states(&self) -> impl Iterator<Item = (BusId, &'static str, BusStats)> + '_ {
-        self.buses.iter().map(|detector| (detector.bus(), "model", detector.stats()))
+        self.buses.iter().map(|detector| (detector.bus(), basis_word(detector.basis()), detector.stats()))
     }
 
     /// Returns the counts of every watched bus.
     #[must_use]
     pub fn stats(&self) -> BTreeMap<BusId, BusStats> {
-        self.buses.iter().map(|detector| (detector.bus(), detector.stats())).collect()
+        self.buses.iter().take(self.used).map(|detector| (detector.bus(), detector.stats())).collect()
     }
 
-    /// Returns the number of frames on buses that the model does not have.
+    /// Returns the number of frames on buses for which no detectors were left.
     #[must_use]
     pub const fn foreign(&self) -> u64 {
         self.foreign
+    }
+}
+
+/// Returns the word for what a bus is judged by.
+const fn basis_word(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Matching => "matching",
+        Basis::Model => "model",
+        Basis::WarmUp => "warm_up",
+        Basis::Learned => "learned",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outrider_bus::can::{CanId, Frame};
+    use outrider_ids::Phase;
+    use outrider_ids::model::ModelHead;
+    use outrider_types::{Severity, VehicleMicros};
+    use outrider_wire::catalogue::event;
+
+    use super::*;
+    use crate::learn::Learner;
+
+    fn timed(at_us: u64, bus: u8, id: u32) -> TimedFrame {
+        let frame = Frame::classic(CanId::standard(id).expect("eleven bits"), &[1]).expect("one byte fits");
+        TimedFrame { at: VehicleMicros(at_us), bus: BusId(bus), frame }
+    }
+
+    /// Two buses: 0x100 to 0x107 on the first, 0x200 to 0x207 on the second, 0x300 forwarded to both.
+    fn ordinary(length_us: u64) -> impl Iterator<Item = TimedFrame> {
+        (0..length_us / 10_000).flat_map(|turn| {
+            let at = turn * 10_000;
+            let own = (0..8u8).flat_map(move |n| {
+                let late = at + u64::from(n) * 300;
+                [timed(late, 0, 0x100 + u32::from(n)), timed(late, 1, 0x200 + u32::from(n))]
+            });
+            own.chain([timed(at + 4000, 0, 0x300), timed(at + 4100, 1, 0x300)])
+        })
+    }
+
+    fn violations(strangers: u64, id: u32) -> Vec<(Phase, Severity, Option<CanId>)> {
+        let mut learner = Learner::new(ModelHead::default());
+        ordinary(5_000_000).for_each(|frame| learner.add(&frame));
+        let mut edge = Edge::new(&learner.finish().expect("frames").model).expect("just learned");
+        let attack = (0..strangers).map(|n| timed(2_000_005 + n * 400_000, 1, id));
+        let mut frames: Vec<TimedFrame> = ordinary(4_000_000).chain(attack).collect();
+        frames.sort_by_key(|frame| frame.at);
+        let mut seen = Vec::new();
+        for frame in &frames {
+            edge.receive(frame);
+            seen.extend(std::iter::from_fn(|| edge.pop()));
+        }
+        seen.retain(|one| one.event_type == event::CAN_SEGMENT_VIOLATION);
+        seen.iter().map(|one| (one.phase, one.severity, one.can_id)).collect()
+    }
+
+    #[test]
+    fn an_identifier_of_another_bus_is_a_violation_once_it_repeats_and_a_forwarded_one_is_none() {
+        let id = CanId::standard(0x103);
+        assert_eq!(violations(1, 0x103), [(Phase::Opened, Severity::Low, id)]);
+        let high = (Phase::Escalated, Severity::High, id);
+        assert_eq!(violations(4, 0x103), [(Phase::Opened, Severity::Low, id), high]);
+        assert_eq!(violations(4, 0x300), []);
+        assert_eq!(violations(4, 0x777), [], "nobody's identifier is unknown, not on the wrong bus");
     }
 }

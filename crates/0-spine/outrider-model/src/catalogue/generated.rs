@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
 use super::{EventType, Field, FieldKind};
 
 /// Every field, ordered by key.
-pub static FIELDS: [Field; 105] = [
+pub static FIELDS: [Field; 111] = [
     Field {
         key: FieldKey(1),
         name: "can_id",
@@ -687,6 +687,48 @@ pub static FIELDS: [Field; 105] = [
         title: "frames counted",
     },
     Field {
+        key: FieldKey(120),
+        name: "known_ids",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "identifiers that the vehicle model has",
+    },
+    Field {
+        key: FieldKey(121),
+        name: "unknown_ids",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "identifiers that the vehicle model does not have",
+    },
+    Field {
+        key: FieldKey(122),
+        name: "field_bit",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "first bit of a payload field, counted as in a DBC file",
+    },
+    Field {
+        key: FieldKey(123),
+        name: "field_bits",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "width of a payload field in bits",
+    },
+    Field {
+        key: FieldKey(124),
+        name: "expected_value",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "raw value that the detector expected, or its limit",
+    },
+    Field {
+        key: FieldKey(125),
+        name: "observed_value",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "raw value that the detector saw",
+    },
+    Field {
         key: FieldKey(130),
         name: "sensor_mode",
         kind: FieldKind::Text,
@@ -745,7 +787,7 @@ pub static FIELDS: [Field; 105] = [
 ];
 
 /// Every event type, ordered by id.
-pub static EVENT_TYPES: [EventType; 108] = [
+pub static EVENT_TYPES: [EventType; 110] = [
     EventType {
         id: EventTypeId(100),
         name: "can.unknown_id",
@@ -950,6 +992,32 @@ pub static EVENT_TYPES: [EventType; 108] = [
         lane: Lane::Batched,
         fields: &[FieldKey(1), FieldKey(56), FieldKey(15), FieldKey(16), FieldKey(17), FieldKey(18)],
         unr155: &["11.1", "4.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(116),
+        name: "can.model_mismatch",
+        title: "Vehicle model does not fit the bus",
+        description: "Most identifiers of the bus are not in its model; the model is set aside and the bus learned anew.",
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+        fields: &[FieldKey(120), FieldKey(121), FieldKey(15)],
+        unr155: &["11.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(117),
+        name: "can.warm_up_complete",
+        title: "Bus learned on the road",
+        description: "The bus has shown enough of itself; from here on it is judged by what it showed.",
+        severity: Severity::Info,
+        lane: Lane::Deferred,
+        fields: &[FieldKey(120), FieldKey(96), FieldKey(97)],
+        unr155: &["11.1"],
         ocsf_class: 2004,
         autosar_sev: None,
         autosar_ids: &[],

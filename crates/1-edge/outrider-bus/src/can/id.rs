@@ -16,6 +16,9 @@ const EXTENDED_MASK: u32 = 0x1FFF_FFFF;
 pub struct CanId(u32);
 
 impl CanId {
+    /// Standard identifier 0, which wins every arbitration.
+    pub const LOWEST: Self = Self(0);
+
     /// Returns the standard identifier of a value, or `None` above 0x7FF.
     #[must_use]
     pub const fn standard(value: u32) -> Option<Self> {

@@ -3,6 +3,39 @@
 /// Frames an identifier must be ahead of its cycle to be injected. The worst of ordinary traffic (a button
 /// pressed, with its signal sent at once and again) was 3.3 in the recordings this was chosen on.
 pub const AHEAD_FRAMES: u32 = 6;
+/// Frames ahead that are enough for an identifier that was never more than one ahead …
+pub const AHEAD_STRICT_FRAMES: u32 = 4;
+/// … in this many frames.
+pub const AHEAD_STRICT_AFTER: u32 = 200;
+/// Most frames ahead that learning on the road believes to be habit; above, the identifier has no cycle.
+pub const AHEAD_LEARNED_MAX: u32 = 12;
+/// Times the cycle of an identifier may turn out to be another before it counts as having none.
+pub const CYCLE_CHANGES_MAX: u8 = 3;
+/// Gaps near its cycle that show that an identifier does not pause.
+pub const STEADY_GAPS: u32 = 12;
+/// Gaps after which the timing of an identifier learned on the road is judged.
+pub const LEARNED_GAPS: u32 = 10;
+/// Time of its own traffic before a bus without a model is judged at all, in microseconds.
+pub const WARM_UP_MIN_US: u64 = 2_000_000;
+/// Time after which learning on the road no longer widens the limits of timing, in microseconds.
+pub const WARM_UP_US: u64 = 20_000_000;
+/// Time of its own traffic before the habits of payloads are held against a bus, in microseconds: until then it may
+/// still do things for the first time.
+pub const HABIT_US: u64 = 10_000_000;
+/// Share of its time that a bus must have brought no new identifier for its list to be complete, as a divisor.
+pub const WARM_UP_CALM_DIVISOR: u64 = 4;
+/// Most new identifiers of a warm-up beyond [`NOVEL_HZ`]: three times as many as the largest bus seen had.
+pub const WARM_UP_IDS: u32 = 700;
+/// Frames after which a model that does not fit its bus is given up, at most …
+pub const MATCH_FRAMES: u64 = 400;
+/// … and at least, if it fits by two to one.
+pub const MATCH_FRAMES_MIN: u64 = 64;
+/// Strangers that begin together, each often, and are an ECU that woke rather than one that was added.
+pub const STRANGER_GROUP: usize = 3;
+/// Time within which they begin, in microseconds.
+pub const STRANGER_GROUP_US: u64 = 1_500_000;
+/// A stranger that stayed rare for this long is learned, in microseconds.
+pub const STRANGER_LEARNED_US: u64 = 20_000_000;
 /// Room above what training saw, for identifiers that send several extra frames by habit (guess).
 pub const AHEAD_MARGIN_FRAMES: u32 = 4;
 /// An identifier floods at more than this multiple of its own rate …
@@ -15,6 +48,9 @@ pub const FLOOD_FRAMES: u32 = 60;
 pub const BUS_FLOOD_PERCENT: u32 = 125;
 /// … by this many frames: what a tenth of a second of a full 500 kbit/s bus carries, halved.
 pub const BUS_FLOOD_FRAMES: u32 = 200;
+/// Lowest rate of a flooded bus whose usual rate was learned on the road, in Hz: a bus that was half asleep
+/// while it was learned may wake (guess).
+pub const BUS_FLOOD_HZ_MIN: u32 = 1500;
 /// Frame rate that counts as a full bus when the model does not know the bus, in Hz: 500 kbit/s divided by
 /// the 111 bits of a classic frame of eight bytes without stuffing, less a tenth.
 pub const BUS_RATE_UNKNOWN_HZ: u32 = 4000;
@@ -33,28 +69,37 @@ pub const NOVEL_FRAMES: u32 = 24;
 pub const EVENT_HZ: u32 = 50;
 /// … and this many frames beyond.
 pub const EVENT_FRAMES: u32 = 30;
+/// Frames of an identifier of another bus that make it a gap in the gateway rather than one in the training.
+pub const SEGMENT_FRAMES: u32 = 3;
 /// Wrong lengths of one identifier that make it an attack rather than a variant the model lacks.
 pub const DLC_FRAMES: u32 = 3;
 /// Cycles up to this long are watched closely, in microseconds: ECUs send those without a break.
 pub const SUSPEND_FAST_US: u32 = 250_000;
 /// Longest cycle that is watched for a stop at all, in microseconds.
 pub const SUSPEND_SLOW_US: u32 = 1_100_000;
-/// Missed cycles of a fast identifier.
-pub const SUSPEND_FAST_CYCLES: u32 = 5;
-/// Missed cycles of a slow identifier; a pause of 4.3 cycles was seen in ordinary traffic.
-pub const SUSPEND_SLOW_CYCLES: u32 = 8;
-/// Added to every suspension limit against a logger that hiccups, in microseconds (guess).
-pub const SUSPEND_GRACE_US: u32 = 200_000;
+/// Missed cycles, in quarters, of identifiers whose cycle is at most so long in microseconds. A task that is
+/// late costs a fast identifier several cycles and a slow one none, so the product grows with the cycle.
+pub const SUSPEND_CYCLES: [(u32, u32); 4] = [(12_000, 40), (30_000, 24), (60_000, 18), (250_000, 14)];
+/// Missed cycles of a slower identifier, in quarters; a pause of 4.3 cycles was seen in ordinary traffic.
+pub const SUSPEND_SLOW_CYCLES_Q4: u32 = 32;
+/// Added to every suspension limit for arbitration behind a burst of others, in microseconds: eighty frames of
+/// a 500 kbit/s bus.
+pub const SUSPEND_GRACE_US: u32 = 20_000;
 /// Time between overdue and said, in which others of the same ECU may follow, in microseconds (guess).
-pub const SUSPEND_CONFIRM_US: u64 = 300_000;
+pub const SUSPEND_CONFIRM_US: u64 = 120_000;
 /// Identifiers stopped at once that are said one by one; more are one ECU or the whole network.
 pub const SUSPEND_SINGLE_MAX: u32 = 4;
 /// Frames in a row that arm the watchdog of an identifier.
 pub const SUSPEND_ARM_FRAMES: u8 = 4;
 /// An identifier that never came is missed this long after the first frame of the bus, in microseconds.
 pub const ABSENT_US: u64 = 2_000_000;
-/// Silence of a whole bus after which nobody is missed, in microseconds: sleep, or a gap in a capture.
+/// Longest silence of a whole bus after which single identifiers are still missed, in microseconds: longer is
+/// sleep, or a gap in a capture.
 pub const BUS_SILENCE_US: u64 = 400_000;
+/// Shortest one, for a bus that is never silent otherwise, in microseconds: a logger that writes to its disk.
+pub const BUS_SILENCE_MIN_US: u64 = 25_000;
+/// Multiple of the longest usual silence of a bus that counts as one.
+pub const BUS_SILENCE_FACTOR: u64 = 3;
 /// Clock steps back of more than this restart the detectors, in microseconds.
 pub const CLOCK_STEP_US: u64 = 1_000_000;
 /// How long after a flood the timing of others means nothing, in microseconds (guess).
@@ -84,3 +129,16 @@ pub const SPEED_AGE_US: u64 = 2_000_000;
 pub const ERROR_HZ: u32 = 10;
 /// … and how many more make a burst.
 pub const ERROR_FRAMES: u32 = 30;
+/// Other identifiers that must be suspect at the same time for it to be the vehicle rather than an attacker …
+pub const QUORUM_IDS: usize = 3;
+/// … which is within this time, in microseconds: drivers and relays act on several ECUs within a second.
+pub const QUORUM_US: u64 = 1_500_000;
+/// Time that a broken counter or checksum waits for others, in microseconds.
+pub const WAIT_LAW_US: u64 = 40_000;
+/// Time that a jump waits, in microseconds: a cycle of most identifiers.
+pub const WAIT_JUMP_US: u64 = 100_000;
+/// Time that lost noise waits, in microseconds: a vehicle that comes to a stand takes a while.
+pub const WAIT_CALM_US: u64 = 500_000;
+/// Eighths of its cycle after which a frame follows the one before: earlier is an extra frame that some event
+/// caused, whose counter need not count, later may be one after a loss.
+pub const FOLLOWS_EIGHTHS: (u64, u64) = (5, 12);

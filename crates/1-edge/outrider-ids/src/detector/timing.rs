@@ -5,13 +5,14 @@ use outrider_types::{Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
 use super::limits;
-use super::table::{Slot, Table};
+use super::table::{Slot, Table, Trust};
 use super::unknown::flood_strike;
 use crate::fold::{Fold, Strike};
 use crate::meter::ONE_Q16;
 use crate::observation::{FieldValue, Fields};
 
 const EVENT_CAP_Q16: u32 = (limits::EVENT_FRAMES + 1) * ONE_Q16;
+const LEARNING_CAP_Q16: u32 = limits::AHEAD_LEARNED_MAX * ONE_Q16;
 const FLOOD_CAP_Q16: u32 = (limits::FLOOD_FRAMES + 1) * ONE_Q16;
 
 /// What the timing of a frame says.
@@ -25,6 +26,22 @@ pub(super) enum Verdict {
     Flood,
 }
 
+/// What the timing of a frame says, and what there is to learn from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Timed {
+    pub(super) verdict: Verdict,
+    /// Time since the frame before of the identifier; `None` for the first and while a flood distorts it.
+    pub(super) gap_us: Option<u64>,
+    /// How far the identifier is ahead of its cycle, in 1/65536 frames.
+    pub(super) ahead_q16: u32,
+}
+
+impl Timed {
+    const fn ordinary(gap_us: Option<u64>) -> Self {
+        Self { verdict: Verdict::Ordinary, gap_us, ahead_q16: 0 }
+    }
+}
+
 /// Takes one frame of a known identifier. `calm` says that no flood distorts the timing of the bus.
 #[inline]
 pub(super) fn frame(
@@ -33,22 +50,22 @@ pub(super) fn frame(
     calm: bool,
     silence: &mut Silence,
     fold: &mut Fold,
-) -> Verdict {
+) -> Timed {
     if slot.overdue {
         silence.returned(slot);
     }
     let Some(last) = slot.last.replace(at) else {
         slot.streak = 1;
-        return Verdict::Ordinary;
+        return Timed::ordinary(None);
     };
     slot.streak = slot.streak.saturating_add(1);
     let gap = at.micros_since(last);
     if slot.flood.add(gap, slot.flood_leak, FLOOD_CAP_Q16) >= limits::FLOOD_FRAMES.saturating_mul(ONE_Q16) {
-        fold.strike(at, flood_strike(Some(slot.id), slot.flood_hz));
+        fold.strike(at, flood_strike(Some(slot.id), slot.flood_hz()));
         if let Some(cycle) = &mut slot.cycle {
             cycle.clear();
         }
-        return Verdict::Flood;
+        return Timed { verdict: Verdict::Flood, gap_us: None, ahead_q16: 0 };
     }
     if !calm {
         // Frames that a flood held back come all at once when it ends.
@@ -56,26 +73,31 @@ pub(super) fn frame(
         if let Some(cycle) = &mut slot.cycle {
             cycle.clear();
         }
-        return Verdict::Ordinary;
+        return Timed::ordinary(None);
     }
+    let known = slot.trust == Trust::Known;
     match &mut slot.cycle {
         Some(cycle) => {
-            let cap = slot.ahead_limit_q16.saturating_add(ONE_Q16);
-            if cycle.add(gap, cap) >= slot.ahead_limit_q16 {
+            let limit = if known { slot.ahead_limit_q16 } else { LEARNING_CAP_Q16 };
+            let ahead_q16 = cycle.add(gap, limit.saturating_add(ONE_Q16));
+            let struck = known && ahead_q16 >= limit;
+            if struck {
                 fold.strike(at, ahead(slot.id, gap, slot.cycle_us, "cycle_cusum"));
-                return Verdict::Struck;
             }
+            let verdict = if struck { Verdict::Struck } else { Verdict::Ordinary };
+            Timed { verdict, gap_us: Some(gap), ahead_q16 }
         }
         None => {
             let level = slot.rate.add(gap, slot.rate_leak, EVENT_CAP_Q16);
-            if level >= limits::EVENT_FRAMES.saturating_mul(ONE_Q16) {
-                let expected = 1_000_000u32.checked_div(slot.rate_limit_hz).unwrap_or(0);
+            let struck = known && level >= limits::EVENT_FRAMES.saturating_mul(ONE_Q16);
+            if struck {
+                let expected = slot.rate_leak.period_us();
                 fold.strike(at, ahead(slot.id, gap, expected, "event_rate"));
-                return Verdict::Struck;
             }
+            let verdict = if struck { Verdict::Struck } else { Verdict::Ordinary };
+            Timed { verdict, gap_us: Some(gap), ahead_q16: 0 }
         }
     }
-    Verdict::Ordinary
 }
 
 fn ahead(id: CanId, gap_us: u64, expected_us: u32, detector: &'static str) -> Strike {
@@ -97,11 +119,36 @@ pub(super) struct Silence {
     /// From when silence counts: the start, or the end of a silence of the whole bus.
     since: VehicleMicros,
     latest: VehicleMicros,
+    /// Longest silence of the whole bus so far, not counting those that were a stop.
+    usual_us: u64,
 }
 
 impl Silence {
     pub(super) const fn new(watched: u32) -> Self {
-        Self { cursor: 0, overdue: 0, watched, since: VehicleMicros(0), latest: VehicleMicros(0) }
+        let (since, latest) = (VehicleMicros(0), VehicleMicros(0));
+        Self { cursor: 0, overdue: 0, watched, since, latest, usual_us: 0 }
+    }
+
+    /// Says how many identifiers are watched now.
+    pub(super) const fn watch(&mut self, watched: u32) {
+        self.watched = watched;
+    }
+
+    /// Watches one identifier more, or one less.
+    pub(super) const fn watch_one(&mut self, more: bool) {
+        self.watched = if more { self.watched.saturating_add(1) } else { self.watched.saturating_sub(1) };
+    }
+
+    /// Longest silence of the bus that is none of anybody in particular.
+    fn stall_us(&self) -> u64 {
+        self.usual_us
+            .saturating_mul(limits::BUS_SILENCE_FACTOR)
+            .clamp(limits::BUS_SILENCE_MIN_US, limits::BUS_SILENCE_US)
+    }
+
+    /// Returns the end of the latest silence of the whole bus.
+    pub(super) const fn since(&self) -> VehicleMicros {
+        self.since
     }
 
     pub(super) const fn restart(&mut self, at: VehicleMicros) {
@@ -113,8 +160,12 @@ impl Silence {
     /// Notes a frame of the bus: after a silence of everybody, nobody in particular is missed.
     #[inline]
     pub(super) fn bus_frame(&mut self, last: VehicleMicros, at: VehicleMicros) {
-        if at.micros_since(last) > limits::BUS_SILENCE_US {
-            self.since = at;
+        let gap = at.micros_since(last);
+        if gap > self.usual_us {
+            if gap > self.stall_us() {
+                self.since = at;
+            }
+            self.usual_us = gap.min(limits::BUS_SILENCE_US / limits::BUS_SILENCE_FACTOR);
         }
         self.latest = at;
     }
@@ -168,7 +219,7 @@ impl Silence {
         if slot.silence_us == 0 {
             return;
         }
-        let quiet_bus = now.micros_since(self.latest) > limits::BUS_SILENCE_US;
+        let quiet_bus = now.micros_since(self.latest) > self.stall_us();
         let since = self.since.max(distorted_until);
         let (silent, limit) = match slot.last {
             Some(last) if slot.streak >= limits::SUSPEND_ARM_FRAMES => {

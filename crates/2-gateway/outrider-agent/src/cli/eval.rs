@@ -7,12 +7,15 @@ use outrider_bus::can::TimedFrame;
 use outrider_types::{BusId, UnixMicros};
 
 use super::captures::read_labelled;
-use super::{Failure, Terminal, chain};
+use super::{Failure, Terminal, chain, write_file};
 use crate::eval::labels::{LABEL_BYTES_MAX, LabelFile, Truths};
-use crate::eval::{Bench, Settings, report};
+use crate::eval::{Bench, Settings, Simulated, html, report, simulate};
 
 /// Most frames of one capture; it is held in memory, at 96 bytes a frame.
 const FRAMES_MAX: usize = 20_000_000;
+
+/// Longest simulation: a year, in microseconds.
+const HOURS_US_MAX: u64 = 366 * 24 * 3600 * 1_000_000;
 
 const HELP: &str = "\
 JSON fields of --json (one object, last line of standard output):
@@ -27,6 +30,8 @@ JSON fields of --json (one object, last line of standard output):
   clean_hours, false_alarms, false_alarms_per_hour  at the alarm threshold (severity medium)
   recorded, simulated  the clean traffic by its origin, with the upper limit at 95 % confidence and the share of
                time during which an alarm was open
+               simulated also: frames, platforms, modes {sleep, start-up, driving, charging, workshop, flashing:
+               {clean_hours, false_alarms}}, first_false_alarms (at most 100)
   confidence   texts: what the length of the clean traffic can support
   thresholds   the threshold for each rate: the lowest at which no origin has more false alarms
   curve        [{score, false_alarms_per_hour, recall, recall_masquerade}] over all scores
@@ -58,7 +63,7 @@ pub(super) struct Eval {
     #[arg(long, num_args = 1.., value_name = "CAPTURE")]
     train: Vec<PathBuf>,
     /// Captures of ordinary traffic to judge on, of known or unknown vehicles.
-    #[arg(long, num_args = 1.., required_unless_present_any = ["labelled"], value_name = "CAPTURE")]
+    #[arg(long, num_args = 1.., required_unless_present_any = ["labelled", "simulate_hours"], value_name = "CAPTURE")]
     clean: Vec<PathBuf>,
     /// Captures that carry attacks, with labels in them or in --labels.
     #[arg(long, num_args = 1.., value_name = "CAPTURE")]
@@ -75,12 +80,30 @@ pub(super) struct Eval {
     /// Seconds from which an unknown vehicle is learned [default: a third of the capture, at most 60].
     #[arg(long, value_parser = super::inject::seconds, value_name = "S")]
     warm_up: Option<u64>,
+    /// Hours of generated traffic to judge on too, through all operating modes of several drawn platforms.
+    #[arg(long, value_parser = hours, value_name = "H")]
+    simulate_hours: Option<u64>,
+    /// Platforms that these hours are spread over.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64), value_name = "N")]
+    platforms: u32,
     /// Number of the first bus in files that do not say.
     #[arg(long, default_value_t = 0, value_name = "BUS")]
     bus: u8,
+    /// Where to write the result as a page with plots.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// Reads decimal hours as microseconds.
+fn hours(argument: &str) -> Result<u64, String> {
+    let hours: f64 = argument.parse().map_err(|_| "expected hours".to_owned())?;
+    let duration =
+        std::time::Duration::try_from_secs_f64(hours * 3600.0).map_err(|error| error.to_string())?;
+    let us = u64::try_from(duration.as_micros()).ok().filter(|us| *us <= HOURS_US_MAX);
+    us.ok_or_else(|| "more than a year".to_owned())
 }
 
 /// A capture in memory.
@@ -128,13 +151,41 @@ impl Eval {
         }
         problems.iter().for_each(|problem| terminal.note(problem));
         let outcome = bench.finish();
-        let mut object = report::report(&outcome, None);
+        if outcome.captures.is_empty() && self.simulate_hours.is_none() {
+            return Err(Failure::input("none of the captures can be judged"));
+        }
+        let simulated = self.simulated(terminal)?;
+        let mut object = report::report(&outcome, simulated.as_ref());
         object.insert("problems".into(), problems.into());
         report::lines(&object).iter().for_each(|line| terminal.note(line));
+        if let Some(path) = &self.html {
+            let page = html::page(&outcome, &object);
+            write_file(path, |file| file.write_all(page.as_bytes()))?;
+        }
         if self.json {
             writeln!(terminal.out, "{}", serde_json::Value::from(object))?;
         }
         Ok(())
+    }
+
+    /// Lives through the hours asked for.
+    fn simulated(&self, terminal: &mut Terminal<'_>) -> Result<Option<Simulated>, Failure> {
+        let Some(length_us) = self.simulate_hours else { return Ok(None) };
+        let mut told = 0;
+        let mut progress = |done_us: u64| {
+            // One line for every tenth.
+            let tenth = done_us.saturating_mul(10) / length_us.max(1);
+            if tenth > told {
+                told = tenth;
+                terminal.note(&format!(
+                    "simulated {} of {} minutes",
+                    done_us / 60_000_000,
+                    length_us / 60_000_000
+                ));
+            }
+        };
+        let simulated = simulate(self.attack_seed, length_us, self.platforms, &mut progress);
+        simulated.map(Some).map_err(|error| Failure::input(format!("simulated traffic: {}", chain(&error))))
     }
 
     /// Judges one capture: by its labels if it has any, else with attacks put in.
@@ -147,7 +198,8 @@ impl Eval {
         problems: &mut Vec<String>,
     ) -> Result<(), Failure> {
         let name = &capture.name;
-        let failed = |error: &dyn std::error::Error| Failure::input(format!("{name}: {}", chain(error)));
+        // One capture that offers nothing does not cost the others; it is named among the problems.
+        let not_judged = |error: &dyn std::error::Error| format!("{name}: not judged: {}", chain(error));
         // A file that names no capture is about those of --labelled, or the only one there is.
         let may_be = is_labelled || self.labelled.is_empty() && self.clean.len() == 1;
         let about = |file: &LabelFile| file.names(name) || may_be && file.is_about(name);
@@ -155,18 +207,23 @@ impl Eval {
             let truths = file
                 .resolve(name, &capture.frames, capture.start)
                 .map_err(|error| Failure::input(format!("{path}: {name}: {}", chain(&error))))?;
-            return bench.labelled(name, &capture.frames, &truths).map_err(|error| failed(&error));
+            let judged = bench.labelled(name, &capture.frames, &truths);
+            problems.extend(judged.err().map(|error| not_judged(&error)));
+            return Ok(());
         }
-        if capture.is_attacked() {
+        if capture.is_attacked() || is_labelled && !capture.labels.is_empty() {
             if self.clean.iter().any(|path| path.display().to_string() == *name) {
                 problems.push(format!("{name}: carries labelled attacks, judged by them"));
             }
-            return bench.labelled(name, &capture.frames, &capture.truths()).map_err(|error| failed(&error));
+            let judged = bench.labelled(name, &capture.frames, &capture.truths());
+            problems.extend(judged.err().map(|error| not_judged(&error)));
+            return Ok(());
         }
         if is_labelled {
             return Err(Failure::input(format!("{name}: no labels in it, and none of --labels is about it")));
         }
-        bench.clean(name, &capture.frames).map_err(|error| failed(&error))
+        problems.extend(bench.clean(name, &capture.frames).err().map(|error| not_judged(&error)));
+        Ok(())
     }
 
     fn load(&self, path: &Path, problems: &mut Vec<String>) -> Result<Loaded, Failure> {

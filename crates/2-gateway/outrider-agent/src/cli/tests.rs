@@ -125,9 +125,25 @@ fn eval_judges_a_known_vehicle_and_says_so_in_the_fields_that_are_documented() {
     capture(Path::new(&file("train.trc")), 1, 15);
     capture(Path::new(&file("test.trc")), 2, 12);
     let (train, test) = (file("train.trc"), file("test.trc"));
-    let (code, out, err) =
-        call(&["eval", "--train", &train, "--clean", &test, "--attack-seed", "7", "--events", "1", "--json"]);
+    let (code, out, err) = call(&[
+        "eval",
+        "--train",
+        &train,
+        "--clean",
+        &test,
+        "--attack-seed",
+        "7",
+        "--events",
+        "1",
+        "--html",
+        &file("page.html"),
+        "--json",
+    ]);
     assert!(is_success(&code), "{err}");
+    let page = std::fs::read_to_string(file("page.html")).expect("the page was written");
+    assert!(page.contains("<svg") && page.contains("masquerade-ramp") && page.contains("</html>"));
+    assert!(!page.contains("<script") && !page.contains("http"), "nothing is run or fetched");
+    assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
     let report = json(&out);
     for field in
         ["frame_precision", "frame_recall", "frame_f1", "frame_fpr", "clean_hours", "false_alarms_per_hour"]
@@ -317,4 +333,25 @@ fn status_shows_a_report_and_tells_whether_the_program_runs() {
     let (code, out, err) = call(&["status", "--config", &path, "--json"]);
     assert!(is_code(&code, 5) && err.contains("does not run"), "{err}");
     assert_eq!((&json(&out)["running"], &json(&out)["sandbox"]["user"]), (&false.into(), &999.into()));
+}
+
+#[test]
+fn a_capture_that_cannot_be_judged_is_named_and_the_others_are_judged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    capture(Path::new(&file("good.trc")), 3, 9);
+    let early = "1.0,100,1,01,dos\n1.5,100,1,01,normal\n2.0,100,1,01,normal\n";
+    std::fs::write(file("early.csv"), early).expect("the folder of the test can be written");
+    let (good, early) = (file("good.trc"), file("early.csv"));
+    let (code, out, err) = call(&["eval", "--clean", &good, "--labelled", &early, "--events", "1", "--json"]);
+    assert!(is_success(&code), "{err}");
+    let report = json(&out);
+    assert_eq!(report["captures"].as_array().map(Vec::len), Some(1));
+    assert!(
+        report["problems"][0].as_str().is_some_and(|text| text.contains("not judged")),
+        "{}",
+        report["problems"]
+    );
+    let (code, _, err) = call(&["eval", "--labelled", &early, "--json"]);
+    assert!(is_code(&code, 3) && err.contains("none of the captures"), "{err}");
 }

@@ -83,21 +83,14 @@ impl Garage {
         Match { vehicle: is_same.then_some(index), id_share: super::ratio(shared as u64, ids.len() as u64) }
     }
 
-    /// Returns the detectors for a capture: with the model of its vehicle, or, for one that training did not
-    /// have, with what its own clean beginning teaches.
-    ///
-    /// # Errors
-    /// [`LearnError`]: the clean beginning offers nothing to learn.
-    pub(super) fn detectors(&self, found: Match, beginning: &[TimedFrame]) -> Result<Edge, LearnError> {
-        let known = found.vehicle.and_then(|index| self.vehicles.get(index));
-        let model = match known {
-            Some(vehicle) => vehicle.model.clone(),
-            None => {
-                let mut learner = Learner::new(ModelHead::default());
-                learner.add_capture(beginning);
-                learner.finish()?.model
-            }
-        };
-        Ok(Edge::new(&model).expect("the learner writes models that parse"))
+    /// Returns the detectors for a capture: with the model of its vehicle, or, for one that training did not have,
+    /// with the model of another, as in a vehicle that was given the wrong one; they learn it on the road then.
+    pub(super) fn detectors(&self, found: Match) -> Edge {
+        let vehicle =
+            found.vehicle.and_then(|index| self.vehicles.get(index)).or_else(|| self.vehicles.first());
+        match vehicle {
+            Some(vehicle) => Edge::new(&vehicle.model).expect("the learner writes models that parse"),
+            None => Edge::untrained(),
+        }
     }
 }

@@ -54,10 +54,7 @@ impl Bench {
             return Err(LabelledError::NoBeginning { clean_ms: clean_us / 1000 });
         }
         let begin = frames.partition_point(|timed| timed.at.micros_since(first.at) < warm_up_us);
-        let edge = self
-            .garage
-            .detectors(found, frames.get(..begin).unwrap_or(frames))
-            .map_err(LabelledError::Learn)?;
+        let edge = self.garage.detectors(found);
         let mut row = CaptureRow::new(name, frames, found, warm_up_us);
         row.labelled = Some(truths.events.len() as u64);
         let capture = self.outcome.captures.len();

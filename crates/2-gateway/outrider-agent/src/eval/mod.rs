@@ -10,11 +10,13 @@
 //! behind that, each into a copy of its own; the capture without attack gives the false alarms.
 
 mod garage;
+pub mod html;
 mod labelled;
 pub mod labels;
 mod probe;
 pub mod report;
 mod score;
+mod simulated;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +30,7 @@ use crate::learn::LearnError;
 use garage::{Garage, Match};
 pub use probe::{Alarm, Probe, Score};
 pub use score::{Clean, Event, FrameCount, Hit, percentile, recall, threshold};
+pub use simulated::{Simulated, simulate};
 
 /// Part of an unknown vehicle's capture that is its warm-up when nobody asks for another: a third …
 const WARM_UP_PART: u64 = 3;
@@ -158,7 +161,7 @@ impl Bench {
         let span_us = last.at.micros_since(first.at);
         let warm_up_us = self.warm_up_us(found, span_us);
         let begin = frames.partition_point(|timed| timed.at.micros_since(first.at) < warm_up_us);
-        let edge = self.garage.detectors(found, frames.get(..begin).unwrap_or(frames))?;
+        let edge = self.garage.detectors(found);
         let mut row = CaptureRow::new(name, frames, found, warm_up_us);
         let injector = Injector::new(frames);
         let mut plans = self.plans(&row).into_iter().peekable();
@@ -320,6 +323,11 @@ fn firsts(alarms: &[Alarm]) -> Vec<Alarm> {
 #[expect(clippy::cast_precision_loss, reason = "counts of frames and alarms stay below 2^53")]
 pub(crate) const fn count(value: u64) -> f64 {
     value as f64
+}
+
+/// Microseconds as hours.
+pub(crate) fn hours(us: u64) -> f64 {
+    std::time::Duration::from_micros(us).as_secs_f64() / 3600.0
 }
 
 /// One count divided by another; 0 of nothing.

@@ -84,22 +84,16 @@ impl Probe {
         }
     }
 
-    /// Takes one frame and returns whether the detectors hold it for an attacker's: whether an alarm about its
-    /// identifier is open.
+    /// Takes one frame and returns whether the detectors hold it for an attacker's.
     pub fn receive(&mut self, timed: &TimedFrame) -> bool {
         self.now = self.now.max(timed.at);
         if timed.at >= self.next_tick || timed.at.saturating_add(TICK_US) < self.next_tick {
             self.edge.tick(timed.at);
             self.next_tick = timed.at.saturating_add(TICK_US);
         }
-        self.edge.receive(timed);
+        let judgement = self.edge.receive(timed);
         self.drain();
-        let id = timed.frame.id();
-        id.is_some()
-            && self
-                .open
-                .iter()
-                .any(|(key, (score, about))| key.0 == timed.bus && *score >= Score::ALARM && *about == id)
+        judgement.is_flagged()
     }
 
     /// Lets time pass without a frame.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::score::{Clean, Event, FrameCount, percentile, recall, share, threshold};
-use super::{CaptureRow, Outcome, Score};
+use super::{Alarm, CaptureRow, Outcome, Score, Simulated};
 
 /// Rates of false alarms, an hour, at which recall is stated.
 pub const RATES_PER_HOUR: [u32; 3] = [1, 5, 10];
@@ -15,19 +15,19 @@ const COARSE: [&str; 4] = ["fabrication", "suspension", "flood", "fuzzing"];
 struct Basis<'a> {
     outcome: &'a Outcome,
     recorded: Clean,
-    simulated: Option<&'a Clean>,
+    simulated: Option<&'a Simulated>,
     /// The threshold for each of [`RATES_PER_HOUR`].
     thresholds: Vec<(u32, Score)>,
     scores: Vec<Score>,
 }
 
 impl<'a> Basis<'a> {
-    fn new(outcome: &'a Outcome, simulated: Option<&'a Clean>) -> Self {
+    fn new(outcome: &'a Outcome, simulated: Option<&'a Simulated>) -> Self {
         let mut recorded = Clean::default();
         outcome.captures.iter().for_each(|row| recorded.join(&row.clean));
         let hits = outcome.events.iter().flat_map(|event| &event.hits).map(|hit| hit.score);
         let mut scores: Vec<Score> = hits.chain(recorded.alarms.iter().copied()).collect();
-        scores.extend(simulated.into_iter().flat_map(|clean| &clean.alarms));
+        scores.extend(simulated.into_iter().flat_map(|simulated| &simulated.clean.alarms));
         scores.sort_unstable();
         scores.dedup();
         // Simulated hours would drown what a quarter of an hour of recorded traffic shows, and the other way
@@ -40,7 +40,7 @@ impl<'a> Basis<'a> {
     }
 
     fn origins(&self) -> Vec<&Clean> {
-        std::iter::once(&self.recorded).chain(self.simulated).collect()
+        std::iter::once(&self.recorded).chain(self.simulated.map(|simulated| &simulated.clean)).collect()
     }
 
     fn total(&self) -> Clean {
@@ -81,7 +81,7 @@ impl<'a> Basis<'a> {
 
 /// Builds the report.
 #[must_use]
-pub fn report(outcome: &Outcome, simulated: Option<&Clean>) -> Map<String, Value> {
+pub fn report(outcome: &Outcome, simulated: Option<&Simulated>) -> Map<String, Value> {
     let basis = Basis::new(outcome, simulated);
     let mut names: Vec<&str> = Vec::new();
     for event in &outcome.events {
@@ -140,7 +140,7 @@ fn clean_fields(basis: &Basis<'_>, object: &mut Map<String, Value>) {
     object.insert("false_alarms".into(), json!(alarms));
     object.insert("false_alarms_per_hour".into(), json!(total.per_hour(Score::ALARM)));
     object.insert("recorded".into(), origin(&basis.recorded));
-    object.insert("simulated".into(), basis.simulated.map_or(Value::Null, origin));
+    object.insert("simulated".into(), basis.simulated.map_or(Value::Null, simulated_json));
     object.insert("clean_frame_fpr".into(), json!(basis.recorded.frames.false_positive_rate()));
     let thresholds = basis.thresholds.iter().map(|(rate, score)| (rate.to_string(), json!(score.0)));
     object.insert("thresholds".into(), thresholds.collect());
@@ -159,7 +159,7 @@ fn clean_fields(basis: &Basis<'_>, object: &mut Map<String, Value>) {
 }
 
 /// What the length of the clean traffic can support.
-fn confidence(recorded: &Clean, simulated: Option<&Clean>) -> Vec<String> {
+fn confidence(recorded: &Clean, simulated: Option<&Simulated>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |name: &str, clean: &Clean| {
         let hours = clean.hours();
@@ -182,8 +182,8 @@ fn confidence(recorded: &Clean, simulated: Option<&Clean>) -> Vec<String> {
         }
     };
     note("recorded traffic", recorded);
-    if let Some(clean) = simulated {
-        note("simulated traffic", clean);
+    if let Some(simulated) = simulated {
+        note("simulated traffic", &simulated.clean);
     }
     notes
 }
@@ -199,6 +199,38 @@ fn origin(clean: &Clean) -> Value {
     })
 }
 
+fn simulated_json(simulated: &Simulated) -> Value {
+    let Value::Object(mut object) = origin(&simulated.clean) else { return Value::Null };
+    object.insert("frames".into(), json!(simulated.frames));
+    object.insert("platforms".into(), json!(simulated.platforms));
+    let modes = simulated.modes.iter().map(|(mode, part)| {
+        let hours = super::hours(part.clean_us);
+        (mode.word().to_owned(), json!({"clean_hours": hours, "false_alarms": part.false_alarms}))
+    });
+    object.insert("modes".into(), modes.collect());
+    let alarms = simulated.first_alarms.iter().map(|(platform, mode, alarm)| {
+        let mut alarm = alarm_json(alarm);
+        if let Value::Object(alarm) = &mut alarm {
+            alarm.insert("platform".into(), json!(platform));
+            alarm.insert("mode".into(), json!(mode.word()));
+        }
+        alarm
+    });
+    object.insert("first_false_alarms".into(), alarms.collect());
+    object.into()
+}
+
+fn alarm_json(alarm: &Alarm) -> Value {
+    let known = outrider_model::catalogue::event_type(alarm.event_type);
+    json!({
+        "at_us": alarm.at.0,
+        "event_type": known.map_or_else(|| alarm.event_type.0.to_string(), |known| known.name.to_owned()),
+        "bus": alarm.bus.0,
+        "can_id": alarm.can_id.map(|id| id.to_string()),
+        "score": alarm.score.0,
+    })
+}
+
 fn frames_json(frames: &FrameCount) -> Value {
     json!({
         "precision": frames.precision(),
@@ -209,15 +241,7 @@ fn frames_json(frames: &FrameCount) -> Value {
 }
 
 fn capture_json(row: &CaptureRow) -> Value {
-    let alarms = row.false_alarms.iter().map(|alarm| {
-        let known = outrider_model::catalogue::event_type(alarm.event_type);
-        json!({
-            "at_us": alarm.at.0,
-            "event_type": known.map_or_else(|| alarm.event_type.0.to_string(), |known| known.name.to_owned()),
-            "can_id": alarm.can_id.map(|id| id.to_string()),
-            "score": alarm.score.0,
-        })
-    });
+    let alarms = row.false_alarms.iter().map(alarm_json);
     json!({
         "capture": row.name,
         "frames": row.frames,

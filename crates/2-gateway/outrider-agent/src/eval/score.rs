@@ -135,7 +135,7 @@ impl Clean {
     /// Returns the length in hours.
     #[must_use]
     pub fn hours(&self) -> f64 {
-        std::time::Duration::from_micros(self.clean_us).as_secs_f64() / 3600.0
+        super::hours(self.clean_us)
     }
 
     /// Returns false alarms an hour; `None` without any traffic.

@@ -1,8 +1,9 @@
 //! Which bits of a payload belong together, told from how often they flip.
 //!
-//! Inside a number the lower bits flip more often than the higher ones, so a bit that flips an order of magnitude
+//! Inside a number the lower bits flip more often than the higher ones, so a bit that flips three times
 //! less often than the one before it begins another field (Marchetti, Stabili: "READ: reverse engineering of
-//! automotive data frames", 2018).
+//! automotive data frames", 2018). Payloads are read in both byte orders; a number read in the wrong one jumps, so the
+//! reading that moves most smoothly over most bits is taken.
 
 /// Fewest samples from which fields are told.
 const SAMPLES_MIN: usize = 16;
@@ -24,11 +25,13 @@ pub(super) enum FieldKind {
     Noise,
 }
 
-/// Consecutive bits of a payload, the most significant first.
+/// Consecutive bits of a payload, the most significant first, read from its first byte on or from its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Field {
-    /// First bit: 0 is the most significant bit of the first byte.
+    /// First bit: 0 is the most significant bit of the first byte; of the last, if little endian.
     pub(super) start: usize,
+    /// Whether the last byte is the most significant one.
+    pub(super) little: bool,
     /// Number of bits, at most 32.
     pub(super) bits: usize,
     /// Lowest value seen.
@@ -43,13 +46,23 @@ impl Field {
     /// Returns the field's value in a payload; bits behind the payload are zero.
     pub(super) fn value(&self, payload: &[u8]) -> u64 {
         (self.start..self.start + self.bits)
-            .fold(0, |value, bit| value << 1 | u64::from(bit_of(payload, bit)))
+            .fold(0, |value, bit| value << 1 | u64::from(bit_of(payload, self.place(bit, payload.len()))))
+    }
+
+    /// Place of a bit of the field, counted from the most significant of the first byte.
+    const fn place(&self, bit: usize, bytes: usize) -> usize {
+        if self.little { bytes.saturating_sub(1 + bit / 8) * 8 + bit % 8 } else { bit }
+    }
+
+    /// Returns the places of its bits in a payload of so many bytes.
+    pub(super) fn places(&self, bytes: usize) -> impl Iterator<Item = usize> + '_ {
+        (self.start..self.start + self.bits).map(move |bit| self.place(bit, bytes))
     }
 
     /// Writes a value into a payload, its low bits if it is too large.
     pub(super) fn put(&self, payload: &mut [u8], value: u64) {
         for index in 0..self.bits {
-            let bit = self.start + self.bits - 1 - index;
+            let bit = self.place(self.start + self.bits - 1 - index, payload.len());
             let Some(byte) = payload.get_mut(bit / 8) else { continue };
             let mask = 0x80u8 >> (bit % 8);
             if value >> index & 1 == 1 { *byte |= mask } else { *byte &= !mask }
@@ -73,38 +86,58 @@ fn bit_of(payload: &[u8], bit: usize) -> bool {
 
 /// Splits the payloads of one identifier, all of one length, into the fields that change.
 pub(super) fn split(payloads: &[&[u8]]) -> Vec<Field> {
+    let bytes = payloads.iter().map(|payload| payload.len()).min().unwrap_or(0);
+    let mut candidates = scan(payloads, false);
+    candidates.extend(scan(payloads, true));
+    // Signals before what looks like noise, then the wider: a number read in the wrong order falls apart.
+    candidates
+        .sort_by_key(|field| (field.kind != FieldKind::Signal, std::cmp::Reverse(field.bits), field.little));
+    let mut taken = std::collections::BTreeSet::new();
+    let mut fields: Vec<Field> = Vec::new();
+    for field in candidates {
+        if field.places(bytes).all(|bit| !taken.contains(&bit)) {
+            taken.extend(field.places(bytes));
+            fields.push(field);
+        }
+    }
+    fields.sort_by_key(|field| (field.places(bytes).min(), field.start));
+    fields
+}
+
+/// Splits the payloads as read in one byte order.
+fn scan(payloads: &[&[u8]], little: bool) -> Vec<Field> {
     let payloads = payloads.get(..payloads.len().min(SAMPLES_MAX)).unwrap_or(payloads);
     let bytes = payloads.iter().map(|payload| payload.len()).min().unwrap_or(0);
     if payloads.len() < SAMPLES_MIN || bytes == 0 {
         return Vec::new();
     }
     let mut flips = vec![0u64; bytes * 8];
+    let order = Field { start: 0, little, bits: 0, low: 0, high: 0, kind: FieldKind::Noise };
     for (one, next) in payloads.iter().zip(payloads.iter().skip(1)) {
         for (bit, count) in flips.iter_mut().enumerate() {
-            *count += u64::from(bit_of(one, bit) != bit_of(next, bit));
+            let place = order.place(bit, bytes);
+            *count += u64::from(bit_of(one, place) != bit_of(next, place));
         }
     }
-    let magnitude = |count: u64| (count * 1_000_000 / payloads.len() as u64).max(1).ilog10();
     let mut fields = Vec::new();
-    let mut run: Option<(usize, usize, u32)> = None;
+    let mut run: Option<(usize, usize, u64)> = None;
     for (bit, &count) in flips.iter().enumerate() {
-        let size = magnitude(count);
         run = match run {
-            Some((start, bits, last)) if count > 0 && size >= last && bits < 32 => {
-                Some((start, bits + 1, size))
+            // By a factor, not by decades, at whose borders two equal bits would be torn apart.
+            Some((start, bits, most)) if count > 0 && count * 3 + 2 >= most && bits < 32 => {
+                Some((start, bits + 1, most.max(count)))
             }
             open => {
-                fields.extend(open.map(|(start, bits, _)| judged(start, bits, payloads)));
-                (count > 0).then_some((bit, 1, size))
+                fields.extend(open.map(|(start, bits, _)| judged(Field { start, bits, ..order }, payloads)));
+                (count > 0).then_some((bit, 1, count))
             }
         };
     }
-    fields.extend(run.map(|(start, bits, _)| judged(start, bits, payloads)));
+    fields.extend(run.map(|(start, bits, _)| judged(Field { start, bits, ..order }, payloads)));
     fields
 }
 
-fn judged(start: usize, bits: usize, payloads: &[&[u8]]) -> Field {
-    let mut field = Field { start, bits, low: 0, high: 0, kind: FieldKind::Noise };
+fn judged(mut field: Field, payloads: &[&[u8]]) -> Field {
     let values: Vec<u64> = payloads.iter().map(|payload| field.value(payload)).collect();
     field.low = values.iter().copied().min().unwrap_or(0);
     field.high = values.iter().copied().max().unwrap_or(0);

@@ -26,6 +26,7 @@ const PLAYBACKS: u64 = 16;
 pub(super) struct Anatomy {
     fields: Vec<Field>,
     check: Option<Check>,
+    bytes: usize,
 }
 
 /// Takes the payloads of every identifier of a bus apart; those of changing length are left out.
@@ -40,7 +41,11 @@ pub(super) fn anatomies(frames: &[TimedFrame], bus: BusId) -> BTreeMap<CanId, An
         let length = payloads.first().map(|payload| payload.len());
         payloads.iter().all(|payload| Some(payload.len()) == length)
     });
-    let apart = |payloads: Vec<&[u8]>| Anatomy { fields: split(&payloads), check: Check::find(&payloads) };
+    let apart = |payloads: Vec<&[u8]>| Anatomy {
+        fields: split(&payloads),
+        check: Check::find(&payloads),
+        bytes: payloads.first().map_or(0, |payload| payload.len()),
+    };
     payloads.into_iter().map(|(id, payloads)| (id, apart(payloads))).collect()
 }
 
@@ -117,7 +122,7 @@ impl Context<'_> {
                 continue;
             }
             let covered = |field: &Field| {
-                let mut bits = field.start..field.start + field.bits;
+                let mut bits = field.places(anatomy.bytes);
                 bits.any(|bit| anatomy.check.is_some_and(|check| check.covers(bit)))
             };
             let suitable = anatomy.fields.iter().filter(|field| field.bits >= BITS_MIN && !covered(field));

@@ -356,7 +356,7 @@ impl Context<'_> {
 }
 
 /// Draws one of a list; `None` from an empty one.
-fn pick<T: Copy>(choices: &[T], seed: &mut Seed) -> Option<T> {
+pub(crate) fn pick<T: Copy>(choices: &[T], seed: &mut Seed) -> Option<T> {
     let index = usize::try_from(seed.below(choices.len() as u64)).unwrap_or(0);
     choices.get(index).copied()
 }

@@ -7,6 +7,14 @@ use crate::io::dbc::DbcSignal;
 /// Writes the lowest bits of `raw` where the signal is; bits outside the payload are dropped.
 pub(super) fn put(payload: &mut [u8], signal: &DbcSignal, raw: u64) {
     let start = usize::from(signal.start_bit);
+    if signal.order == ByteOrder::Little && payload.len() <= 8 && start < 64 {
+        let mut bytes = [0u8; 8];
+        bytes.iter_mut().zip(payload.iter()).for_each(|(slot, byte)| *slot = *byte);
+        let mask = u64::MAX.checked_shr(64 - u32::from(signal.bits.clamp(1, 64))).unwrap_or(0) << start;
+        let word = u64::from_le_bytes(bytes) & !mask | raw << start & mask;
+        payload.iter_mut().zip(word.to_le_bytes()).for_each(|(slot, byte)| *slot = byte);
+        return;
+    }
     for index in 0..usize::from(signal.bits) {
         let (bit, position) = match signal.order {
             ByteOrder::Little => (index, start + index),
@@ -34,4 +42,14 @@ pub(crate) fn crc8(bytes: &[u8]) -> u8 {
 pub(super) fn authenticator(id: u32, freshness: u64, payload: &[u8]) -> u64 {
     let start = outrider_types::Seed::new(u64::from(id)).fork(freshness).next_u64();
     payload.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3))
+}
+
+/// Exclusive-or of all bytes.
+pub(super) fn xor(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0x5A, |sum, byte| sum ^ byte)
+}
+
+/// Sum of all bytes.
+pub(super) fn sum(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
 }

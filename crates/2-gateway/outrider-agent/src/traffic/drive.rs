@@ -37,6 +37,10 @@ pub(super) struct Motion {
     steering_deg: f64,
     distance_km: f64,
     next_target_us: u64,
+    engine_rpm: f64,
+    is_charging: bool,
+    charge_a: f64,
+    charge_percent: f64,
     seed: Seed,
 }
 
@@ -46,7 +50,7 @@ const STEP_US: u64 = 10_000;
 const CATCH_UP_US: u64 = 10_000_000;
 
 /// A number below `bound` as a float; `bound` is small.
-fn draw(seed: &mut Seed, bound: u32) -> f64 {
+pub(super) fn draw(seed: &mut Seed, bound: u32) -> f64 {
     f64::from(u32::try_from(seed.below(u64::from(bound))).unwrap_or(0))
 }
 
@@ -67,12 +71,21 @@ impl Motion {
             steering_deg: 0.0,
             distance_km,
             next_target_us: 0,
+            engine_rpm: 750.0,
+            is_charging: false,
+            charge_a: 0.0,
+            charge_percent: 40.0,
             seed,
         }
     }
 
     pub(super) const fn speed_kmh(&self) -> f64 {
         self.speed_kmh
+    }
+
+    /// Time up to which the vehicle has moved, in microseconds since the start of the drive.
+    pub(super) const fn at_us(&self) -> u64 {
+        self.at_us
     }
 
     /// Moves the vehicle on to a time since the start of the drive.
@@ -102,56 +115,106 @@ impl Motion {
         self.accel += (wanted - self.accel) * (seconds * 2.0).min(1.0);
         self.speed_kmh = (self.speed_kmh + self.accel * 3.6 * seconds).max(0.0);
         self.distance_km += self.speed_kmh * seconds / 3600.0;
+        // A shift takes about a third of a second, in which the engine turns to its new speed.
+        let wanted_rpm = 750.0 + self.speed_kmh * 100.0 / self.gear();
+        self.engine_rpm += (wanted_rpm - self.engine_rpm) * (seconds * 8.0).min(1.0);
+        // A charger ramps in seconds and tapers above four fifths.
+        let wanted_a =
+            if self.is_charging { (100.0 - self.charge_percent).clamp(0.0, 20.0) * 6.0 } else { 0.0 };
+        self.charge_a += (wanted_a - self.charge_a) * (seconds * 0.5).min(1.0);
+        let used = self.speed_kmh * seconds / 3600.0 * 0.2;
+        self.charge_percent =
+            (self.charge_percent + self.charge_a * seconds / 9000.0 - used).clamp(5.0, 100.0);
         let sway = draw(&mut self.seed, 2001) / 1000.0 - 1.0;
         let pull = if self.speed_kmh > 0.5 { sway * 3.0 } else { 0.0 };
         self.steering_deg = (self.steering_deg * 0.995 + pull).clamp(-400.0, 400.0);
     }
 
-    /// Raw value of a signal now: what the motion says of it, or the next step of its own slow walk.
-    pub(super) fn raw(&self, signal: &DbcSignal, walk: &mut f64, seed: &mut Seed) -> u64 {
-        let physical = match self.physical(&signal.name) {
-            Some(value) => value,
-            None => {
-                if signal.bits > 2 && seed.chance(1, 20) {
-                    let step = signal.factor * (draw(seed, 3) - 1.0);
-                    *walk = (*walk + step).clamp(signal.min, signal.max.max(signal.min));
-                } else if signal.bits <= 2 && seed.chance(1, 2000) {
-                    *walk = signal.min + draw(seed, 1 << signal.bits.min(2));
-                }
-                *walk
-            }
-        };
-        encode(signal, physical)
+    /// Value of something that follows from the motion.
+    pub(super) fn physical(&self, physical: Physical) -> f64 {
+        let moving = self.speed_kmh > 0.1;
+        let yes = |is: bool| f64::from(u8::from(is));
+        match physical {
+            Physical::Speed => self.speed_kmh,
+            Physical::StandStill => yes(!moving),
+            Physical::Acceleration => self.accel,
+            Physical::LateralAcceleration => self.steering_deg * self.speed_kmh / 2000.0,
+            Physical::Steering => self.steering_deg,
+            Physical::EngineSpeed => self.engine_rpm,
+            Physical::Torque => 20.0 + self.accel.max(0.0) * 120.0,
+            Physical::Pedal => (self.accel.max(0.0) * 25.0 + self.speed_kmh / 10.0).min(100.0),
+            Physical::BrakePressure => (-self.accel).max(0.0) * 15.0,
+            Physical::Braking => yes(self.accel < -0.3),
+            Physical::Gear => self.gear(),
+            Physical::Lever if moving => 3.0,
+            Physical::Lever => 0.0,
+            Physical::Parked => yes(self.profile == DriveProfile::Parked),
+            Physical::On => 1.0,
+            Physical::Odometer => self.distance_km.floor(),
+            Physical::Clock => std::time::Duration::from_micros(self.at_us).as_secs_f64().floor(),
+            Physical::ChargeCurrent => self.charge_a,
+            Physical::ChargeLevel => self.charge_percent,
+        }
     }
 
-    /// Value that follows from the motion, by the signal's name.
-    fn physical(&self, name: &str) -> Option<f64> {
-        let moving = self.speed_kmh > 0.1;
-        let gear = 1.0 + (self.speed_kmh / 22.0).floor().min(6.0);
+    fn gear(&self) -> f64 {
+        1.0 + (self.speed_kmh / 22.0).floor().min(6.0)
+    }
+
+    /// Lets the driver do something else from now on.
+    pub(super) const fn turn_to(&mut self, profile: DriveProfile, is_charging: bool) {
+        self.profile = profile;
+        self.is_charging = is_charging;
+        self.next_target_us = 0;
+    }
+}
+
+/// What the motion says something about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Physical {
+    Speed,
+    StandStill,
+    Acceleration,
+    LateralAcceleration,
+    Steering,
+    EngineSpeed,
+    Torque,
+    Pedal,
+    BrakePressure,
+    Braking,
+    Gear,
+    Lever,
+    Parked,
+    On,
+    Odometer,
+    Clock,
+    ChargeCurrent,
+    ChargeLevel,
+}
+
+impl Physical {
+    /// Returns what a signal is about, by its name.
+    pub(super) fn of(name: &str) -> Option<Self> {
         Some(match name {
             "VehicleSpeed" | "DisplaySpeed" | "WheelFrontLeft" | "WheelFrontRight" | "WheelRearLeft"
-            | "WheelRearRight" => self.speed_kmh,
-            "StandStill" => f64::from(u8::from(!moving)),
-            "LongitudinalAccel" | "AccelRequest" => self.accel,
-            "LateralAccel" | "YawRate" => self.steering_deg * self.speed_kmh / 2000.0,
-            "SteeringAngle" => self.steering_deg,
-            "EngineSpeed" => 750.0 + self.speed_kmh * 100.0 / gear,
-            "EngineTorque" => 20.0 + self.accel.max(0.0) * 120.0,
-            "AcceleratorPedal" => (self.accel.max(0.0) * 25.0 + self.speed_kmh / 10.0).min(100.0),
-            "BrakePressure" => (-self.accel).max(0.0) * 15.0,
-            "BrakePedal" | "BrakeLight" => f64::from(u8::from(self.accel < -0.3)),
-            "GearActual" | "GearRequest" => gear,
-            "GearLever" => {
-                if moving {
-                    3.0
-                } else {
-                    0.0
-                }
-            }
-            "ParkBrake" => f64::from(u8::from(self.profile == DriveProfile::Parked)),
-            "EngineRunning" | "StartAllowed" | "KeyPresent" | "BeltLocked" | "Occupied" => 1.0,
-            "Odometer" => self.distance_km.floor(),
-            "ClockSeconds" => std::time::Duration::from_micros(self.at_us).as_secs_f64().floor(),
+            | "WheelRearRight" => Self::Speed,
+            "StandStill" => Self::StandStill,
+            "LongitudinalAccel" | "AccelRequest" => Self::Acceleration,
+            "LateralAccel" | "YawRate" => Self::LateralAcceleration,
+            "SteeringAngle" => Self::Steering,
+            "EngineSpeed" => Self::EngineSpeed,
+            "EngineTorque" => Self::Torque,
+            "AcceleratorPedal" => Self::Pedal,
+            "BrakePressure" => Self::BrakePressure,
+            "BrakePedal" | "BrakeLight" => Self::Braking,
+            "GearActual" | "GearRequest" => Self::Gear,
+            "GearLever" => Self::Lever,
+            "ParkBrake" => Self::Parked,
+            "EngineRunning" | "StartAllowed" | "KeyPresent" | "BeltLocked" | "Occupied" => Self::On,
+            "Odometer" => Self::Odometer,
+            "ClockSeconds" => Self::Clock,
+            "ChargeCurrent" => Self::ChargeCurrent,
+            "ChargeLevel" => Self::ChargeLevel,
             _ => return None,
         })
     }
@@ -168,7 +231,7 @@ pub(super) fn rest(signal: &DbcSignal, seed: &mut Seed) -> f64 {
 }
 
 /// Turns a physical value into raw bits, held at the ends of the signal's range.
-fn encode(signal: &DbcSignal, physical: f64) -> u64 {
+pub(super) fn encode(signal: &DbcSignal, physical: f64) -> u64 {
     let factor = if signal.factor == 0.0 || !signal.factor.is_finite() { 1.0 } else { signal.factor };
     let steps = ((physical - signal.offset) / factor).round();
     let bits = u32::from(signal.bits.clamp(1, 52));

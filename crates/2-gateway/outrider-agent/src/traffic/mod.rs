@@ -1,8 +1,9 @@
 //! Generates plausible traffic of a vehicle from its network description, for simulation, demos and benches.
 //!
-//! **In:** a [`DbcModel`], a seed and a [`Drive`]. **Out:** an endless-or-bounded iterator of frames in the order
-//! of time: cycles with jitter, counters that count, checksums that hold, signals that fit the drive. **Never:** an
-//! ambient clock or ambient randomness. **Start reading** at [`generate`].
+//! **In:** a [`DbcModel`], a seed and a [`Drive`]; or a [`Platform`], which is drawn, and the hours it lives.
+//! **Out:** an endless-or-bounded iterator of frames in the order of time: cycles with jitter, counters that count,
+//! checksums that hold, signals that fit the drive. **Never:** an ambient clock or ambient randomness, or all frames
+//! in memory. **Start reading** at [`generate`], or at [`Life`] for a vehicle that sleeps, drives and is serviced.
 //!
 //! Conventions of `content/vehicles/outrider-demo.dbc`: names of messages begin with `Pt` on bus 0 and with `Bd` on
 //! bus 1; signals whose names end in `Counter` and `Checksum` are an alive counter and a CRC-8 (SAE J1850) over
@@ -11,33 +12,34 @@
 
 mod bits;
 mod drive;
+mod life;
+mod platform;
+mod sender;
+mod tester;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 
-use outrider_bus::can::{CanId, Frame, TimedFrame};
+use outrider_bus::can::TimedFrame;
 use outrider_types::{BusId, Seed, VehicleMicros};
 
-use crate::io::dbc::{self, DbcMessage, DbcModel, DbcSignal};
+use crate::io::dbc::{self, DbcMessage, DbcModel};
 #[cfg(test)]
 pub(crate) use bits::crc8;
 use drive::Motion;
 pub use drive::{Drive, DriveProfile};
+pub use life::{Life, Mode};
+pub use platform::Platform;
+use sender::{Habits, Sender};
 
 /// Network description of the simulated vehicles.
 pub const DEMO_DBC: &str = include_str!("../../../../../content/vehicles/outrider-demo.dbc");
 
 /// Time one frame takes on a 500 kbit/s bus, in microseconds.
 const FRAME_US: u64 = 244;
-/// Mean time between two occurrences of an event message, in microseconds (guess: a user does something with
-/// doors or lights that often).
-const EVENT_US: u64 = 12_000_000;
-/// Frames of one occurrence: the event and its repeats.
-const EVENT_REPEATS: u32 = 3;
-/// Time between those, in microseconds.
-const EVENT_GAP_US: u64 = 20_000;
-
+/// Buses of a network.
+const BUSES: usize = 2;
 /// Returns the network description of the simulated vehicles.
 ///
 /// # Panics
@@ -63,142 +65,11 @@ pub fn is_protected(message: &DbcMessage) -> bool {
 /// Generates the traffic of one drive.
 #[must_use]
 pub fn generate(model: &DbcModel, seed: u64, drive: &Drive) -> Traffic {
-    let seed = Seed::new(seed);
-    let mut senders: Vec<Sender> =
-        model.messages.iter().filter_map(|message| Sender::new(message, seed)).collect();
-    senders.sort_by_key(|sender| sender.id);
-    let mut due = BTreeSet::new();
-    for (index, sender) in senders.iter_mut().enumerate() {
-        due.insert((drive.start.0.saturating_add(sender.first_us()), index));
+    let mut traffic = Traffic::asleep(model, Seed::new(seed), drive, Habits::PLAIN);
+    for (index, sender) in traffic.senders.iter_mut().enumerate() {
+        traffic.due.insert((drive.start.0.saturating_add(sender.first_us()), index));
     }
-    Traffic { senders, due, drive: *drive, motion: Motion::new(drive, seed), free_at: [0; 2] }
-}
-
-/// What a signal is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Counter,
-    Checksum,
-    Freshness,
-    Mac,
-    Value,
-}
-
-fn role(signal: &DbcSignal) -> Role {
-    let ends = |suffix: &str| signal.name.ends_with(suffix);
-    if ends("Counter") {
-        Role::Counter
-    } else if ends("Checksum") {
-        Role::Checksum
-    } else if ends("Freshness") {
-        Role::Freshness
-    } else if ends("Mac") {
-        Role::Mac
-    } else {
-        Role::Value
-    }
-}
-
-/// One message and its state.
-#[derive(Debug)]
-struct Sender {
-    id: CanId,
-    bus: BusId,
-    bytes: usize,
-    cycle_us: Option<u64>,
-    /// Part of the cycle at which the first frame comes, and the drift of the sender's clock.
-    phase_us: u64,
-    nominal: u64,
-    repeats: u32,
-    signals: Vec<(Role, DbcSignal, Walk)>,
-    sent: u64,
-    seed: Seed,
-}
-
-/// Value of a signal that the drive does not determine.
-#[derive(Debug)]
-struct Walk {
-    value: f64,
-}
-
-impl Sender {
-    fn new(message: &DbcMessage, seed: Seed) -> Option<Self> {
-        let mut own = seed.fork(message.id.word().into());
-        let bytes = usize::from(message.bytes);
-        Frame::classic(message.id, &[0; 8]).ok().filter(|_| bytes <= 8)?;
-        let cycle_us = message.cycle_ms.map(|ms| u64::from(ms) * 1000);
-        let phase_us = own.below(cycle_us.unwrap_or(EVENT_US));
-        let signals = message
-            .signals
-            .iter()
-            .filter(|signal| signal.fits(message.bytes))
-            .map(|signal| (role(signal), signal.clone(), Walk { value: drive::rest(signal, &mut own) }))
-            .collect();
-        Some(Self {
-            id: message.id,
-            bus: bus_of(message),
-            bytes,
-            cycle_us,
-            phase_us,
-            nominal: 0,
-            repeats: 0,
-            signals,
-            sent: 0,
-            seed: own,
-        })
-    }
-
-    fn first_us(&mut self) -> u64 {
-        self.nominal = self.phase_us;
-        self.phase_us
-    }
-
-    /// Time from the start of the drive to the next frame.
-    fn next_us(&mut self) -> u64 {
-        match self.cycle_us {
-            Some(cycle) => {
-                self.nominal = self.nominal.saturating_add(cycle);
-                // Two per cent of the cycle, at most a millisecond: what tasks of an ECU's scheduler vary by.
-                let jitter = (cycle / 50).min(1000);
-                self.nominal.saturating_add(self.seed.below(jitter + 1))
-            }
-            None if self.repeats < EVENT_REPEATS - 1 => {
-                self.repeats += 1;
-                self.nominal = self.nominal.saturating_add(EVENT_GAP_US);
-                self.nominal
-            }
-            None => {
-                self.repeats = 0;
-                self.nominal = self.nominal.saturating_add(EVENT_US / 2 + self.seed.below(EVENT_US));
-                self.nominal
-            }
-        }
-    }
-
-    fn frame(&mut self, motion: &Motion) -> Option<Frame> {
-        let mut data = [0u8; 8];
-        let payload = data.get_mut(..self.bytes)?;
-        for (role, signal, walk) in &mut self.signals {
-            let raw = match role {
-                Role::Counter | Role::Freshness => self.sent,
-                Role::Value => motion.raw(signal, &mut walk.value, &mut self.seed),
-                Role::Checksum | Role::Mac => continue,
-            };
-            bits::put(payload, signal, raw);
-        }
-        for (role, signal, _) in &self.signals {
-            let at = usize::from(signal.start_bit) / 8;
-            let covered = payload.get(..at).unwrap_or(&[]);
-            let raw = match role {
-                Role::Checksum => u64::from(bits::crc8(covered)),
-                Role::Mac => bits::authenticator(self.id.word(), self.sent, covered),
-                Role::Counter | Role::Freshness | Role::Value => continue,
-            };
-            bits::put(payload, signal, raw);
-        }
-        self.sent += 1;
-        Frame::classic(self.id, payload).ok()
-    }
+    traffic
 }
 
 /// Frames of a drive in the order of time; see [`generate`].
@@ -209,27 +80,42 @@ pub struct Traffic {
     due: BTreeSet<(u64, usize)>,
     drive: Drive,
     motion: Motion,
-    free_at: [u64; 2],
+    free_at: [u64; BUSES],
 }
 
 impl Traffic {
+    /// Creates the senders of a network, of which none is due.
+    fn asleep(model: &DbcModel, seed: Seed, drive: &Drive, habits: Habits) -> Self {
+        let mut senders: Vec<Sender> =
+            model.messages.iter().filter_map(|message| Sender::new(message, seed, habits)).collect();
+        senders.sort_by_key(|sender| sender.id);
+        let motion = Motion::new(drive, seed);
+        Self { senders, due: BTreeSet::new(), drive: *drive, motion, free_at: [0; BUSES] }
+    }
+
     /// Returns the speed of the vehicle at the latest frame, in km/h.
     #[must_use]
     pub const fn speed_kmh(&self) -> f64 {
         self.motion.speed_kmh()
     }
-}
 
-impl Iterator for Traffic {
-    type Item = TimedFrame;
+    /// Takes a bus for one frame of somebody else, or returns until when it is busy.
+    fn busy_until(&mut self, bus: usize, at: u64) -> Option<u64> {
+        let free_at = self.free_at.get_mut(bus)?;
+        if *free_at > at {
+            return Some(*free_at);
+        }
+        *free_at = at.saturating_add(FRAME_US);
+        None
+    }
 
-    fn next(&mut self) -> Option<TimedFrame> {
+    /// Returns the next frame, unless none is due before `end`.
+    fn next_before(&mut self, end: u64) -> Option<TimedFrame> {
         loop {
-            let (due, index) = self.due.pop_first()?;
-            if due >= self.drive.start.0.saturating_add(self.drive.length_us) {
-                self.due.clear();
+            if self.due.first()?.0 >= end {
                 return None;
             }
+            let (due, index) = self.due.pop_first()?;
             let sender = self.senders.get_mut(index)?;
             let free_at = self.free_at.get_mut(usize::from(sender.bus.0))?;
             if *free_at > due {
@@ -247,5 +133,13 @@ impl Iterator for Traffic {
                 return Some(TimedFrame { at: VehicleMicros(due), bus, frame });
             }
         }
+    }
+}
+
+impl Iterator for Traffic {
+    type Item = TimedFrame;
+
+    fn next(&mut self) -> Option<TimedFrame> {
+        self.next_before(self.drive.start.0.saturating_add(self.drive.length_us))
     }
 }

@@ -1,4 +1,5 @@
 mod labels;
+mod simulated;
 
 use outrider_bus::can::{CanId, Frame};
 use outrider_types::{BusId, EventTypeId, VehicleMicros};

@@ -1,0 +1,166 @@
+extern crate std;
+use std::vec::Vec;
+
+use super::*;
+
+const ORDINARY: Context = Context { follows: true, learns: true, judges: true };
+
+/// Payloads of a frame with a counter, a sum and a number that wanders with noise, one every 20 ms.
+struct Sender {
+    state: u64,
+    count: u64,
+    value: i64,
+}
+
+impl Sender {
+    fn new() -> Self {
+        Self { state: 7, count: 0, value: 30_000 }
+    }
+
+    fn random(&mut self) -> u64 {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.state >> 33
+    }
+
+    fn value(&mut self) -> u16 {
+        // Up and down like a speed, with noise.
+        let slope = if (self.count / 150).is_multiple_of(2) { 9 } else { -9 };
+        let step = i64::try_from(self.random() % 23).expect("small") - 11 + slope;
+        self.value = (self.value + step).clamp(28_000, 36_000);
+        u16::try_from(self.value).expect("clamped")
+    }
+
+    fn seal(&mut self, value: u16) -> [u8; 8] {
+        let [high, low] = value.to_be_bytes();
+        let mut data = [0x12, high, low, 0, 0, 0x40, u8::try_from(self.count & 15).expect("a nibble"), 0];
+        data[7] = data.iter().fold(0x21, |sum: u8, byte| sum.wrapping_add(*byte));
+        self.count += 1;
+        data
+    }
+}
+
+fn run(
+    payload: &mut Payload,
+    sender: &mut Sender,
+    frames: u64,
+    change: impl Fn(u64, u16) -> u16,
+) -> Vec<(u64, Finding)> {
+    let mut found = Vec::new();
+    for n in 0..frames {
+        let value = sender.value();
+        let data = sender.seal(change(n, value));
+        let finding = payload.receive(sender.count * 20_000, &data, ORDINARY);
+        payload.settle(sender.count * 20_000);
+        found.extend(finding.map(|finding| (n, finding)));
+    }
+    found
+}
+
+fn learned() -> (Payload, Sender) {
+    let (mut payload, mut sender) = (Payload::EMPTY, Sender::new());
+    let found = run(&mut payload, &mut sender, 2000, |_, value| value);
+    assert_eq!(found, [], "ordinary payloads are silent");
+    (payload, sender)
+}
+
+#[test]
+fn counter_checksum_and_number_are_told_apart() {
+    let (payload, _) = learned();
+    assert_eq!(payload.counters.mask(), 15 << 8);
+    let check = payload.checks[0].expect("there is one");
+    assert_eq!((check.sum, check.byte, check.mask), (check::Sum::Add, 7, 0xFF));
+    let Layout::Known { fields, len, .. } = payload.layout else { panic!("not split") };
+    assert!(fields[..usize::from(len)].iter().any(|field| field.bits() & 0x00FF_FF00_0000_0000 != 0));
+}
+
+#[test]
+fn a_value_that_jumps_or_loses_its_noise_is_found_and_a_large_step_is_not() {
+    let alarm =
+        |found: &[(u64, Finding)]| found.iter().find(|(_, one)| one.alarm).map(|(n, one)| (*n, one.detector));
+    let (mut payload, mut sender) = learned();
+    let found = run(&mut payload, &mut sender, 50, |n, value| if n >= 10 { 50_000 } else { value });
+    assert_eq!(alarm(&found), Some((10, Detector::Payload)));
+    assert!(found.iter().filter(|(n, _)| *n >= 10).count() >= 40, "the rest is suspect");
+    let (mut payload, mut sender) = learned();
+    let found = run(&mut payload, &mut sender, 100, |n, value| if n >= 10 { 32_000 } else { value });
+    assert!(alarm(&found).is_some_and(|(n, _)| n < 60), "{found:?}");
+    let (mut payload, mut sender) = learned();
+    let found = run(&mut payload, &mut sender, 100, |n, value| if n == 10 { value + 50 } else { value });
+    assert_eq!(alarm(&found), None);
+    // Back and forth by more than it ever moved, though by far less than it spans.
+    let (mut payload, mut sender) = learned();
+    let found = run(&mut payload, &mut sender, 40, |n, value| if n % 2 == 1 { value + 150 } else { value });
+    assert_eq!(alarm(&found).map(|(_, detector)| detector), Some(Detector::Payload));
+}
+
+#[test]
+fn a_broken_checksum_or_counter_is_found_at_the_second_frame() {
+    let (mut payload, mut sender) = learned();
+    let mut spoil = |at: usize| {
+        let findings: Vec<Option<Finding>> = (0..3)
+            .map(|_| {
+                let value = sender.value();
+                let mut data = sender.seal(value);
+                data[at] ^= 0x55;
+                payload.receive(sender.count * 20_000, &data, ORDINARY)
+            })
+            .collect();
+        findings.iter().map(|one| one.map(|one| (one.detector, one.alarm))).collect::<Vec<_>>()
+    };
+    assert_eq!(spoil(7)[..2], [Some((Detector::Checksum, false)), Some((Detector::Checksum, true))]);
+    assert!(spoil(6).iter().flatten().any(|(_, alarm)| *alarm));
+}
+
+#[test]
+fn bits_are_counted_as_in_a_database() {
+    assert_eq!(Field::new(48, 16, false).start_bit(), 7);
+    assert_eq!(Field::new(40, 8, false).start_bit(), 23);
+    assert_eq!(Field::new(12, 12, true).start_bit(), 12);
+    assert_eq!(Field::new(12, 12, true).bits(), 0x0000_F0FF_0000_0000 << 8 & 0x00F0_FF00_0000_0000);
+}
+
+#[test]
+fn a_number_is_found_in_either_byte_order() {
+    for little in [false, true] {
+        let mut sender = Sender::new();
+        let word = |value: u16| {
+            let mut bytes = [0x11u8, 0, 0, 0, 0, 0, 0, 0];
+            let value = if little { value.to_le_bytes() } else { value.to_be_bytes() };
+            bytes[2..4].copy_from_slice(&value);
+            u64::from_be_bytes(bytes)
+        };
+        let payloads: Vec<u64> =
+            (0..32).map(|_| (0..9).map(|_| sender.value()).last().map_or(0, word)).collect();
+        let (fields, count) = split(&payloads, 8, 0);
+        assert!(count >= 1, "{fields:?}");
+        assert_eq!(fields[0].little, little);
+        assert_eq!(fields[0].value(word(30_200)) - fields[0].value(word(30_000)), 200);
+    }
+}
+
+#[test]
+fn a_number_that_grows_takes_the_bits_above_in() {
+    let mut field = Field::new(8, 4, false);
+    let word = |value: u64| value << 8;
+    let mut before = word(9);
+    for value in (9..40).chain((20..40).rev()) {
+        field.grow(before, word(value), 0);
+        assert_eq!(field.add(word(value), true), Move::Usual);
+        before = word(value);
+    }
+    assert_eq!((field.width, field.low, field.high, field.step_max), (6, 9, 39, 1));
+}
+
+#[test]
+fn noise_is_no_field() {
+    let mut sender = Sender::new();
+    let payloads: Vec<u64> =
+        (0..32).map(|_| sender.random() & 0xFFFF | (sender.random() & 0xFFFF) << 16).collect();
+    let (fields, count) = split(&payloads, 8, 0);
+    assert_eq!(count, 0, "{fields:?}");
+}
+
+#[test]
+fn a_track_stays_small() {
+    assert!(size_of::<Payload>() <= 500, "{}", size_of::<Payload>());
+}
