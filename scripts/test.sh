@@ -34,6 +34,7 @@ bash scripts/setup.sh --browser || exit 1
 step "format" cargo fmt --all --check
 step "dashboard" bash scripts/web.sh check
 step "lint and test" linted cargo test --release --locked --workspace
+step "edge without std, allocator and panics" bash scripts/no-std.sh
 step "dlt-daemon" bash scripts/dlt.sh
 step "programs" linted cargo build --release --locked -p outrider -p outrider-agent
 step "fuzz targets compile" bash scripts/fuzz.sh check

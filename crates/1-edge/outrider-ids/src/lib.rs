@@ -54,6 +54,12 @@ mod payload;
 mod policy;
 pub mod qualify;
 
+/// Counts the items of a bounded iterator. `Iterator::count` may panic where overflow is checked, and the edge has no
+/// path to a panic.
+fn count_of(items: impl Iterator) -> usize {
+    items.fold(0, |count: usize, _| count.saturating_add(1))
+}
+
 pub use detector::{Basis, BusDetector, BusStats, SpeedReading, limits};
 pub use judgement::{Detector, Judgement};
 pub use meter::CycleMeter;

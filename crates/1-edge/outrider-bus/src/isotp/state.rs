@@ -198,7 +198,7 @@ impl<const CHANNELS: usize, const BYTES: usize> Reassembler<CHANNELS, BYTES> {
         let wanted = open.total.saturating_sub(open.have).min(payload.len());
         let end = open.have.saturating_add(wanted);
         let target = place.data.get_mut(open.have..end).ok_or(Reject::Unexpected)?;
-        target.copy_from_slice(payload.get(..wanted).ok_or(Reject::Unexpected)?);
+        target.iter_mut().zip(payload).for_each(|(slot, byte)| *slot = *byte);
         bump(&mut self.stats.consecutive);
         if end < open.total {
             let next = open.next.wrapping_add(1) & 0x0F;

@@ -190,7 +190,8 @@ impl<const CHANNELS: usize, const BYTES: usize> Reassembler<CHANNELS, BYTES> {
             return Err(TpReject::Timeout);
         }
         let end = have.saturating_add(piece.len());
-        place.data.get_mut(have..end).ok_or(TpReject::TooLong)?.copy_from_slice(piece);
+        let target = place.data.get_mut(have..end).ok_or(TpReject::TooLong)?;
+        target.iter_mut().zip(piece).for_each(|(slot, byte)| *slot = *byte);
         if header.more {
             place.open = Some(Open { key, have: end, last: at });
             return Ok(None);

@@ -91,7 +91,7 @@ impl PaceLearner {
         let Some(sorted) = sorted.get_mut(..count) else { return };
         sorted.sort_unstable();
         let median = sorted.get(count / 2).copied().unwrap_or(0);
-        let sum: u64 = sorted.iter().map(|&gap| u64::from(gap)).sum();
+        let sum: u64 = sorted.iter().fold(0, |sum, &gap| sum.saturating_add(gap.into()));
         let mean = sum.checked_div(u64::try_from(count).unwrap_or(1)).unwrap_or(0);
         let mean = u32::try_from(mean).unwrap_or(u32::MAX);
         let grouped = u64::from(mean).saturating_mul(4) < u64::from(median).saturating_mul(3);

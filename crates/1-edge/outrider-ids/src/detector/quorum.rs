@@ -71,7 +71,7 @@ impl Quorum {
         let near = |(other, at): &&(u16, VehicleMicros)| {
             *other != track && *other != u16::MAX && since.micros_since(*at) <= limits::QUORUM_US
         };
-        self.recent.iter().filter(near).count()
+        crate::count_of(self.recent.iter().filter(near))
     }
 
     /// Says what has waited long enough; at most one a frame.

@@ -299,7 +299,7 @@ impl Table {
 
     /// Number of identifiers whose stop is watched.
     pub(crate) fn watched(&self) -> u32 {
-        let count = self.slots.iter().take(self.len).filter(|slot| slot.silence_us > 0).count();
+        let count = crate::count_of(self.slots.iter().take(self.len).filter(|slot| slot.silence_us > 0));
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 }

@@ -89,7 +89,7 @@ impl Unknown {
             let apart = stranger.first.micros_since(first).max(first.micros_since(stranger.first));
             apart <= limits::STRANGER_GROUP_US && stranger.count >= SEVERAL
         };
-        self.strangers.iter().flatten().filter(near).count()
+        crate::count_of(self.strangers.iter().flatten().filter(near))
     }
 
     /// Takes a frame whose identifier is unknown. `diagnostic` says that it carries a diagnostic message, which

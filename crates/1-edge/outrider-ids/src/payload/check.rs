@@ -190,7 +190,8 @@ fn is_smooth(payloads: &[u64], byte: u8) -> bool {
 /// Number of payloads whose bits there differ from those of the payload before.
 fn moves(payloads: &[u64], byte: u8, mask: u8) -> usize {
     let later = payloads.iter().skip(1);
-    payloads.iter().zip(later).filter(|(a, b)| (byte_of(**a, byte) ^ byte_of(**b, byte)) & mask != 0).count()
+    let moved = |(a, b): &(&u64, &u64)| (byte_of(**a, byte) ^ byte_of(**b, byte)) & mask != 0;
+    crate::count_of(payloads.iter().zip(later).filter(moved))
 }
 
 #[cfg(test)]

@@ -378,7 +378,7 @@ impl<T: Body, const SEVS: usize, const BUFFERS: usize> Chain<T, SEVS, BUFFERS> {
             }
         }
         let held = self.sevs.iter().take(self.sev_count).flatten().filter_map(|sev| sev.held.as_ref());
-        self.contexts = held.filter(|held| held.body.has_context()).count();
+        self.contexts = crate::count_of(held.filter(|held| held.body.has_context()));
     }
 
     /// Says whether a qualified event of so many serialised bytes may be given to the reporter.
