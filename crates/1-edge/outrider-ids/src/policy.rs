@@ -282,14 +282,14 @@ impl<K: Tester> Conversation<'_, K> {
         } else if self.situation.workshop {
             // What follows is a workshop's ordinary work.
         } else if service == ServiceId::WriteDataByIdentifier {
-            self.changed(event::DIAG_WRITE_OUTSIDE_WORKSHOP, tester.who, Severity::High, did);
+            self.changed(event::DIAG_WRITE_OUTSIDE_WORKSHOP, tester.who, severity(Severity::High), did);
         } else if service == ServiceId::WriteMemoryByAddress {
-            self.changed(event::DIAG_WRITE_OUTSIDE_WORKSHOP, tester.who, Severity::High, address);
+            self.changed(event::DIAG_WRITE_OUTSIDE_WORKSHOP, tester.who, severity(Severity::High), address);
         } else if service == ServiceId::InputOutputControlByIdentifier {
-            self.changed(event::DIAG_OUTPUT_CONTROL, tester.who, Severity::Medium, did);
+            self.changed(event::DIAG_OUTPUT_CONTROL, tester.who, severity(Severity::Medium), did);
         } else if service == ServiceId::RoutineControl && tester.sub_function == 1 {
             let routine = number(field::ROUTINE_ID, tester.routine.map(u64::from));
-            self.changed(event::DIAG_ROUTINE_CONTROL, tester.who, Severity::Medium, routine);
+            self.changed(event::DIAG_ROUTINE_CONTROL, tester.who, severity(Severity::Medium), routine);
         } else if service == ServiceId::ClearDiagnosticInformation {
             self.changed(event::DIAG_DTC_CLEARED, tester.who, Severity::Low, |fields| fields);
         }

@@ -72,11 +72,12 @@ pub(super) fn payload(id: CanId, finding: &Finding) -> (Strike, u64) {
             .int(field::EXPECTED_VALUE, finding.expected)
             .int(field::OBSERVED_VALUE, finding.observed),
     };
-    // A law is broken or not. A habit was learned on the road within seconds and has no rate of false alarms that
-    // anybody vouches for: until it is calibrated, it is a hint.
+    // A checksum holds or not. A counter or a habit was learned on the road within seconds and has no rate of false
+    // alarms that anybody vouches for: until it is calibrated, it is a hint.
     let severity = match finding.detector {
-        Detector::Counter | Detector::Checksum => Severity::Medium,
-        Detector::Payload
+        Detector::Checksum => Severity::Medium,
+        Detector::Counter
+        | Detector::Payload
         | Detector::Stuck
         | Detector::Playback
         | Detector::Masquerade
