@@ -115,7 +115,15 @@ impl Demo {
             if !self.folder.join(MARK).exists() {
                 return Err(Failure::input(format!("{} exists and is not of a demo", self.folder.display())));
             }
-            std::fs::remove_dir_all(&self.folder).map_err(failed)?;
+            // The mark goes last: a demo that is killed here must not leave a folder that the next one does not know.
+            for entry in self.folder.read_dir().map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                match entry.file_type().map_err(failed)?.is_dir() {
+                    true => std::fs::remove_dir_all(entry.path()).map_err(failed)?,
+                    false if entry.file_name() == MARK => {}
+                    false => std::fs::remove_file(entry.path()).map_err(failed)?,
+                }
+            }
         }
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
         std::fs::write(self.folder.join(MARK), b"").map_err(failed)
