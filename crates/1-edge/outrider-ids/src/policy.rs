@@ -16,6 +16,8 @@ use crate::observation::{FieldValue, Fields};
 const TESTERS_MAX: usize = 8;
 /// Time in which an answer belongs to a request, in microseconds: P2* of ISO 14229-2 is 5 s.
 const ANSWER_US: u64 = 5_000_000;
+/// Time without a request after which an ECU falls back to its default session and locks again: S3 of ISO 14229-2.
+const SESSION_US: u64 = 5_000_000;
 
 /// Who asks, as the carrier tells testers apart.
 pub(crate) trait Tester: Copy + PartialEq {
@@ -55,7 +57,8 @@ struct Asking<K> {
     attempts: u32,
     first_attempt: VehicleMicros,
     level: u8,
-    /// An ECU accepted its key: what it does then is a workshop's work, unless the vehicle drives.
+    /// An ECU accepted its key, and the session has not lapsed since: what it does then is a workshop's work, unless
+    /// the vehicle drives.
     unlocked: bool,
     asked: ServiceId,
     sub_function: u8,
@@ -204,6 +207,9 @@ impl<K: Tester> Conversation<'_, K> {
     fn request(&mut self, request: &Request<'_>) {
         let at = self.at;
         let Some(tester) = self.tester() else { return };
+        if at.micros_since(tester.last) > SESSION_US {
+            tester.unlocked = false;
+        }
         tester.last = at;
         note_run(tester, request);
         let (did_run, service_run) = (tester.did_run, tester.service_run);

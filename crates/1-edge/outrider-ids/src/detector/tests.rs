@@ -225,6 +225,31 @@ fn refused_keys_are_a_brute_force_and_a_single_one_is_a_refusal() {
 }
 
 #[test]
+fn a_tester_with_an_accepted_key_is_a_workshop_until_it_drives_or_the_session_lapses() {
+    let reset = |kmh, key: bool, pause_us| {
+        let mut frames = ordinary(0, 12 * SECOND, &[], kmh);
+        let at = 2 * SECOND;
+        if key {
+            frames.extend([
+                (at, frame(0x7E0, &[2, 0x27, 1])),
+                (at + 10_000, frame(0x7E8, &[6, 0x67, 1, 1, 2, 3, 4])),
+                (at + 20_000, frame(0x7E0, &[6, 0x27, 2, 5, 6, 7, 8])),
+                (at + 30_000, frame(0x7E8, &[2, 0x67, 2])),
+            ]);
+        }
+        let at = at + 20_000 + pause_us;
+        frames.extend([(at, frame(0x7E0, &[2, 0x11, 1])), (at + 10_000, frame(0x7E8, &[2, 0x51, 1]))]);
+        let seen = episodes(&run(&mut detector(), frames));
+        seen.iter().find(|(kind, ..)| *kind == event::DIAG_ECU_RESET).map(|(.., severity)| *severity)
+    };
+    assert_eq!(reset(0, true, SECOND), Some(Severity::Low));
+    assert_eq!(reset(0, false, SECOND), Some(Severity::Medium), "no key");
+    assert_eq!(reset(80, true, SECOND), Some(Severity::Medium), "it drives");
+    assert_eq!(reset(0, true, 5 * SECOND), Some(Severity::Low));
+    assert_eq!(reset(0, true, 5 * SECOND + 1), Some(Severity::Medium), "the session has lapsed");
+}
+
+#[test]
 fn a_session_counts_only_while_the_vehicle_drives() {
     for (kmh, expected) in [(80, 1), (0, 0)] {
         let mut frames = ordinary(0, 2 * SECOND, &[], kmh);

@@ -15,7 +15,7 @@ const EPISODES_MAX: usize = 1024;
 const FIRST_US: u64 = 60 * 1_000_000;
 /// …and then this often.
 const EVERY_US: u64 = 3600 * 1_000_000;
-/// Alarms an hour that the CAN detectors may raise on their own: one, by which they are calibrated.
+/// Alarms an hour that the CAN detectors may raise on their own: what we aim at. Nothing holds them to it yet.
 const CAN_BUDGET_PER_HOUR: u64 = 1;
 
 /// What sensors have said of themselves so far.
