@@ -11,8 +11,10 @@ use crate::model::{BusModel, CycleClass, IDS_MAX, IdEntry};
 pub(crate) const NONE: u16 = u16::MAX;
 /// Number of standard identifiers.
 const STANDARD: usize = 2048;
-/// Places for extended identifiers: twice as many as there can be, so that a search ends soon.
-const HASHED: usize = 2 * IDS_MAX;
+/// Places for extended identifiers: a power of two, and three times as many as there can be, so that a search ends
+/// soon.
+const HASHED: usize = 2048;
+const _: () = assert!(HASHED > 2 * IDS_MAX && HASHED.is_power_of_two(), "a search must find room");
 /// Longest search for an extended identifier; one that would need more is not learned.
 const PROBES_MAX: usize = 32;
 
