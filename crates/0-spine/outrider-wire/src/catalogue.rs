@@ -1027,4 +1027,6 @@ pub mod field {
     pub const IDS_CONTEXT_VERSION: FieldKey = FieldKey(143);
     /// Whether the reporting IdsM signed it and the signature was right (bool).
     pub const IDS_SIGNED: FieldKey = FieldKey(144);
+    /// How often as much happens by chance in a clean second of this bus, in parts of a thousand million, in 1e-9 (int).
+    pub const P_VALUE_PPB: FieldKey = FieldKey(185);
 }

@@ -120,7 +120,7 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 110] = [
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 111] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 112] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -232,4 +232,5 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 111] = [
     ("ids_time_us", FieldKey(142), Kind::Int),
     ("ids_context_version", FieldKey(143), Kind::Int),
     ("ids_signed", FieldKey(144), Kind::Bool),
+    ("p_value_ppb", FieldKey(185), Kind::Int),
 ];

@@ -42,6 +42,7 @@
     )
 )]
 
+mod calibrate;
 mod crc;
 mod detector;
 pub mod ethernet;
@@ -53,6 +54,7 @@ mod observation;
 mod payload;
 mod policy;
 pub mod qualify;
+mod signals;
 
 /// Counts the items of a bounded iterator. `Iterator::count` may panic where overflow is checked, and the edge has no
 /// path to a panic.

@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
 use super::{EventType, Field, FieldKind};
 
 /// Every field, ordered by key.
-pub static FIELDS: [Field; 111] = [
+pub static FIELDS: [Field; 112] = [
     Field {
         key: FieldKey(1),
         name: "can_id",
@@ -783,6 +783,13 @@ pub static FIELDS: [Field; 111] = [
         kind: FieldKind::Bool,
         unit: "",
         title: "whether the reporting IdsM signed it and the signature was right",
+    },
+    Field {
+        key: FieldKey(185),
+        name: "p_value_ppb",
+        kind: FieldKind::Int,
+        unit: "1e-9",
+        title: "how often as much happens by chance in a clean second of this bus, in parts of a thousand million",
     },
 ];
 

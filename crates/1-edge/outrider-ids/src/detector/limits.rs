@@ -19,9 +19,6 @@ pub const LEARNED_GAPS: u32 = 10;
 pub const WARM_UP_MIN_US: u64 = 2_000_000;
 /// Time after which learning on the road no longer widens the limits of timing, in microseconds.
 pub const WARM_UP_US: u64 = 20_000_000;
-/// Time of its own traffic before the habits of payloads are held against a bus, in microseconds: until then it may
-/// still do things for the first time.
-pub const HABIT_US: u64 = 10_000_000;
 /// Share of its time that a bus must have brought no new identifier for its list to be complete, as a divisor.
 pub const WARM_UP_CALM_DIVISOR: u64 = 4;
 /// Most new identifiers of a warm-up beyond [`NOVEL_HZ`]: three times as many as the largest bus seen had.
@@ -130,9 +127,9 @@ pub const ERROR_HZ: u32 = 10;
 /// … and how many more make a burst.
 pub const ERROR_FRAMES: u32 = 30;
 /// Other identifiers that must be suspect at the same time for it to be the vehicle rather than an attacker …
-pub const QUORUM_IDS: usize = 3;
+pub const QUORUM_IDS: usize = 2;
 /// … which is within this time, in microseconds: drivers and relays act on several ECUs within a second.
-pub const QUORUM_US: u64 = 1_500_000;
+pub const QUORUM_US: u64 = 700_000;
 /// Time that a broken counter or checksum waits for others, in microseconds.
 pub const WAIT_LAW_US: u64 = 40_000;
 /// Time that a jump waits, in microseconds: a cycle of most identifiers.

@@ -1,6 +1,7 @@
 //! All detectors of one bus.
 
 mod diag;
+mod habits;
 pub mod limits;
 mod load;
 mod pace;
@@ -23,6 +24,7 @@ pub use speed::SpeedReading;
 pub use warmup::Basis;
 
 use diag::Diagnosis;
+use habits::Habits;
 use load::Load;
 use quorum::Quorum;
 use table::{NONE, Table, Trust};
@@ -36,7 +38,6 @@ use crate::judgement::{Detector, Judgement};
 use crate::meter::{Leak, TimedMeter};
 use crate::model::{BusModel, CycleClass, SpeedSignal};
 use crate::observation::{Fields, Observation};
-use crate::payload::Context;
 use crate::policy::Situation;
 
 /// Counts of one bus since the detector was made.
@@ -70,6 +71,7 @@ pub struct BusDetector {
     diagnosis: Diagnosis,
     silence: Silence,
     quorum: Quorum,
+    habits: Habits,
     fold: Fold,
     errors: TimedMeter,
     load: Load,
@@ -109,6 +111,7 @@ impl BusDetector {
             diagnosis: Diagnosis::new(),
             silence: Silence::new(0),
             quorum: Quorum::new(),
+            habits: Habits::new(),
             fold: Fold::new(bus),
             errors: TimedMeter::EMPTY,
             load: Load::new(None),
@@ -215,6 +218,7 @@ impl BusDetector {
         self.silence.step(at, self.distorted_until, &mut self.table, &mut self.fold);
         self.fold.sweep_one(at);
         self.settle(at);
+        self.habits.calibration.advance(at, !self.fold.is_alarmed());
         if full { Judgement::by(Detector::Flood) } else { judgement }
     }
 
@@ -226,7 +230,7 @@ impl BusDetector {
         self.silence.check_all(now, self.distorted_until, &mut self.table, &mut self.fold);
         self.fold.sweep(now);
         self.diagnosis.tick(now);
-        self.tracks.settle(now.0);
+        self.habits.tick(now, !self.fold.is_alarmed(), &mut self.tracks);
         self.settle(now);
     }
 
@@ -355,47 +359,6 @@ impl BusDetector {
         }
     }
 
-    /// Holds the payload against what is usual for the identifier; returns the detector that flags the frame.
-    #[inline]
-    fn payload(&mut self, at: VehicleMicros, index: usize, frame: &Frame, timed: &Timed) -> Option<Detector> {
-        let Self { table, tracks, fold, quorum, warm_up, .. } = self;
-        let slot = table.slot_mut(index)?;
-        if frame.kind() == FrameKind::Remote {
-            return None;
-        }
-        let track = tracks.get_mut(slot.track)?;
-        let cycle = u64::from(slot.cycle_us);
-        let (least, most) = limits::FOLLOWS_EIGHTHS;
-        let on_time = |gap: u64| {
-            (cycle.saturating_mul(least)..=cycle.saturating_mul(most)).contains(&gap.saturating_mul(8))
-        };
-        let follows = timed.gap_us.is_some_and(|gap| cycle == 0 || on_time(gap));
-        let learns = !fold.is_alarmed() && timed.verdict == Verdict::Ordinary;
-        let judges = warm_up.age_us(at) >= limits::HABIT_US;
-        let finding = track.payload.receive(at.0, frame.data(), Context { follows, learns, judges })?;
-        if finding.alarm {
-            let (strike, wait_us) = spoken::payload(slot.id, &finding);
-            if fold.is_open(strike.event_type, strike.can_id) {
-                fold.strike(at, strike);
-            } else {
-                quorum.suspect(at, slot.track, strike, wait_us);
-            }
-        }
-        finding.flagged.then_some(finding.detector)
-    }
-
-    /// Says the suspicions that have waited, and forgives those that many shared.
-    #[inline]
-    fn settle(&mut self, now: VehicleMicros) {
-        self.diagnosis.settle(now, &mut self.fold);
-        if let Some(settled) = self.quorum.settle(now, &mut self.fold)
-            && settled.forgiven
-            && let Some(track) = self.tracks.get_mut(settled.track)
-        {
-            track.payload.forgive();
-        }
-    }
-
     /// Takes a frame whose identifier is not in the table.
     fn stranger(&mut self, at: VehicleMicros, id: CanId, frame: &Frame) -> (Verdict, Judgement) {
         let situation = self.situation();
@@ -451,6 +414,7 @@ impl BusDetector {
         self.say(at, event::CAN_MODEL_MISMATCH, Severity::Low, fields);
         self.table.clear();
         self.tracks.clear();
+        self.habits.clear();
         self.unknown = Unknown::new();
         self.silence.watch(0);
         self.silence.restart(at);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use outrider_bus::can::{CanId, TimedFrame};
-use outrider_ids::{Observation, Phase};
+use outrider_ids::{FieldValue, Observation, Phase};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
+use outrider_wire::catalogue::field;
 
 use crate::edge::Edge;
 
@@ -24,10 +25,15 @@ impl Score {
         Self(severity.code() as u32 * 1000)
     }
 
-    /// Returns the score of an observation: its severity.
+    /// Returns the score of an observation: a thousand times its severity, and ten for every bit of its p-value.
     #[must_use]
-    pub const fn of(seen: &Observation) -> Self {
-        Self::of_severity(seen.severity)
+    pub fn of(seen: &Observation) -> Self {
+        let Self(severity) = Self::of_severity(seen.severity);
+        let Some(FieldValue::Int(ppb)) = seen.fields.value(field::P_VALUE_PPB) else { return Self(severity) };
+        let p_value = f64::from(u32::try_from(ppb).unwrap_or(u32::MAX).max(1)) * 1e-9;
+        let bits = (-p_value.log2() * 10.0).clamp(0.0, 999.0);
+        // At most 299 of 999: a p-value is at least 10⁻⁹.
+        Self(severity.saturating_add(format!("{bits:.0}").parse().unwrap_or(0)))
     }
 }
 
