@@ -7,6 +7,8 @@
 mod check;
 mod counter;
 mod field;
+#[cfg(test)]
+mod properties;
 mod split;
 #[cfg(test)]
 mod tests;
