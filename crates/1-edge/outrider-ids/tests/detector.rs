@@ -68,7 +68,7 @@ fn step() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn any_traffic_is_judged_the_same_twice_and_every_frame_is_counted(head: u8, steps in vec(step(), 0..24)) {

@@ -113,8 +113,7 @@ impl Bus {
             5 => {
                 self.at = self.at.saturating_add(u64::from(input.word()) * 1000);
                 if what & 8 == 0 {
-                    self.detector.tick(VehicleMicros(self.at));
-                    self.fetch();
+                    self.tick();
                 }
             }
             6 => {
@@ -144,7 +143,7 @@ impl Bus {
                 self.receive(&frame);
             }
             if turn % 8 == 0 {
-                self.detector.tick(VehicleMicros(self.at));
+                self.tick();
             }
             if self.frames >= FRAMES_MAX {
                 return;
@@ -168,7 +167,7 @@ impl Bus {
             2 => self.random >> 48,
             _ => 36_000 - slope * 9 + noise,
         };
-        let count = if kind & 4 == 0 { turn & 15 } else { turn * 7 & 15 };
+        let count = if kind & 4 == 0 { turn & 15 } else { (turn * 7) & 15 };
         let [.., high, low] = value.to_be_bytes();
         let mut data = [name, high, low, 0, 0x40, 0, count.to_be_bytes()[7], 0];
         let sum = data.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
@@ -196,6 +195,11 @@ impl Bus {
         let stats = self.detector.stats();
         assert_eq!(stats.frames, self.frames);
         assert_eq!(stats.frames, stats.known + stats.unknown + stats.errors, "{stats:?}");
+        self.fetch();
+    }
+
+    fn tick(&mut self) {
+        self.detector.tick(VehicleMicros(self.at));
         self.fetch();
     }
 
@@ -244,7 +248,7 @@ fn id_of(name: u8) -> CanId {
         62 => CanId::standard(0x7E0),
         63 => CanId::standard(0x7E8),
         64..=127 => CanId::standard(u32::from(name) << 4),
-        _ => CanId::extended(u32::from(name) << 20 | 0xDA_F1),
+        _ => CanId::extended(u32::from(name) << 20 | 0xDAF1),
     };
     id.expect("in range")
 }
