@@ -27,7 +27,7 @@ pub enum InstructionsError {
 
 /// Returns the instructions that the detectors take for a frame, on average over the last three quarters of `frames`
 /// frames: `receive`, fetching what was said and the share of `tick`. `bench` is a program whose `bench edge` is this
-/// bench; takes about a minute.
+/// bench; takes seconds of processor time.
 ///
 /// # Errors
 /// [`InstructionsError`] if there is no valgrind, or it cannot run the program.

@@ -27,7 +27,7 @@ pub struct EdgeArguments {
     /// Seconds of generated traffic.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Count instructions too: runs itself twice under valgrind, where that is installed. Takes about a minute.
+    /// Count instructions too: runs itself twice under valgrind, where that is installed..
     #[arg(long, conflicts_with = "untimed")]
     instructions: bool,
     /// Only do the work, without a clock and without figures, for a tool that counts for itself.
