@@ -24,7 +24,7 @@ const CHECK_PATIENCE_US: u64 = 3_000_000;
 /// Frames with a move in bits that belong to no field, after which the payload is split anew.
 const UNMAPPED_MAX: u8 = 24;
 /// Times that a payload is split anew; one that never fits has no order.
-const SPLITS_MAX: u8 = 8;
+pub(super) const SPLITS_MAX: u8 = 8;
 
 /// Number of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

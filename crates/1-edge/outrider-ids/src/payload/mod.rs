@@ -9,6 +9,8 @@ mod check;
 mod counter;
 mod field;
 mod gather;
+#[cfg(test)]
+mod properties;
 mod split;
 #[cfg(test)]
 mod tests;

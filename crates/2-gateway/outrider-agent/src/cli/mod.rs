@@ -22,6 +22,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use bench::EdgeArguments;
+
 /// How a command ends, for `--help`.
 const EXIT_CODES: &str = "\
 Exit codes:

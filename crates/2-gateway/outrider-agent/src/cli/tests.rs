@@ -355,3 +355,18 @@ fn a_capture_that_cannot_be_judged_is_named_and_the_others_are_judged() {
     let (code, _, err) = call(&["eval", "--labelled", &early, "--json"]);
     assert!(is_code(&code, 3) && err.contains("none of the captures"), "{err}");
 }
+
+#[test]
+fn bench_edge_says_every_field_and_does_not_invent_what_was_not_counted() {
+    let (code, out, err) = call(&["bench", "edge", "--seconds", "3", "--json"]);
+    assert!(is_success(&code), "{err}");
+    let figures = json(&out);
+    for field in ["frames", "ns_per_frame_p50", "ns_per_frame_p999", "state_bytes_per_bus", "observations"] {
+        assert!(figures[field].as_u64().is_some_and(|value| value > 0), "{field}: {out}");
+    }
+    assert!(figures["allocations"].is_null(), "the heap of this test does not count");
+    assert!(figures["instructions_per_frame"].is_null() && figures.get("instructions_missing").is_none());
+    let (code, out, err) = call(&["bench", "edge", "--seconds", "3", "--untimed", "--frames", "100"]);
+    assert!(is_success(&code), "{err}");
+    assert_eq!(json(&out)["frames"], 100);
+}
