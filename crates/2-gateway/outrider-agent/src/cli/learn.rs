@@ -11,6 +11,7 @@ use outrider_types::BusId;
 use serde_json::{Value, json};
 
 use super::captures::read_records;
+use super::model::sign_with;
 use super::{Failure, Terminal, chain, write_file};
 use crate::io::capture::Record;
 use crate::io::dbc::DbcModel;
@@ -26,6 +27,7 @@ JSON fields of --json (one object, last line of standard output):
   packets      Ethernet frames learned from
   seconds      time learned from, summed over the captures
   platform, release  as given
+  signed       whether it was signed
   captures     [{path, frames, packets, problems}]
   buses        [{bus, ids, periodic, mixed, event, listed, steady, pairs, rate_hz, rate_max_hz, speed_signal}]
                periodic, mixed, event: by how they come; listed: known, but too rare to tell
@@ -73,6 +75,9 @@ pub(super) struct Learn {
     /// Software release, at most 32 bytes.
     #[arg(long, default_value = "", value_parser = text)]
     release: Text,
+    /// Sign the model with this secret Ed25519 key: PKCS#8 as PEM or DER, readable for its owner only.
+    #[arg(long, value_name = "SECRET")]
+    sign_key: Option<PathBuf>,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -133,12 +138,16 @@ impl Learn {
             let bus = segment.facts.bus.0;
             problems.extend(segment.problems.iter().map(|problem| format!("segment {bus}: {problem}")));
         }
-        write_file(&self.output, |file| result.parts().try_for_each(|part| file.write_all(part)))?;
+        let mut bytes = result.parts().collect::<Vec<_>>().concat();
+        if let Some(key) = &self.sign_key {
+            sign_with(&mut bytes, key, terminal)?;
+        }
+        write_file(&self.output, |file| file.write_all(&bytes))?;
         problems.iter().for_each(|problem| terminal.note(problem));
         result.buses().iter().for_each(|bus| terminal.note(&describe(bus)));
         result.segments().iter().for_each(|segment| terminal.note(&describe_segment(segment)));
         if self.json {
-            let report = self.report(&result, &captures, &problems);
+            let report = self.report(&result, bytes.len(), &captures, &problems);
             writeln!(terminal.out, "{report}")?;
         } else {
             writeln!(terminal.out, "{}", self.output.display())?;
@@ -146,17 +155,18 @@ impl Learn {
         Ok(())
     }
 
-    fn report(&self, result: &Outcome, captures: &[Value], problems: &[String]) -> Value {
+    fn report(&self, result: &Outcome, model_bytes: usize, captures: &[Value], problems: &[String]) -> Value {
         let heads = [result.can.as_ref().map(|can| can.head), result.ethernet.as_ref().map(|part| part.head)];
         let sum = |of: fn(&ModelHead) -> u64| heads.iter().flatten().map(of).sum::<u64>();
         json!({
             "model": self.output.display().to_string(),
-            "model_bytes": result.parts().map(<[u8]>::len).sum::<usize>(),
+            "model_bytes": model_bytes,
             "frames": heads[0].map_or(0, |head| head.learned_frames),
             "packets": heads[1].map_or(0, |head| head.learned_frames),
             "seconds": seconds(sum(|head| head.learned_ms)),
             "platform": self.platform.as_str(),
             "release": self.release.as_str(),
+            "signed": self.sign_key.is_some(),
             "captures": captures,
             "buses": result.buses().iter().map(bus_json).collect::<Vec<_>>(),
             "segments": result.segments().iter().map(segment_json).collect::<Vec<_>>(),

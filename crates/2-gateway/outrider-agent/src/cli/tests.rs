@@ -355,3 +355,39 @@ fn a_capture_that_cannot_be_judged_is_named_and_the_others_are_judged() {
     let (code, _, err) = call(&["eval", "--labelled", &early, "--json"]);
     assert!(is_code(&code, 3) && err.contains("none of the captures"), "{err}");
 }
+
+#[test]
+fn a_model_is_signed_shown_and_verified() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    capture(Path::new(&file("train.trc")), 1, 5);
+    let (code, public, err) = call(&["model", "keygen", "-o", &file("key")]);
+    assert!(is_success(&code) && public.trim().len() == 64, "{err}");
+    assert!(!is_success(&call(&["model", "keygen", "-o", &file("key")]).0), "never over another key");
+    let secret = std::fs::read_to_string(file("key")).expect("written");
+    let learn = ["learn", &file("train.trc"), "-o", &file("model"), "--platform", "p", "--release", "7"];
+    let (code, out, err) = call(&[learn.as_slice(), &["--sign-key", &file("key"), "--json"]].concat());
+    assert!(is_success(&code), "{err}");
+    assert!(json(&out)["signed"] == true && !err.contains(secret.lines().nth(1).expect("a line")));
+    let (_, out, _) = call(&["model", "show", &file("model"), "--json"]);
+    let shown = json(&out);
+    assert_eq!((&shown["can"]["platform"], &shown["can"]["release"]), (&"p".into(), &"7".into()));
+    assert_eq!((&shown["signatures"][0]["algorithm"], &shown["ethernet"]), (&"ed25519".into(), &Value::Null));
+    let (_, out, _) = call(&["model", "show", &file("model")]);
+    assert!(out.contains("CAN model, layout 2") && out.contains("not checked: ed25519"), "{out}");
+    let verify = |key: &str| call(&["model", "verify", &file("model"), "--key", &file(key)]);
+    assert!(is_success(&verify("key.pub").0));
+    std::fs::write(file("hex"), &public).expect("it writes");
+    assert!(is_success(&verify("hex").0));
+    assert!(is_success(&call(&["model", "keygen", "-o", &file("other")]).0));
+    let (code, _, err) = verify("other.pub");
+    assert!(is_code(&code, 3) && err.contains("which is not trusted"), "{err}");
+    assert!(is_success(&call(&["model", "sign", &file("model"), "--key", &file("other")]).0));
+    assert!(is_success(&verify("other.pub").0) && is_success(&verify("key.pub").0));
+    let (code, _, err) = call(&["replay", "--model", &file("model"), &file("train.trc"), "--json"]);
+    assert!(is_success(&code), "{err}");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(file("key"), mode).expect("its own file");
+    let (code, _, err) = call(&["model", "sign", &file("model"), "--key", &file("key")]);
+    assert!(is_code(&code, 3) && err.contains("mode 0644"), "{err}");
+}
