@@ -1,3 +1,4 @@
+use outrider_bus::can::ErrorClass;
 use outrider_bus::can::{CanId, Dlc, Frame};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use proptest::prelude::*;

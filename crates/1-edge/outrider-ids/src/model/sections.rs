@@ -8,6 +8,7 @@
 
 use super::bytes::{Cursor, size_at, u16_at};
 use super::envelope::check_count;
+use super::protection;
 use super::repr::ModelError;
 use super::write::WriteError;
 
@@ -57,7 +58,7 @@ impl SectionKind {
 type Check = fn(&[u8]) -> Result<(), usize>;
 
 /// Owners of kinds.
-static OWNERS: &[(SectionKind, Check)] = &[];
+static OWNERS: &[(SectionKind, Check)] = &[(SectionKind::PROTECTION, protection::check)];
 
 fn check(kind: SectionKind, bytes: &[u8]) -> Result<(), usize> {
     OWNERS.iter().filter(|(owned, _)| *owned == kind).try_for_each(|(_, check)| check(bytes))
