@@ -233,6 +233,7 @@ fn descriptions_of_every_format_are_described_and_those_with_can_frames_learned_
         );
         let (code, out, _) = call(&["describe", &fixture(name)]);
         assert!(is_success(&code) && out.starts_with(&format!("{format}: understood")), "{out}");
+        assert!(out.contains("a model takes: ") && out.contains("a model leaves out: "), "{out}");
         assert!(out.contains("not understood: ") && out.contains("refused or incomplete: "), "{out}");
     }
     let learn = |given: &[&str]| {
@@ -245,7 +246,8 @@ fn descriptions_of_every_format_are_described_and_those_with_can_frames_learned_
     let (code, out, err) =
         learn(&["--arxml", &fixture("small.arxml"), "--fibex", &fixture("small-fibex.xml")]);
     assert!(is_success(&code), "{err}");
-    assert!(err.contains("2 CAN messages of 3 frames"), "{err}");
+    assert!(err.contains("2 CAN messages of 3 frames, 2 protected, 1 service offers"), "{err}");
+    assert!(err.contains("1 service offers are left out: the captures have no Ethernet frame"), "{err}");
     // Identifiers 0x100, 0x18FF1234 and 801; the demo network has the first one already if it has it.
     let added = ids(&out) - ids(&plain);
     assert!((2..=3).contains(&added), "{added} new identifiers");
