@@ -293,10 +293,11 @@ fn ethernet_is_learned_and_a_tester_that_was_not_invited_is_found() {
     };
     pcap(Path::new(&file("ordinary.pcap")), &[activation(0x0E80)]);
     pcap(Path::new(&file("suspicious.pcap")), &[activation(0x0E80), activation(0x0E81), activation(0x0E82)]);
-    let learned =
-        ["learn", &file("ordinary.pcap"), "--tester", "0E81@10.0.0.2", "-o", &file("m.bin"), "--json"];
-    let (code, out, err) = call(&learned);
+    let arxml = concat!(env!("CARGO_MANIFEST_DIR"), "/src/io/network/fixtures/small.arxml");
+    let learned = ["learn", &file("ordinary.pcap"), "--tester", "0E81@10.0.0.2", "--arxml", arxml];
+    let (code, out, err) = call(&[learned.as_slice(), &["-o", &file("m.bin"), "--json"]].concat());
     assert!(is_success(&code), "{err}");
+    assert_eq!(json(&out)["segments"][0]["services"], 1, "the offer that the description states");
     assert_eq!((&json(&out)["packets"], &json(&out)["segments"][0]["testers"]), (&1.into(), &2.into()));
     std::fs::write(file("line.txt"), "0 1 8 1 0 0 0 0 0\n0.015 1 8 1 5 0 0 0 0\n")
         .expect("the folder can be written");
