@@ -263,12 +263,12 @@ impl Run {
     }
 }
 
+/// Whether a vehicle model is believed.
+type Judged = Result<Trusted, Refusal>;
+
 /// Reads the vehicle model and judges it; one that is not believed is not handed out. A vehicle that insists on nothing
 /// does not start with a model that it cannot read, since then somebody provisioned it wrongly.
-fn model(
-    config: &VehicleConfig,
-    trust: &ModelTrust,
-) -> Result<(Vec<u8>, Option<Result<Trusted, Refusal>>), Failure> {
+fn model(config: &VehicleConfig, trust: &ModelTrust) -> Result<(Vec<u8>, Option<Judged>), Failure> {
     let Some(path) = &config.model else { return Ok((Vec::new(), None)) };
     let name = path.display();
     let read = std::fs::metadata(path).and_then(|file| {

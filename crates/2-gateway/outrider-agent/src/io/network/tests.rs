@@ -446,7 +446,8 @@ fn each_profile_is_placed_and_what_cannot_be_checked_is_named() {
     };
     let said = left_out("PROFILE_07", |_| {});
     assert_eq!(said, r#"E2E protection E of P, frame F: profile "PROFILE_07" is not checked"#);
-    let cases: [(&str, fn(&mut E2eProtection), &str); 6] = [
+    type Change = fn(&mut E2eProtection);
+    let cases: [(&str, Change, &str); 6] = [
         ("PROFILE_01", |one| one.counter_bit = Some(12), "is not behind the checksum"),
         ("PROFILE_01", |one| one.crc_bit = Some(4), "is at no byte"),
         ("PROFILE_01", |one| one.data_ids = vec![0x1_0000], "more than 16 bits"),
