@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 110] = [
+pub static DEFAULTS: [EventDefaults; 111] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -112,6 +112,11 @@ pub static DEFAULTS: [EventDefaults; 110] = [
         event_type: event::CAN_WARM_UP_COMPLETE,
         severity: Severity::Info,
         lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::IDS_MODEL_REFUSED,
+        severity: Severity::High,
+        lane: Lane::Critical,
     },
     EventDefaults {
         event_type: event::DIAG_SECURITY_ACCESS_DENIED,
@@ -615,6 +620,8 @@ pub mod event {
     pub const CAN_MODEL_MISMATCH: EventTypeId = EventTypeId(116);
     /// Bus learned on the road (`can.warm_up_complete`).
     pub const CAN_WARM_UP_COMPLETE: EventTypeId = EventTypeId(117);
+    /// Vehicle model refused (`ids.model_refused`).
+    pub const IDS_MODEL_REFUSED: EventTypeId = EventTypeId(118);
     /// Security access denied (`diag.security_access_denied`).
     pub const DIAG_SECURITY_ACCESS_DENIED: EventTypeId = EventTypeId(200);
     /// Security access brute force (`diag.security_access_brute_force`).
@@ -1027,6 +1034,10 @@ pub mod field {
     pub const IDS_CONTEXT_VERSION: FieldKey = FieldKey(143);
     /// Whether the reporting IdsM signed it and the signature was right (bool).
     pub const IDS_SIGNED: FieldKey = FieldKey(144);
+    /// Vehicle platform that a vehicle model says it is for (text).
+    pub const MODEL_PLATFORM: FieldKey = FieldKey(145);
+    /// Software release that a vehicle model says it is for (text).
+    pub const MODEL_RELEASE: FieldKey = FieldKey(146);
     /// How often as much happens by chance in a clean second of this bus, in parts of a thousand million, in 1e-9 (int).
     pub const P_VALUE_PPB: FieldKey = FieldKey(185);
 }

@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 110] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 111] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -25,6 +25,7 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 110] = [
     ("can.masquerade", EventTypeId(115)),
     ("can.model_mismatch", EventTypeId(116)),
     ("can.warm_up_complete", EventTypeId(117)),
+    ("ids.model_refused", EventTypeId(118)),
     ("diag.security_access_denied", EventTypeId(200)),
     ("diag.security_access_brute_force", EventTypeId(201)),
     ("diag.session_while_driving", EventTypeId(202)),
@@ -120,7 +121,7 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 110] = [
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 112] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 114] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -232,5 +233,7 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 112] = [
     ("ids_time_us", FieldKey(142), Kind::Int),
     ("ids_context_version", FieldKey(143), Kind::Int),
     ("ids_signed", FieldKey(144), Kind::Bool),
+    ("model_platform", FieldKey(145), Kind::Text),
+    ("model_release", FieldKey(146), Kind::Text),
     ("p_value_ppb", FieldKey(185), Kind::Int),
 ];

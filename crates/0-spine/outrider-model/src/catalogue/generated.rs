@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
 use super::{EventType, Field, FieldKind};
 
 /// Every field, ordered by key.
-pub static FIELDS: [Field; 112] = [
+pub static FIELDS: [Field; 114] = [
     Field {
         key: FieldKey(1),
         name: "can_id",
@@ -785,6 +785,20 @@ pub static FIELDS: [Field; 112] = [
         title: "whether the reporting IdsM signed it and the signature was right",
     },
     Field {
+        key: FieldKey(145),
+        name: "model_platform",
+        kind: FieldKind::Text,
+        unit: "",
+        title: "vehicle platform that a vehicle model says it is for",
+    },
+    Field {
+        key: FieldKey(146),
+        name: "model_release",
+        kind: FieldKind::Text,
+        unit: "",
+        title: "software release that a vehicle model says it is for",
+    },
+    Field {
         key: FieldKey(185),
         name: "p_value_ppb",
         kind: FieldKind::Int,
@@ -794,7 +808,7 @@ pub static FIELDS: [Field; 112] = [
 ];
 
 /// Every event type, ordered by id.
-pub static EVENT_TYPES: [EventType; 110] = [
+pub static EVENT_TYPES: [EventType; 111] = [
     EventType {
         id: EventTypeId(100),
         name: "can.unknown_id",
@@ -1025,6 +1039,19 @@ pub static EVENT_TYPES: [EventType; 110] = [
         lane: Lane::Deferred,
         fields: &[FieldKey(120), FieldKey(96), FieldKey(97)],
         unr155: &["11.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(118),
+        name: "ids.model_refused",
+        title: "Vehicle model refused",
+        description: "The vehicle model is damaged, not signed by a trusted key, or for another platform or release; the detectors learn the buses on the road instead.",
+        severity: Severity::High,
+        lane: Lane::Critical,
+        fields: &[FieldKey(45), FieldKey(46), FieldKey(145), FieldKey(146)],
+        unr155: &["12.1", "20.1"],
         ocsf_class: 2004,
         autosar_sev: None,
         autosar_ids: &[],

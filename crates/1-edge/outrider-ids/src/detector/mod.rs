@@ -1,10 +1,12 @@
 //! All detectors of one bus.
 
 mod diag;
+mod errors;
 mod habits;
 pub mod limits;
 mod load;
 mod pace;
+mod protected;
 mod quorum;
 mod speed;
 mod spoken;
@@ -16,7 +18,7 @@ mod track;
 mod unknown;
 mod warmup;
 
-use outrider_bus::can::{CanId, ErrorClass, Frame, FrameKind};
+use outrider_bus::can::{CanId, Frame, FrameKind};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
@@ -26,6 +28,7 @@ pub use warmup::Basis;
 use diag::Diagnosis;
 use habits::Habits;
 use load::Load;
+use protected::Protected;
 use quorum::Quorum;
 use table::{NONE, Table, Trust};
 use timing::{Silence, Timed, Verdict};
@@ -35,7 +38,7 @@ use warmup::{Turn, WarmUp};
 
 use crate::fold::{Fold, Strike};
 use crate::judgement::{Detector, Judgement};
-use crate::meter::{Leak, TimedMeter};
+use crate::meter::TimedMeter;
 use crate::model::{BusModel, CycleClass, SpeedSignal};
 use crate::observation::{Fields, Observation};
 use crate::policy::Situation;
@@ -72,6 +75,7 @@ pub struct BusDetector {
     silence: Silence,
     quorum: Quorum,
     habits: Habits,
+    protected: Protected,
     fold: Fold,
     errors: TimedMeter,
     load: Load,
@@ -92,6 +96,7 @@ impl BusDetector {
         let mut detector = Self::untrained(facts.bus);
         let tracks = &mut detector.tracks;
         detector.table.load(model, || tracks.take());
+        detector.protected.load(model, &mut detector.table);
         detector.load = Load::new(if facts.rate_max_hz == 0 { None } else { Some(facts.rate_max_hz) });
         detector.silence = Silence::new(detector.table.watched());
         detector.speed_signal = facts.speed;
@@ -112,6 +117,7 @@ impl BusDetector {
             silence: Silence::new(0),
             quorum: Quorum::new(),
             habits: Habits::new(),
+            protected: Protected::new(),
             fold: Fold::new(bus),
             errors: TimedMeter::EMPTY,
             load: Load::new(None),
@@ -307,6 +313,9 @@ impl BusDetector {
         if self.warm_up.learns() {
             self.learn(at, index, &timed);
         }
+        if let Some(detector) = self.protection(at, index, frame, &timed) {
+            judgement = judgement.or(detector);
+        }
         if let Some(detector) = self.payload(at, index, frame, &timed) {
             judgement = judgement.or(detector);
         }
@@ -415,6 +424,7 @@ impl BusDetector {
         self.table.clear();
         self.tracks.clear();
         self.habits.clear();
+        self.protected.clear();
         self.unknown = Unknown::new();
         self.silence.watch(0);
         self.silence.restart(at);
@@ -433,26 +443,6 @@ impl BusDetector {
 
     fn say(&mut self, at: VehicleMicros, event_type: EventTypeId, severity: Severity, fields: Fields) {
         self.fold.strike(at, Strike { event_type, can_id: None, severity, fields });
-    }
-
-    fn error_frame(&mut self, at: VehicleMicros, frame: &Frame) {
-        self.stats.errors = self.stats.errors.saturating_add(1);
-        if frame.error_class().is_some_and(|class| class.contains(ErrorClass::BUS_OFF)) {
-            let fields = Fields::new();
-            let strike =
-                Strike { event_type: event::CAN_BUS_OFF, can_id: None, severity: Severity::High, fields };
-            self.fold.strike(at, strike);
-        }
-        if self.errors.add(at, Leak::per_seconds(limits::ERROR_HZ, 1), limits::ERROR_FRAMES) {
-            let fields = Fields::new().int(field::RATE_LIMIT_HZ, limits::ERROR_HZ.into());
-            let strike = Strike {
-                event_type: event::CAN_ERROR_BURST,
-                can_id: None,
-                severity: Severity::Medium,
-                fields,
-            };
-            self.fold.strike(at, strike);
-        }
     }
 }
 

@@ -9,6 +9,8 @@ use crate::model::{BusModel, CycleClass, IDS_MAX, IdEntry};
 
 /// Marks a place without an identifier, and an identifier without a track.
 pub(crate) const NONE: u16 = u16::MAX;
+/// Marks an identifier without protection.
+pub(crate) const UNPROTECTED: u8 = u8::MAX;
 /// Number of standard identifiers.
 const STANDARD: usize = 2048;
 /// Places for extended identifiers: a power of two, and three times as many as there can be, so that a search ends
@@ -36,6 +38,8 @@ pub(crate) struct Slot {
     /// Place of its track, which learns and judges payloads, or [`NONE`].
     pub(crate) track: u16,
     pub(crate) trust: Trust,
+    /// Place of what protects it, or [`UNPROTECTED`].
+    pub(crate) protected: u8,
     pub(crate) fd: bool,
     pub(crate) remote: bool,
     /// One of a diagnostic pair of the model.
@@ -84,6 +88,7 @@ impl Slot {
         dlc_mask: 0,
         track: NONE,
         trust: Trust::Learning,
+        protected: UNPROTECTED,
         fd: false,
         remote: false,
         diagnostic: false,

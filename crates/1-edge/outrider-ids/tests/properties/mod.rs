@@ -1,7 +1,9 @@
 //! What must hold for any input, for the tests of this crate and the fuzz targets alike.
 
 use outrider_bus::can::{CanId, Dlc, ErrorClass, FdFlags, Frame};
-use outrider_ids::model::{BusDraft, BusModel, GapFacts, IdEntry, VehicleModel, encoded_bytes, write};
+use outrider_ids::model::{
+    BusDraft, BusModel, GapFacts, IdEntry, ModelDraft, VehicleModel, encoded_bytes, write,
+};
 use outrider_ids::{Basis, BusDetector, BusStats, Observation, Phase, SpeedReading};
 use outrider_types::{BusId, VehicleMicros};
 
@@ -268,9 +270,10 @@ fn trained() -> Box<BusDetector> {
     };
     let ids: Vec<IdEntry> =
         (0..MODEL_IDS).map(|name| IdEntry { id: id_of(name), dlc_mask: 1 << 8, gaps, ..like }).collect();
-    let draft = [BusDraft { facts: bus.facts(), ids: &ids, pairs: &[] }];
+    let buses = [BusDraft { facts: bus.facts(), ids: &ids, pairs: &[], sections: &[] }];
+    let draft = ModelDraft { head: *pattern.head(), buses: &buses, sections: &[] };
     let mut bytes = vec![0; encoded_bytes(&draft)];
-    write(pattern.head(), &draft, &mut bytes).expect("consistent facts");
+    write(&draft, &mut bytes).expect("consistent facts");
     let model = VehicleModel::parse(&bytes).expect("just written");
     Box::new(BusDetector::new(&model.buses().next().expect("just written")))
 }

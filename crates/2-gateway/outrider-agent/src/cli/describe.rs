@@ -17,8 +17,11 @@ JSON fields of --json (one object, last line of standard output):
                   key: {can_id, extended, fd}, {lin_id} or {slot, base_cycle, repetition}
   schedules       [{name, entries: [{frame, delay_us}]}]
   services        [{name, service_id, provided, required, methods, events, event_groups, offers}]
-  e2e             [{name, profile, pdu, data_ids, offset_bit, data_bits, counter_bit, crc_bit, max_delta}]
+  e2e             [{name, profile, pdu, data_ids, offset_bit, data_bits, counter_bit, crc_bit, max_delta, header_bit,
+                  data_id_mode}]
   secured_pdus    [{name, payload, data_id, bytes, freshness_bits, freshness_tx_bits, auth_tx_bits}]
+  model           {can_frames, protected: [{can_id, extended, guard, start, bytes, step_max}], offers, left_out}
+                  what outrider-agent learn takes of it, and what not, with the reason; guard: e2e 1, 2, 4, 5 or secoc
   security_events [{name, id, symbol, contexts}]
   not_understood  [{element, count, line, column, reason}]: kinds of elements that were passed over
   problems_total, problems  [{element, line, column, reason, detail}]: what was refused or is incomplete

@@ -138,6 +138,7 @@ impl Machine {
             written_us: fix.wall.0,
             uptime_s: now.0 / 1_000_000,
             budget,
+            model: vehicle.model().clone(),
             buses: buses(vehicle.edge()),
             foreign_frames: vehicle.edge().map_or(0, Edge::foreign),
             sources: self.pumps.iter().map(source).collect(),

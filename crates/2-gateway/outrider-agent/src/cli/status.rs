@@ -79,6 +79,16 @@ fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     } else {
         writeln!(out, "sandbox OFF, user {}", sandbox.user)?;
     }
+    let model = &report.model;
+    let detail = match (&model.reason, &model.key) {
+        (Some(reason), _) => format!(": {reason}; buses are learned on the road"),
+        (None, key) if model.state != "none" => {
+            let by = key.as_ref().map_or_else(String::new, |key| format!(" by key {key}"));
+            format!("{by}, platform {:?}, release {:?}", model.platform, model.release)
+        }
+        (None, _) => String::new(),
+    };
+    writeln!(out, "model   {}{detail}", model.state)?;
     for bus in &report.buses {
         writeln!(
             out,

@@ -48,6 +48,9 @@ pub struct Report {
     pub uptime_s: u64,
     /// Use of memory and processor.
     pub budget: Budget,
+    /// What the program thinks of its vehicle model.
+    #[serde(default)]
+    pub model: Model,
     /// Detectors of each bus.
     pub buses: Vec<Bus>,
     /// Frames of buses that the model does not have.
@@ -87,6 +90,28 @@ pub struct Budget {
     pub frames: u64,
     /// Threads.
     pub threads: u64,
+}
+
+/// What the program thinks of its vehicle model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// `none`; `believed`, if no signature is asked for; `signed` by a trusted key; or `refused`.
+    pub state: String,
+    /// Platform that it says it is for.
+    pub platform: String,
+    /// Release that it says it is for.
+    pub release: String,
+    /// Key of its signature, if one is asked for.
+    pub key: Option<String>,
+    /// Why it was refused.
+    pub reason: Option<String>,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        let (platform, release) = (String::new(), String::new());
+        Self { state: "none".to_owned(), platform, release, key: None, reason: None }
+    }
 }
 
 /// Detectors of one bus.
@@ -272,6 +297,7 @@ pub(crate) mod tests {
                 frames: 1000,
                 threads: 2,
             },
+            model: Model { state: "signed".to_owned(), key: Some("00".repeat(8)), ..Model::default() },
             buses: vec![Bus { bus: 1, frames: 9, known: 8, unknown: 1, errors: 0, dropped: 0 }],
             foreign_frames: 0,
             sources: Vec::new(),

@@ -5,6 +5,8 @@ use outrider_gateway::codec;
 use outrider_gateway::spool::SpoolConfig;
 use outrider_gateway::uplink::{Link, Transport, TransportError, UplinkConfig};
 use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, MemoryStorage, SecurityEvent, fold};
+use outrider_ids::Basis;
+use outrider_ids::model::Text;
 use outrider_types::{BootEpoch, BusId, Lane, Seed, Seq, TenantId, UnixMicros, VehicleId, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
@@ -13,6 +15,7 @@ use outrider_wire::{
 };
 
 use super::*;
+use crate::model_file::Refusal;
 
 const VEHICLE: VehicleId = VehicleId([5; 16]);
 const START: UnixMicros = UnixMicros(1_800_000_000_000_000);
@@ -347,4 +350,26 @@ fn sensors_tell_of_themselves_after_a_minute_and_then_every_hour() {
         .map(|row| row.first.0 / 60_000_000)
         .collect();
     assert_eq!(told, [1, 1, 61, 61, 121, 121], "two buses");
+}
+
+#[test]
+fn a_refused_model_is_said_and_the_buses_are_learned_on_the_road() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut vehicle = open_with_model(folder.path(), 1, &[]);
+    assert_eq!((vehicle.model().state.as_str(), vehicle.edge().is_none()), ("none", true));
+    let release = |text| Text::new(text).expect("short");
+    let refusal = Refusal::Release { expected: release("8"), got: release("7") };
+    vehicle.refuse_model(&refusal, VehicleMicros(5));
+    let frame = Frame::classic(CanId::standard(0x100).expect("eleven bits"), &[1]);
+    vehicle.frame(&TimedFrame { at: VehicleMicros(10), bus: BusId(3), frame: frame.expect("it fits") });
+    let bases: Vec<_> = vehicle.edge().expect("learning").bases().collect();
+    assert_eq!(bases, [(BusId(3), Basis::WarmUp)]);
+    assert_eq!(vehicle.model().state, "refused");
+    let said = r#"vehicle model is for release "7", this vehicle has "8""#;
+    assert_eq!(vehicle.model().reason.as_deref(), Some(said));
+    let rows = rows(&mut vehicle, VehicleMicros(1_000_000));
+    let row = rows.iter().find(|row| row.event_type == event::IDS_MODEL_REFUSED).expect("it is an event");
+    let text = |text: &str| FieldValue::Text(text.to_owned());
+    assert!(row.fields.contains(&(field::REASON, text("other_release"))), "{row:?}");
+    assert!(row.fields.contains(&(field::MODEL_RELEASE, text("7"))), "{row:?}");
 }

@@ -26,6 +26,7 @@ use super::index::EventIndex;
 use super::listening::Listening;
 use super::observed::Told;
 use super::parts::{CloudLink, OpenError, Status, VehicleParts};
+use super::report::Model;
 use crate::edge::Edge;
 use crate::io::capture::write_candump;
 use crate::io::rolling::RollingCapture;
@@ -61,7 +62,8 @@ pub struct Vehicle<S: Storage> {
     ack: Ed25519Verifier,
     command: Ed25519Verifier,
     pub(super) edge: Option<Edge>,
-    net: Option<NetEdge>,
+    pub(super) net: Option<NetEdge>,
+    pub(super) model: Model,
     pub(super) ids: IdsLayer,
     gateway: Gateway<S>,
     capture: RollingCapture,
@@ -108,6 +110,7 @@ impl<S: Storage> Vehicle<S> {
             edge,
             ids: IdsLayer::default(),
             net,
+            model: Model::default(),
             gateway: Gateway::new(parts.fold, spool, uplink),
             capture: RollingCapture::open(&parts.state.join("capture"), epoch, parts.capture_bytes_max)?,
             index: EventIndex::open(&parts.state.join("events.idx"))?,
