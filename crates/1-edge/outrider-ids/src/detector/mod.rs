@@ -1,12 +1,16 @@
 //! All detectors of one bus.
 
 mod diag;
+mod learning;
+mod lengths;
 pub mod limits;
 mod load;
 mod pace;
+mod pool;
 mod quorum;
 mod speed;
 mod spoken;
+mod stamps;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,10 +27,12 @@ pub use speed::SpeedReading;
 pub use warmup::Basis;
 
 use diag::Diagnosis;
+use lengths::Lengths;
 use load::Load;
 use quorum::Quorum;
-use table::{NONE, Table, Trust};
-use timing::{Silence, Timed, Verdict};
+use stamps::Stamps;
+use table::Table;
+use timing::{Hearing, Silence, Timed, Verdict, Weather};
 use track::Tracks;
 use unknown::Unknown;
 use warmup::{Turn, WarmUp};
@@ -67,8 +73,10 @@ pub struct BusDetector {
     table: Table,
     tracks: Tracks,
     unknown: Unknown,
+    lengths: Lengths,
     diagnosis: Diagnosis,
     silence: Silence,
+    stamps: Stamps,
     quorum: Quorum,
     fold: Fold,
     errors: TimedMeter,
@@ -106,8 +114,10 @@ impl BusDetector {
             table: Table::empty(),
             tracks: Tracks::empty(),
             unknown: Unknown::new(),
+            lengths: Lengths::new(),
             diagnosis: Diagnosis::new(),
             silence: Silence::new(0),
+            stamps: Stamps::new(),
             quorum: Quorum::new(),
             fold: Fold::new(bus),
             errors: TimedMeter::EMPTY,
@@ -205,14 +215,17 @@ impl BusDetector {
             Turn::Complete => self.warm_up_complete(at),
         }
         // Frames of an attack that has a name do not count for the load: one attack, one event.
-        let full = verdict == Verdict::Ordinary && self.load.add(at, self.warm_up.widens(at));
+        let full = verdict == Verdict::Ordinary
+            && !self.stamps.is_backlog(at)
+            && self.load.add(at, self.warm_up.widens(at));
         if full {
             self.fold.strike(at, unknown::flood_strike(None, self.load.limit_hz));
         }
         if full || verdict == Verdict::Flood {
             self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
         }
-        self.silence.step(at, self.distorted_until, &mut self.table, &mut self.fold);
+        let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until };
+        self.silence.step(at, &hearing, &mut self.table, &mut self.fold);
         self.fold.sweep_one(at);
         self.settle(at);
         if full { Judgement::by(Detector::Flood) } else { judgement }
@@ -223,7 +236,8 @@ impl BusDetector {
         if self.now.is_some_and(|last| last > now) {
             return;
         }
-        self.silence.check_all(now, self.distorted_until, &mut self.table, &mut self.fold);
+        let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until };
+        self.silence.check_all(now, &hearing, &mut self.table, &mut self.fold);
         self.fold.sweep(now);
         self.diagnosis.tick(now);
         self.tracks.settle(now.0);
@@ -251,19 +265,20 @@ impl BusDetector {
                 self.stats.clock_steps = self.stats.clock_steps.saturating_add(1);
                 self.fold.finish(last);
                 self.table.restart();
-                self.silence.restart(at);
+                self.silence.restart();
+                self.stamps.restart(at);
                 self.unknown = Unknown::new();
                 self.load.meter.clear();
                 self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
                 at
             }
             Some(last) if at < last => last,
-            Some(last) => {
-                self.silence.bus_frame(last, at);
+            Some(_) => {
+                self.stamps.frame(at);
                 at
             }
             None => {
-                self.silence.restart(at);
+                self.stamps.restart(at);
                 at
             }
         };
@@ -278,9 +293,15 @@ impl BusDetector {
         if slot.last.is_none() {
             self.warm_up.first_of(at, true);
         }
-        let calm = at >= self.distorted_until;
+        let weather = if self.stamps.is_backlog(at) {
+            Weather::Backlog
+        } else if at < self.distorted_until {
+            Weather::AfterFlood
+        } else {
+            Weather::Calm
+        };
         let (class, diagnostic) = (slot.class, slot.diagnostic);
-        let timed = timing::frame(at, slot, calm, &mut self.silence, &mut self.fold);
+        let timed = timing::frame(at, slot, weather, &mut self.silence, &mut self.fold);
         let mut judgement = judge(timed.verdict);
         let dlc_bit = 1u16.checked_shl(frame.dlc().code().into()).unwrap_or(0);
         let wrong_length = slot.dlc_mask != 0 && slot.dlc_mask & dlc_bit == 0;
@@ -297,6 +318,9 @@ impl BusDetector {
             }
             FrameKind::Classic | FrameKind::Fd if wrong_length => {
                 judgement = spoken::wrong_dlc(at, id, expected, frame, sure, &mut self.fold);
+                if sure && self.lengths.wrong(at, index, &mut self.fold) {
+                    judgement = judgement.or(Detector::Length);
+                }
             }
             FrameKind::Classic | FrameKind::Fd | FrameKind::Remote | FrameKind::Error => {}
         }
@@ -321,38 +345,6 @@ impl BusDetector {
             }
         }
         (timed.verdict, judgement)
-    }
-
-    /// Learns the timing of an identifier of a bus without a model.
-    #[inline]
-    fn learn(&mut self, at: VehicleMicros, index: usize, timed: &Timed) {
-        let Some(slot) = self.table.slot_mut(index) else { return };
-        if slot.trust == Trust::Known && !self.warm_up.widens(at) {
-            return;
-        }
-        let Some(track) = self.tracks.get_mut(slot.track) else { return };
-        if timed.verdict != Verdict::Ordinary || self.fold.is_alarmed() {
-            track.pace.reject();
-            return;
-        }
-        // A gap over a silence of the whole bus says nothing about the identifier.
-        let Some(gap_us) = timed.gap_us.filter(|&gap| at.micros_since(self.silence.since()) >= gap) else {
-            return;
-        };
-        if let Some(pace) = track.pace.add(gap_us, timed.ahead_q16) {
-            let was = slot.silence_us > 0;
-            slot.set_pace(&pace);
-            if was != (slot.silence_us > 0) {
-                self.silence.watch_one(!was);
-            }
-        }
-        if slot.trust == Trust::Learning
-            && track.pace.gaps() >= limits::LEARNED_GAPS
-            && self.warm_up.age_us(at) >= limits::WARM_UP_MIN_US
-        {
-            slot.trust = Trust::Known;
-            slot.seen_often = true;
-        }
     }
 
     /// Holds the payload against what is usual for the identifier; returns the detector that flags the frame.
@@ -429,19 +421,6 @@ impl BusDetector {
         (verdict, judgement)
     }
 
-    /// Takes an identifier into the table; its own frames will say what is normal for it.
-    fn adopt(&mut self, at: VehicleMicros, id: CanId, frame: &Frame) {
-        let track = self.tracks.take().unwrap_or(NONE);
-        let Some(slot) = self.table.learn(id, track).and_then(|index| self.table.slot_mut(index)) else {
-            return;
-        };
-        slot.last = Some(at);
-        slot.streak = 1;
-        slot.dlc_mask = 1u16.checked_shl(frame.dlc().code().into()).unwrap_or(0);
-        slot.fd = frame.kind() == FrameKind::Fd;
-        slot.remote = frame.kind() == FrameKind::Remote;
-    }
-
     /// Sets a model aside that is of another bus, says so once, and begins to learn.
     fn forget_model(&mut self, at: VehicleMicros, known: u32, strange: u32) {
         let fields = Fields::new()
@@ -453,7 +432,7 @@ impl BusDetector {
         self.tracks.clear();
         self.unknown = Unknown::new();
         self.silence.watch(0);
-        self.silence.restart(at);
+        self.silence.restart();
         self.load = Load::new(None);
         self.speed_signal = None;
         self.warm_up.begin();
