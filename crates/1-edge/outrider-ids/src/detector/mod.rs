@@ -1,5 +1,6 @@
 //! All detectors of one bus.
 
+mod busoff;
 mod diag;
 mod learning;
 mod lengths;
@@ -19,13 +20,14 @@ mod track;
 mod unknown;
 mod warmup;
 
-use outrider_bus::can::{CanId, ErrorClass, Frame, FrameKind};
+use outrider_bus::can::{CanId, Frame, FrameKind};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
 pub use speed::SpeedReading;
 pub use warmup::Basis;
 
+use busoff::Errors;
 use diag::Diagnosis;
 use lengths::Lengths;
 use load::Load;
@@ -39,7 +41,6 @@ use warmup::{Turn, WarmUp};
 
 use crate::fold::{Fold, Strike};
 use crate::judgement::{Detector, Judgement};
-use crate::meter::{Leak, TimedMeter};
 use crate::model::{BusModel, CycleClass, SpeedSignal};
 use crate::observation::{Fields, Observation};
 use crate::payload::Context;
@@ -79,7 +80,7 @@ pub struct BusDetector {
     stamps: Stamps,
     quorum: Quorum,
     fold: Fold,
-    errors: TimedMeter,
+    errors: Errors,
     load: Load,
     speed_signal: Option<SpeedSignal>,
     speed: Option<SpeedReading>,
@@ -120,7 +121,7 @@ impl BusDetector {
             stamps: Stamps::new(),
             quorum: Quorum::new(),
             fold: Fold::new(bus),
-            errors: TimedMeter::EMPTY,
+            errors: Errors::new(),
             load: Load::new(None),
             speed_signal: None,
             speed: None,
@@ -198,7 +199,8 @@ impl BusDetector {
         let at = self.advance(at);
         self.stats.frames = self.stats.frames.saturating_add(1);
         let Some(id) = frame.id() else {
-            self.error_frame(at, frame);
+            self.stats.errors = self.stats.errors.saturating_add(1);
+            self.errors.receive(at, frame, &mut self.fold);
             return Judgement::ORDINARY;
         };
         let (verdict, judgement) = if let Some(index) = self.table.find(id) {
@@ -237,6 +239,7 @@ impl BusDetector {
             return;
         }
         let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until };
+        self.errors.look(now, &hearing, &mut self.silence, &mut self.table, &mut self.fold);
         self.silence.check_all(now, &hearing, &mut self.table, &mut self.fold);
         self.fold.sweep(now);
         self.diagnosis.tick(now);
@@ -289,6 +292,7 @@ impl BusDetector {
     /// Takes a frame whose identifier is known.
     #[inline]
     fn known(&mut self, at: VehicleMicros, index: usize, id: CanId, frame: &Frame) -> (Verdict, Judgement) {
+        self.errors.follow(at, index, id, &mut self.fold);
         let Some(slot) = self.table.slot_mut(index) else { return (Verdict::Ordinary, Judgement::ORDINARY) };
         if slot.last.is_none() {
             self.warm_up.first_of(at, true);
@@ -448,26 +452,6 @@ impl BusDetector {
 
     fn say(&mut self, at: VehicleMicros, event_type: EventTypeId, severity: Severity, fields: Fields) {
         self.fold.strike(at, Strike { event_type, can_id: None, severity, fields });
-    }
-
-    fn error_frame(&mut self, at: VehicleMicros, frame: &Frame) {
-        self.stats.errors = self.stats.errors.saturating_add(1);
-        if frame.error_class().is_some_and(|class| class.contains(ErrorClass::BUS_OFF)) {
-            let fields = Fields::new();
-            let strike =
-                Strike { event_type: event::CAN_BUS_OFF, can_id: None, severity: Severity::High, fields };
-            self.fold.strike(at, strike);
-        }
-        if self.errors.add(at, Leak::per_seconds(limits::ERROR_HZ, 1), limits::ERROR_FRAMES) {
-            let fields = Fields::new().int(field::RATE_LIMIT_HZ, limits::ERROR_HZ.into());
-            let strike = Strike {
-                event_type: event::CAN_ERROR_BURST,
-                can_id: None,
-                severity: Severity::Medium,
-                fields,
-            };
-            self.fold.strike(at, strike);
-        }
     }
 }
 
