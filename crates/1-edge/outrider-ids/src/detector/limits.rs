@@ -34,7 +34,7 @@ pub const LEARNED_US: u64 = 1_000_000;
 /// not show yet (guess).
 pub const AHEAD_YOUNG_FRAMES: u32 = 8;
 /// Gaps after which an identifier is no longer young.
-pub const AHEAD_YOUNG_GAPS: u32 = 20;
+pub const AHEAD_YOUNG_GAPS: u32 = 12;
 /// Time of its own traffic before a bus without a model is judged at all, in microseconds.
 pub const WARM_UP_MIN_US: u64 = 2_000_000;
 /// Time after which learning on the road no longer widens the limits of timing, in microseconds.
@@ -193,6 +193,18 @@ pub const BUS_OFF_SETTLE_US: u64 = 60_000;
 pub const BUS_OFF_CYCLES: u64 = 2;
 /// Identifiers of one ECU that are named one by one; of more only the number is said.
 pub const BUS_OFF_NAMED_MAX: u32 = 8;
+/// Frames of a window in which pairs of identifiers are counted: a third of a second of a busy bus.
+pub const SEQUENCE_FRAMES: u32 = 512;
+/// Windows that must be held out before any is judged.
+pub const SEQUENCE_WINDOWS: u32 = 4;
+/// New pairs are too many above this multiple of the most of a window that was held out …
+pub const SEQUENCE_FACTOR: u32 = 3;
+/// … and so many more: a thirty-second of a window (guess) …
+pub const SEQUENCE_ROOM: u32 = 16;
+/// … in so many windows in a row.
+pub const SEQUENCE_STREAK: u32 = 2;
+/// Time after which the pairs of one more identifier are forgotten, in microseconds: all of them in 40 minutes (guess).
+pub const SEQUENCE_FADE_US: u64 = 10_000_000;
 /// Other identifiers that must be suspect at the same time for it to be the vehicle rather than an attacker …
 pub const QUORUM_IDS: usize = 3;
 /// … which is within this time, in microseconds: drivers and relays act on several ECUs within a second.

@@ -9,6 +9,7 @@ mod load;
 mod pace;
 mod pool;
 mod quorum;
+mod sequence;
 mod speed;
 mod spoken;
 mod stamps;
@@ -32,6 +33,7 @@ use diag::Diagnosis;
 use lengths::Lengths;
 use load::Load;
 use quorum::Quorum;
+use sequence::{Moment, Sequence};
 use stamps::Stamps;
 use table::Table;
 use timing::{Hearing, Silence, Timed, Verdict, Weather};
@@ -75,6 +77,7 @@ pub struct BusDetector {
     tracks: Tracks,
     unknown: Unknown,
     lengths: Lengths,
+    sequence: Sequence,
     diagnosis: Diagnosis,
     silence: Silence,
     stamps: Stamps,
@@ -116,6 +119,7 @@ impl BusDetector {
             tracks: Tracks::empty(),
             unknown: Unknown::new(),
             lengths: Lengths::new(),
+            sequence: Sequence::new(),
             diagnosis: Diagnosis::new(),
             silence: Silence::new(0),
             stamps: Stamps::new(),
@@ -239,6 +243,7 @@ impl BusDetector {
             return;
         }
         let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until };
+        self.sequence.tick(now);
         self.errors.look(now, &hearing, &mut self.silence, &mut self.table, &mut self.fold);
         self.silence.check_all(now, &hearing, &mut self.table, &mut self.fold);
         self.fold.sweep(now);
@@ -304,7 +309,7 @@ impl BusDetector {
         } else {
             Weather::Calm
         };
-        let (class, diagnostic) = (slot.class, slot.diagnostic);
+        let (class, diagnostic, track) = (slot.class, slot.diagnostic, slot.track);
         let timed = timing::frame(at, slot, weather, &mut self.silence, &mut self.fold);
         let mut judgement = judge(timed.verdict);
         let dlc_bit = 1u16.checked_shl(frame.dlc().code().into()).unwrap_or(0);
@@ -328,6 +333,12 @@ impl BusDetector {
             }
             FrameKind::Classic | FrameKind::Fd | FrameKind::Remote | FrameKind::Error => {}
         }
+        let moment = Moment {
+            at,
+            age_us: self.warm_up.age_us(at),
+            calm: weather == Weather::Calm && timed.verdict == Verdict::Ordinary && !self.fold.is_alarmed(),
+        };
+        self.sequence.receive(moment, track, id, &mut self.fold);
         if self.warm_up.learns() {
             self.learn(at, index, &timed);
         }
@@ -435,6 +446,7 @@ impl BusDetector {
         self.table.clear();
         self.tracks.clear();
         self.unknown = Unknown::new();
+        self.sequence = Sequence::new();
         self.silence.watch(0);
         self.silence.restart();
         self.load = Load::new(None);
