@@ -12,6 +12,8 @@ const RECENT: usize = 16;
 const FIRST_CHOICE: u32 = 4;
 /// Gaps after which a cycle is believed whatever the gaps look like; before, all of them must be alike.
 const SECOND_CHOICE: u32 = 8;
+/// Gaps up to which a cycle is made finer: by then it is drawn from a whole ring three times.
+const REFINED_GAPS: u32 = 64;
 /// Frames whose span is held against as many cycles: jitter and coarse stamps even out, pauses do not.
 const SPAN: u32 = 4;
 
@@ -83,7 +85,8 @@ impl PaceLearner {
             self.choose_cycle(grain_us);
             return Some(self.pace());
         }
-        (grown && self.cycle_us > 0 || self.gaps == limits::STEADY_GAPS).then(|| self.pace())
+        let may_be_steady = [limits::STEADY_GAPS, limits::STEADY_GAPS_SLOW].contains(&self.gaps);
+        (grown && self.cycle_us > 0 || may_be_steady).then(|| self.pace())
     }
 
     /// Place in the ring of the gap `back` before the next one.
@@ -143,7 +146,8 @@ impl PaceLearner {
             self.next_choice = SECOND_CHOICE;
             return;
         }
-        // A cycle that held so far is kept: refining it would only follow the jitter.
+        // A cycle that held so far is made finer while it is young (four gaps with jitter are wrong by more than the
+        // slack of the meter), then kept: refining it further would only follow the jitter.
         if self.cycle_us == 0 || cycle.abs_diff(self.cycle_us) > self.cycle_us / 5 {
             self.changes = self.changes.saturating_add(u8::from(self.cycle_us != 0));
             self.cycle_us = cycle;
@@ -152,6 +156,8 @@ impl PaceLearner {
             self.late = 0;
             self.ahead_max_q16 = 0;
             self.excursion_q16 = 0;
+        } else if self.gaps <= REFINED_GAPS {
+            self.cycle_us = cycle;
         }
     }
 
@@ -245,7 +251,11 @@ mod tests {
         assert_eq!(learned((0..4).map(|_| 100_000)).cycle_us, 100_000);
         let coarse = learned((0..64).map(|n| if n % 2 == 0 { 20_000 } else { 30_000 }));
         assert_eq!((coarse.cycle_us, coarse.class, coarse.steady), (25_000, CycleClass::Periodic, true));
+        // The first gaps mislead by an eighth.
+        let misled = learned((0..64).map(|n| if n < 4 { 11_250 } else { 10_000 }));
+        assert_eq!(misled.cycle_us, 10_000);
         let jittery = learned((0..64).map(|n| [5000, 15_000, 10_000, 13_000, 7000][n % 5]));
-        assert_eq!((jittery.cycle_us, jittery.class), (10_000, CycleClass::Periodic));
+        assert!(jittery.cycle_us.abs_diff(10_000) < 400, "well below the slack of a tenth: {jittery:?}");
+        assert_eq!(jittery.class, CycleClass::Periodic);
     }
 }

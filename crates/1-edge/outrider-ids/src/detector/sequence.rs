@@ -96,12 +96,14 @@ impl Sequence {
         match self.stage {
             Stage::Gather if now.age_us >= limits::WARM_UP_US / 2 => self.stage = Stage::HeldOut,
             Stage::Gather => {}
+            Stage::HeldOut
+                if now.age_us >= limits::WARM_UP_US && self.held_out >= limits::SEQUENCE_WINDOWS =>
+            {
+                self.stage = Stage::Judge;
+            }
             Stage::HeldOut => {
                 self.novel_max = self.novel_max.max(self.novel);
                 self.held_out = self.held_out.saturating_add(1);
-                if now.age_us >= limits::WARM_UP_US && self.held_out >= limits::SEQUENCE_WINDOWS {
-                    self.stage = Stage::Judge;
-                }
             }
             Stage::Judge => {
                 let far = self.novel > self.limit();
@@ -148,12 +150,12 @@ mod tests {
     use super::*;
     use outrider_types::BusId;
 
-    /// Feeds frames of ten tracks in a fixed order, every `mix`-th out of turn, and returns how often it spoke.
+    /// Feeds frames of a hundred tracks in a fixed order, every `mix`-th out of turn, and returns how often it spoke.
     fn spoken(sequence: &mut Sequence, from_us: u64, to_us: u64, mix: u64) -> u32 {
         let mut fold = Fold::new(BusId(0));
         for at in (from_us..to_us).step_by(500) {
             let step = at / 500;
-            let turn = if step % mix == mix - 1 { step * step % 7 } else { step % 10 };
+            let turn = if step % mix == mix - 1 { step * step % 97 } else { step % 100 };
             let moment = Moment { at: VehicleMicros(at), age_us: at, calm: true };
             sequence.receive(moment, u16::try_from(turn).expect("small"), CanId::LOWEST, &mut fold);
             sequence.tick(VehicleMicros(at));
