@@ -310,6 +310,8 @@ impl BusDetector {
             Weather::Calm
         };
         let (class, diagnostic, track) = (slot.class, slot.diagnostic, slot.track);
+        // A tester that began while the bus was learned comes regularly too, but was not there all along.
+        let came_later = slot.learned && slot.silence_us == 0;
         let timed = timing::frame(at, slot, weather, &mut self.silence, &mut self.fold);
         let mut judgement = judge(timed.verdict);
         let dlc_bit = 1u16.checked_shl(frame.dlc().code().into()).unwrap_or(0);
@@ -353,7 +355,9 @@ impl BusDetector {
         if diagnostic || diag::is_conventional(id) {
             let free = match class {
                 CycleClass::Listed | CycleClass::Event => true,
-                CycleClass::Periodic | CycleClass::Mixed => diag::is_security_single(frame.data()),
+                CycleClass::Periodic | CycleClass::Mixed => {
+                    came_later || diag::is_security_single(frame.data())
+                }
             };
             if diagnostic || free {
                 self.diagnosis.receive(at, self.bus, id, frame, self.situation(), &mut self.fold);
