@@ -1,15 +1,20 @@
 //! All detectors of one bus.
 
+mod busoff;
 mod diag;
-mod errors;
 mod habits;
+mod learning;
+mod lengths;
 pub mod limits;
 mod load;
 mod pace;
+mod pool;
 mod protected;
 mod quorum;
+mod sequence;
 mod speed;
 mod spoken;
+mod stamps;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -25,20 +30,23 @@ use outrider_wire::catalogue::{event, field};
 pub use speed::SpeedReading;
 pub use warmup::Basis;
 
+use busoff::Errors;
 use diag::Diagnosis;
 use habits::Habits;
+use lengths::Lengths;
 use load::Load;
 use protected::Protected;
 use quorum::Quorum;
-use table::{NONE, Table, Trust};
-use timing::{Silence, Timed, Verdict};
+use sequence::{Moment, Sequence};
+use stamps::Stamps;
+use table::Table;
+use timing::{Hearing, Silence, Verdict, Weather};
 use track::Tracks;
 use unknown::Unknown;
 use warmup::{Turn, WarmUp};
 
 use crate::fold::{Fold, Strike};
 use crate::judgement::{Detector, Judgement};
-use crate::meter::TimedMeter;
 use crate::model::{BusModel, CycleClass, SpeedSignal};
 use crate::observation::{Fields, Observation};
 use crate::policy::Situation;
@@ -71,13 +79,16 @@ pub struct BusDetector {
     table: Table,
     tracks: Tracks,
     unknown: Unknown,
+    lengths: Lengths,
+    sequence: Sequence,
     diagnosis: Diagnosis,
     silence: Silence,
+    stamps: Stamps,
     quorum: Quorum,
     habits: Habits,
     protected: Protected,
     fold: Fold,
-    errors: TimedMeter,
+    errors: Errors,
     load: Load,
     speed_signal: Option<SpeedSignal>,
     speed: Option<SpeedReading>,
@@ -113,13 +124,16 @@ impl BusDetector {
             table: Table::empty(),
             tracks: Tracks::empty(),
             unknown: Unknown::new(),
+            lengths: Lengths::new(),
+            sequence: Sequence::new(),
             diagnosis: Diagnosis::new(),
             silence: Silence::new(0),
+            stamps: Stamps::new(),
             quorum: Quorum::new(),
             habits: Habits::new(),
             protected: Protected::new(),
             fold: Fold::new(bus),
-            errors: TimedMeter::EMPTY,
+            errors: Errors::new(),
             load: Load::new(None),
             speed_signal: None,
             speed: None,
@@ -197,7 +211,8 @@ impl BusDetector {
         let at = self.advance(at);
         self.stats.frames = self.stats.frames.saturating_add(1);
         let Some(id) = frame.id() else {
-            self.error_frame(at, frame);
+            self.stats.errors = self.stats.errors.saturating_add(1);
+            self.errors.receive(at, frame, &mut self.fold);
             return Judgement::ORDINARY;
         };
         let (verdict, judgement) = if let Some(index) = self.table.find(id) {
@@ -214,14 +229,17 @@ impl BusDetector {
             Turn::Complete => self.warm_up_complete(at),
         }
         // Frames of an attack that has a name do not count for the load: one attack, one event.
-        let full = verdict == Verdict::Ordinary && self.load.add(at, self.warm_up.widens(at));
+        let full = verdict == Verdict::Ordinary
+            && !self.stamps.is_backlog(at)
+            && self.load.add(at, self.warm_up.widens(at));
         if full {
             self.fold.strike(at, unknown::flood_strike(None, self.load.limit_hz));
         }
         if full || verdict == Verdict::Flood {
             self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
         }
-        self.silence.step(at, self.distorted_until, &mut self.table, &mut self.fold);
+        let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until };
+        self.silence.step(at, &hearing, &mut self.table, &mut self.fold);
         self.fold.sweep_one(at);
         self.settle(at);
         self.habits.calibration.advance(at, !self.fold.is_alarmed());
@@ -233,7 +251,10 @@ impl BusDetector {
         if self.now.is_some_and(|last| last > now) {
             return;
         }
-        self.silence.check_all(now, self.distorted_until, &mut self.table, &mut self.fold);
+        let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until };
+        self.sequence.tick(now);
+        self.errors.look(now, &hearing, &mut self.silence, &mut self.table, &mut self.fold);
+        self.silence.check_all(now, &hearing, &mut self.table, &mut self.fold);
         self.fold.sweep(now);
         self.diagnosis.tick(now);
         self.habits.tick(now, !self.fold.is_alarmed(), &mut self.tracks);
@@ -261,19 +282,20 @@ impl BusDetector {
                 self.stats.clock_steps = self.stats.clock_steps.saturating_add(1);
                 self.fold.finish(last);
                 self.table.restart();
-                self.silence.restart(at);
+                self.silence.restart();
+                self.stamps.restart(at);
                 self.unknown = Unknown::new();
                 self.load.meter.clear();
                 self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
                 at
             }
             Some(last) if at < last => last,
-            Some(last) => {
-                self.silence.bus_frame(last, at);
+            Some(_) => {
+                self.stamps.frame(at);
                 at
             }
             None => {
-                self.silence.restart(at);
+                self.stamps.restart(at);
                 at
             }
         };
@@ -284,13 +306,22 @@ impl BusDetector {
     /// Takes a frame whose identifier is known.
     #[inline]
     fn known(&mut self, at: VehicleMicros, index: usize, id: CanId, frame: &Frame) -> (Verdict, Judgement) {
+        self.errors.follow(at, index, id, &mut self.fold);
         let Some(slot) = self.table.slot_mut(index) else { return (Verdict::Ordinary, Judgement::ORDINARY) };
         if slot.last.is_none() {
             self.warm_up.first_of(at, true);
         }
-        let calm = at >= self.distorted_until;
-        let (class, diagnostic) = (slot.class, slot.diagnostic);
-        let timed = timing::frame(at, slot, calm, &mut self.silence, &mut self.fold);
+        let weather = if self.stamps.is_backlog(at) {
+            Weather::Backlog
+        } else if at < self.distorted_until {
+            Weather::AfterFlood
+        } else {
+            Weather::Calm
+        };
+        let (class, diagnostic, track) = (slot.class, slot.diagnostic, slot.track);
+        // A tester that began while the bus was learned comes regularly too, but was not there all along.
+        let came_later = slot.learned && slot.silence_us == 0;
+        let timed = timing::frame(at, slot, weather, &mut self.silence, &mut self.fold);
         let mut judgement = judge(timed.verdict);
         let dlc_bit = 1u16.checked_shl(frame.dlc().code().into()).unwrap_or(0);
         let wrong_length = slot.dlc_mask != 0 && slot.dlc_mask & dlc_bit == 0;
@@ -307,9 +338,18 @@ impl BusDetector {
             }
             FrameKind::Classic | FrameKind::Fd if wrong_length => {
                 judgement = spoken::wrong_dlc(at, id, expected, frame, sure, &mut self.fold);
+                if sure && self.lengths.wrong(at, index, &mut self.fold) {
+                    judgement = judgement.or(Detector::Length);
+                }
             }
             FrameKind::Classic | FrameKind::Fd | FrameKind::Remote | FrameKind::Error => {}
         }
+        let moment = Moment {
+            at,
+            age_us: self.warm_up.age_us(at),
+            calm: weather == Weather::Calm && timed.verdict == Verdict::Ordinary && !self.fold.is_alarmed(),
+        };
+        self.sequence.receive(moment, track, id, &mut self.fold);
         if self.warm_up.learns() {
             self.learn(at, index, &timed);
         }
@@ -327,45 +367,15 @@ impl BusDetector {
         if diagnostic || diag::is_conventional(id) {
             let free = match class {
                 CycleClass::Listed | CycleClass::Event => true,
-                CycleClass::Periodic | CycleClass::Mixed => diag::is_security_single(frame.data()),
+                CycleClass::Periodic | CycleClass::Mixed => {
+                    came_later || diag::is_security_single(frame.data())
+                }
             };
             if diagnostic || free {
                 self.diagnosis.receive(at, self.bus, id, frame, self.situation(), &mut self.fold);
             }
         }
         (timed.verdict, judgement)
-    }
-
-    /// Learns the timing of an identifier of a bus without a model.
-    #[inline]
-    fn learn(&mut self, at: VehicleMicros, index: usize, timed: &Timed) {
-        let Some(slot) = self.table.slot_mut(index) else { return };
-        if slot.trust == Trust::Known && !self.warm_up.widens(at) {
-            return;
-        }
-        let Some(track) = self.tracks.get_mut(slot.track) else { return };
-        if timed.verdict != Verdict::Ordinary || self.fold.is_alarmed() {
-            track.pace.reject();
-            return;
-        }
-        // A gap over a silence of the whole bus says nothing about the identifier.
-        let Some(gap_us) = timed.gap_us.filter(|&gap| at.micros_since(self.silence.since()) >= gap) else {
-            return;
-        };
-        if let Some(pace) = track.pace.add(gap_us, timed.ahead_q16) {
-            let was = slot.silence_us > 0;
-            slot.set_pace(&pace);
-            if was != (slot.silence_us > 0) {
-                self.silence.watch_one(!was);
-            }
-        }
-        if slot.trust == Trust::Learning
-            && track.pace.gaps() >= limits::LEARNED_GAPS
-            && self.warm_up.age_us(at) >= limits::WARM_UP_MIN_US
-        {
-            slot.trust = Trust::Known;
-            slot.seen_often = true;
-        }
     }
 
     /// Takes a frame whose identifier is not in the table.
@@ -401,19 +411,6 @@ impl BusDetector {
         (verdict, judgement)
     }
 
-    /// Takes an identifier into the table; its own frames will say what is normal for it.
-    fn adopt(&mut self, at: VehicleMicros, id: CanId, frame: &Frame) {
-        let track = self.tracks.take().unwrap_or(NONE);
-        let Some(slot) = self.table.learn(id, track).and_then(|index| self.table.slot_mut(index)) else {
-            return;
-        };
-        slot.last = Some(at);
-        slot.streak = 1;
-        slot.dlc_mask = 1u16.checked_shl(frame.dlc().code().into()).unwrap_or(0);
-        slot.fd = frame.kind() == FrameKind::Fd;
-        slot.remote = frame.kind() == FrameKind::Remote;
-    }
-
     /// Sets a model aside that is of another bus, says so once, and begins to learn.
     fn forget_model(&mut self, at: VehicleMicros, known: u32, strange: u32) {
         let fields = Fields::new()
@@ -426,8 +423,9 @@ impl BusDetector {
         self.habits.clear();
         self.protected.clear();
         self.unknown = Unknown::new();
+        self.sequence = Sequence::new();
         self.silence.watch(0);
-        self.silence.restart(at);
+        self.silence.restart();
         self.load = Load::new(None);
         self.speed_signal = None;
         self.warm_up.begin();
