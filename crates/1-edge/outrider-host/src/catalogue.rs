@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 110] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 113] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -117,10 +117,13 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 110] = [
     ("ids.traffic_limited", EventTypeId(822)),
     ("ids.communication_error", EventTypeId(823)),
     ("ids.report_refused", EventTypeId(824)),
+    ("sensor.over_budget", EventTypeId(850)),
+    ("sensor.always_on", EventTypeId(851)),
+    ("vehicle.service_mode", EventTypeId(852)),
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 111] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 118] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -232,4 +235,11 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 111] = [
     ("ids_time_us", FieldKey(142), Kind::Int),
     ("ids_context_version", FieldKey(143), Kind::Int),
     ("ids_signed", FieldKey(144), Kind::Bool),
+    ("operating_mode", FieldKey(175), Kind::Text),
+    ("withheld", FieldKey(176), Kind::Int),
+    ("budget_left", FieldKey(177), Kind::Int),
+    ("demoted", FieldKey(178), Kind::Bool),
+    ("gated", FieldKey(179), Kind::Int),
+    ("operating_mode_before", FieldKey(180), Kind::Text),
+    ("alarmed_us", FieldKey(181), Kind::Int),
 ];

@@ -42,10 +42,12 @@
     )
 )]
 
+mod budget;
 mod crc;
 mod detector;
 pub mod ethernet;
 mod fold;
+pub mod gates;
 mod judgement;
 mod meter;
 pub mod model;
@@ -60,7 +62,8 @@ fn count_of(items: impl Iterator) -> usize {
     items.fold(0, |count: usize, _| count.saturating_add(1))
 }
 
-pub use detector::{Basis, BusDetector, BusStats, SpeedReading, limits};
+pub use budget::Used;
+pub use detector::{Basis, BusDetector, BusStats, Granted, Mode, SpeedReading, limits};
 pub use judgement::{Detector, Judgement};
 pub use meter::CycleMeter;
 pub use observation::{FieldValue, Fields, Observation, Phase};

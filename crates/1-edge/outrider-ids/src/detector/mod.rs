@@ -1,8 +1,11 @@
 //! All detectors of one bus.
 
 mod diag;
+mod errors;
 pub mod limits;
 mod load;
+pub(crate) mod mode;
+mod operating;
 mod pace;
 mod quorum;
 mod speed;
@@ -15,15 +18,17 @@ mod track;
 mod unknown;
 mod warmup;
 
-use outrider_bus::can::{CanId, ErrorClass, Frame, FrameKind};
+use outrider_bus::can::{CanId, Frame, FrameKind};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
+pub use mode::{Granted, Mode};
 pub use speed::SpeedReading;
 pub use warmup::Basis;
 
 use diag::Diagnosis;
 use load::Load;
+use mode::Operation;
 use quorum::Quorum;
 use table::{NONE, Table, Trust};
 use timing::{Silence, Timed, Verdict};
@@ -33,11 +38,10 @@ use warmup::{Turn, WarmUp};
 
 use crate::fold::{Fold, Strike};
 use crate::judgement::{Detector, Judgement};
-use crate::meter::{Leak, TimedMeter};
+use crate::meter::TimedMeter;
 use crate::model::{BusModel, CycleClass, SpeedSignal};
 use crate::observation::{Fields, Observation};
 use crate::payload::Context;
-use crate::policy::Situation;
 
 /// Counts of one bus since the detector was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,6 +79,8 @@ pub struct BusDetector {
     load: Load,
     speed_signal: Option<SpeedSignal>,
     speed: Option<SpeedReading>,
+    operation: Operation,
+    granted: Option<(VehicleMicros, Granted)>,
     workshop: bool,
     now: Option<VehicleMicros>,
     /// Before this time a flood distorts everybody's timing.
@@ -114,6 +120,8 @@ impl BusDetector {
             load: Load::new(None),
             speed_signal: None,
             speed: None,
+            operation: Operation::new(),
+            granted: None,
             workshop: false,
             now: None,
             distorted_until: VehicleMicros(0),
@@ -174,18 +182,10 @@ impl BusDetector {
         self.speed = Some(reading);
     }
 
-    /// Tells whether a workshop is at work; what it may change is then no event.
-    pub const fn set_workshop(&mut self, workshop: bool) {
-        self.workshop = workshop;
-    }
-
-    const fn situation(&self) -> Situation {
-        Situation { speed: self.speed, workshop: self.workshop }
-    }
-
     /// Takes one frame and judges it; bounded work, no allocation.
     pub fn receive(&mut self, at: VehicleMicros, frame: &Frame) -> Judgement {
         let at = self.advance(at);
+        self.wake(at);
         self.stats.frames = self.stats.frames.saturating_add(1);
         let Some(id) = frame.id() else {
             self.error_frame(at, frame);
@@ -228,6 +228,7 @@ impl BusDetector {
         self.diagnosis.tick(now);
         self.tracks.settle(now.0);
         self.settle(now);
+        self.operate(now);
     }
 
     /// Ends every open episode, as at the end of a capture.
@@ -254,6 +255,7 @@ impl BusDetector {
                 self.silence.restart(at);
                 self.unknown = Unknown::new();
                 self.load.meter.clear();
+                self.operation.restart(at);
                 self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
                 at
             }
@@ -274,9 +276,13 @@ impl BusDetector {
     /// Takes a frame whose identifier is known.
     #[inline]
     fn known(&mut self, at: VehicleMicros, index: usize, id: CanId, frame: &Frame) -> (Verdict, Judgement) {
+        let teaches = self.teaches_timing();
         let Some(slot) = self.table.slot_mut(index) else { return (Verdict::Ordinary, Judgement::ORDINARY) };
         if slot.last.is_none() {
             self.warm_up.first_of(at, true);
+        }
+        if slot.last.is_none_or(|last| last < self.operation.woke()) {
+            self.operation.returned(at);
         }
         let calm = at >= self.distorted_until;
         let (class, diagnostic) = (slot.class, slot.diagnostic);
@@ -285,7 +291,7 @@ impl BusDetector {
         let dlc_bit = 1u16.checked_shl(frame.dlc().code().into()).unwrap_or(0);
         let wrong_length = slot.dlc_mask != 0 && slot.dlc_mask & dlc_bit == 0;
         let (expected, sure) = (slot.dlc_mask, slot.seen_often);
-        let learning = self.warm_up.learns() && !self.fold.is_alarmed();
+        let learning = self.warm_up.learns() && !self.fold.is_alarmed() && teaches;
         match frame.kind() {
             FrameKind::Remote if !slot.remote => spoken::remote(at, id, &mut self.fold),
             FrameKind::Classic | FrameKind::Fd if learning && !slot.seen_often => {
@@ -300,7 +306,7 @@ impl BusDetector {
             }
             FrameKind::Classic | FrameKind::Fd | FrameKind::Remote | FrameKind::Error => {}
         }
-        if self.warm_up.learns() {
+        if self.warm_up.learns() && teaches {
             self.learn(at, index, &timed);
         }
         if let Some(detector) = self.payload(at, index, frame, &timed) {
@@ -317,7 +323,9 @@ impl BusDetector {
                 CycleClass::Periodic | CycleClass::Mixed => diag::is_security_single(frame.data()),
             };
             if diagnostic || free {
-                self.diagnosis.receive(at, self.bus, id, frame, self.situation(), &mut self.fold);
+                let situation = self.situation(at);
+                self.diagnosis.receive(at, self.bus, id, frame, situation, &mut self.fold);
+                self.note_granted(at, id);
             }
         }
         (timed.verdict, judgement)
@@ -358,7 +366,7 @@ impl BusDetector {
     /// Holds the payload against what is usual for the identifier; returns the detector that flags the frame.
     #[inline]
     fn payload(&mut self, at: VehicleMicros, index: usize, frame: &Frame, timed: &Timed) -> Option<Detector> {
-        let Self { table, tracks, fold, quorum, warm_up, .. } = self;
+        let Self { table, tracks, fold, quorum, warm_up, operation, .. } = self;
         let slot = table.slot_mut(index)?;
         if frame.kind() == FrameKind::Remote {
             return None;
@@ -370,9 +378,13 @@ impl BusDetector {
             (cycle.saturating_mul(least)..=cycle.saturating_mul(most)).contains(&gap.saturating_mul(8))
         };
         let follows = timed.gap_us.is_some_and(|gap| cycle == 0 || on_time(gap));
-        let learns = !fold.is_alarmed() && timed.verdict == Verdict::Ordinary;
+        let learns = !fold.is_alarmed() && timed.verdict == Verdict::Ordinary && operation.teaches();
         let judges = warm_up.age_us(at) >= limits::HABIT_US;
-        let finding = track.payload.receive(at.0, frame.data(), Context { follows, learns, judges })?;
+        let context = Context { follows, learns, judges };
+        let finding = match operation.mode() {
+            Mode::StartUp => track.payload.pass(frame.data())?,
+            _ => track.payload.receive(at.0, frame.data(), context)?,
+        };
         if finding.alarm {
             let (strike, wait_us) = spoken::payload(slot.id, &finding);
             if fold.is_open(strike.event_type, strike.can_id) {
@@ -398,9 +410,13 @@ impl BusDetector {
 
     /// Takes a frame whose identifier is not in the table.
     fn stranger(&mut self, at: VehicleMicros, id: CanId, frame: &Frame) -> (Verdict, Judgement) {
-        let situation = self.situation();
-        let Self { bus, diagnosis, fold, unknown, warm_up, .. } = self;
+        let situation = self.situation(at);
+        let Self { bus, diagnosis, fold, .. } = self;
         let diagnostic = diagnosis.receive(at, *bus, id, frame, situation, fold);
+        if diagnostic {
+            self.note_granted(at, id);
+        }
+        let Self { unknown, warm_up, fold, .. } = self;
         match warm_up.basis {
             Basis::Matching => {
                 if unknown.note(at, id) {
@@ -431,6 +447,7 @@ impl BusDetector {
 
     /// Takes an identifier into the table; its own frames will say what is normal for it.
     fn adopt(&mut self, at: VehicleMicros, id: CanId, frame: &Frame) {
+        self.operation.returned(at);
         let track = self.tracks.take().unwrap_or(NONE);
         let Some(slot) = self.table.learn(id, track).and_then(|index| self.table.slot_mut(index)) else {
             return;
@@ -469,26 +486,6 @@ impl BusDetector {
 
     fn say(&mut self, at: VehicleMicros, event_type: EventTypeId, severity: Severity, fields: Fields) {
         self.fold.strike(at, Strike { event_type, can_id: None, severity, fields });
-    }
-
-    fn error_frame(&mut self, at: VehicleMicros, frame: &Frame) {
-        self.stats.errors = self.stats.errors.saturating_add(1);
-        if frame.error_class().is_some_and(|class| class.contains(ErrorClass::BUS_OFF)) {
-            let fields = Fields::new();
-            let strike =
-                Strike { event_type: event::CAN_BUS_OFF, can_id: None, severity: Severity::High, fields };
-            self.fold.strike(at, strike);
-        }
-        if self.errors.add(at, Leak::per_seconds(limits::ERROR_HZ, 1), limits::ERROR_FRAMES) {
-            let fields = Fields::new().int(field::RATE_LIMIT_HZ, limits::ERROR_HZ.into());
-            let strike = Strike {
-                event_type: event::CAN_ERROR_BURST,
-                can_id: None,
-                severity: Severity::Medium,
-                fields,
-            };
-            self.fold.strike(at, strike);
-        }
     }
 }
 

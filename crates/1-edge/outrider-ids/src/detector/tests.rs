@@ -1,10 +1,12 @@
-use outrider_bus::can::{CanId, Dlc, Frame};
+use outrider_bus::can::{CanId, Dlc, ErrorClass, Frame};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use proptest::prelude::*;
 
 use super::*;
 use crate::model::{BusDraft, BusFacts, GapFacts, IdEntry, IdFlags, ModelHead, VehicleModel, write};
 use crate::observation::{Observation, Phase};
+
+mod operating;
 
 extern crate std;
 use std::boxed::Box;

@@ -89,7 +89,7 @@ impl EthernetDetector {
             streams: Streams::new(),
             line: Tracker::new(),
             fold: Fold::new(bus),
-            situation: Situation { speed: None, workshop: false },
+            situation: Situation { speed: None, workshop: false, flashing: false },
             now: None,
             stats: EthernetStats::default(),
         }

@@ -178,6 +178,21 @@ impl Payload {
         self.weigh(law, habit)
     }
 
+    /// Takes the payload of a frame that neither teaches nor breaks a habit, as while ECUs boot; only its checksum is
+    /// judged. What comes next is compared with it.
+    pub(crate) fn pass(&mut self, data: &[u8]) -> Option<Finding> {
+        let now = Self::word(data);
+        if !self.seen || u8::try_from(data.len()) != Ok(self.bytes) {
+            return None;
+        }
+        let before = core::mem::replace(&mut self.last, now);
+        if let Layout::Known { fields, len, .. } = &mut self.layout {
+            fields.iter_mut().take(usize::from(*len)).for_each(|field| field.pass(now));
+        }
+        let law = self.law(before, now, false, false);
+        law.and_then(|law| self.weigh(Some(law), None))
+    }
+
     /// Adds up the evidence of one frame.
     fn weigh(&mut self, law: Option<Finding>, habit: Option<(Finding, u8)>) -> Option<Finding> {
         let (finding, weight) = match (law, habit) {
