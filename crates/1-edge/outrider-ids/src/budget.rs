@@ -17,8 +17,8 @@ use outrider_types::{Severity, VehicleMicros};
 
 use crate::gates::Kind;
 
-/// Alarms an hour of one detector on one bus. The aim for a vehicle is one an hour in all.
-pub(crate) const PER_HOUR: u32 = 1;
+/// Alarms an hour of one detector by habit on one bus, beyond first ones about an identifier.
+pub const PER_HOUR: u32 = 1;
 /// Alarms at once: an attack that pauses and comes back is said twice (guess).
 pub(crate) const BURST: u32 = 2;
 /// Time over which the share of time with an open alarm is held, in microseconds: ten minutes, so that an attack of the

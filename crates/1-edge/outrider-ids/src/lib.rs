@@ -62,7 +62,7 @@ fn count_of(items: impl Iterator) -> usize {
     items.fold(0, |count: usize, _| count.saturating_add(1))
 }
 
-pub use budget::Used;
+pub use budget::{PER_HOUR as ALARMS_PER_HOUR, Used};
 pub use detector::{Basis, BusDetector, BusStats, Granted, Mode, SpeedReading, limits};
 pub use judgement::{Detector, Judgement};
 pub use meter::CycleMeter;

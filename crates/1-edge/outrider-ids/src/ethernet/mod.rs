@@ -119,6 +119,12 @@ impl EthernetDetector {
         self.situation.workshop = workshop;
     }
 
+    /// Returns whether a car and a station speak on the segment.
+    #[must_use]
+    pub fn is_charging(&self, now: VehicleMicros) -> bool {
+        self.charge.heard().is_some_and(|at| now.micros_since(at) < limits::CHARGING_US)
+    }
+
     /// Takes one frame, from the destination address on and without checksum; bounded work, no allocation.
     pub fn receive(&mut self, at: VehicleMicros, bytes: &[u8]) {
         let at = self.advance(at);
