@@ -4,18 +4,20 @@ import { Age, Card, Scroll } from "../../ui/parts";
 import { Empty } from "../../ui/states";
 import { type Account, accountOf, detectorOf, inOrder, isOverBudget, isService } from "./sensors";
 
-const ACCOUNTS: Record<Account, [className: string, text: Parameters<typeof t>[0]]> = {
-  within: ["", "sensors.account.within"],
-  spent: ["c-medium", "sensors.account.spent"],
-  demoted: ["c-high", "sensors.account.demoted"],
+type Key = Parameters<typeof t>[0];
+
+const ACCOUNTS: Record<Account, { tone: string; text: Key; hint: Key }> = {
+  within: { tone: "", text: "sensors.account.within", hint: "sensors.account.within.hint" },
+  spent: { tone: "c-medium", text: "sensors.account.spent", hint: "sensors.account.spent.hint" },
+  demoted: { tone: "c-high", text: "sensors.account.demoted", hint: "sensors.account.demoted.hint" },
 };
 
 const Left = ({ state }: { state: SensorState }) => {
   const account = accountOf(state);
   if (account === null) return <>—</>;
-  const [className, text] = ACCOUNTS[account];
+  const { tone, text, hint } = ACCOUNTS[account];
   return (
-    <span className={className} title={t(`${text}.hint` as Parameters<typeof t>[0])}>
+    <span className={tone} title={t(hint)}>
       {t(text, { left: number(state.budget_left ?? 0) })}
     </span>
   );
