@@ -5,6 +5,7 @@ use outrider_gateway::codec;
 use outrider_gateway::spool::SpoolConfig;
 use outrider_gateway::uplink::{Link, Transport, TransportError, UplinkConfig};
 use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, MemoryStorage, SecurityEvent, fold};
+use outrider_ids::model::CycleClass;
 use outrider_types::{BootEpoch, BusId, Lane, Seed, Seq, TenantId, UnixMicros, VehicleId, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
@@ -348,7 +349,9 @@ fn sensors_tell_their_mode_and_a_detector_its_account_once_it_was_used() {
             let (bus, id) = known
                 .buses()
                 .find_map(|bus| {
-                    let event = bus.ids().find(|entry| entry.class == outrider_ids::model::CycleClass::Event);
+                    let event = bus
+                        .ids()
+                        .find(|entry| !matches!(entry.class, CycleClass::Periodic | CycleClass::Mixed));
                     event.map(|entry| (bus.facts().bus, entry.id))
                 })
                 .expect("an event message");
@@ -358,8 +361,11 @@ fn sensors_tell_their_mode_and_a_detector_its_account_once_it_was_used() {
             }
         }
         vehicle.tick(last.saturating_add(3_000_000));
-        vehicle.tick(last.saturating_add(120_000_000));
-        let rows = rows(&mut vehicle, last.saturating_add(121_000_000));
+        // The windows of repetition are over after some minutes.
+        for minute in 2..20 {
+            vehicle.tick(last.saturating_add(minute * 60_000_000));
+        }
+        let rows = rows(&mut vehicle, last.saturating_add(1_300_000_000));
         let mut texts: Vec<String> = rows
             .iter()
             .filter(|row| row.event_type == event::SENSOR_STATE)
