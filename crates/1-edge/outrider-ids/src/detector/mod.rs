@@ -381,9 +381,10 @@ impl BusDetector {
         let learns = !fold.is_alarmed() && timed.verdict == Verdict::Ordinary && operation.teaches();
         let judges = warm_up.age_us(at) >= limits::HABIT_US;
         let context = Context { follows, learns, judges };
-        let finding = match operation.mode() {
-            Mode::StartUp => track.payload.pass(frame.data())?,
-            _ => track.payload.receive(at.0, frame.data(), context)?,
+        let finding = if operation.mode() == Mode::StartUp {
+            track.payload.pass(frame.data())?
+        } else {
+            track.payload.receive(at.0, frame.data(), context)?
         };
         if finding.alarm {
             let (strike, wait_us) = spoken::payload(slot.id, &finding);

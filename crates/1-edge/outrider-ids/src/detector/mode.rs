@@ -7,7 +7,7 @@
 //! A mode changes when its evidence has held for a while, and driving at once. Every constant is a property of networks
 //! and protocols, none of a vehicle.
 
-use outrider_bus::uds::{Message, Nrc, ServiceId, Session};
+use outrider_bus::uds::{Message, Nrc, Response, ServiceId, Session};
 use outrider_types::VehicleMicros;
 
 use super::SpeedReading;
@@ -134,21 +134,32 @@ impl Granted {
         match message {
             Message::Request(_) => None,
             Message::Negative { nrc, .. } => (*nrc == Nrc::ResponsePending).then_some(Self::Answer),
-            Message::Positive(response) => Some(match response.service {
-                ServiceId::DiagnosticSessionControl => match response.session()? {
-                    Session::Default => Self::End,
-                    Session::Programming => Self::Programming,
-                    _ => Self::Session,
-                },
-                ServiceId::EcuReset => Self::End,
-                ServiceId::RequestDownload | ServiceId::TransferData => Self::Download,
-                ServiceId::CommunicationControl => match response.payload.first() {
-                    Some(&sub) if sub & 0x7F != 0 => Self::Silence,
-                    _ => Self::Answer,
-                },
-                _ => Self::Answer,
-            }),
+            Message::Positive(response) => Self::of_answer(response),
         }
+    }
+
+    fn of_answer(response: &Response<'_>) -> Option<Self> {
+        let service = response.service;
+        if let Some(session) = response.session() {
+            return Some(match session {
+                Session::Default => Self::End,
+                Session::Programming => Self::Programming,
+                Session::Extended | Session::SafetySystem | Session::Unknown(_) => Self::Session,
+            });
+        }
+        if service == ServiceId::DiagnosticSessionControl {
+            return None;
+        }
+        let silences = response.payload.first().is_some_and(|sub| sub & 0x7F != 0);
+        Some(if service == ServiceId::EcuReset {
+            Self::End
+        } else if service == ServiceId::RequestDownload || service == ServiceId::TransferData {
+            Self::Download
+        } else if service == ServiceId::CommunicationControl && silences {
+            Self::Silence
+        } else {
+            Self::Answer
+        })
     }
 }
 
