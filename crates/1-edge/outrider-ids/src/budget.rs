@@ -189,7 +189,8 @@ impl Budget {
     fn is_first(&mut self, index: usize, id: Option<CanId>, severity: Severity) -> bool {
         let shift = u32::try_from(index).unwrap_or(0).saturating_mul(2);
         let gravity = gravity(severity);
-        let place = self.spoken.iter().take(self.spoken_len).position(|spoken| spoken.id == id);
+        let place =
+            self.spoken.get(..self.spoken_len).unwrap_or(&[]).iter().position(|spoken| spoken.id == id);
         let Some(spoken) = self.spoken.get_mut(place.unwrap_or(self.spoken_len)) else { return true };
         if place.is_none() {
             *spoken = Spoken { id, gravest: 0 };

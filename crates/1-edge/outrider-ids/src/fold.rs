@@ -208,7 +208,7 @@ impl<S: Subject> Fold<S> {
             return Some(index);
         }
         let rank = |severity: Severity, kind: Kind| (severity, kind.budgeted().is_none());
-        let open = self.open.iter().enumerate().filter_map(|(index, slot)| Some((index, slot.as_ref()?)));
+        let open = (0..EPISODES_MAX).filter_map(|index| Some((index, self.open.get(index)?.as_ref()?)));
         let (index, rank_least) = open
             .map(|(index, open)| (index, (rank(open.strike.severity, open.kind), open.last)))
             .min_by_key(|(_, key)| *key)
