@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 111] = [
+pub static DEFAULTS: [EventDefaults; 114] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -578,6 +578,21 @@ pub static DEFAULTS: [EventDefaults; 111] = [
         severity: Severity::Medium,
         lane: Lane::Batched,
     },
+    EventDefaults {
+        event_type: event::SENSOR_OVER_BUDGET,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::SENSOR_ALWAYS_ON,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::VEHICLE_SERVICE_MODE,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+    },
 ];
 
 /// Event types by name.
@@ -806,6 +821,12 @@ pub mod event {
     pub const IDS_COMMUNICATION_ERROR: EventTypeId = EventTypeId(823);
     /// Report of an ECU refused (`ids.report_refused`).
     pub const IDS_REPORT_REFUSED: EventTypeId = EventTypeId(824);
+    /// Detector over its alarm budget (`sensor.over_budget`).
+    pub const SENSOR_OVER_BUDGET: EventTypeId = EventTypeId(850);
+    /// Detector demoted (`sensor.always_on`).
+    pub const SENSOR_ALWAYS_ON: EventTypeId = EventTypeId(851);
+    /// Workshop or flashing (`vehicle.service_mode`).
+    pub const VEHICLE_SERVICE_MODE: EventTypeId = EventTypeId(852);
 }
 
 /// Fields by name.
@@ -1038,6 +1059,20 @@ pub mod field {
     pub const MODEL_PLATFORM: FieldKey = FieldKey(145);
     /// Software release that a vehicle model says it is for (text).
     pub const MODEL_RELEASE: FieldKey = FieldKey(146);
+    /// Operating mode of a bus: sleep, start-up, awake, standing, driving, charging, workshop or flashing (text).
+    pub const OPERATING_MODE: FieldKey = FieldKey(175);
+    /// Alarms that were said as low because the detector was over its budget (int).
+    pub const WITHHELD: FieldKey = FieldKey(176);
+    /// Repeated alarms that the detector may still raise at once (int).
+    pub const BUDGET_LEFT: FieldKey = FieldKey(177);
+    /// Whether the detector is demoted because its alarms were open for too much of the time (bool).
+    pub const DEMOTED: FieldKey = FieldKey(178);
+    /// Observations that were lowered or left out because of the operating mode (int).
+    pub const GATED: FieldKey = FieldKey(179);
+    /// Operating mode of the bus before (text).
+    pub const OPERATING_MODE_BEFORE: FieldKey = FieldKey(180);
+    /// Time during which an alarm of the detector was open, in µs (int).
+    pub const ALARMED_US: FieldKey = FieldKey(181);
     /// How often as much happens by chance in a clean second of this bus, in parts of a thousand million, in 1e-9 (int).
     pub const P_VALUE_PPB: FieldKey = FieldKey(185);
 }

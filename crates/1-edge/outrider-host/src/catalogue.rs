@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 111] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 114] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -118,10 +118,13 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 111] = [
     ("ids.traffic_limited", EventTypeId(822)),
     ("ids.communication_error", EventTypeId(823)),
     ("ids.report_refused", EventTypeId(824)),
+    ("sensor.over_budget", EventTypeId(850)),
+    ("sensor.always_on", EventTypeId(851)),
+    ("vehicle.service_mode", EventTypeId(852)),
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 114] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 121] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -235,5 +238,12 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 114] = [
     ("ids_signed", FieldKey(144), Kind::Bool),
     ("model_platform", FieldKey(145), Kind::Text),
     ("model_release", FieldKey(146), Kind::Text),
+    ("operating_mode", FieldKey(175), Kind::Text),
+    ("withheld", FieldKey(176), Kind::Int),
+    ("budget_left", FieldKey(177), Kind::Int),
+    ("demoted", FieldKey(178), Kind::Bool),
+    ("gated", FieldKey(179), Kind::Int),
+    ("operating_mode_before", FieldKey(180), Kind::Text),
+    ("alarmed_us", FieldKey(181), Kind::Int),
     ("p_value_ppb", FieldKey(185), Kind::Int),
 ];

@@ -42,11 +42,13 @@
     )
 )]
 
+mod budget;
 mod calibrate;
 mod crc;
 mod detector;
 pub mod ethernet;
 mod fold;
+pub mod gates;
 mod judgement;
 mod meter;
 pub mod model;
@@ -62,7 +64,8 @@ fn count_of(items: impl Iterator) -> usize {
     items.fold(0, |count: usize, _| count.saturating_add(1))
 }
 
-pub use detector::{Basis, BusDetector, BusStats, SpeedReading, limits};
+pub use budget::{PER_HOUR as ALARMS_PER_HOUR, Used};
+pub use detector::{Basis, BusDetector, BusStats, Granted, Mode, SpeedReading, limits};
 pub use judgement::{Detector, Judgement};
 pub use meter::CycleMeter;
 pub use observation::{FieldValue, Fields, Observation, Phase};

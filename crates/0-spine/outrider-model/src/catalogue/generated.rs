@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
 use super::{EventType, Field, FieldKind};
 
 /// Every field, ordered by key.
-pub static FIELDS: [Field; 114] = [
+pub static FIELDS: [Field; 121] = [
     Field {
         key: FieldKey(1),
         name: "can_id",
@@ -799,6 +799,55 @@ pub static FIELDS: [Field; 114] = [
         title: "software release that a vehicle model says it is for",
     },
     Field {
+        key: FieldKey(175),
+        name: "operating_mode",
+        kind: FieldKind::Text,
+        unit: "",
+        title: "operating mode of a bus: sleep, start-up, awake, standing, driving, charging, workshop or flashing",
+    },
+    Field {
+        key: FieldKey(176),
+        name: "withheld",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "alarms that were said as low because the detector was over its budget",
+    },
+    Field {
+        key: FieldKey(177),
+        name: "budget_left",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "repeated alarms that the detector may still raise at once",
+    },
+    Field {
+        key: FieldKey(178),
+        name: "demoted",
+        kind: FieldKind::Bool,
+        unit: "",
+        title: "whether the detector is demoted because its alarms were open for too much of the time",
+    },
+    Field {
+        key: FieldKey(179),
+        name: "gated",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "observations that were lowered or left out because of the operating mode",
+    },
+    Field {
+        key: FieldKey(180),
+        name: "operating_mode_before",
+        kind: FieldKind::Text,
+        unit: "",
+        title: "operating mode of the bus before",
+    },
+    Field {
+        key: FieldKey(181),
+        name: "alarmed_us",
+        kind: FieldKind::Int,
+        unit: "µs",
+        title: "time during which an alarm of the detector was open",
+    },
+    Field {
         key: FieldKey(185),
         name: "p_value_ppb",
         kind: FieldKind::Int,
@@ -808,7 +857,7 @@ pub static FIELDS: [Field; 114] = [
 ];
 
 /// Every event type, ordered by id.
-pub static EVENT_TYPES: [EventType; 111] = [
+pub static EVENT_TYPES: [EventType; 114] = [
     EventType {
         id: EventTypeId(100),
         name: "can.unknown_id",
@@ -2181,7 +2230,7 @@ pub static EVENT_TYPES: [EventType; 111] = [
         description: "How a sensor of the vehicle is doing: what it judges by, how much it saw, and how much of its alarm budget it used. Told at the start of a drive and every hour.",
         severity: Severity::Info,
         lane: Lane::Deferred,
-        fields: &[FieldKey(49), FieldKey(130), FieldKey(97), FieldKey(131), FieldKey(132), FieldKey(82), FieldKey(96)],
+        fields: &[FieldKey(49), FieldKey(130), FieldKey(175), FieldKey(97), FieldKey(131), FieldKey(132), FieldKey(177), FieldKey(176), FieldKey(179), FieldKey(178), FieldKey(181), FieldKey(82), FieldKey(96)],
         unr155: &["20.3"],
         ocsf_class: 2004,
         autosar_sev: None,
@@ -2248,6 +2297,45 @@ pub static EVENT_TYPES: [EventType; 111] = [
         lane: Lane::Batched,
         fields: &[FieldKey(45), FieldKey(140), FieldKey(82)],
         unr155: &["21.1", "8.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(850),
+        name: "sensor.over_budget",
+        title: "Detector over its alarm budget",
+        description: "A detector that judges by habit raised more alarms than its budget allows. Further alarms of it about identifiers it already spoke of in this drive are said as low, until the budget has recovered.",
+        severity: Severity::Low,
+        lane: Lane::Batched,
+        fields: &[FieldKey(15), FieldKey(131), FieldKey(176), FieldKey(132)],
+        unr155: &["24.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(851),
+        name: "sensor.always_on",
+        title: "Detector demoted",
+        description: "The alarms of a detector that judges by habit were open for more than a tenth of the time. They were said; now they are low, and what was held against the identifiers becomes usual.",
+        severity: Severity::Low,
+        lane: Lane::Batched,
+        fields: &[FieldKey(15), FieldKey(131), FieldKey(181), FieldKey(96)],
+        unr155: &["24.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(852),
+        name: "vehicle.service_mode",
+        title: "Workshop or flashing",
+        description: "A bus is in a mode in which some detectors judge less: a tester keeps a session, or writes software. Compare it with what the workshop ordered.",
+        severity: Severity::Low,
+        lane: Lane::Batched,
+        fields: &[FieldKey(175), FieldKey(180), FieldKey(1)],
+        unr155: &["18.3", "11.3"],
         ocsf_class: 2004,
         autosar_sev: None,
         autosar_ids: &[],

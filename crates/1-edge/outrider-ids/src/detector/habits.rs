@@ -3,6 +3,7 @@
 use outrider_bus::can::{Frame, FrameKind};
 use outrider_types::VehicleMicros;
 
+use super::mode::Mode;
 use super::timing::{Timed, Verdict};
 use super::track::Tracks;
 use super::{BusDetector, limits, spoken};
@@ -22,6 +23,11 @@ pub(super) struct Habits {
 impl Habits {
     pub(super) const fn new() -> Self {
         Self { calibration: Calibration::new(), histories: Histories::new(), signals: Signals::new() }
+    }
+
+    /// Numbers that are compared with each other.
+    pub(super) const fn signals(&mut self) -> &mut Signals {
+        &mut self.signals
     }
 
     /// Forgets everything.
@@ -49,7 +55,7 @@ impl BusDetector {
         frame: &Frame,
         timed: &Timed,
     ) -> Option<Detector> {
-        let Self { table, tracks, fold, quorum, habits, .. } = self;
+        let Self { table, tracks, fold, quorum, habits, operation, .. } = self;
         let Habits { calibration, histories, signals } = habits;
         let slot = table.slot_mut(index)?;
         if frame.kind() == FrameKind::Remote {
@@ -62,10 +68,14 @@ impl BusDetector {
             (cycle.saturating_mul(least)..=cycle.saturating_mul(most)).contains(&gap.saturating_mul(8))
         };
         let follows = timed.gap_us.is_some_and(|gap| cycle == 0 || on_time(gap));
-        let learns = !fold.is_alarmed() && timed.verdict == Verdict::Ordinary;
+        let learns = !fold.is_alarmed() && timed.verdict == Verdict::Ordinary && operation.teaches();
         let mut novel = false;
         let context = Context { follows, learns, calibration, novel: &mut novel, histories, signals };
-        let finding = track.payload.receive(at.0, frame.data(), context);
+        let finding = if operation.mode() == Mode::StartUp {
+            track.payload.pass(frame.data())
+        } else {
+            track.payload.receive(at.0, frame.data(), context)
+        };
         if novel {
             quorum.note(at, slot.track);
         }

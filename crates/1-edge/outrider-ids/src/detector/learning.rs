@@ -51,6 +51,7 @@ impl BusDetector {
 
     /// Takes an identifier into the table; its own frames will say what is normal for it.
     pub(super) fn adopt(&mut self, at: VehicleMicros, id: CanId, frame: &Frame) {
+        self.operation.returned(at);
         let track = self.tracks.take().unwrap_or(NONE);
         let Some(slot) = self.table.learn(id, track).and_then(|index| self.table.slot_mut(index)) else {
             return;

@@ -7,6 +7,8 @@ mod learning;
 mod lengths;
 pub mod limits;
 mod load;
+pub(crate) mod mode;
+mod operating;
 mod pace;
 mod pool;
 mod protected;
@@ -27,6 +29,7 @@ use outrider_bus::can::{CanId, Frame, FrameKind};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
+pub use mode::{Granted, Mode};
 pub use speed::SpeedReading;
 pub use warmup::Basis;
 
@@ -35,6 +38,7 @@ use diag::Diagnosis;
 use habits::Habits;
 use lengths::Lengths;
 use load::Load;
+use mode::Operation;
 use protected::Protected;
 use quorum::Quorum;
 use sequence::{Moment, Sequence};
@@ -49,7 +53,6 @@ use crate::fold::{Fold, Strike};
 use crate::judgement::{Detector, Judgement};
 use crate::model::{BusModel, CycleClass, SpeedSignal};
 use crate::observation::{Fields, Observation};
-use crate::policy::Situation;
 
 /// Counts of one bus since the detector was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,6 +95,8 @@ pub struct BusDetector {
     load: Load,
     speed_signal: Option<SpeedSignal>,
     speed: Option<SpeedReading>,
+    operation: Operation,
+    granted: Option<(VehicleMicros, Granted)>,
     workshop: bool,
     now: Option<VehicleMicros>,
     /// Before this time a flood distorts everybody's timing.
@@ -137,6 +142,8 @@ impl BusDetector {
             load: Load::new(None),
             speed_signal: None,
             speed: None,
+            operation: Operation::new(),
+            granted: None,
             workshop: false,
             now: None,
             distorted_until: VehicleMicros(0),
@@ -197,18 +204,10 @@ impl BusDetector {
         self.speed = Some(reading);
     }
 
-    /// Tells whether a workshop is at work; what it may change is then no event.
-    pub const fn set_workshop(&mut self, workshop: bool) {
-        self.workshop = workshop;
-    }
-
-    const fn situation(&self) -> Situation {
-        Situation { speed: self.speed, workshop: self.workshop }
-    }
-
     /// Takes one frame and judges it; bounded work, no allocation.
     pub fn receive(&mut self, at: VehicleMicros, frame: &Frame) -> Judgement {
         let at = self.advance(at);
+        self.wake(at);
         self.stats.frames = self.stats.frames.saturating_add(1);
         let Some(id) = frame.id() else {
             self.stats.errors = self.stats.errors.saturating_add(1);
@@ -259,6 +258,7 @@ impl BusDetector {
         self.diagnosis.tick(now);
         self.habits.tick(now, !self.fold.is_alarmed(), &mut self.tracks);
         self.settle(now);
+        self.operate(now);
     }
 
     /// Ends every open episode, as at the end of a capture.
@@ -286,6 +286,7 @@ impl BusDetector {
                 self.stamps.restart(at);
                 self.unknown = Unknown::new();
                 self.load.meter.clear();
+                self.operation.restart(at);
                 self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
                 at
             }
@@ -307,9 +308,13 @@ impl BusDetector {
     #[inline]
     fn known(&mut self, at: VehicleMicros, index: usize, id: CanId, frame: &Frame) -> (Verdict, Judgement) {
         self.errors.follow(at, index, id, &mut self.fold);
+        let teaches = self.teaches_timing();
         let Some(slot) = self.table.slot_mut(index) else { return (Verdict::Ordinary, Judgement::ORDINARY) };
         if slot.last.is_none() {
             self.warm_up.first_of(at, true);
+        }
+        if slot.last.is_none_or(|last| last < self.operation.woke()) {
+            self.operation.returned(at);
         }
         let weather = if self.stamps.is_backlog(at) {
             Weather::Backlog
@@ -326,7 +331,7 @@ impl BusDetector {
         let dlc_bit = 1u16.checked_shl(frame.dlc().code().into()).unwrap_or(0);
         let wrong_length = slot.dlc_mask != 0 && slot.dlc_mask & dlc_bit == 0;
         let (expected, sure) = (slot.dlc_mask, slot.seen_often);
-        let learning = self.warm_up.learns() && !self.fold.is_alarmed();
+        let learning = self.warm_up.learns() && !self.fold.is_alarmed() && teaches;
         match frame.kind() {
             FrameKind::Remote if !slot.remote => spoken::remote(at, id, &mut self.fold),
             FrameKind::Classic | FrameKind::Fd if learning && !slot.seen_often => {
@@ -350,7 +355,7 @@ impl BusDetector {
             calm: weather == Weather::Calm && timed.verdict == Verdict::Ordinary && !self.fold.is_alarmed(),
         };
         self.sequence.receive(moment, track, id, &mut self.fold);
-        if self.warm_up.learns() {
+        if self.warm_up.learns() && teaches {
             self.learn(at, index, &timed);
         }
         if let Some(detector) = self.protection(at, index, frame, &timed) {
@@ -372,7 +377,9 @@ impl BusDetector {
                 }
             };
             if diagnostic || free {
-                self.diagnosis.receive(at, self.bus, id, frame, self.situation(), &mut self.fold);
+                let situation = self.situation(at);
+                self.diagnosis.receive(at, self.bus, id, frame, situation, &mut self.fold);
+                self.note_granted(at, id);
             }
         }
         (timed.verdict, judgement)
@@ -380,9 +387,13 @@ impl BusDetector {
 
     /// Takes a frame whose identifier is not in the table.
     fn stranger(&mut self, at: VehicleMicros, id: CanId, frame: &Frame) -> (Verdict, Judgement) {
-        let situation = self.situation();
-        let Self { bus, diagnosis, fold, unknown, warm_up, .. } = self;
+        let situation = self.situation(at);
+        let Self { bus, diagnosis, fold, .. } = self;
         let diagnostic = diagnosis.receive(at, *bus, id, frame, situation, fold);
+        if diagnostic {
+            self.note_granted(at, id);
+        }
+        let Self { unknown, warm_up, fold, .. } = self;
         match warm_up.basis {
             Basis::Matching => {
                 if unknown.note(at, id) {

@@ -6,6 +6,8 @@ use super::*;
 use crate::model::{BusDraft, BusFacts, GapFacts, IdEntry, IdFlags, ModelDraft, VehicleModel, write};
 use crate::observation::{Observation, Phase};
 
+mod operating;
+
 extern crate std;
 use std::boxed::Box;
 use std::vec;

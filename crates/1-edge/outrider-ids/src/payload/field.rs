@@ -363,6 +363,14 @@ impl Field {
         (self.is_ripe() && moves && !self.rough).then(|| self.width.saturating_add(self.reach))
     }
 
+    /// Takes a value that says nothing about how the field moves.
+    pub(crate) fn pass(&mut self, payload: u64) {
+        if self.frames > 0 {
+            self.last = self.value(payload);
+            (self.run, self.step_last) = (0, 0);
+        }
+    }
+
     /// Takes what was held against the field as usual after all.
     pub(crate) fn forgive(&mut self) {
         self.step_max = self.step_max.max(self.rejected);

@@ -184,6 +184,19 @@ impl Payload {
         }
     }
 
+    /// Takes the payload of a frame that neither teaches nor breaks a habit, as while ECUs boot; only its checksum is
+    /// judged. What comes next is compared with it.
+    pub(crate) fn pass(&mut self, data: &[u8]) -> Option<Finding> {
+        let now = Self::word(data);
+        if !self.seen || u8::try_from(data.len()) != Ok(self.bytes) {
+            return None;
+        }
+        let before = core::mem::replace(&mut self.last, now);
+        self.fields.iter_mut().take(usize::from(self.len)).for_each(|field| field.pass(now));
+        let law = self.law(before, now, false, false)?;
+        self.weigh(law)
+    }
+
     /// Adds up the evidence against a law.
     fn weigh(&mut self, finding: Finding) -> Option<Finding> {
         let weight = if finding.detector == Detector::Counter { COUNT } else { LAW };

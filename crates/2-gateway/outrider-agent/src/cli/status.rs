@@ -92,9 +92,22 @@ fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     for bus in &report.buses {
         writeln!(
             out,
-            "bus {:<3} {} frames, {} unknown, {} errors, {} observations dropped",
-            bus.bus, bus.frames, bus.unknown, bus.errors, bus.dropped
+            "bus {:<3} {} for {} s; {} frames, {} unknown, {} errors, {} observations dropped, {} gated by mode",
+            bus.bus, bus.mode, bus.mode_s, bus.frames, bus.unknown, bus.errors, bus.dropped, bus.gated
         )?;
+        // An account that nobody has used says nothing.
+        for account in bus.accounts.iter().filter(|account| account.alarms + account.withheld > 0) {
+            writeln!(
+                out,
+                "        {}: {}; {} alarms in {} s, {} withheld, {} left",
+                account.detector,
+                account.state,
+                account.alarms,
+                account.alarmed_s,
+                account.withheld,
+                account.left
+            )?;
+        }
     }
     for source in &report.sources {
         writeln!(

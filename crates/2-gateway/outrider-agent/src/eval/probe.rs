@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use outrider_bus::can::{CanId, TimedFrame};
-use outrider_ids::{FieldValue, Observation, Phase};
+use outrider_ids::{FieldValue, Mode, Observation, Phase};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use outrider_wire::catalogue::field;
 
@@ -52,6 +52,8 @@ pub struct Alarm {
     pub event_type: EventTypeId,
     /// Identifier it is about.
     pub can_id: Option<CanId>,
+    /// Operating mode of the vehicle then, as the detectors told it.
+    pub mode: Mode,
 }
 
 impl Alarm {
@@ -72,6 +74,9 @@ pub struct Probe {
     /// Time with at least one open alarm, and since when.
     alarmed_us: u64,
     alarmed_since: Option<VehicleMicros>,
+    /// Time in each operating mode as told by the detectors, up to the latest tick.
+    modes: BTreeMap<Mode, u64>,
+    ticked: Option<VehicleMicros>,
     now: VehicleMicros,
 }
 
@@ -86,6 +91,8 @@ impl Probe {
             alarms: Vec::new(),
             alarmed_us: 0,
             alarmed_since: None,
+            modes: BTreeMap::new(),
+            ticked: None,
             now: VehicleMicros(0),
         }
     }
@@ -94,7 +101,7 @@ impl Probe {
     pub fn receive(&mut self, timed: &TimedFrame) -> bool {
         self.now = self.now.max(timed.at);
         if timed.at >= self.next_tick || timed.at.saturating_add(TICK_US) < self.next_tick {
-            self.edge.tick(timed.at);
+            self.pass(timed.at);
             self.next_tick = timed.at.saturating_add(TICK_US);
         }
         let judgement = self.edge.receive(timed);
@@ -105,9 +112,34 @@ impl Probe {
     /// Lets time pass without a frame.
     pub fn tick(&mut self, now: VehicleMicros) {
         self.now = self.now.max(now);
-        self.edge.tick(now);
+        self.pass(now);
         self.next_tick = now.saturating_add(TICK_US);
         self.drain();
+    }
+
+    fn pass(&mut self, to: VehicleMicros) {
+        let past_us = self.ticked.map_or(0, |ticked| to.micros_since(ticked));
+        self.ticked = Some(to);
+        *self.modes.entry(self.edge.mode()).or_default() += past_us;
+        self.edge.tick(to);
+    }
+
+    /// Returns the operating mode of the vehicle as the detectors tell it.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.edge.mode()
+    }
+
+    /// Returns the time spent in each operating mode, in microseconds.
+    #[must_use]
+    pub const fn modes(&self) -> &BTreeMap<Mode, u64> {
+        &self.modes
+    }
+
+    /// Returns the detectors.
+    #[must_use]
+    pub const fn edge(&self) -> &Edge {
+        &self.edge
     }
 
     /// Returns the alarms so far, in the order in which they were said; an episode that turns out worse is there
@@ -121,6 +153,7 @@ impl Probe {
     pub fn forget(&mut self) {
         self.alarms.clear();
         self.alarmed_us = 0;
+        self.modes.clear();
         self.alarmed_since = self.alarmed_since.map(|_| self.now);
     }
 
@@ -157,6 +190,7 @@ impl Probe {
                 episode: seen.episode,
                 event_type: seen.event_type,
                 can_id: seen.can_id,
+                mode: self.edge.mode(),
             });
         }
         let alarmed = self.open.values().any(|(score, _)| *score >= Score::ALARM);

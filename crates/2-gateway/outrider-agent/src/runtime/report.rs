@@ -129,6 +129,31 @@ pub struct Bus {
     pub errors: u64,
     /// Observations lost.
     pub dropped: u64,
+    /// Operating mode.
+    pub mode: String,
+    /// Seconds for which it has lasted.
+    pub mode_s: u64,
+    /// What the operating mode lowered or left out.
+    pub gated: u64,
+    /// Accounts of the detectors that have a budget.
+    pub accounts: Vec<Account>,
+}
+
+/// What a detector has used of its alarm budget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// Detector.
+    pub detector: String,
+    /// Alarms said.
+    pub alarms: u64,
+    /// Alarms withheld: said as low.
+    pub withheld: u64,
+    /// Repeated alarms that it may still raise at once.
+    pub left: u64,
+    /// `in budget`, `over budget` or `demoted`.
+    pub state: String,
+    /// Seconds with an open alarm.
+    pub alarmed_s: u64,
 }
 
 /// A live source of frames.
@@ -298,7 +323,25 @@ pub(crate) mod tests {
                 threads: 2,
             },
             model: Model { state: "signed".to_owned(), key: Some("00".repeat(8)), ..Model::default() },
-            buses: vec![Bus { bus: 1, frames: 9, known: 8, unknown: 1, errors: 0, dropped: 0 }],
+            buses: vec![Bus {
+                bus: 1,
+                frames: 9,
+                known: 8,
+                unknown: 1,
+                errors: 0,
+                dropped: 0,
+                mode: "driving".to_owned(),
+                mode_s: 5,
+                gated: 2,
+                accounts: vec![Account {
+                    detector: "payload".to_owned(),
+                    alarms: 3,
+                    withheld: 4,
+                    left: 0,
+                    state: "over budget".to_owned(),
+                    alarmed_s: 6,
+                }],
+            }],
             foreign_frames: 0,
             sources: Vec::new(),
             host: vec![Sensor {

@@ -6,7 +6,7 @@ use outrider_gateway::spool::SpoolConfig;
 use outrider_gateway::uplink::{Link, Transport, TransportError, UplinkConfig};
 use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, MemoryStorage, SecurityEvent, fold};
 use outrider_ids::Basis;
-use outrider_ids::model::Text;
+use outrider_ids::model::{CycleClass, Text};
 use outrider_types::{BootEpoch, BusId, Lane, Seed, Seq, TenantId, UnixMicros, VehicleId, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
@@ -334,6 +334,59 @@ fn a_number_that_does_not_grow_is_a_replay() {
     assert_eq!(cloud.uploads.len(), 1);
     let refused = outrider_wire::Outcome::Refused(Some(outrider_wire::RefuseReason::Sequence));
     assert_eq!(cloud.outcomes.last(), Some(&refused));
+}
+
+#[test]
+fn sensors_tell_their_mode_and_a_detector_its_account_once_it_was_used() {
+    let told = |attack: bool| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (model, frames) = crate::bench::edge_input(1);
+        let mut vehicle = open_with_model(folder.path(), 1, &model);
+        vehicle.tick(VehicleMicros(0));
+        frames.iter().for_each(|frame| vehicle.frame(frame));
+        let last = frames.last().expect("frames").at;
+        if attack {
+            // An event message that the model knows without a cycle, a hundred a second.
+            let known = outrider_ids::model::VehicleModel::parse(&model).expect("a model");
+            let (bus, id) = known
+                .buses()
+                .find_map(|bus| {
+                    let event = bus
+                        .ids()
+                        .find(|entry| !matches!(entry.class, CycleClass::Periodic | CycleClass::Mixed));
+                    event.map(|entry| (bus.facts().bus, entry.id))
+                })
+                .expect("an event message");
+            for n in 0..300u64 {
+                let frame = Frame::classic(id, &[0; 8]).expect("eight bytes");
+                vehicle.frame(&TimedFrame { at: last.saturating_add(n * 8_000), bus, frame });
+            }
+        }
+        vehicle.tick(last.saturating_add(3_000_000));
+        // The windows of repetition are over after some minutes.
+        for minute in 2..20 {
+            vehicle.tick(last.saturating_add(minute * 60_000_000));
+        }
+        let rows = rows(&mut vehicle, last.saturating_add(1_300_000_000));
+        let mut texts: Vec<String> = rows
+            .iter()
+            .filter(|row| row.event_type == event::SENSOR_STATE)
+            .flat_map(|row| {
+                let text =
+                    |key| row.fields.iter().find(|(have, _)| *have == key).map(|(_, value)| value.clone());
+                [text(field::COMPONENT), text(field::OPERATING_MODE)]
+            })
+            .flatten()
+            .map(|value| format!("{value:?}"))
+            .collect();
+        texts.sort();
+        texts.dedup();
+        texts.join(" ")
+    };
+    let quiet = told(false);
+    assert!(quiet.contains("\"can\"") && quiet.contains("sleep") && !quiet.contains("can."), "{quiet}");
+    let attacked = told(true);
+    assert!(attacked.contains("can.event_rate"), "{attacked}");
 }
 
 #[test]

@@ -213,6 +213,7 @@ impl<S: Storage> Vehicle<S> {
     /// Lets time pass; call it a few times a second.
     pub fn tick(&mut self, now: VehicleMicros) {
         if let Some(edge) = &mut self.edge {
+            edge.observe_charging(self.net.as_ref().is_some_and(|net| net.is_charging(now)));
             edge.tick(now);
         }
         if let Some(net) = &mut self.net {
