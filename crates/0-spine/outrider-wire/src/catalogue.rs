@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 110] = [
+pub static DEFAULTS: [EventDefaults; 112] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -409,6 +409,16 @@ pub static DEFAULTS: [EventDefaults; 110] = [
         lane: Lane::Batched,
     },
     EventDefaults {
+        event_type: event::ETH_STREAM_CONFLICT,
+        severity: Severity::High,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::ETH_STREAM_GAP,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
         event_type: event::TLS_CERTIFICATE_REJECTED,
         severity: Severity::Medium,
         lane: Lane::Batched,
@@ -733,6 +743,10 @@ pub mod event {
     pub const HSM_TAMPER: EventTypeId = EventTypeId(621);
     /// Security module operation failed (`hsm.operation_failed`).
     pub const HSM_OPERATION_FAILED: EventTypeId = EventTypeId(622);
+    /// Conflicting bytes in a stream (`eth.stream_conflict`).
+    pub const ETH_STREAM_CONFLICT: EventTypeId = EventTypeId(625);
+    /// Gap in a stream (`eth.stream_gap`).
+    pub const ETH_STREAM_GAP: EventTypeId = EventTypeId(626);
     /// TLS certificate refused (`tls.certificate_rejected`).
     pub const TLS_CERTIFICATE_REJECTED: EventTypeId = EventTypeId(700);
     /// Mobile network downgraded (`cell.downgrade`).

@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 110] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 112] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -84,6 +84,8 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 110] = [
     ("hsm.key_misuse", EventTypeId(620)),
     ("hsm.tamper", EventTypeId(621)),
     ("hsm.operation_failed", EventTypeId(622)),
+    ("eth.stream_conflict", EventTypeId(625)),
+    ("eth.stream_gap", EventTypeId(626)),
     ("tls.certificate_rejected", EventTypeId(700)),
     ("cell.downgrade", EventTypeId(701)),
     ("wifi.rogue_access_point", EventTypeId(702)),

@@ -787,7 +787,7 @@ pub static FIELDS: [Field; 111] = [
 ];
 
 /// Every event type, ordered by id.
-pub static EVENT_TYPES: [EventType; 110] = [
+pub static EVENT_TYPES: [EventType; 112] = [
     EventType {
         id: EventTypeId(100),
         name: "can.unknown_id",
@@ -1786,6 +1786,32 @@ pub static EVENT_TYPES: [EventType; 110] = [
         fields: &[FieldKey(49), FieldKey(46), FieldKey(45)],
         unr155: &["19.3"],
         ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(625),
+        name: "eth.stream_conflict",
+        title: "Conflicting bytes in a stream",
+        description: "Two segments of one TCP stream say different bytes for the same place: somebody inserts, or hides from whoever listens.",
+        severity: Severity::High,
+        lane: Lane::Critical,
+        fields: &[FieldKey(25), FieldKey(26), FieldKey(29), FieldKey(27), FieldKey(28), FieldKey(45)],
+        unr155: &["4.1", "5.1", "11.4"],
+        ocsf_class: 4001,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(626),
+        name: "eth.stream_gap",
+        title: "Gap in a stream",
+        description: "Bytes of a followed TCP stream were not seen, or were no message; what they said was not judged.",
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+        fields: &[FieldKey(25), FieldKey(26), FieldKey(29), FieldKey(27), FieldKey(28), FieldKey(45)],
+        unr155: &["24.1"],
+        ocsf_class: 4001,
         autosar_sev: None,
         autosar_ids: &[],
     },

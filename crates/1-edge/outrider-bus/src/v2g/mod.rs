@@ -11,4 +11,7 @@ mod tests;
 mod view;
 
 pub use exi::{Facts, Kind, Schema, SessionId};
-pub use view::{HEADER_BYTES, Messages, PayloadType, V2gtpError, V2gtpView, emit};
+pub use view::{
+    HEADER_BYTES, Messages, PayloadType, V2gtpError, V2gtpView, emit, is_message_type, payload_bytes,
+    payload_type,
+};

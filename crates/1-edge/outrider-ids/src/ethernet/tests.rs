@@ -2,6 +2,8 @@
 
 extern crate std;
 
+mod streams;
+
 use outrider_bus::doip::{ActivationCode, Message as DoipMessage};
 use outrider_bus::ether::{IpAddress, Mac};
 use outrider_bus::neighbour::{ArpPacket, Operation};
