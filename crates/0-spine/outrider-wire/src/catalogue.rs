@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 112] = [
+pub static DEFAULTS: [EventDefaults; 115] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -419,6 +419,21 @@ pub static DEFAULTS: [EventDefaults; 112] = [
         lane: Lane::Deferred,
     },
     EventDefaults {
+        event_type: event::WORKSHOP_BEGUN,
+        severity: Severity::Info,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::WORKSHOP_ENDED,
+        severity: Severity::Info,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::WORKSHOP_REFUSED,
+        severity: Severity::High,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
         event_type: event::TLS_CERTIFICATE_REJECTED,
         severity: Severity::Medium,
         lane: Lane::Batched,
@@ -747,6 +762,12 @@ pub mod event {
     pub const ETH_STREAM_CONFLICT: EventTypeId = EventTypeId(625);
     /// Gap in a stream (`eth.stream_gap`).
     pub const ETH_STREAM_GAP: EventTypeId = EventTypeId(626);
+    /// Workshop at work (`workshop.begun`).
+    pub const WORKSHOP_BEGUN: EventTypeId = EventTypeId(627);
+    /// Workshop's work ended (`workshop.ended`).
+    pub const WORKSHOP_ENDED: EventTypeId = EventTypeId(628);
+    /// Workshop ticket refused (`workshop.refused`).
+    pub const WORKSHOP_REFUSED: EventTypeId = EventTypeId(629);
     /// TLS certificate refused (`tls.certificate_rejected`).
     pub const TLS_CERTIFICATE_REJECTED: EventTypeId = EventTypeId(700);
     /// Mobile network downgraded (`cell.downgrade`).
@@ -1041,4 +1062,14 @@ pub mod field {
     pub const IDS_CONTEXT_VERSION: FieldKey = FieldKey(143);
     /// Whether the reporting IdsM signed it and the signature was right (bool).
     pub const IDS_SIGNED: FieldKey = FieldKey(144);
+    /// Voltage that the charging station reports, in mV (int).
+    pub const CHARGE_VOLTAGE_MV: FieldKey = FieldKey(165);
+    /// Current that the charging station reports, negative while it takes, in mA (int).
+    pub const CHARGE_CURRENT_MA: FieldKey = FieldKey(166);
+    /// Voltage that the car asks for, or its limit, in mV (int).
+    pub const CHARGE_VOLTAGE_ASKED_MV: FieldKey = FieldKey(167);
+    /// Current that the car asks for, or its limit, in mA (int).
+    pub const CHARGE_CURRENT_ASKED_MA: FieldKey = FieldKey(168);
+    /// Number of the workshop's ticket, as its authority counts them (int).
+    pub const WORKSHOP_TICKET: FieldKey = FieldKey(169);
 }

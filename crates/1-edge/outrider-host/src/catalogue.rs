@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 112] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 115] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -86,6 +86,9 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 112] = [
     ("hsm.operation_failed", EventTypeId(622)),
     ("eth.stream_conflict", EventTypeId(625)),
     ("eth.stream_gap", EventTypeId(626)),
+    ("workshop.begun", EventTypeId(627)),
+    ("workshop.ended", EventTypeId(628)),
+    ("workshop.refused", EventTypeId(629)),
     ("tls.certificate_rejected", EventTypeId(700)),
     ("cell.downgrade", EventTypeId(701)),
     ("wifi.rogue_access_point", EventTypeId(702)),
@@ -122,7 +125,7 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 112] = [
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 111] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 116] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -234,4 +237,9 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 111] = [
     ("ids_time_us", FieldKey(142), Kind::Int),
     ("ids_context_version", FieldKey(143), Kind::Int),
     ("ids_signed", FieldKey(144), Kind::Bool),
+    ("charge_voltage_mv", FieldKey(165), Kind::Int),
+    ("charge_current_ma", FieldKey(166), Kind::Int),
+    ("charge_voltage_asked_mv", FieldKey(167), Kind::Int),
+    ("charge_current_asked_ma", FieldKey(168), Kind::Int),
+    ("workshop_ticket", FieldKey(169), Kind::Int),
 ];

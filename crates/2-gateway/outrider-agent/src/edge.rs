@@ -87,6 +87,11 @@ impl Edge {
         Some(Judgement { detector: Some(Detector::Segment) })
     }
 
+    /// Tells whether a workshop is at work.
+    pub fn set_workshop(&mut self, workshop: bool) {
+        self.buses.iter_mut().for_each(|detector| detector.set_workshop(workshop));
+    }
+
     /// Lets time pass; call it a few times a second.
     pub fn tick(&mut self, now: VehicleMicros) {
         self.buses.iter_mut().for_each(|detector| detector.tick(now));

@@ -68,7 +68,11 @@ fn reasons(model: &[u8], frames: &Frames) -> BTreeSet<&'static str> {
         FieldValue::Text(word) => Some(word),
         FieldValue::Int(_) | FieldValue::Bool(_) | FieldValue::Ip(_) | FieldValue::Mac(_) => None,
     };
-    let above = episodes.finish().into_iter().filter(|event| event.severity > Severity::Low);
+    let all = episodes.finish();
+    for event in all.iter().filter(|event| event.severity <= Severity::Low) {
+        println!("  low: {:?} {:?}", event.event_type, event.fields.value(field::REASON));
+    }
+    let above = all.into_iter().filter(|event| event.severity > Severity::Low);
     above
         .map(|event| {
             let fields = event.fields;

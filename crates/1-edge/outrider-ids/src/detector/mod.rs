@@ -180,7 +180,7 @@ impl BusDetector {
     }
 
     const fn situation(&self) -> Situation {
-        Situation { speed: self.speed, workshop: self.workshop }
+        Situation { speed: self.speed, expects_speed: self.speed_signal.is_some(), workshop: self.workshop }
     }
 
     /// Takes one frame and judges it; bounded work, no allocation.

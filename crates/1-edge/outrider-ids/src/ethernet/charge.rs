@@ -9,6 +9,7 @@ use outrider_wire::catalogue::{event, field};
 use super::limits;
 use super::packet::{Packet, Peer, strike};
 use super::streams::{Framed, StreamKey};
+use super::supply::Supply;
 use super::table::Recent;
 use crate::fold::Fold;
 use crate::observation::{FieldValue, Fields};
@@ -25,6 +26,7 @@ struct Connection {
     request: Option<Kind>,
     /// Loop that is running, and since when.
     phase: Option<(Phase, VehicleMicros)>,
+    supply: Supply,
 }
 
 /// Loops that end in time.
@@ -185,6 +187,11 @@ impl Charge {
         connection.identity(packet, &facts, about, fold);
         connection.order(at, &facts, about, fold);
         connection.duration(at, &facts, about, fold);
+        let found = facts.kind.and_then(|kind| connection.supply.receive(at, kind, &facts.values));
+        if let Some((reason, severity, numbers)) = found {
+            let fields = numbers.iter().fold(about, |fields, (key, value)| fields.with(key, value));
+            anomaly(at, reason, severity, fields, fold);
+        }
         if facts.session.is_zero() {
             return;
         }

@@ -18,6 +18,7 @@ pub mod model;
 mod packet;
 mod someip;
 mod streams;
+mod supply;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -90,7 +91,7 @@ impl EthernetDetector {
             streams: Streams::new(),
             line: Tracker::new(),
             fold: Fold::new(bus),
-            situation: Situation { speed: None, workshop: false },
+            situation: Situation { speed: None, expects_speed: false, workshop: false },
             now: None,
             stats: EthernetStats::default(),
         }
@@ -120,16 +121,18 @@ impl EthernetDetector {
         self.situation.workshop = workshop;
     }
 
-    /// Takes one frame, from the destination address on and without checksum; bounded work, no allocation.
-    pub fn receive(&mut self, at: VehicleMicros, bytes: &[u8]) {
+    /// Takes one frame, from the destination address on and without checksum; bounded work, no allocation. Returns
+    /// whether the frame keeps the network together or carries diagnosis, services or charging, of which evidence is made.
+    pub fn receive(&mut self, at: VehicleMicros, bytes: &[u8]) -> bool {
         let at = self.advance(at);
         self.stats.frames = self.stats.frames.saturating_add(1);
         let Self { addresses, flows, doip, someip, charge, streams, fold, situation, .. } = self;
         flows.frame(at, bytes.len(), fold);
         let Some(frame) = EtherView::new(bytes) else {
             self.stats.malformed = self.stats.malformed.saturating_add(1);
-            return;
+            return true;
         };
+        let mut is_evidence = frame.ip().is_none();
         addresses.frame(at, &frame, fold);
         if frame.ethertype() == ETHERTYPE_HOMEPLUG {
             charge.match_making(at, &frame, fold);
@@ -155,11 +158,13 @@ impl EthernetDetector {
                 is_application = is_application || streams.follows(key, framing);
             }
             self.stats.applications = self.stats.applications.saturating_add(is_application.into());
+            is_evidence = is_application || flows::is_housekeeping(&packet);
         }
         let mut judges = Judges { doip, someip, charge, situation: *situation, fold };
         streams.settle_one(at, &mut judges);
         doip.settle(at, fold);
         fold.sweep_one(at);
+        is_evidence
     }
 
     /// Takes a reading of the segment's 10BASE-T1S PHY.

@@ -169,7 +169,11 @@ impl Replay {
             |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", self.model.display()));
         let mut session = match can {
             [] => None,
-            can => Some(Session::new(Edge::new(can).map_err(|error| refused(&error))?)),
+            can => {
+                let mut edge = Edge::new(can).map_err(|error| refused(&error))?;
+                edge.set_workshop(self.workshop);
+                Some(Session::new(edge))
+            }
         };
         let mut net = match ethernet {
             [] => None,
@@ -193,6 +197,9 @@ impl Replay {
                     if let Some(session) = &mut session {
                         session.pass_time(frame.at);
                         stopwatch.time(|| session.receive(frame));
+                        if let (Some(net), Some(reading)) = (&mut net, session.edge().speed()) {
+                            net.edge.observe_speed(reading);
+                        }
                     }
                 }
                 Record::Ethernet { at, bus, bytes } => {

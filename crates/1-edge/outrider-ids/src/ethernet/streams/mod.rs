@@ -186,13 +186,18 @@ impl Streams {
     ) {
         if self.find(key).is_none() {
             let opening = self.openings.find(key).map(|(first, _)| first);
-            let opening = opening.filter(|&first| first == sequence || is_soon(first, sequence));
+            let opening = opening.filter(|&first| is_soon(first, sequence));
             let is_charging = CHARGING.iter().any(|start| payload.starts_with(start));
-            let may_be = opening.is_some_and(|first| {
-                first != sequence
-                    || CHARGING.iter().any(|start| payload.iter().zip(start).all(|(a, b)| a == b))
-            });
+            let begins = |start: &[u8; 3]| payload.iter().zip(start).all(|(a, b)| a == b);
+            let may_be = match opening {
+                // Its first bytes, perhaps fewer than tell.
+                Some(first) if first == sequence => CHARGING.iter().any(begins),
+                // Something that came before them.
+                Some(_) => true,
+                None => false,
+            };
             if !is_known && !is_charging && !may_be {
+                self.openings.remove(key);
                 return;
             }
             self.openings.remove(key);
@@ -308,7 +313,9 @@ impl Stream {
     /// Takes what the other side says it has.
     fn acknowledge(&mut self, at: VehicleMicros, number: u32) {
         let ahead = number.wrapping_sub(self.window.next());
-        if ahead == 0 || ahead > ACKNOWLEDGED_MAX {
+        // The end of a connection counts as one byte.
+        let is_end = self.is_closed && ahead == 1;
+        if ahead == 0 || ahead > ACKNOWLEDGED_MAX || is_end {
             return;
         }
         let since = self.acknowledged.map_or(at, |(_, since)| since);
@@ -390,7 +397,9 @@ impl Stream {
         trouble: Trouble,
         out: &mut impl Receiver,
     ) {
-        out.trouble(packet, trouble);
+        if self.has_spoken || self.framing != Framing::V2gtp {
+            out.trouble(packet, trouble);
+        }
         self.framer.begin(false);
         let Self { window, framer, framing, has_spoken, .. } = self;
         window.give_up(limit, &mut |bytes| {
