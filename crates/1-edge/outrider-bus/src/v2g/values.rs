@@ -37,20 +37,19 @@ impl Values {
     pub(super) fn parse(bits: &mut Bits<'_>, schema: Schema, kind: Kind) -> Option<Self> {
         let mut values = Self::default();
         let mut reader = Reader { bits, schema };
-        match kind {
-            Kind::PreChargeReq => {
-                values.charge_percent = Some(reader.car_status()?);
-                values.target_voltage = Some(reader.quantity()?);
-                values.target_current = Some(reader.quantity()?);
-            }
-            Kind::PreChargeRes => {
-                reader.station_status()?;
-                values.present_voltage = Some(reader.quantity()?);
-            }
-            Kind::CurrentDemandReq => reader.demand(&mut values)?,
-            Kind::CurrentDemandRes => reader.supply(&mut values)?,
-            // The other thirty say nothing in these numbers.
-            _ => return None,
+        if kind == Kind::PreChargeReq {
+            values.charge_percent = Some(reader.car_status()?);
+            values.target_voltage = Some(reader.quantity()?);
+            values.target_current = Some(reader.quantity()?);
+        } else if kind == Kind::PreChargeRes {
+            reader.station_status()?;
+            values.present_voltage = Some(reader.quantity()?);
+        } else if kind == Kind::CurrentDemandReq {
+            reader.demand(&mut values)?;
+        } else if kind == Kind::CurrentDemandRes {
+            reader.supply(&mut values)?;
+        } else {
+            return None;
         }
         Some(values)
     }

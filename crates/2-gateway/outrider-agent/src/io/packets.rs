@@ -247,6 +247,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_corpus_is_read() {
+        let mut packets = 0;
+        let files = crate::io::corpus("packet_capture", |bytes| {
+            let mut rest = bytes;
+            while let Some((_, length)) = KeptPacket::decode(rest) {
+                packets += 1;
+                rest = &rest[length..];
+            }
+        });
+        assert!(files >= 2 && packets >= 3, "{files} {packets}");
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_to_their_end(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {

@@ -149,7 +149,7 @@ mod tests {
         let count = ENTRIES_MAX as u64 + 10;
         for seq in 1..=count {
             let (first, last) = (VehicleMicros(seq), VehicleMicros(seq + 1));
-            let bus = Some(BusId(if seq % 2 == 0 { 0 } else { 0x80 }));
+            let bus = Some(BusId(if seq.is_multiple_of(2) { 0 } else { 0x80 }));
             index.insert(BootEpoch(1), &Numbered { lane: Lane::Batched, seq: Seq(seq), bus, first, last });
         }
         drop(index);
@@ -159,7 +159,7 @@ mod tests {
         let index = EventIndex::open(&path).expect("it opens");
         assert_eq!(index.find(BootEpoch(1), Lane::Batched, Seq(9)), None, "the oldest are forgotten");
         let (first, last) = (VehicleMicros(count - 1), VehicleMicros(count));
-        let happened = Happened { first, last, is_ethernet: count % 2 == 0 };
+        let happened = Happened { first, last, is_ethernet: count.is_multiple_of(2) };
         assert_eq!(index.find(BootEpoch(1), Lane::Batched, Seq(count - 1)), Some(happened));
         let before = index.find(BootEpoch(1), Lane::Batched, Seq(count - 2)).expect("it is there");
         assert_eq!(before.is_ethernet, !happened.is_ethernet);

@@ -137,10 +137,8 @@ fn words(rows: &[SecurityEvent]) -> Vec<(EventTypeId, Option<String>)> {
     let about = [event::WORKSHOP_BEGUN, event::WORKSHOP_ENDED, event::WORKSHOP_REFUSED];
     let rows = rows.iter().filter(|row| about.contains(&row.event_type));
     let reason = |row: &SecurityEvent| {
-        row.fields.iter().find_map(|(key, value)| match value {
-            FieldValue::Text(text) if *key == field::REASON => Some(text.clone()),
-            _ => None,
-        })
+        let value = row.fields.iter().find(|(key, _)| *key == field::REASON).map(|(_, value)| value);
+        if let Some(FieldValue::Text(text)) = value { Some(text.clone()) } else { None }
     };
     rows.map(|row| (row.event_type, reason(row))).collect()
 }
@@ -219,4 +217,23 @@ fn a_ticket_waits_for_the_time_and_a_forged_one_takes_an_open_one_down() {
     assert!(vehicle.is_in_workshop(), "its time has come");
     vehicle.workshop_ticket(Some(&ticket(|_| {}, 5)), second(21));
     assert!(!vehicle.is_in_workshop());
+}
+
+/// A key that takes everything.
+struct Anything;
+
+impl outrider_wire::Verifier for Anything {
+    fn verify(&self, _: &[u8], _: &[u8; outrider_wire::SIGNATURE_BYTES]) -> bool {
+        true
+    }
+}
+
+#[test]
+fn the_corpus_of_tickets_is_read_or_refused() {
+    let (mut good, mut bad) = (0, 0);
+    crate::io::corpus("workshop_ticket", |bytes| match Ticket::open(bytes, &Anything) {
+        Ok(_) => good += 1,
+        Err(_) => bad += 1,
+    });
+    assert!(good >= 1 && bad >= 2, "{good} {bad}");
 }
