@@ -150,3 +150,83 @@ impl Supply {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    fn asks(voltage: Milli, current: Milli) -> (Kind, Values) {
+        let values = Values {
+            target_voltage: Some(voltage),
+            target_current: Some(current),
+            voltage_limit: Some(420_000),
+            current_limit: Some(200_000),
+            ..Values::default()
+        };
+        (Kind::CurrentDemandReq, values)
+    }
+
+    fn gives(voltage: Milli, current: Milli) -> (Kind, Values) {
+        let values =
+            Values { present_voltage: Some(voltage), present_current: Some(current), ..Values::default() };
+        (Kind::CurrentDemandRes, values)
+    }
+
+    /// Takes messages at their seconds and returns the reasons of what was found.
+    fn found(messages: &[(u64, (Kind, Values))]) -> impl Iterator<Item = &'static str> {
+        let mut supply = Supply::default();
+        let reasons = messages.iter().filter_map(move |&(second, (kind, values))| {
+            supply.receive(VehicleMicros(second * SECOND), kind, &values).map(|(reason, ..)| reason)
+        });
+        let mut all = [None; 16];
+        all.iter_mut().zip(reasons).for_each(|(slot, reason)| *slot = Some(reason));
+        all.into_iter().flatten()
+    }
+
+    #[test]
+    fn more_current_than_asked_is_an_event_once_it_stays() {
+        let late = [(0, asks(400_000, 50_000)), (1, gives(390_000, 50_000)), (2, asks(400_000, 10_000))];
+        let short = [(2, gives(390_000, 50_000)), (3, gives(390_000, 15_000)), (9, gives(390_000, 15_000))];
+        let all = [late[0], late[1], late[2], short[0], short[1], short[2]];
+        assert_eq!(found(&all).count(), 0, "the station follows");
+        let long = [(2, gives(390_000, 50_000)), (4, gives(390_000, 50_001))];
+        let all = [late[0], late[1], late[2], long[0], long[1]];
+        assert!(found(&all).eq(["current_beyond_request"]));
+        assert_eq!(found(&[(0, asks(400_000, 0)), (1, gives(390_000, -90_000))]).count(), 0, "it takes");
+    }
+
+    #[test]
+    fn voltages_keep_to_the_cars_limit() {
+        let near = [(0, asks(400_000, 10_000)), (1, gives(428_400, 10_000))];
+        assert_eq!(found(&near).count(), 0, "two meters");
+        let far = [(0, asks(400_000, 10_000)), (1, gives(428_401, 10_000))];
+        assert!(found(&far).eq(["voltage_beyond_limit"]));
+        assert!(found(&[(0, asks(430_000, 10_000))]).eq(["request_beyond_limit"]));
+        assert_eq!(found(&[(0, asks(428_000, 200_000))]).count(), 0);
+        assert!(found(&[(0, gives(1_500_001, 0))]).eq(["impossible_value"]));
+    }
+
+    #[test]
+    fn a_precharge_rises_and_a_report_moves() {
+        let precharge = |voltage| {
+            let asked = Values { target_voltage: Some(350_000), ..Values::default() };
+            let given = Values { present_voltage: Some(voltage), ..Values::default() };
+            [(0, (Kind::PreChargeReq, asked)), (1, (Kind::PreChargeRes, given))]
+        };
+        assert_eq!(found(&precharge(60_000)).count(), 0);
+        assert!(found(&precharge(350_000)).eq(["precharge_without_ramp"]));
+        let frozen = |current, last| {
+            [
+                (0, asks(400_000, 1_000)),
+                (1, gives(350_000, 1_000)),
+                (2, asks(400_000, current)),
+                (21, gives(350_000, last)),
+            ]
+        };
+        assert!(found(&frozen(6_000, 1_000)).eq(["frozen_report"]));
+        assert_eq!(found(&frozen(5_999, 1_000)).count(), 0, "nothing else was asked");
+        assert_eq!(found(&frozen(6_000, 1_001)).count(), 0, "a digit moved");
+    }
+}
