@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 114] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 119] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -85,6 +85,11 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 114] = [
     ("hsm.key_misuse", EventTypeId(620)),
     ("hsm.tamper", EventTypeId(621)),
     ("hsm.operation_failed", EventTypeId(622)),
+    ("eth.stream_conflict", EventTypeId(625)),
+    ("eth.stream_gap", EventTypeId(626)),
+    ("workshop.begun", EventTypeId(627)),
+    ("workshop.ended", EventTypeId(628)),
+    ("workshop.refused", EventTypeId(629)),
     ("tls.certificate_rejected", EventTypeId(700)),
     ("cell.downgrade", EventTypeId(701)),
     ("wifi.rogue_access_point", EventTypeId(702)),
@@ -124,7 +129,7 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 114] = [
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 121] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 126] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -238,6 +243,11 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 121] = [
     ("ids_signed", FieldKey(144), Kind::Bool),
     ("model_platform", FieldKey(145), Kind::Text),
     ("model_release", FieldKey(146), Kind::Text),
+    ("charge_voltage_mv", FieldKey(165), Kind::Int),
+    ("charge_current_ma", FieldKey(166), Kind::Int),
+    ("charge_voltage_asked_mv", FieldKey(167), Kind::Int),
+    ("charge_current_asked_ma", FieldKey(168), Kind::Int),
+    ("workshop_ticket", FieldKey(169), Kind::Int),
     ("operating_mode", FieldKey(175), Kind::Text),
     ("withheld", FieldKey(176), Kind::Int),
     ("budget_left", FieldKey(177), Kind::Int),
