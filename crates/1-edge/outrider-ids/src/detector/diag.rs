@@ -23,6 +23,52 @@ pub(crate) struct Diagnosis {
     policy: Policy<CanId>,
     /// What the latest message granted, and whether it was a request.
     granted: Option<(Option<Granted>, bool)>,
+    asked: Asked,
+}
+
+/// Requests that may be answered at the same time; testers ask one ECU after the other.
+const ASKED_MAX: usize = 4;
+/// Time within which an answer belongs to a request, in microseconds: P2* of ISO 14229-2.
+const ANSWER_US: u64 = 5_000_000;
+/// Time between two blocks of a download whose requests are too long to be put together, in microseconds.
+const BLOCK_US: u64 = 15_000_000;
+
+/// What testers asked for lately.
+#[derive(Debug, Clone)]
+struct Asked {
+    /// Service, identifier and time.
+    requests: [Option<(ServiceId, CanId, VehicleMicros)>; ASKED_MAX],
+    next: usize,
+    /// Latest sign that an ECU is written because somebody asked for it.
+    download: Option<VehicleMicros>,
+}
+
+impl Asked {
+    const NOTHING: Self = Self { requests: [None; ASKED_MAX], next: 0, download: None };
+
+    /// Returns whether a message answers a request of somebody else, and notes requests. Ordinary payloads on
+    /// identifiers that are used for diagnosis elsewhere look like answers now and then, but nobody asked.
+    fn is_expected(&mut self, at: VehicleMicros, id: CanId, message: &Message<'_>) -> bool {
+        let service = message.service();
+        if matches!(message, Message::Request(_)) {
+            if let Some(slot) = self.requests.get_mut(self.next) {
+                *slot = Some((service, id, at));
+                self.next = self.next.saturating_add(1).checked_rem(ASKED_MAX).unwrap_or(0);
+            }
+            return false;
+        }
+        let answers = |(asked, by, when): &(ServiceId, CanId, VehicleMicros)| {
+            *asked == service && *by != id && at.micros_since(*when) <= ANSWER_US
+        };
+        let goes_on = service == ServiceId::TransferData
+            && self.download.is_some_and(|latest| at.micros_since(latest) <= BLOCK_US);
+        let expected = goes_on || self.requests.iter().flatten().any(answers);
+        let writes = matches!(Granted::read(message), Some(Granted::Programming | Granted::Download));
+        if expected && writes {
+            self.download = Some(at);
+        }
+        expected
+    }
 }
 
 impl Tester for CanId {
@@ -62,7 +108,7 @@ pub(crate) fn is_security_single(data: &[u8]) -> bool {
 
 impl Diagnosis {
     pub(crate) const fn new() -> Self {
-        Self { reassembler: Reassembler::new(), policy: Policy::new(), granted: None }
+        Self { reassembler: Reassembler::new(), policy: Policy::new(), granted: None, asked: Asked::NOTHING }
     }
 
     /// Takes a frame that may carry diagnosis and returns whether it did carry a message of a known service.
@@ -82,7 +128,8 @@ impl Diagnosis {
         if matches!(message.service(), ServiceId::Unknown(_)) {
             return false;
         }
-        self.granted = Some((Granted::read(&message), matches!(message, Message::Request(_))));
+        let granted = if self.asked.is_expected(at, id, &message) { Granted::read(&message) } else { None };
+        self.granted = Some((granted, matches!(message, Message::Request(_))));
         self.policy.receive(at, Origin::Sender(id, id.value().into()), &message, situation, fold);
         true
     }

@@ -7,8 +7,8 @@ use super::{Check, FIELDS_MAX, Field, Payload};
 
 /// Payloads that are kept to be split.
 pub(crate) const HISTORY: usize = 24;
-/// Identifiers taken apart at the same time; the others wait a few seconds (guess: a fifth of the largest bus).
-const PLACES: usize = 48;
+/// Identifiers taken apart at the same time; the others wait a few seconds (guess: a seventh of the largest bus).
+const PLACES: usize = 36;
 /// Time without a new payload after which a place goes to somebody else, in microseconds.
 const IDLE_US: u64 = 10_000_000;
 

@@ -12,6 +12,9 @@ const WINDOW: usize = 8;
 const MOVES_MIN: u32 = 6;
 /// Different steps among them: with fewer, chance and rules make the same again.
 const STEPS_MIN: usize = 5;
+/// Fingerprints, one in four frames, before repeats are held against a number: pages of a multiplexed message come again
+/// by rule.
+const PRINTS_MIN: u8 = 64;
 /// Fingerprints remembered on a bus.
 const MEMORY: usize = 4096;
 /// Quarters of octaves that one more repeat is worth: two more than ever, of the latest eight, are common, four not.
@@ -52,11 +55,13 @@ pub(super) struct Echo {
     /// Most repeats at once in the stretches that are over, and in the one that goes on.
     usual: u8,
     peak: u8,
+    /// Fingerprints compared so far, held at [`PRINTS_MIN`].
+    prints: u8,
 }
 
 impl Echo {
     pub(super) const NEW: Self =
-        Self { values: [0; WINDOW], next: 0, moves: 0, repeats: 0, usual: 0, peak: 0 };
+        Self { values: [0; WINDOW], next: 0, moves: 0, repeats: 0, usual: 0, peak: 0, prints: 0 };
 
     /// Takes a value; returns how many repeats there are beyond what was usual, when a fingerprint was compared.
     #[inline]
@@ -84,6 +89,11 @@ impl Echo {
         self.repeats = self.repeats << 1 | u8::from(memory.recall(print));
         let level = u8::try_from(self.repeats.count_ones()).unwrap_or(8);
         self.peak = self.peak.max(level);
+        if self.prints < PRINTS_MIN {
+            self.prints = self.prints.saturating_add(1);
+            self.forgive();
+            return None;
+        }
         if level <= self.usual {
             return Some(Excess::NONE);
         }
