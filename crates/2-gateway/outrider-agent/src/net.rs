@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use outrider_bus::plca::Reading;
-use outrider_ids::ethernet::model::{EthernetModel, EthernetModelError, MAGIC};
+use outrider_ids::ethernet::model::{EthernetModel, MAGIC};
 use outrider_ids::ethernet::{EthernetDetector, EthernetStats};
+use outrider_ids::model::ModelError;
 use outrider_ids::{Observation, SpeedReading};
 use outrider_types::{BusId, VehicleMicros};
 
@@ -48,8 +49,8 @@ impl NetEdge {
     /// Creates the detectors of a model's bytes.
     ///
     /// # Errors
-    /// [`EthernetModelError`] if the bytes are no Ethernet model.
-    pub fn new(model: &[u8]) -> Result<Self, EthernetModelError> {
+    /// [`ModelError`] if the bytes are no Ethernet model.
+    pub fn new(model: &[u8]) -> Result<Self, ModelError> {
         let model = EthernetModel::parse(model)?;
         let segments = model.segments().map(|segment| EthernetDetector::new(&segment)).collect();
         Ok(Self { segments, foreign: 0 })

@@ -3,7 +3,7 @@ use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{BusDraft, BusFacts, GapFacts, IdEntry, IdFlags, ModelHead, VehicleModel, write};
+use crate::model::{BusDraft, BusFacts, GapFacts, IdEntry, IdFlags, ModelDraft, VehicleModel, write};
 use crate::observation::{Observation, Phase};
 
 extern crate std;
@@ -58,9 +58,10 @@ fn detector() -> Box<BusDetector> {
         bit_rate: 500_000,
         speed: Some(speed),
     };
-    let draft = [BusDraft { facts, ids: &ids, pairs: &[] }];
+    let buses = [BusDraft { facts, ids: &ids, ..BusDraft::default() }];
+    let draft = ModelDraft { buses: &buses, ..ModelDraft::default() };
     let mut bytes = vec![0; crate::model::encoded_bytes(&draft)];
-    write(&ModelHead::default(), &draft, &mut bytes).expect("consistent facts");
+    write(&draft, &mut bytes).expect("consistent facts");
     let model = VehicleModel::parse(&bytes).expect("just written");
     Box::new(BusDetector::new(&model.bus(BusId(2)).expect("just written")))
 }

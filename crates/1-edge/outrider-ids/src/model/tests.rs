@@ -8,6 +8,13 @@ extern crate std;
 use std::vec;
 use std::vec::Vec;
 
+/// Kind that nobody owns.
+const FOREIGN: SectionKind = SectionKind(0x7000);
+/// What `whole` wrote in version 1, without the sections that it did not have.
+const VERSION_1: &[u8] = include_bytes!("../../../../../fuzz/corpus/vehicle_model/v1.bin");
+/// What `whole` writes now; a change of these bytes is a change of the layout.
+const VERSION_2: &[u8] = include_bytes!("../../../../../fuzz/corpus/vehicle_model/v2.bin");
+
 fn id(value: u32) -> CanId {
     CanId::standard(value).expect("eleven bits")
 }
@@ -55,12 +62,17 @@ fn whole() -> Vec<u8> {
         learned_ms: 9,
     };
     let buses = [
-        BusDraft { facts: facts(0), ids: &ids, pairs: &pairs },
-        BusDraft { facts: BusFacts { speed: None, ..facts(3) }, ids: &[], pairs: &[] },
+        BusDraft { facts: facts(0), ids: &ids, pairs: &pairs, sections: &[(FOREIGN, b"of the bus")] },
+        BusDraft { facts: BusFacts { speed: None, ..facts(3) }, ..BusDraft::default() },
     ];
-    let mut bytes = vec![0; encoded_bytes(&buses)];
-    assert_eq!(write(&head, &buses, &mut bytes), Ok(bytes.len()));
-    bytes
+    let sections: [SectionDraft<'_>; 2] = [(FOREIGN, b""), (SectionKind(0xFFFF), b"of the model")];
+    written(&ModelDraft { head, buses: &buses, sections: &sections }).expect("consistent")
+}
+
+fn written(draft: &ModelDraft<'_>) -> Result<Vec<u8>, WriteError> {
+    let mut bytes = vec![0; encoded_bytes(draft)];
+    assert_eq!(write(draft, &mut bytes)?, bytes.len());
+    Ok(bytes)
 }
 
 #[test]
@@ -76,6 +88,103 @@ fn what_was_written_is_read_back() {
     assert_eq!(bus.pairs().collect::<Vec<_>>(), [DiagPair { request: id(0x7E0), response: id(0x7E8) }]);
     assert_eq!(model.bus(BusId(3)).expect("written").id_count(), 0);
     assert!(model.bus(BusId(1)).is_none());
+    assert_eq!((model.version(), model.size_bytes(), model.signatures().count()), (VERSION, bytes.len(), 0));
+    assert_eq!(bus.section(FOREIGN), Some(b"of the bus".as_slice()));
+    assert_eq!(bus.sections().count(), 1);
+    assert_eq!(model.bus(BusId(3)).expect("written").sections().count(), 0);
+    assert_eq!(model.section(FOREIGN), Some([].as_slice()));
+    assert_eq!(model.section(SectionKind(0xFFFF)), Some(b"of the model".as_slice()));
+    assert_eq!(model.section(SectionKind(1)), None);
+}
+
+#[test]
+fn a_model_of_the_first_version_is_read_as_it_was_written() {
+    let model = VehicleModel::parse(VERSION_1).expect("a promise to vehicles on the road");
+    let now = whole();
+    assert_eq!(now, VERSION_2);
+    let now = VehicleModel::parse(&now).expect("whole");
+    assert_eq!((model.version(), model.head()), (1, now.head()));
+    assert_eq!(model.buses().len(), 2);
+    for (old, new) in model.buses().zip(now.buses()) {
+        assert_eq!(old.facts(), new.facts());
+        assert_eq!(old.ids().collect::<Vec<_>>(), new.ids().collect::<Vec<_>>());
+        assert_eq!(old.pairs().collect::<Vec<_>>(), new.pairs().collect::<Vec<_>>());
+        assert_eq!(old.sections().count(), 0);
+    }
+    assert_eq!(model.sections().count(), 0);
+}
+
+#[test]
+fn a_list_of_sections_has_bounds_and_an_order() {
+    let refused = |sections: &[SectionDraft<'_>]| {
+        written(&ModelDraft { sections, ..ModelDraft::default() }).expect_err("out of bounds")
+    };
+    assert_eq!(
+        refused(&[(FOREIGN, b""), (FOREIGN, b"")]),
+        WriteError::Facts(ModelError::Order { offset: 108 })
+    );
+    let many: Vec<SectionDraft<'_>> = (0..33).map(|kind| (SectionKind(kind), b"".as_slice())).collect();
+    assert_eq!(refused(&many), WriteError::TooMany { got: 33, limit: SECTIONS_MAX });
+    let long = vec![0; SECTION_BYTES_MAX + 1];
+    assert_eq!(
+        refused(&[(FOREIGN, &long)]),
+        WriteError::TooMany { got: SECTION_BYTES_MAX + 1, limit: SECTION_BYTES_MAX }
+    );
+    let most: Vec<SectionDraft<'_>> = (0..32).map(|kind| (SectionKind(kind + 100), &long[1..])).collect();
+    let bytes = written(&ModelDraft { sections: &most, ..ModelDraft::default() }).expect("just in bounds");
+    assert_eq!(VehicleModel::parse(&bytes).expect("written").sections().count(), SECTIONS_MAX);
+}
+
+#[test]
+fn a_section_that_lies_about_itself_is_refused_behind_a_right_checksum() {
+    let sections: [SectionDraft<'_>; 2] = [(FOREIGN, b"abc"), (SectionKind(0x7001), b"")];
+    let bytes = written(&ModelDraft { sections: &sections, ..ModelDraft::default() }).expect("consistent");
+    let refused =
+        |at, value| VehicleModel::parse(&resealed(bytes.clone(), at, value)).expect_err("inconsistent");
+    assert_eq!(refused(96, 33), ModelError::TooMany { offset: 96, got: 33, limit: SECTIONS_MAX });
+    assert_eq!(refused(96, 3), ModelError::Truncated { needed: 127, got: 119 });
+    assert_eq!(refused(96, 1), ModelError::Layout { offset: 111 });
+    assert_eq!(refused(98, 1), ModelError::Value { offset: 98 });
+    assert_eq!(refused(102, 1), ModelError::Value { offset: 102 });
+    assert_eq!(refused(100, 0xFF), ModelError::Order { offset: 111 });
+    assert!(matches!(refused(107, 0xFF), ModelError::TooMany { offset: 104, .. }));
+    assert_eq!(refused(104, 12), ModelError::Truncated { needed: 120, got: 119 });
+}
+
+#[test]
+fn signatures_may_follow_a_model_and_nothing_else() {
+    let model = whole();
+    let block = |algorithm, size| {
+        let head = signature::head(signature::Algorithm(algorithm), signature::KeyId([7; 8]), size);
+        let mut block = head.expect("in bounds").to_vec();
+        block.resize(signature::HEAD_BYTES + size, 9);
+        block
+    };
+    let mut signed = model.clone();
+    for (algorithm, size) in [(1, 64), (2, 3309), (3, signature::SIGNATURE_BYTES_MAX), (4, 1)] {
+        signed.extend(block(algorithm, size));
+        let read = VehicleModel::parse(&signed).expect("signed");
+        let last = read.signatures().last().expect("there is one");
+        assert_eq!((last.algorithm, last.key), (signature::Algorithm(algorithm), signature::KeyId([7; 8])));
+        assert_eq!((last.bytes.len(), model.len() + last.behind_bytes), (size, signed.len() - size));
+        assert_eq!(
+            (read.size_bytes(), read.signatures().size_bytes()),
+            (model.len(), signed.len() - model.len())
+        );
+    }
+    let refused = |bytes: &[u8]| matches!(VehicleModel::parse(bytes), Err(ModelError::Trailing { .. }));
+    assert!(refused(&signed[..signed.len() - 1]), "cut");
+    signed.extend(block(1, 64));
+    assert!(refused(&signed), "too many");
+    let mut foreign = model.clone();
+    foreign.extend(block(1, 64));
+    foreign[model.len()] ^= 1;
+    assert!(refused(&foreign), "not a signature");
+    foreign[model.len()] ^= 1;
+    foreign.push(0);
+    assert!(refused(&foreign), "a byte too many");
+    assert_eq!(signature::head(signature::Algorithm(1), signature::KeyId([7; 8]), 8193), None);
+    assert_eq!(signature::head(signature::Algorithm(1), signature::KeyId([7; 8]), 0), None);
 }
 
 #[test]
@@ -88,7 +197,8 @@ fn each_way_of_being_no_model_has_its_error() {
     };
     assert_eq!(VehicleModel::parse(b"PK").expect_err("short"), ModelError::Magic);
     assert_eq!(damaged(0, b'X'), ModelError::Magic);
-    assert_eq!(damaged(8, 2), ModelError::Version { got: 2 });
+    assert_eq!(damaged(8, 3), ModelError::Version { got: 3 });
+    assert_eq!(damaged(8, 0), ModelError::Version { got: 0 });
     assert!(matches!(damaged(200, 0xFF), ModelError::Checksum { .. }));
     let cut = bytes.get(..bytes.len() - 1).expect("shorter");
     assert!(matches!(VehicleModel::parse(cut), Err(ModelError::Truncated { .. })));
@@ -122,21 +232,20 @@ fn facts_that_contradict_each_other_are_refused_behind_a_right_checksum() {
 #[test]
 fn a_small_buffer_and_unordered_identifiers_are_not_written() {
     let ids = [entry(2), entry(1)];
-    let buses = [BusDraft { facts: facts(0), ids: &ids, pairs: &[] }];
-    let mut small = [0; 10];
-    let needed = encoded_bytes(&buses);
-    assert_eq!(write(&ModelHead::default(), &buses, &mut small), Err(WriteError::Space { needed, got: 10 }));
-    let mut room = vec![0; needed];
-    let refused = write(&ModelHead::default(), &buses, &mut room);
-    assert!(matches!(refused, Err(WriteError::Facts(ModelError::Order { .. }))));
+    let buses = [BusDraft { facts: facts(0), ids: &ids, ..BusDraft::default() }];
+    let draft = ModelDraft { buses: &buses, ..ModelDraft::default() };
+    let needed = encoded_bytes(&draft);
+    assert_eq!(write(&draft, &mut [0; 10]), Err(WriteError::Space { needed, got: 10 }));
+    assert!(matches!(written(&draft), Err(WriteError::Facts(ModelError::Order { .. }))));
 }
 
 /// Reads everything a model offers.
 fn walk(bytes: &[u8]) {
     let Ok(model) = VehicleModel::parse(bytes) else { return };
+    let _ = (model.sections().count(), model.signatures().count());
     for bus in model.buses() {
         assert_eq!(bus.ids().count(), bus.id_count());
-        let _ = (bus.facts(), bus.pairs().count());
+        let _ = (bus.facts(), bus.pairs().count(), bus.sections().count());
         let _ = crate::BusDetector::new(&bus);
     }
 }

@@ -3,172 +3,153 @@
 use outrider_bus::can::CanId;
 use outrider_types::BusId;
 
+use super::bytes::{array, size_at, u8_at, u16_at, u32_at};
+use super::envelope::Envelope;
 use super::repr::{
-    BusFacts, CycleClass, DiagPair, GapFacts, IdEntry, IdFlags, ModelError, ModelHead, SpeedSignal, Text,
+    BusFacts, CycleClass, DiagPair, GapFacts, IdEntry, IdFlags, ModelError, ModelHead, SpeedSignal,
 };
-use super::{BUS_BYTES, BUSES_MAX, HEADER_BYTES, ID_BYTES, IDS_MAX, MAGIC, PAIR_BYTES, PAIRS_MAX, VERSION};
-use crate::crc::crc32c;
-
-/// Bytes of the checksum at the end.
-pub(super) const CHECKSUM_BYTES: usize = 4;
-
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
-}
-
-fn u8_at(bytes: &[u8], at: usize) -> u8 {
-    bytes.get(at).copied().unwrap_or(0)
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    array(bytes, at).map_or(0, u16::from_le_bytes)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    array(bytes, at).map_or(0, u32::from_le_bytes)
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    array(bytes, at).map_or(0, u64::from_le_bytes)
-}
-
-fn size_at(bytes: &[u8], at: usize) -> usize {
-    usize::try_from(u32_at(bytes, at)).unwrap_or(usize::MAX)
-}
+use super::sections::{self, SectionKind, Sections};
+use super::signature::Signatures;
+use super::{ID_BYTES, IDS_MAX, KIND, PAIR_BYTES, PAIRS_MAX, VERSION_SECTIONS};
 
 /// Whole model, checked; borrows the bytes of the file.
 #[derive(Debug, Clone, Copy)]
 pub struct VehicleModel<'a> {
-    bytes: &'a [u8],
-    head: ModelHead,
-    buses: usize,
+    envelope: Envelope<'a>,
+    /// Where the parts of the buses end, and the sections of the whole model begin.
+    parts_end: usize,
 }
 
 impl<'a> VehicleModel<'a> {
-    /// Checks every byte of a model once, O(n); afterwards nothing in it can be wrong.
+    /// Checks every byte of a model once, O(n); afterwards nothing in it can be wrong. Signatures may follow it; who
+    /// made them is for the caller to find out.
     ///
     /// # Errors
     /// [`ModelError`] for each way the bytes are no model.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ModelError> {
-        let smallest = HEADER_BYTES.saturating_add(CHECKSUM_BYTES);
-        let magic = bytes.get(..MAGIC.len()).unwrap_or(bytes);
-        if MAGIC.get(..magic.len()).is_none_or(|prefix| prefix != magic) {
-            return Err(ModelError::Magic);
-        }
-        if bytes.len() < smallest {
-            return Err(ModelError::Truncated { needed: smallest, got: bytes.len() });
-        }
-        let version = u16_at(bytes, 8);
-        if version != VERSION {
-            return Err(ModelError::Version { got: version });
-        }
-        let said = size_at(bytes, 12);
-        if bytes.len() < said || said < smallest {
-            return Err(ModelError::Truncated { needed: said.max(smallest), got: bytes.len() });
-        }
-        if bytes.len() > said {
-            return Err(ModelError::Trailing { said, got: bytes.len() });
-        }
-        let sum_at = said.saturating_sub(CHECKSUM_BYTES);
-        let (stated, computed) = (u32_at(bytes, sum_at), crc32c(bytes.get(..sum_at).unwrap_or(&[])));
-        if stated != computed {
-            return Err(ModelError::Checksum { said: stated, got: computed });
-        }
-        let buses = usize::from(u16_at(bytes, 10));
-        if buses > BUSES_MAX {
-            return Err(ModelError::TooMany { offset: 10, got: buses, limit: BUSES_MAX });
-        }
-        let text =
-            |offset| array(bytes, offset).and_then(Text::from_padded).ok_or(ModelError::Value { offset });
-        let head = ModelHead {
-            learned_frames: u64_at(bytes, 16),
-            learned_ms: u64_at(bytes, 24),
-            platform: text(32)?,
-            release: text(64)?,
-        };
-        let model = Self { bytes, head, buses };
-        model.check_buses(sum_at)?;
-        Ok(model)
-    }
-
-    fn check_buses(&self, end: usize) -> Result<(), ModelError> {
-        let mut next = HEADER_BYTES.saturating_add(self.buses.saturating_mul(BUS_BYTES));
+        let envelope = Envelope::open(bytes, &KIND)?;
+        let mut model = Self { envelope, parts_end: envelope.parts_at() };
         let mut previous = None;
-        for index in 0..self.buses {
-            let record = HEADER_BYTES.saturating_add(index.saturating_mul(BUS_BYTES));
-            if record.saturating_add(BUS_BYTES) > end {
-                return Err(ModelError::Truncated { needed: record.saturating_add(BUS_BYTES), got: end });
-            }
-            let bus = u8_at(self.bytes, record);
+        for index in 0..envelope.records {
+            let record = envelope.record_at(index);
+            let bus = u8_at(envelope.bytes, record);
             if previous.is_some_and(|previous| previous >= bus) {
                 return Err(ModelError::Order { offset: record });
             }
             previous = Some(bus);
-            next = self.check_bus(record, next, end)?;
+            model.parts_end = model.check_bus(record, model.parts_end)?;
         }
-        if next == end { Ok(()) } else { Err(ModelError::Layout { offset: next }) }
+        let end = model.check_sections(model.parts_end)?;
+        if end == envelope.end() { Ok(model) } else { Err(ModelError::Layout { offset: end }) }
+    }
+
+    const fn has_sections(&self) -> bool {
+        self.envelope.version >= VERSION_SECTIONS
+    }
+
+    /// Checks a list of sections, if the layout has them, and returns where it ends.
+    fn check_sections(&self, begin: usize) -> Result<usize, ModelError> {
+        if !self.has_sections() {
+            return Ok(begin);
+        }
+        sections::check_list(self.envelope.bytes, begin, self.envelope.end())
     }
 
     /// Checks one bus and returns where its parts end.
-    fn check_bus(&self, record: usize, begin: usize, end: usize) -> Result<usize, ModelError> {
+    fn check_bus(&self, record: usize, begin: usize) -> Result<usize, ModelError> {
+        let (bytes, end) = (self.envelope.bytes, self.envelope.end());
         let field = |offset: usize| record.saturating_add(offset);
-        let ids = usize::from(u16_at(self.bytes, field(2)));
-        let pairs = usize::from(u16_at(self.bytes, field(8)));
+        let ids = usize::from(u16_at(bytes, field(2)));
+        let pairs = usize::from(u16_at(bytes, field(8)));
         if ids > IDS_MAX {
             return Err(ModelError::TooMany { offset: field(2), got: ids, limit: IDS_MAX });
         }
         if pairs > PAIRS_MAX {
             return Err(ModelError::TooMany { offset: field(8), got: pairs, limit: PAIRS_MAX });
         }
-        if size_at(self.bytes, field(4)) != begin {
+        if size_at(bytes, field(4)) != begin {
             return Err(ModelError::Layout { offset: field(4) });
         }
         let pairs_at = begin.saturating_add(ids.saturating_mul(ID_BYTES));
-        if size_at(self.bytes, field(12)) != pairs_at {
+        if size_at(bytes, field(12)) != pairs_at {
             return Err(ModelError::Layout { offset: field(12) });
         }
         let after = pairs_at.saturating_add(pairs.saturating_mul(PAIR_BYTES));
         if after > end {
             return Err(ModelError::Truncated { needed: after, got: end });
         }
-        if u8_at(self.bytes, field(1)) > 1 {
+        if u8_at(bytes, field(1)) > 1 {
             return Err(ModelError::Value { offset: field(1) });
         }
         for offset in [62, 63] {
-            if u8_at(self.bytes, field(offset)) != 0 {
+            if u8_at(bytes, field(offset)) != 0 {
                 return Err(ModelError::Value { offset: field(offset) });
             }
         }
-        if u8_at(self.bytes, field(1)) == 1 && speed_at(self.bytes, field(32)).is_none() {
+        if u8_at(bytes, field(1)) == 1 && speed_at(bytes, field(32)).is_none() {
             return Err(ModelError::Value { offset: field(32) });
         }
         let mut previous = None;
         for offset in (begin..pairs_at).step_by(ID_BYTES) {
-            let entry = id_at(self.bytes, offset).ok_or(ModelError::Value { offset })?;
+            let entry = id_at(bytes, offset).ok_or(ModelError::Value { offset })?;
             if previous.is_some_and(|previous| previous >= entry.id) {
                 return Err(ModelError::Order { offset });
             }
             previous = Some(entry.id);
         }
         for offset in (pairs_at..after).step_by(PAIR_BYTES) {
-            pair_at(self.bytes, offset).ok_or(ModelError::Value { offset })?;
+            pair_at(bytes, offset).ok_or(ModelError::Value { offset })?;
         }
-        Ok(after)
+        self.check_sections(after)
     }
 
     /// Returns what the model says about itself.
     #[must_use]
     pub const fn head(&self) -> &ModelHead {
-        &self.head
+        &self.envelope.head
+    }
+
+    /// Returns the version of the layout it was written in.
+    #[must_use]
+    pub const fn version(&self) -> u16 {
+        self.envelope.version
+    }
+
+    /// Returns the bytes of the model, without signatures.
+    #[must_use]
+    pub const fn size_bytes(&self) -> usize {
+        self.envelope.bytes.len()
+    }
+
+    /// Returns the signatures that follow the model; nobody has checked them.
+    #[must_use]
+    pub const fn signatures(&self) -> Signatures<'a> {
+        self.envelope.signatures
     }
 
     /// Returns the buses in ascending order.
     pub fn buses(&self) -> impl ExactSizeIterator<Item = BusModel<'a>> + use<'a> {
-        let bytes = self.bytes;
-        (0..self.buses).map(move |index| BusModel {
-            bytes,
-            record: HEADER_BYTES.saturating_add(index.saturating_mul(BUS_BYTES)),
+        let (envelope, has_sections) = (self.envelope, self.has_sections());
+        (0..envelope.records).map(move |index| BusModel {
+            bytes: envelope.bytes,
+            record: envelope.record_at(index),
+            has_sections,
         })
+    }
+
+    /// Returns the sections that belong to no CAN bus; none before version 2.
+    #[must_use]
+    pub fn sections(&self) -> Sections<'a> {
+        if !self.has_sections() {
+            return Sections::default();
+        }
+        Sections::at(self.envelope.bytes, self.parts_end)
+    }
+
+    /// Returns one of these sections, O(sections).
+    #[must_use]
+    pub fn section(&self, kind: SectionKind) -> Option<&'a [u8]> {
+        self.sections().of(kind)
     }
 
     /// Returns one bus, O(buses), or `None` if the model does not have it.
@@ -183,6 +164,7 @@ impl<'a> VehicleModel<'a> {
 pub struct BusModel<'a> {
     bytes: &'a [u8],
     record: usize,
+    has_sections: bool,
 }
 
 impl<'a> BusModel<'a> {
@@ -214,13 +196,32 @@ impl<'a> BusModel<'a> {
         usize::from(u16_at(self.bytes, self.record.saturating_add(2)))
     }
 
+    /// Returns where the diagnostic pairs are.
+    fn pairs_range(&self) -> core::ops::Range<usize> {
+        let begin = size_at(self.bytes, self.record.saturating_add(12));
+        let count = usize::from(u16_at(self.bytes, self.record.saturating_add(8)));
+        begin..begin.saturating_add(count.saturating_mul(PAIR_BYTES))
+    }
+
     /// Returns the diagnostic pairs.
     pub fn pairs(&self) -> impl Iterator<Item = DiagPair> + use<'a> {
         let bytes = self.bytes;
-        let begin = size_at(bytes, self.record.saturating_add(12));
-        let count = usize::from(u16_at(bytes, self.record.saturating_add(8)));
-        let end = begin.saturating_add(count.saturating_mul(PAIR_BYTES));
-        (begin..end).step_by(PAIR_BYTES).filter_map(move |offset| pair_at(bytes, offset))
+        self.pairs_range().step_by(PAIR_BYTES).filter_map(move |offset| pair_at(bytes, offset))
+    }
+
+    /// Returns the sections of the bus; none before version 2.
+    #[must_use]
+    pub fn sections(&self) -> Sections<'a> {
+        if !self.has_sections {
+            return Sections::default();
+        }
+        Sections::at(self.bytes, self.pairs_range().end)
+    }
+
+    /// Returns one section of the bus, O(sections).
+    #[must_use]
+    pub fn section(&self, kind: SectionKind) -> Option<&'a [u8]> {
+        self.sections().of(kind)
     }
 }
 

@@ -2,15 +2,15 @@
 
 use core::fmt;
 
+use super::bytes::Cursor;
+use super::envelope::check_count;
 use super::repr::{BusFacts, DiagPair, IdEntry, ModelHead, SpeedSignal};
-use super::view::{CHECKSUM_BYTES, VehicleModel};
-use super::{
-    BUS_BYTES, BUSES_MAX, HEADER_BYTES, ID_BYTES, IDS_MAX, MAGIC, ModelError, PAIR_BYTES, PAIRS_MAX, VERSION,
-};
-use crate::crc::crc32c;
+use super::sections::{self, SectionDraft};
+use super::view::VehicleModel;
+use super::{BUS_BYTES, HEADER_BYTES, ID_BYTES, IDS_MAX, KIND, ModelError, PAIR_BYTES, PAIRS_MAX};
 
 /// One bus to be written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct BusDraft<'a> {
     /// What is normal for the whole bus.
     pub facts: BusFacts,
@@ -18,6 +18,32 @@ pub struct BusDraft<'a> {
     pub ids: &'a [IdEntry],
     /// Diagnostic pairs.
     pub pairs: &'a [DiagPair],
+    /// Sections of the bus, ascending, without repeats.
+    pub sections: &'a [SectionDraft<'a>],
+}
+
+impl BusDraft<'_> {
+    /// Returns the bytes of everything but the record.
+    fn part_bytes(&self) -> usize {
+        self.pairs_bytes().saturating_add(sections::encoded_bytes(self.sections))
+    }
+
+    /// Returns the bytes up to the end of the pairs.
+    const fn pairs_bytes(&self) -> usize {
+        let ids = self.ids.len().saturating_mul(ID_BYTES);
+        ids.saturating_add(self.pairs.len().saturating_mul(PAIR_BYTES))
+    }
+}
+
+/// Model to be written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ModelDraft<'a> {
+    /// What it says about itself.
+    pub head: ModelHead,
+    /// Its buses, ascending, without repeats.
+    pub buses: &'a [BusDraft<'a>],
+    /// Sections that belong to no CAN bus, ascending, without repeats.
+    pub sections: &'a [SectionDraft<'a>],
 }
 
 /// Error of writing a model.
@@ -30,7 +56,7 @@ pub enum WriteError {
         /// Bytes there.
         got: usize,
     },
-    /// More buses, identifiers or pairs than the format allows.
+    /// More records or bytes than the format allows.
     TooMany {
         /// Count given.
         got: usize,
@@ -45,7 +71,7 @@ impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Space { needed, got } => write!(f, "model needs {needed} bytes, buffer has {got}"),
-            Self::TooMany { got, limit } => write!(f, "{got} records, at most {limit} fit a model"),
+            Self::TooMany { got, limit } => write!(f, "{got} of a kind, at most {limit} fit a model"),
             Self::Facts(error) => write!(f, "facts are inconsistent: {error}"),
         }
     }
@@ -55,84 +81,45 @@ impl core::error::Error for WriteError {}
 
 /// Returns the size of a model in bytes.
 #[must_use]
-pub fn encoded_bytes(buses: &[BusDraft<'_>]) -> usize {
-    let parts = buses.iter().fold(0usize, |sum, bus| {
-        sum.saturating_add(BUS_BYTES)
-            .saturating_add(bus.ids.len().saturating_mul(ID_BYTES))
-            .saturating_add(bus.pairs.len().saturating_mul(PAIR_BYTES))
-    });
-    HEADER_BYTES.saturating_add(parts).saturating_add(CHECKSUM_BYTES)
-}
-
-/// Cursor over the buffer; what does not fit is dropped and shows as a short length.
-struct Cursor<'a> {
-    out: &'a mut [u8],
-    at: usize,
-}
-
-impl Cursor<'_> {
-    fn put(&mut self, bytes: &[u8]) {
-        let end = self.at.saturating_add(bytes.len());
-        if let Some(slot) = self.out.get_mut(self.at..end) {
-            slot.copy_from_slice(bytes);
-        }
-        self.at = end;
-    }
-
-    fn size(&mut self, size: usize) {
-        self.put(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
-    }
-
-    fn count(&mut self, count: usize) {
-        self.put(&u16::try_from(count).unwrap_or(u16::MAX).to_le_bytes());
-    }
+pub fn encoded_bytes(model: &ModelDraft<'_>) -> usize {
+    let own = sections::encoded_bytes(model.sections);
+    let parts = model.buses.iter().fold(own, |sum, bus| sum.saturating_add(bus.part_bytes()));
+    KIND.encoded_bytes(model.buses.len(), parts)
 }
 
 /// Writes a model and returns its size in bytes; the result has been read back and is whole.
 ///
 /// # Errors
 /// [`WriteError`] for a small buffer, too many records or facts that no reader accepts.
-pub fn write(head: &ModelHead, buses: &[BusDraft<'_>], out: &mut [u8]) -> Result<usize, WriteError> {
-    let needed = encoded_bytes(buses);
-    let got = out.len();
-    check_count(buses.len(), BUSES_MAX)?;
-    for bus in buses {
+pub fn write(model: &ModelDraft<'_>, out: &mut [u8]) -> Result<usize, WriteError> {
+    for bus in model.buses {
         check_count(bus.ids.len(), IDS_MAX)?;
         check_count(bus.pairs.len(), PAIRS_MAX)?;
+        sections::check_draft(bus.sections)?;
     }
-    let out = out.get_mut(..needed).ok_or(WriteError::Space { needed, got })?;
-    let mut cursor = Cursor { out, at: 0 };
-    cursor.put(&MAGIC);
-    cursor.put(&VERSION.to_le_bytes());
-    cursor.count(buses.len());
-    cursor.size(needed);
-    cursor.put(&head.learned_frames.to_le_bytes());
-    cursor.put(&head.learned_ms.to_le_bytes());
-    cursor.put(head.platform.padded());
-    cursor.put(head.release.padded());
-    let mut next = HEADER_BYTES.saturating_add(buses.len().saturating_mul(BUS_BYTES));
-    for bus in buses {
-        next = put_bus(&mut cursor, bus, next);
-    }
-    for bus in buses {
-        bus.ids.iter().for_each(|entry| put_id(&mut cursor, entry));
-        for pair in bus.pairs {
-            cursor.put(&pair.request.word().to_le_bytes());
-            cursor.put(&pair.response.word().to_le_bytes());
+    sections::check_draft(model.sections)?;
+    let needed = encoded_bytes(model);
+    KIND.write(&model.head, model.buses.len(), needed, out, |cursor| {
+        let mut next = HEADER_BYTES.saturating_add(model.buses.len().saturating_mul(BUS_BYTES));
+        for bus in model.buses {
+            put_bus(cursor, bus, next);
+            next = next.saturating_add(bus.part_bytes());
         }
-    }
-    let body = cursor.at;
-    let checksum = crc32c(cursor.out.get(..body).unwrap_or(&[]));
-    cursor.put(&checksum.to_le_bytes());
-    VehicleModel::parse(cursor.out).map_err(WriteError::Facts)?;
+        for bus in model.buses {
+            bus.ids.iter().for_each(|entry| put_id(cursor, entry));
+            for pair in bus.pairs {
+                cursor.put(&pair.request.word().to_le_bytes());
+                cursor.put(&pair.response.word().to_le_bytes());
+            }
+            sections::put(cursor, bus.sections);
+        }
+        sections::put(cursor, model.sections);
+    })?;
+    VehicleModel::parse(out.get(..needed).unwrap_or(&[])).map_err(WriteError::Facts)?;
     Ok(needed)
 }
 
-const fn check_count(got: usize, limit: usize) -> Result<(), WriteError> {
-    if got > limit { Err(WriteError::TooMany { got, limit }) } else { Ok(()) }
-}
-
-fn put_bus(cursor: &mut Cursor<'_>, bus: &BusDraft<'_>, begin: usize) -> usize {
+fn put_bus(cursor: &mut Cursor<'_>, bus: &BusDraft<'_>, begin: usize) {
     let pairs_at = begin.saturating_add(bus.ids.len().saturating_mul(ID_BYTES));
     cursor.put(&[bus.facts.bus.0, u8::from(bus.facts.speed.is_some())]);
     cursor.count(bus.ids.len());
@@ -148,7 +135,6 @@ fn put_bus(cursor: &mut Cursor<'_>, bus: &BusDraft<'_>, begin: usize) -> usize {
     cursor.put(&[0; 4]);
     cursor.put(&bus.facts.captures.to_le_bytes());
     cursor.put(&[0; 2]);
-    pairs_at.saturating_add(bus.pairs.len().saturating_mul(PAIR_BYTES))
 }
 
 fn put_speed(cursor: &mut Cursor<'_>, speed: Option<&SpeedSignal>) {

@@ -15,10 +15,10 @@ use outrider_bus::uds;
 use outrider_bus::v2g::sdp;
 use outrider_ids::ethernet::model::{
     self, Binding, EtherTypeFact, Flow, Host, Lists, Method, Record, SegmentDraft, SegmentFacts, Service,
-    Subscription, TesterFact, Vlan, WriteError,
+    Subscription, TesterFact, Vlan,
 };
 use outrider_ids::ethernet::service_port;
-use outrider_ids::model::ModelHead;
+use outrider_ids::model::{ModelHead, WriteError};
 use outrider_types::{BusId, VehicleMicros};
 
 use crate::net::segment;

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 
 use outrider_bus::can::{CanId, Dlc, FrameKind, TimedFrame};
 use outrider_ids::model::{
-    self, BusDraft, BusFacts, CycleClass, DiagPair, GapFacts, IDS_MAX, IdEntry, IdFlags, ModelHead,
-    PAIRS_MAX, WriteError,
+    self, BusDraft, BusFacts, CycleClass, DiagPair, GapFacts, IDS_MAX, IdEntry, IdFlags, ModelDraft,
+    ModelHead, PAIRS_MAX, WriteError,
 };
 use outrider_types::BusId;
 
@@ -199,10 +199,16 @@ impl Learner {
         }
         let buses: Vec<BusDraft<'_>> = drafts
             .iter()
-            .map(|draft| BusDraft { facts: draft.summary.facts, ids: &draft.ids, pairs: &draft.pairs })
+            .map(|draft| BusDraft {
+                facts: draft.summary.facts,
+                ids: &draft.ids,
+                pairs: &draft.pairs,
+                sections: &[],
+            })
             .collect();
-        let mut bytes = vec![0; model::encoded_bytes(&buses)];
-        model::write(&head, &buses, &mut bytes).map_err(LearnError::Write)?;
+        let draft = ModelDraft { head, buses: &buses, sections: &[] };
+        let mut bytes = vec![0; model::encoded_bytes(&draft)];
+        model::write(&draft, &mut bytes).map_err(LearnError::Write)?;
         Ok(Learned { model: bytes, head, buses: drafts.into_iter().map(|draft| draft.summary).collect() })
     }
 

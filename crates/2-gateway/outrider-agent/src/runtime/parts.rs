@@ -6,7 +6,6 @@ use std::path::Path;
 use outrider_gateway::spool::SpoolConfig;
 use outrider_gateway::uplink::{Transport, TransportError, UplinkConfig};
 use outrider_gateway::{CommandStoreError, PublicKeyError, StorageError, fold};
-use outrider_ids::ethernet::model::EthernetModelError;
 use outrider_ids::model::ModelError;
 use outrider_types::{BootEpoch, Seed};
 
@@ -38,7 +37,7 @@ pub enum OpenError {
     Model(ModelError),
     /// The Ethernet part of the vehicle model is damaged.
     #[error("vehicle model: {0}")]
-    EthernetModel(EthernetModelError),
+    EthernetModel(ModelError),
     /// A provisioned key is none.
     #[error("provisioned key: {0}")]
     Key(#[from] PublicKeyError),

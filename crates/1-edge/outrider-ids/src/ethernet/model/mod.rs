@@ -1,9 +1,9 @@
 //! What is normal on a vehicle's Ethernet: learned once, written to a file, read in place.
 //!
-//! All numbers are little endian, addresses in network order. Layout: a header of [`HEADER_BYTES`] that begins as that
-//! of the CAN model does (magic, version, count, size, what it was learned from, platform, release), one record of
-//! [`SEGMENT_BYTES`] a segment, then for each segment its lists in the order of [`Lists`], each ascending and without
-//! repeats, and a CRC-32C over everything before it. Nothing lies between or behind these parts.
+//! All numbers are little endian, addresses in network order. Layout: the header of the CAN model with another
+//! magic, one record of [`SEGMENT_BYTES`] a segment, then for each segment its lists in the order of [`Lists`], each ascending and without
+//! repeats, and a CRC-32C over everything before it. Nothing lies between these parts, and nothing but
+//! [signatures](crate::model::signature) behind them.
 
 mod repr;
 #[cfg(test)]
@@ -11,18 +11,18 @@ mod tests;
 mod view;
 mod write;
 
+use crate::model::envelope;
+
 pub use repr::{
     Binding, EtherTypeFact, Flow, Host, Method, Record, SegmentFacts, Service, Subscription, TesterFact, Vlan,
 };
-pub use view::{EthernetModel, EthernetModelError, List, SegmentModel};
-pub use write::{SegmentDraft, WriteError, encoded_bytes, write};
+pub use view::{EthernetModel, List, SegmentModel};
+pub use write::{SegmentDraft, encoded_bytes, write};
 
 /// First bytes of a model.
 pub const MAGIC: [u8; 8] = *b"OUTRETHM";
 /// Version of the layout that this crate reads and writes.
 pub const VERSION: u16 = 1;
-/// Bytes of the header.
-pub const HEADER_BYTES: usize = 96;
 /// Bytes of a segment record.
 pub const SEGMENT_BYTES: usize = 64;
 /// Most segments of a model: interfaces of a gateway.
@@ -100,3 +100,11 @@ impl Lists {
         self as usize
     }
 }
+
+/// What tells an Ethernet model from others.
+const KIND: envelope::Kind = envelope::Kind {
+    magic: MAGIC,
+    versions: 1..=VERSION,
+    records_max: SEGMENTS_MAX,
+    record_bytes: SEGMENT_BYTES,
+};

@@ -9,7 +9,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::*;
-use crate::model::ModelHead;
+use crate::model::{ModelError, ModelHead, WriteError};
 
 const IP: IpAddress = IpAddress::V4([10, 0, 0, 1]);
 
@@ -70,8 +70,8 @@ fn every_flipped_bit_and_every_cut_is_refused() {
     }
     let mut longer = bytes.clone();
     longer.push(0);
-    let size = EthernetModelError::Size { expected: bytes.len(), got: longer.len() };
-    assert_eq!(EthernetModel::parse(&longer).err(), Some(size));
+    let trailing = ModelError::Trailing { said: bytes.len(), got: longer.len() };
+    assert_eq!(EthernetModel::parse(&longer).err(), Some(trailing));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn lists_that_do_not_ascend_and_small_buffers_are_refused() {
     let draft = SegmentDraft { hosts: &hosts, ..SegmentDraft::default() };
     let mut out = vec![0; 300];
     let refused = write(&ModelHead::default(), &[draft], &mut out);
-    assert!(matches!(refused, Err(WriteError::Facts(EthernetModelError::Order { .. }))));
+    assert!(matches!(refused, Err(WriteError::Facts(ModelError::Order { .. }))));
     let short = write(&ModelHead::default(), &[draft], &mut out[..10]);
     assert_eq!(short, Err(WriteError::Space { needed: 96 + 64 + 12 + 4, got: 10 }));
     let many = vec![Host { mac: Mac([2; 6]) }; 257];

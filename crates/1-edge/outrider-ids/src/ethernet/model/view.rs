@@ -1,7 +1,6 @@
 //! Checked model, read in place.
 
 use core::cmp::Ordering;
-use core::fmt;
 use core::marker::PhantomData;
 
 use outrider_types::BusId;
@@ -9,187 +8,83 @@ use outrider_types::BusId;
 use super::repr::{
     Binding, EtherTypeFact, Flow, Host, Method, Record, SegmentFacts, Service, Subscription, TesterFact, Vlan,
 };
-use super::{HEADER_BYTES, Lists, MAGIC, SEGMENT_BYTES, SEGMENTS_MAX, VERSION};
-use crate::crc::crc32c;
-use crate::model::{ModelHead, Text};
+use super::{KIND, Lists, SEGMENT_BYTES};
+use crate::model::bytes::{u8_at, u16_at, u32_at};
+use crate::model::envelope::Envelope;
+use crate::model::signature::Signatures;
+use crate::model::{ModelError, ModelHead};
 
-/// Bytes of the checksum at the end.
-pub(super) const CHECKSUM_BYTES: usize = 4;
 /// Where a segment record counts its lists.
 const COUNTS_AT: usize = 4;
 /// Bytes of a segment record that are in use; the rest is zero.
 const SEGMENT_USED: usize = 30;
 
-/// Why bytes are no Ethernet model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EthernetModelError {
-    /// The first bytes are not [`MAGIC`].
-    Magic,
-    /// Another version of the layout.
-    Version {
-        /// The version.
-        got: u16,
-    },
-    /// The bytes end before the model does, or go on behind it.
-    Size {
-        /// Bytes the model says, or its parts need.
-        expected: usize,
-        /// Bytes there.
-        got: usize,
-    },
-    /// The bytes changed since they were written.
-    Checksum,
-    /// More segments or records than the format allows.
-    TooMany {
-        /// Count given.
-        got: usize,
-        /// Most allowed.
-        limit: usize,
-    },
-    /// A value out of its range.
-    Value {
-        /// Where.
-        offset: usize,
-    },
-    /// Records that do not ascend.
-    Order {
-        /// Where.
-        offset: usize,
-    },
-}
-
-impl EthernetModelError {
-    /// Returns the error's code.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Magic => "ethernet_model.magic",
-            Self::Version { .. } => "ethernet_model.version",
-            Self::Size { .. } => "ethernet_model.size",
-            Self::Checksum => "ethernet_model.checksum",
-            Self::TooMany { .. } => "ethernet_model.too_many",
-            Self::Value { .. } => "ethernet_model.value",
-            Self::Order { .. } => "ethernet_model.order",
-        }
-    }
-}
-
-impl fmt::Display for EthernetModelError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Magic => f.write_str("no Ethernet model"),
-            Self::Version { got } => write!(f, "layout version {got}, expected {VERSION}"),
-            Self::Size { expected, got } => write!(f, "model of {expected} bytes, got {got}"),
-            Self::Checksum => f.write_str("checksum does not fit"),
-            Self::TooMany { got, limit } => write!(f, "{got} records, at most {limit}"),
-            Self::Value { offset } => write!(f, "value out of range at offset {offset}"),
-            Self::Order { offset } => write!(f, "record out of order at offset {offset}"),
-        }
-    }
-}
-
-impl core::error::Error for EthernetModelError {}
-
-fn u16_at(bytes: &[u8], offset: usize) -> u16 {
-    bytes.get(offset..).and_then(<[u8]>::first_chunk).copied().map_or(0, u16::from_le_bytes)
-}
-
-fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    bytes.get(offset..).and_then(<[u8]>::first_chunk).copied().map_or(0, u32::from_le_bytes)
-}
-
-fn u64_at(bytes: &[u8], offset: usize) -> u64 {
-    bytes.get(offset..).and_then(<[u8]>::first_chunk).copied().map_or(0, u64::from_le_bytes)
-}
-
 /// Checked model.
 #[derive(Debug, Clone, Copy)]
 pub struct EthernetModel<'a> {
-    bytes: &'a [u8],
-    head: ModelHead,
-    segments: usize,
+    envelope: Envelope<'a>,
 }
 
 impl<'a> EthernetModel<'a> {
-    /// Checks bytes, O(n).
+    /// Checks bytes, O(n). Signatures may follow the model; who made them is for the caller to find out.
     ///
     /// # Errors
-    /// [`EthernetModelError`] for each way they are no model.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, EthernetModelError> {
-        if bytes.get(..8) != Some(MAGIC.as_slice()) {
-            return Err(EthernetModelError::Magic);
-        }
-        let version = u16_at(bytes, 8);
-        if version != VERSION {
-            return Err(EthernetModelError::Version { got: version });
-        }
-        let said = usize::try_from(u32_at(bytes, 12)).unwrap_or(usize::MAX);
-        let smallest = HEADER_BYTES.saturating_add(CHECKSUM_BYTES);
-        if said != bytes.len() || said < smallest {
-            return Err(EthernetModelError::Size { expected: said.max(smallest), got: bytes.len() });
-        }
-        let end = said.saturating_sub(CHECKSUM_BYTES);
-        if u32_at(bytes, end) != crc32c(bytes.get(..end).unwrap_or(&[])) {
-            return Err(EthernetModelError::Checksum);
-        }
-        let segments = usize::from(u16_at(bytes, 10));
-        if segments > SEGMENTS_MAX {
-            return Err(EthernetModelError::TooMany { got: segments, limit: SEGMENTS_MAX });
-        }
-        let text = |offset: usize| {
-            let padded = bytes.get(offset..).and_then(<[u8]>::first_chunk).copied();
-            padded.and_then(Text::from_padded).ok_or(EthernetModelError::Value { offset })
-        };
-        let head = ModelHead {
-            learned_frames: u64_at(bytes, 16),
-            learned_ms: u64_at(bytes, 24),
-            platform: text(32)?,
-            release: text(64)?,
-        };
-        let model = Self { bytes, head, segments };
-        model.check(end)?;
-        Ok(model)
-    }
-
-    fn check(&self, end: usize) -> Result<(), EthernetModelError> {
-        let mut next = HEADER_BYTES.saturating_add(self.segments.saturating_mul(SEGMENT_BYTES));
-        if next > end {
-            return Err(EthernetModelError::Size { expected: next, got: end });
-        }
+    /// [`ModelError`] for each way they are no model.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ModelError> {
+        let envelope = Envelope::open(bytes, &KIND)?;
+        let (bytes, end) = (envelope.bytes, envelope.end());
+        let mut next = envelope.parts_at();
         let mut previous = None;
-        for index in 0..self.segments {
-            let record = HEADER_BYTES.saturating_add(index.saturating_mul(SEGMENT_BYTES));
-            let bus = self.bytes.get(record).copied().unwrap_or(0);
+        for index in 0..envelope.records {
+            let record = envelope.record_at(index);
+            let bus = u8_at(bytes, record);
             if previous.is_some_and(|previous| previous >= bus) {
-                return Err(EthernetModelError::Order { offset: record });
+                return Err(ModelError::Order { offset: record });
             }
             previous = Some(bus);
             let flags_at = record.saturating_add(1);
-            if self.bytes.get(flags_at).is_none_or(|&flags| flags > 1) {
-                return Err(EthernetModelError::Value { offset: flags_at });
+            if u8_at(bytes, flags_at) > 1 {
+                return Err(ModelError::Value { offset: flags_at });
             }
             let spare = record.saturating_add(SEGMENT_USED)..record.saturating_add(SEGMENT_BYTES);
-            if self.bytes.get(spare.clone()).is_none_or(|rest| rest.iter().any(|&byte| byte != 0)) {
-                return Err(EthernetModelError::Value { offset: spare.start });
+            if bytes.get(spare.clone()).is_none_or(|rest| rest.iter().any(|&byte| byte != 0)) {
+                return Err(ModelError::Value { offset: spare.start });
             }
-            next = SegmentModel { bytes: self.bytes, record, begin: next }.check(end)?;
+            next = SegmentModel { bytes, record, begin: next }.check(end)?;
         }
-        if next == end { Ok(()) } else { Err(EthernetModelError::Size { expected: next, got: end }) }
+        if next == end { Ok(Self { envelope }) } else { Err(ModelError::Layout { offset: next }) }
     }
 
     /// Returns what the model says about itself.
     #[must_use]
     pub const fn head(&self) -> &ModelHead {
-        &self.head
+        &self.envelope.head
+    }
+
+    /// Returns the version of the layout it was written in.
+    #[must_use]
+    pub const fn version(&self) -> u16 {
+        self.envelope.version
+    }
+
+    /// Returns the bytes of the model, without signatures.
+    #[must_use]
+    pub const fn size_bytes(&self) -> usize {
+        self.envelope.bytes.len()
+    }
+
+    /// Returns the signatures that follow the model; nobody has checked them.
+    #[must_use]
+    pub const fn signatures(&self) -> Signatures<'a> {
+        self.envelope.signatures
     }
 
     /// Returns the segments in ascending order.
     pub fn segments(&self) -> impl Iterator<Item = SegmentModel<'a>> + use<'a> {
-        let (bytes, count) = (self.bytes, self.segments);
-        let mut begin = HEADER_BYTES.saturating_add(count.saturating_mul(SEGMENT_BYTES));
-        (0..count).map(move |index| {
-            let record = HEADER_BYTES.saturating_add(index.saturating_mul(SEGMENT_BYTES));
-            let segment = SegmentModel { bytes, record, begin };
+        let envelope = self.envelope;
+        let mut begin = envelope.parts_at();
+        (0..envelope.records).map(move |index| {
+            let segment = SegmentModel { bytes: envelope.bytes, record: envelope.record_at(index), begin };
             begin = segment.end();
             segment
         })
@@ -218,9 +113,13 @@ impl<'a> SegmentModel<'a> {
         }
     }
 
-    fn count(&self, list: Lists) -> usize {
+    const fn count_at(&self, list: Lists) -> usize {
         let at = COUNTS_AT.saturating_add(list.index().saturating_mul(2));
-        usize::from(u16_at(self.bytes, self.record.saturating_add(at)))
+        self.record.saturating_add(at)
+    }
+
+    fn count(&self, list: Lists) -> usize {
+        usize::from(u16_at(self.bytes, self.count_at(list)))
     }
 
     /// Returns where a list begins.
@@ -236,14 +135,18 @@ impl<'a> SegmentModel<'a> {
         self.offset(last).saturating_add(self.count(last).saturating_mul(last.record_bytes()))
     }
 
-    fn check(&self, end: usize) -> Result<usize, EthernetModelError> {
+    fn check(&self, end: usize) -> Result<usize, ModelError> {
         for list in Lists::ALL {
             if self.count(list) > list.limit() {
-                return Err(EthernetModelError::TooMany { got: self.count(list), limit: list.limit() });
+                return Err(ModelError::TooMany {
+                    offset: self.count_at(list),
+                    got: self.count(list),
+                    limit: list.limit(),
+                });
             }
         }
         if self.end() > end {
-            return Err(EthernetModelError::Size { expected: self.end(), got: end });
+            return Err(ModelError::Truncated { needed: self.end(), got: end });
         }
         self.check_list::<Host>()?;
         self.check_list::<EtherTypeFact>()?;
@@ -257,14 +160,14 @@ impl<'a> SegmentModel<'a> {
         Ok(self.end())
     }
 
-    fn check_list<R: Record>(&self) -> Result<(), EthernetModelError> {
+    fn check_list<R: Record>(&self) -> Result<(), ModelError> {
         let begin = self.offset(R::LIST);
         let mut previous: Option<R> = None;
         for index in 0..self.count(R::LIST) {
             let offset = begin.saturating_add(index.saturating_mul(R::BYTES));
-            let record = read::<R>(self.bytes, offset).ok_or(EthernetModelError::Value { offset })?;
+            let record = read::<R>(self.bytes, offset).ok_or(ModelError::Value { offset })?;
             if previous.is_some_and(|previous| previous.order(&record) != Ordering::Less) {
-                return Err(EthernetModelError::Order { offset });
+                return Err(ModelError::Order { offset });
             }
             previous = Some(record);
         }
