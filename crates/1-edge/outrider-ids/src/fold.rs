@@ -48,31 +48,35 @@ struct Episode<S> {
 
 /// Open episodes of one bus and the queue behind them.
 #[derive(Debug, Clone)]
-pub(crate) struct Fold<S = Option<CanId>> {
+pub(crate) struct Fold<
+    S = Option<CanId>,
+    const EPISODES: usize = EPISODES_MAX,
+    const QUEUE: usize = QUEUE_MAX,
+> {
     bus: BusId,
-    open: [Option<Episode<S>>; EPISODES_MAX],
+    open: [Option<Episode<S>>; EPISODES],
     open_count: usize,
     /// Open episodes above low.
     alarms: usize,
     next_number: u32,
     cursor: usize,
-    queue: [Option<Observation>; QUEUE_MAX],
+    queue: [Option<Observation>; QUEUE],
     head: usize,
     queued: usize,
     /// Observations and episodes lost because a table was full.
     pub(crate) dropped: u64,
 }
 
-impl<S: Subject> Fold<S> {
+impl<S: Subject, const EPISODES: usize, const QUEUE: usize> Fold<S, EPISODES, QUEUE> {
     pub(crate) const fn new(bus: BusId) -> Self {
         Self {
             bus,
-            open: [None; EPISODES_MAX],
+            open: [None; EPISODES],
             open_count: 0,
             alarms: 0,
             next_number: 1,
             cursor: 0,
-            queue: [None; QUEUE_MAX],
+            queue: [None; QUEUE],
             head: 0,
             queued: 0,
             dropped: 0,
@@ -168,20 +172,20 @@ impl<S: Subject> Fold<S> {
             return;
         }
         self.cursor =
-            if self.cursor.saturating_add(1) < EPISODES_MAX { self.cursor.saturating_add(1) } else { 0 };
+            if self.cursor.saturating_add(1) < EPISODES { self.cursor.saturating_add(1) } else { 0 };
         self.end_if_quiet(self.cursor, now, HOLD_OFF_US);
     }
 
     /// Ends every episode that was quiet for long enough.
     pub(crate) fn sweep(&mut self, now: VehicleMicros) {
         if self.open_count > 0 {
-            (0..EPISODES_MAX).for_each(|index| self.end_if_quiet(index, now, HOLD_OFF_US));
+            (0..EPISODES).for_each(|index| self.end_if_quiet(index, now, HOLD_OFF_US));
         }
     }
 
     /// Ends every episode.
     pub(crate) fn finish(&mut self, now: VehicleMicros) {
-        (0..EPISODES_MAX).for_each(|index| self.end_if_quiet(index, now, 0));
+        (0..EPISODES).for_each(|index| self.end_if_quiet(index, now, 0));
     }
 
     fn end_if_quiet(&mut self, index: usize, now: VehicleMicros, quiet_us: u64) {
@@ -214,9 +218,9 @@ impl<S: Subject> Fold<S> {
     }
 
     fn push(&mut self, observation: Observation) {
-        let index = self.head.saturating_add(self.queued).checked_rem(QUEUE_MAX).unwrap_or(0);
+        let index = self.head.saturating_add(self.queued).checked_rem(QUEUE).unwrap_or(0);
         match self.queue.get_mut(index) {
-            Some(slot) if self.queued < QUEUE_MAX => {
+            Some(slot) if self.queued < QUEUE => {
                 *slot = Some(observation);
                 self.queued = self.queued.saturating_add(1);
             }
@@ -230,7 +234,7 @@ impl<S: Subject> Fold<S> {
             return None;
         }
         let observation = self.queue.get_mut(self.head)?.take();
-        self.head = self.head.saturating_add(1).checked_rem(QUEUE_MAX).unwrap_or(0);
+        self.head = self.head.saturating_add(1).checked_rem(QUEUE).unwrap_or(0);
         self.queued = self.queued.saturating_sub(1);
         observation
     }
@@ -248,7 +252,7 @@ mod tests {
 
     #[test]
     fn repeats_fold_a_rise_is_said_and_quiet_ends() {
-        let mut fold = Fold::new(BusId(3));
+        let mut fold = <Fold>::new(BusId(3));
         for n in 0..10 {
             fold.strike(VehicleMicros(n * 1000), strike(Severity::Low));
         }
@@ -266,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted() {
-        let mut fold = Fold::new(BusId(0));
+        let mut fold = <Fold>::new(BusId(0));
         for n in 0..200u32 {
             let can_id = CanId::standard(n);
             fold.strike(VehicleMicros(0), Strike { can_id, ..strike(Severity::Low) });

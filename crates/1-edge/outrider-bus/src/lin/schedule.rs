@@ -62,6 +62,8 @@ pub struct Order {
     firsts: u64,
     /// By identifier, its shortest slot in microseconds; `u32::MAX` without one.
     slot_us: [u32; IDS],
+    /// Whether anything is known; without that, any header may follow any.
+    is_known: bool,
 }
 
 impl Default for Order {
@@ -71,10 +73,10 @@ impl Default for Order {
 }
 
 impl Order {
-    /// Creates the order of a master without tables, which sends nothing.
+    /// Creates the order of a master whose tables are not known: any header may follow any.
     #[must_use]
     pub const fn new() -> Self {
-        Self { follows: [0; IDS], firsts: 0, slot_us: [u32::MAX; IDS] }
+        Self { follows: [0; IDS], firsts: 0, slot_us: [u32::MAX; IDS], is_known: false }
     }
 
     /// Adds a table, O(slots squared) where all are optional.
@@ -100,6 +102,7 @@ impl Order {
 
     /// Allows one header to follow another.
     pub fn learn(&mut self, before: Pid, after: Pid) {
+        self.is_known = true;
         if let Some(follows) = self.follows.get_mut(usize::from(before.id())) {
             *follows |= bit(after);
         }
@@ -116,7 +119,7 @@ impl Order {
     #[must_use]
     pub fn allows(&self, before: Pid, after: Pid) -> bool {
         let follows = self.follows.get(usize::from(before.id())).copied().unwrap_or(0);
-        (follows | self.firsts) & bit(after) != 0
+        !self.is_known || (follows | self.firsts) & bit(after) != 0
     }
 
     /// Returns the shortest slot of an identifier in microseconds, or `None` if it has none.

@@ -95,7 +95,7 @@ fn the_order_is_that_of_all_tables_with_empty_slots_and_changes_of_the_table() {
         Schedule::new(&[slot(9, false), Slot { length_us: 5000, ..slot(3, false) }]).expect("two slots");
     assert_eq!(usual.round_us(), 30_000);
     let mut order = Order::new();
-    assert!(!order.allows(pid(1), pid(1)) && order.slot_us(pid(1)).is_none());
+    assert!(order.allows(pid(1), pid(1)) && order.slot_us(pid(1)).is_none(), "nothing is known");
     order.add(&usual);
     let allows = |order: &Order, before, after| order.allows(pid(before), pid(after));
     assert!(allows(&order, 1, 2) && allows(&order, 1, 3), "the second slot may stay empty");
