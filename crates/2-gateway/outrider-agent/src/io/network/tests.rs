@@ -194,7 +194,7 @@ fn what_an_ldf_file_says_in_vain_is_listed_by_line() {
     ];
     assert_eq!(problems(&description), expected);
     let passed: Vec<_> = description.not_understood.keys().map(String::as_str).collect();
-    assert_eq!(passed, ["Node_attributes", "Sporadic_frames"]);
+    assert_eq!(passed, ["Node_attributes"]);
     let cases = [
         ("  WindowPosition: 8,", "  WindowPosition: 65,", "Signals", Reason::Value),
         ("WindowControl: 18,", "WindowControl: 64,", "Frames", Reason::Value),
