@@ -10,4 +10,5 @@ pub mod learn;
 pub mod net;
 pub mod replay;
 pub mod runtime;
+pub mod scheduled;
 pub mod traffic;

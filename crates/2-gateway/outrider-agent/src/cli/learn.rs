@@ -16,6 +16,7 @@ use crate::io::capture::Record;
 use crate::io::dbc::DbcModel;
 use crate::io::network::{self, Format};
 use crate::learn::ethernet::{EthernetLearner, LearnedEthernet, SegmentSummary};
+use crate::learn::scheduled::{ScheduleLearner, ScheduledSummary};
 use crate::learn::{BusSummary, Learned, Learner};
 
 const HELP: &str = "\
@@ -33,6 +34,10 @@ JSON fields of --json (one object, last line of standard output):
   segments     [{bus, closed, hosts, ethertypes, vlans, bindings, services, subscriptions, methods, testers, flows}]
                Ethernet segments, numbered from 128: how many of each the model lists; closed: the same stations
                in every capture, so that a new one is an event
+  scheduled    [{bus, name, medium, frames, tables, static_slots}]: LIN buses, numbered from 64, and FlexRay clusters,
+               from 96, in the order of the descriptions; frames: LIN frames or FlexRay slots
+  heard        frames of LIN and FlexRay in the captures; the vehicle learns these buses on the road where no
+               description has them
   problems     texts, with the place of each
 
 Use captures of ordinary traffic only: what is in them is normal from then on. Several captures of the same
@@ -98,6 +103,7 @@ impl Learn {
         let head = ModelHead { platform: self.platform, release: self.release, ..ModelHead::default() };
         let mut learner = Learner::new(head);
         let mut problems = Vec::new();
+        let mut schedules = ScheduleLearner::default();
         let given = [
             (&self.dbc, Format::Dbc),
             (&self.arxml, Format::Arxml),
@@ -106,11 +112,14 @@ impl Learn {
         ];
         for (paths, format) in given {
             for path in paths {
-                let (can, mut found) = describe_network(path, format, terminal)?;
+                let (can, mut found) = describe_network(path, format, &mut schedules, terminal)?;
                 problems.append(&mut found);
                 learner.add_database(can);
             }
         }
+        problems.extend(schedules.problems().iter().cloned());
+        learner.add_schedules(&schedules);
+        let mut heard = 0u64;
         let mut ethernet = EthernetLearner::new(head);
         for tester in &self.tester {
             ethernet.allow_tester(BusId(0), *tester);
@@ -120,6 +129,9 @@ impl Learn {
             let capture = read_records(path, BusId(self.bus), |record| match record {
                 Record::Can(frame) => learner.add(frame),
                 Record::Ethernet { at, bus, bytes } => ethernet.add(*at, *bus, bytes),
+                Record::Lin(_) | Record::FlexRay(_) => heard += 1,
+                // Nothing about CAN XL is learned yet.
+                Record::CanXl(_) => {}
             })?;
             learner.end_capture();
             ethernet.end_capture();
@@ -128,7 +140,7 @@ impl Learn {
             problems.extend(capture.problems());
             captures.push(capture.json());
         }
-        let result = Outcome::new(learner, ethernet)?;
+        let result = Outcome::new(learner, ethernet, &schedules)?;
         for segment in result.segments() {
             let bus = segment.facts.bus.0;
             problems.extend(segment.problems.iter().map(|problem| format!("segment {bus}: {problem}")));
@@ -137,8 +149,12 @@ impl Learn {
         problems.iter().for_each(|problem| terminal.note(problem));
         result.buses().iter().for_each(|bus| terminal.note(&describe(bus)));
         result.segments().iter().for_each(|segment| terminal.note(&describe_segment(segment)));
+        let scheduled = schedules.summaries();
+        scheduled.iter().for_each(|bus| terminal.note(&describe_scheduled(bus)));
         if self.json {
-            let report = self.report(&result, &captures, &problems);
+            let mut report = self.report(&result, &captures, &problems);
+            report["scheduled"] = scheduled.iter().map(scheduled_json).collect();
+            report["heard"] = heard.into();
             writeln!(terminal.out, "{report}")?;
         } else {
             writeln!(terminal.out, "{}", self.output.display())?;
@@ -169,6 +185,7 @@ impl Learn {
 fn describe_network(
     path: &Path,
     format: Format,
+    schedules: &mut ScheduleLearner,
     terminal: &mut Terminal<'_>,
 ) -> Result<(DbcModel, Vec<String>), Failure> {
     let name = path.display();
@@ -186,13 +203,18 @@ fn describe_network(
     }
     let passed: u64 = description.not_understood.values().map(|one| one.count).sum();
     let all = description.frames.len();
+    let before = schedules.summaries().len();
+    schedules.add(&description);
+    let is_scheduled = schedules.summaries().len() > before;
     let can = description.into_can();
     terminal.note(&format!(
         "{name}: {} CAN messages of {all} frames; {passed} elements not understood (outrider-agent describe)",
         can.messages.len()
     ));
-    if can.messages.is_empty() {
-        problems.push(format!("{name}: has no CAN frame, so the model takes nothing from it"));
+    if can.messages.is_empty() && !is_scheduled {
+        problems.push(format!(
+            "{name}: has no CAN frame, LIN bus or FlexRay cluster, so the model takes nothing from it"
+        ));
     }
     Ok((can, problems))
 }
@@ -204,13 +226,17 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn new(learner: Learner, ethernet: EthernetLearner) -> Result<Self, Failure> {
+    fn new(
+        learner: Learner,
+        ethernet: EthernetLearner,
+        schedules: &ScheduleLearner,
+    ) -> Result<Self, Failure> {
         let ethernet = if ethernet.frames() > 0 {
             Some(ethernet.finish().map_err(|error| Failure::input(chain(&error)))?)
         } else {
             None
         };
-        let can = if learner.frames() > 0 || ethernet.is_none() {
+        let can = if learner.frames() > 0 || !schedules.is_empty() || ethernet.is_none() {
             Some(learner.finish().map_err(|error| Failure::input(chain(&error)))?)
         } else {
             None
@@ -248,6 +274,28 @@ fn describe_segment(segment: &SegmentSummary) -> String {
         .map(|(list, count)| format!("{count} {}", format!("{list:?}").to_lowercase()))
         .collect();
     format!("segment {}: {kind}, {}", segment.facts.bus.0, counts.join(", "))
+}
+
+fn scheduled_json(bus: &ScheduledSummary) -> Value {
+    json!({
+        "bus": bus.bus.0,
+        "name": bus.name,
+        "medium": bus.medium,
+        "frames": bus.frames,
+        "tables": bus.tables,
+        "static_slots": bus.static_slots,
+    })
+}
+
+fn describe_scheduled(bus: &ScheduledSummary) -> String {
+    let (number, name) = (bus.bus.0, &bus.name);
+    match bus.medium {
+        "lin" => format!("bus {number}: LIN {name}, {} frames, {} schedule tables", bus.frames, bus.tables),
+        _ => format!(
+            "bus {number}: FlexRay {name}, {} slots, {} of them possible in the static segment",
+            bus.frames, bus.static_slots
+        ),
+    }
 }
 
 fn seconds(ms: u64) -> f64 {

@@ -14,6 +14,7 @@ use crate::io::host::{HostState, HostThread};
 use crate::io::live::{LivePlace, LiveSource, Pump};
 use crate::runtime::report::{self, Report};
 use crate::runtime::{Sections, Vehicle, VehicleConfig};
+use crate::scheduled::{ScheduledEdge, ScheduledState};
 
 /// Time between two reports.
 const REPORT_US: u64 = 1_000_000;
@@ -138,8 +139,8 @@ impl Machine {
             written_us: fix.wall.0,
             uptime_s: now.0 / 1_000_000,
             budget,
-            buses: buses(vehicle.edge()),
-            foreign_frames: vehicle.edge().map_or(0, Edge::foreign),
+            buses: buses(vehicle.edge()).into_iter().chain(scheduled(vehicle.scheduled())).collect(),
+            foreign_frames: vehicle.edge().map_or(0, Edge::foreign) + vehicle.scheduled().foreign(),
             sources: self.pumps.iter().map(source).collect(),
             host_outbox: host.outbox,
             host: sensors(&host),
@@ -190,6 +191,15 @@ fn buses(edge: Option<&Edge>) -> Vec<report::Bus> {
             dropped: stats.dropped,
         })
         .collect()
+}
+
+fn scheduled(edge: &ScheduledEdge) -> Vec<report::Bus> {
+    let bus = |state: ScheduledState| {
+        let [frames, unknown, errors, dropped] = state.counts();
+        let known = frames.saturating_sub(unknown);
+        report::Bus { bus: state.bus.0, frames, known, unknown, errors, dropped }
+    };
+    edge.states().map(bus).collect()
 }
 
 fn source(pump: &Pump) -> report::Source {

@@ -6,6 +6,7 @@
 
 pub mod ethernet;
 mod pairs;
+pub mod scheduled;
 mod speed;
 #[cfg(test)]
 mod tests;
@@ -16,12 +17,13 @@ use std::collections::BTreeMap;
 use outrider_bus::can::{CanId, Dlc, FrameKind, TimedFrame};
 use outrider_ids::model::{
     self, BusDraft, BusFacts, CycleClass, DiagPair, GapFacts, IDS_MAX, IdEntry, IdFlags, ModelDraft,
-    ModelHead, PAIRS_MAX, WriteError,
+    ModelHead, PAIRS_MAX, SectionDraft, SectionKind, WriteError,
 };
 use outrider_types::BusId;
 
 use crate::io::dbc::DbcModel;
 use pairs::PairFinder;
+use scheduled::ScheduleLearner;
 
 /// Most frames of all captures together: a day of two loaded buses. Each costs eight bytes of memory.
 pub const FRAMES_MAX: u64 = 500_000_000;
@@ -124,6 +126,8 @@ pub struct Learner {
     captures: BTreeMap<BusId, Vec<BusTrack>>,
     current: BTreeMap<BusId, BusTrack>,
     pairs: BTreeMap<BusId, PairFinder>,
+    /// Sections of LIN and FlexRay, empty where there are none.
+    schedules: (Vec<u8>, Vec<u8>),
     frames: u64,
     refused: u64,
 }
@@ -166,6 +170,11 @@ impl Learner {
         self.pairs.values_mut().for_each(PairFinder::end_capture);
     }
 
+    /// Adds what descriptions say of LIN and FlexRay.
+    pub fn add_schedules(&mut self, schedules: &ScheduleLearner) {
+        self.schedules = schedules.sections();
+    }
+
     /// Adds a whole capture.
     pub fn add_capture<'a>(&mut self, frames: impl IntoIterator<Item = &'a TimedFrame>) {
         frames.into_iter().for_each(|frame| self.add(frame));
@@ -181,7 +190,13 @@ impl Learner {
         if self.refused > 0 {
             return Err(LearnError::TooManyFrames { limit: FRAMES_MAX });
         }
-        if self.captures.values().flatten().all(|track| track.ids.is_empty()) {
+        let (lin, flexray) = &self.schedules;
+        let sections: Vec<SectionDraft<'_>> =
+            [(SectionKind::LIN_SCHEDULE, lin.as_slice()), (SectionKind::FLEXRAY_SLOTS, flexray.as_slice())]
+                .into_iter()
+                .filter(|(_, bytes)| !bytes.is_empty())
+                .collect();
+        if sections.is_empty() && self.captures.values().flatten().all(|track| track.ids.is_empty()) {
             return Err(LearnError::NoFrames);
         }
         let mut head = self.head;
@@ -206,7 +221,7 @@ impl Learner {
                 sections: &[],
             })
             .collect();
-        let draft = ModelDraft { head, buses: &buses, sections: &[] };
+        let draft = ModelDraft { head, buses: &buses, sections: &sections };
         let mut bytes = vec![0; model::encoded_bytes(&draft)];
         model::write(&draft, &mut bytes).map_err(LearnError::Write)?;
         Ok(Learned { model: bytes, head, buses: drafts.into_iter().map(|draft| draft.summary).collect() })
