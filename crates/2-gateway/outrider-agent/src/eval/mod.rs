@@ -15,6 +15,7 @@ mod labelled;
 pub mod labels;
 mod probe;
 pub mod report;
+mod scheduled;
 mod score;
 mod simulated;
 #[cfg(test)]
@@ -28,7 +29,8 @@ use outrider_types::Seed;
 use crate::inject::{Attack, AttackPlan, Injector, Stretch, Truth};
 use crate::learn::LearnError;
 use garage::{Garage, Match};
-pub use probe::{Alarm, Probe, Score};
+pub use probe::{Alarm, Probe, Score, Watched};
+pub use scheduled::stand_ins;
 pub use score::{Clean, Event, FrameCount, Hit, percentile, recall, threshold};
 pub use simulated::{Simulated, simulate};
 
