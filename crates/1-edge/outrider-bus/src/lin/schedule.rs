@@ -88,15 +88,17 @@ impl Order {
                 break;
             }
         }
-        for (index, slot) in slots.iter().enumerate() {
+        let mut behind = slots;
+        while let [slot, rest @ ..] = behind {
             self.learn_slot(slot.pid, slot.length_us);
-            let behind = slots.iter().cycle().skip(index.saturating_add(1)).take(slots.len());
-            for next in behind {
+            // The rest of this round, then the next one from its beginning.
+            for next in rest.iter().chain(slots) {
                 self.learn(slot.pid, next.pid);
                 if !next.is_optional {
                     break;
                 }
             }
+            behind = rest;
         }
     }
 

@@ -97,7 +97,8 @@ pub fn check(bytes: &[u8]) -> Result<(), usize> {
         let model =
             FlexRayModel { bus: BusId(bus), static_slots: 0, rows: bytes.get(at..end).ok_or(bytes.len())? };
         let mut before = 0;
-        for (row, offset) in model.rows().zip((at..end).step_by(ROW_BYTES)) {
+        let mut offset = at;
+        for row in model.rows() {
             if row.slot <= before
                 || row.slot > 0x7FF
                 || row.words > 0x7F
@@ -107,6 +108,7 @@ pub fn check(bytes: &[u8]) -> Result<(), usize> {
                 return Err(offset);
             }
             before = row.slot;
+            offset = offset.saturating_add(ROW_BYTES);
         }
         at = end;
     }

@@ -102,9 +102,11 @@ impl Rows {
                     return None;
                 }
                 self.len = self.len.saturating_add(1);
-                self.rows.get_mut(index..self.len)?.rotate_right(1);
                 let facts = SlotFacts { slot, ..SlotFacts::default() };
-                *self.rows.get_mut(index)? = Row { facts, ..Row::default() };
+                let mut carried = Row { facts, ..Row::default() };
+                for row in self.rows.iter_mut().skip(index).take(self.len.saturating_sub(index)) {
+                    core::mem::swap(row, &mut carried);
+                }
                 index
             }
         };
