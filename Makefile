@@ -1,6 +1,6 @@
 # Outrider: the two commands a newcomer needs are `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup build web demo test soak crash fuzz fmt clean
+.PHONY: help setup build web demo test soak crash fuzz static fmt clean
 
 SECONDS_CRASH ?= 60
 DATA ?=
@@ -26,7 +26,10 @@ test: ## Everything that CI runs
 crash: build ## kill -9 of server and agent in a loop under load; SECONDS_CRASH=60
 	@target=$${CARGO_TARGET_DIR:-target}; $$target/release/outrider crash --seconds $(SECONDS_CRASH) --json
 
-soak: build ## Longer proofs: crash loop of ten minutes, long demo, all benches
+static: ## The vehicle program as one static file; STATIC_TARGET=aarch64-unknown-linux-musl for another processor
+	@bash scripts/static.sh
+
+soak: build ## Longer proofs: crash loop of ten minutes, long demo, static program, virtual machine, all benches
 	@bash scripts/soak.sh
 
 fuzz: ## Run every fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)

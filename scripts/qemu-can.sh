@@ -53,7 +53,8 @@ fi
 cp "$agent" "$root/bin/outrider-agent"
 cp "$(command -v cansend)" "$root/bin/cansend"
 for program in "$agent" "$(command -v cansend)"; do
-    ldd "$program" | grep -o '/[^ ]*' | while read -r library; do
+    # A static program needs none, and `ldd` says so by failing.
+    { ldd "$program" 2>/dev/null || true; } | { grep -o '/[^ ]*' || true; } | while read -r library; do
         mkdir -p "$root$(dirname "$library")"
         cp -L "$library" "$root$library"
     done

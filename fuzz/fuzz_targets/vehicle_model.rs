@@ -5,11 +5,14 @@ use libfuzzer_sys::fuzz_target;
 use outrider_ids::BusDetector;
 use outrider_ids::flexray::{FlexRayDetector, model::Clusters};
 use outrider_ids::lin::{LinDetector, model::Buses};
-use outrider_ids::model::{SectionKind, VehicleModel};
+use outrider_ids::model::{SECTIONS_MAX, SectionKind, VehicleModel};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(model) = VehicleModel::parse(bytes) else { return };
+    let size: usize = model.signatures().map(|one| one.bytes.len()).sum();
+    assert!(size + model.size_bytes() <= bytes.len() && model.sections().count() <= SECTIONS_MAX);
     for bus in model.buses() {
+        assert!(bus.sections().count() <= SECTIONS_MAX);
         assert_eq!(bus.ids().count(), bus.id_count());
         let detector = Box::new(BusDetector::new(&bus));
         assert_eq!(detector.bus(), bus.facts().bus);

@@ -394,6 +394,10 @@ await part("a vehicle shows its buses worst first, its events, alerts and lanes"
   await page.waitForSelector("tbody tr a");
   await page.keyboard.press("4");
   await page.waitForSelector("text=Tombstoned");
+  const sensors = page.locator("table", { hasText: "Operating mode" }).first();
+  equal(await sensors.locator("tbody tr").count(), 5, "sensors and their detectors");
+  equal(await sensors.locator("tbody tr:nth-child(4) td:nth-child(7)").textContent(), "demoted", "account");
+  equal(await sensors.locator("tbody tr:nth-child(5) td:nth-child(3)").textContent(), "flashing", "mode");
 });
 
 await part("health says which stage does not balance", async () => {

@@ -1704,10 +1704,17 @@ export interface components {
             /** @description End of the span. */
             as_of: components["schemas"]["Timestamp"];
             /**
+             * Format: int64
+             * @description Repeated alarms that it may still raise at once; only of one that has an account.
+             */
+            budget_left?: number | null;
+            /**
              * Format: int32
              * @description Bus that it watches.
              */
             bus_id?: number | null;
+            /** @description Whether the detector is demoted because its alarms were open for too much of the time. */
+            demoted?: boolean | null;
             /**
              * Format: int64
              * @description Observations lost in the span because a table was full.
@@ -1718,8 +1725,18 @@ export interface components {
              * @description Frames or packets seen in the span.
              */
             frames: number;
+            /**
+             * Format: int64
+             * @description Observations in the span that the operating mode lowered or left out.
+             */
+            gated?: number | null;
             /** @description What it judges by, such as `model`, `warm_up` or `learned`. */
             mode: string;
+            /**
+             * @description Operating mode of its bus: `sleep`, `start-up`, `awake`, `standing`, `driving`, `charging`, `workshop` or
+             *     `flashing`.
+             */
+            operating_mode?: string | null;
             /** @description Sensor, such as `can`. */
             sensor: string;
             /**
@@ -1727,6 +1744,11 @@ export interface components {
              * @description Length of the span, in seconds.
              */
             span_s: number;
+            /**
+             * Format: int64
+             * @description Alarms in the span that were said as low because the detector was over its budget or demoted.
+             */
+            withheld?: number | null;
         };
         /** @description Session of the caller; the token itself is in the cookie only. */
         Session: {

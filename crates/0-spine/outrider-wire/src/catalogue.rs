@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 124] = [
+pub static DEFAULTS: [EventDefaults; 128] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -112,6 +112,11 @@ pub static DEFAULTS: [EventDefaults; 124] = [
         event_type: event::CAN_WARM_UP_COMPLETE,
         severity: Severity::Info,
         lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::IDS_MODEL_REFUSED,
+        severity: Severity::High,
+        lane: Lane::Critical,
     },
     EventDefaults {
         event_type: event::DIAG_SECURITY_ACCESS_DENIED,
@@ -643,6 +648,21 @@ pub static DEFAULTS: [EventDefaults; 124] = [
         severity: Severity::Medium,
         lane: Lane::Batched,
     },
+    EventDefaults {
+        event_type: event::SENSOR_OVER_BUDGET,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::SENSOR_ALWAYS_ON,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::VEHICLE_SERVICE_MODE,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+    },
 ];
 
 /// Event types by name.
@@ -685,6 +705,8 @@ pub mod event {
     pub const CAN_MODEL_MISMATCH: EventTypeId = EventTypeId(116);
     /// Bus learned on the road (`can.warm_up_complete`).
     pub const CAN_WARM_UP_COMPLETE: EventTypeId = EventTypeId(117);
+    /// Vehicle model refused (`ids.model_refused`).
+    pub const IDS_MODEL_REFUSED: EventTypeId = EventTypeId(118);
     /// Security access denied (`diag.security_access_denied`).
     pub const DIAG_SECURITY_ACCESS_DENIED: EventTypeId = EventTypeId(200);
     /// Security access brute force (`diag.security_access_brute_force`).
@@ -897,6 +919,12 @@ pub mod event {
     pub const FLEXRAY_ERROR_BURST: EventTypeId = EventTypeId(844);
     /// FlexRay order violated (`flexray.order_violation`).
     pub const FLEXRAY_ORDER_VIOLATION: EventTypeId = EventTypeId(845);
+    /// Detector over its alarm budget (`sensor.over_budget`).
+    pub const SENSOR_OVER_BUDGET: EventTypeId = EventTypeId(850);
+    /// Detector demoted (`sensor.always_on`).
+    pub const SENSOR_ALWAYS_ON: EventTypeId = EventTypeId(851);
+    /// Workshop or flashing (`vehicle.service_mode`).
+    pub const VEHICLE_SERVICE_MODE: EventTypeId = EventTypeId(852);
 }
 
 /// Fields by name.
@@ -1125,6 +1153,10 @@ pub mod field {
     pub const IDS_CONTEXT_VERSION: FieldKey = FieldKey(143);
     /// Whether the reporting IdsM signed it and the signature was right (bool).
     pub const IDS_SIGNED: FieldKey = FieldKey(144);
+    /// Vehicle platform that a vehicle model says it is for (text).
+    pub const MODEL_PLATFORM: FieldKey = FieldKey(145);
+    /// Software release that a vehicle model says it is for (text).
+    pub const MODEL_RELEASE: FieldKey = FieldKey(146);
     /// Identifier of a LIN frame, 0 to 63 (int).
     pub const LIN_ID: FieldKey = FieldKey(150);
     /// Identifier of the LIN header before (int).
@@ -1139,4 +1171,20 @@ pub mod field {
     pub const DATA_BYTES_EXPECTED: FieldKey = FieldKey(155);
     /// Payload bytes that the frame had, in B (int).
     pub const DATA_BYTES_OBSERVED: FieldKey = FieldKey(156);
+    /// Operating mode of a bus: sleep, start-up, awake, standing, driving, charging, workshop or flashing (text).
+    pub const OPERATING_MODE: FieldKey = FieldKey(175);
+    /// Alarms that were said as low because the detector was over its budget (int).
+    pub const WITHHELD: FieldKey = FieldKey(176);
+    /// Repeated alarms that the detector may still raise at once (int).
+    pub const BUDGET_LEFT: FieldKey = FieldKey(177);
+    /// Whether the detector is demoted because its alarms were open for too much of the time (bool).
+    pub const DEMOTED: FieldKey = FieldKey(178);
+    /// Observations that were lowered or left out because of the operating mode (int).
+    pub const GATED: FieldKey = FieldKey(179);
+    /// Operating mode of the bus before (text).
+    pub const OPERATING_MODE_BEFORE: FieldKey = FieldKey(180);
+    /// Time during which an alarm of the detector was open, in µs (int).
+    pub const ALARMED_US: FieldKey = FieldKey(181);
+    /// How often as much happens by chance in a clean second of this bus, in parts of a thousand million, in 1e-9 (int).
+    pub const P_VALUE_PPB: FieldKey = FieldKey(185);
 }

@@ -1,4 +1,4 @@
-//! Enums of numbers that keep what they have no name for.
+//! Enums of numbers that keep what they have no name for, and bytes of flags.
 
 /// Declares an enum over an unsigned integer whose unnamed values stay what they are.
 macro_rules! code_enum {
@@ -36,4 +36,35 @@ macro_rules! code_enum {
     };
 }
 
-pub(crate) use code_enum;
+/// Declares a byte of flags with a method for each that asks whether any of its bits is set.
+macro_rules! flag_byte {
+    ($(#[$doc:meta])* $name:ident { $($(#[$flag_doc:meta])* $flag:ident = $bits:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $name(u8);
+
+        impl $name {
+            /// Takes the flags as written.
+            #[must_use]
+            pub const fn new(bits: u8) -> Self {
+                Self(bits)
+            }
+
+            /// Returns the flags as written.
+            #[must_use]
+            pub const fn bits(self) -> u8 {
+                self.0
+            }
+
+            $(
+                $(#[$flag_doc])*
+                #[must_use]
+                pub const fn $flag(self) -> bool {
+                    self.0 & $bits != 0
+                }
+            )*
+        }
+    };
+}
+
+pub(crate) use {code_enum, flag_byte};

@@ -31,7 +31,9 @@ pub mod obd;
 pub mod plca;
 pub mod secoc;
 pub mod someip;
+mod tp_header;
 pub mod uds;
 pub mod v2g;
+mod walk;
 
 pub use bytes::NoSpace;

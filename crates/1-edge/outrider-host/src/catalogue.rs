@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 124] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 128] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -25,6 +25,7 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 124] = [
     ("can.masquerade", EventTypeId(115)),
     ("can.model_mismatch", EventTypeId(116)),
     ("can.warm_up_complete", EventTypeId(117)),
+    ("ids.model_refused", EventTypeId(118)),
     ("diag.security_access_denied", EventTypeId(200)),
     ("diag.security_access_brute_force", EventTypeId(201)),
     ("diag.session_while_driving", EventTypeId(202)),
@@ -131,10 +132,13 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 124] = [
     ("flexray.flag_violation", EventTypeId(843)),
     ("flexray.error_burst", EventTypeId(844)),
     ("flexray.order_violation", EventTypeId(845)),
+    ("sensor.over_budget", EventTypeId(850)),
+    ("sensor.always_on", EventTypeId(851)),
+    ("vehicle.service_mode", EventTypeId(852)),
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 118] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 128] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -246,6 +250,8 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 118] = [
     ("ids_time_us", FieldKey(142), Kind::Int),
     ("ids_context_version", FieldKey(143), Kind::Int),
     ("ids_signed", FieldKey(144), Kind::Bool),
+    ("model_platform", FieldKey(145), Kind::Text),
+    ("model_release", FieldKey(146), Kind::Text),
     ("lin_id", FieldKey(150), Kind::Int),
     ("lin_id_before", FieldKey(151), Kind::Int),
     ("lin_nad", FieldKey(152), Kind::Int),
@@ -253,4 +259,12 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 118] = [
     ("flexray_cycle", FieldKey(154), Kind::Int),
     ("data_bytes_expected", FieldKey(155), Kind::Int),
     ("data_bytes_observed", FieldKey(156), Kind::Int),
+    ("operating_mode", FieldKey(175), Kind::Text),
+    ("withheld", FieldKey(176), Kind::Int),
+    ("budget_left", FieldKey(177), Kind::Int),
+    ("demoted", FieldKey(178), Kind::Bool),
+    ("gated", FieldKey(179), Kind::Int),
+    ("operating_mode_before", FieldKey(180), Kind::Text),
+    ("alarmed_us", FieldKey(181), Kind::Int),
+    ("p_value_ppb", FieldKey(185), Kind::Int),
 ];

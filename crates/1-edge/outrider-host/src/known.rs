@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use outrider_types::VehicleMicros;
 
+use crate::sensor::{Degradation, Turn};
+
 /// Names at most; an ECU runs a few hundred programs.
 const NAMES_MAX: usize = 8192;
 /// Bytes of a baseline file at most.
@@ -82,11 +84,17 @@ impl Known {
         Verdict::Learned
     }
 
-    /// Ends the learning when its time is over and writes the file.
-    ///
+    /// Ends the learning when its time is over and writes the file. A baseline that cannot be written is declared, and
+    /// holds until the next start.
+    pub(crate) fn keep(&mut self, turn: &mut Turn<'_>, degradation: &mut Degradation) {
+        if self.tick(turn.now).is_err() {
+            degradation.set("baseline not kept", turn.now, turn.out);
+        }
+    }
+
     /// # Errors
     /// The file cannot be written; the baseline holds until the next start all the same.
-    pub(crate) fn tick(&mut self, now: VehicleMicros) -> io::Result<()> {
+    fn tick(&mut self, now: VehicleMicros) -> io::Result<()> {
         if self.learns_until.is_none_or(|until| now < until) {
             return Ok(());
         }

@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use outrider_types::VehicleMicros;
 use outrider_wire::catalogue::{event, field};
 
 use crate::config::MemoryConfig;
 use crate::proc_fs::mapping;
-use crate::sensor::{Counts, FULL, Sensor, SensorState, Turn};
+use crate::sensor::{Counts, FULL, Period, Sensor, SensorState, Turn};
 use crate::{HostEvent, Value};
 
 /// Time between two turns that look.
@@ -29,7 +28,7 @@ pub(crate) struct Memory {
     round: Vec<u32>,
     /// Bytes that were reported of a process.
     reported: BTreeMap<u32, u64>,
-    looked: Option<VehicleMicros>,
+    period: Period,
     counts: Counts,
     unreadable: u64,
     rounds: u64,
@@ -41,7 +40,7 @@ impl Memory {
             config,
             round: Vec::new(),
             reported: BTreeMap::new(),
-            looked: None,
+            period: Period::of_us(PERIOD_US),
             counts: Counts::default(),
             unreadable: 0,
             rounds: 0,
@@ -93,10 +92,9 @@ impl Sensor for Memory {
     }
 
     fn turn(&mut self, turn: &mut Turn<'_>) {
-        if self.looked.is_some_and(|looked| turn.now.micros_since(looked) < PERIOD_US) {
+        if !self.period.is_due(turn.now) {
             return;
         }
-        self.looked = Some(turn.now);
         if self.round.is_empty() {
             self.round = turn.people.root.processes();
             self.round.reverse();
@@ -118,6 +116,8 @@ impl Sensor for Memory {
 
 #[cfg(test)]
 mod tests {
+    use outrider_types::VehicleMicros;
+
     use super::*;
     use crate::outbox::Outbox;
     use crate::people::People;

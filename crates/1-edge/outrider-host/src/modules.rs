@@ -8,7 +8,7 @@ use outrider_wire::catalogue::{event, field};
 
 use crate::HostEvent;
 use crate::known::{Known, Verdict};
-use crate::sensor::{Counts, Degradation, FULL, Sensor, SensorState, Turn};
+use crate::sensor::{Counts, Degradation, FULL, Period, Sensor, SensorState, Turn};
 
 const PERIOD_US: u64 = 1_000_000;
 /// Bytes of the list: 10,000 modules.
@@ -18,7 +18,7 @@ const LIST_BYTES_MAX: u64 = 1 << 20;
 pub(crate) struct Modules {
     known: Known,
     loaded: BTreeSet<Box<str>>,
-    looked: Option<VehicleMicros>,
+    period: Period,
     counts: Counts,
     degradation: Degradation,
 }
@@ -30,7 +30,7 @@ impl Modules {
         Ok(Self {
             known: Known::open(baseline, learns_until)?,
             loaded: BTreeSet::new(),
-            looked: None,
+            period: Period::of_us(PERIOD_US),
             counts: Counts::default(),
             degradation: Degradation::new("host.modules"),
         })
@@ -75,19 +75,15 @@ impl Sensor for Modules {
     }
 
     fn turn(&mut self, turn: &mut Turn<'_>) {
-        if self.looked.is_none_or(|looked| turn.now.micros_since(looked) >= PERIOD_US) {
-            self.looked = Some(turn.now);
+        if self.period.is_due(turn.now) {
             self.look(turn);
-            if self.known.tick(turn.now).is_err() {
-                self.degradation.set("baseline not kept", turn.now, turn.out);
-            }
+            self.known.keep(turn, &mut self.degradation);
         }
     }
 
     fn state(&self) -> SensorState {
         SensorState::new(self.name(), self.degradation.step(), self.counts)
-            .with("known", self.known.len() as u64)
-            .with("learning", u64::from(self.known.is_learning()))
+            .with_known(&self.known)
             .with("loaded", self.loaded.len() as u64)
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use outrider_types::VehicleMicros;
 use outrider_wire::catalogue::{event, field};
 
+use crate::known::Known;
 use crate::outbox::Outbox;
 use crate::people::People;
 use crate::{HostEvent, Value};
@@ -82,10 +83,38 @@ impl SensorState {
         Self { name: name.to_owned(), step, off: None, counts, details: BTreeMap::new() }
     }
 
+    /// Adds how much is known, and whether more is learned.
+    pub(crate) fn with_known(self, known: &Known) -> Self {
+        self.with("known", known.len() as u64).with("learning", u64::from(known.is_learning()))
+    }
+
     /// Adds a number.
     pub(crate) fn with(mut self, name: &'static str, number: u64) -> Self {
         self.details.insert(name, number);
         self
+    }
+}
+
+/// When a sensor that looks, rather than listens, looks again.
+#[derive(Debug)]
+pub(crate) struct Period {
+    length_us: u64,
+    looked: Option<VehicleMicros>,
+}
+
+impl Period {
+    /// Creates a period whose first look is due at once.
+    pub(crate) const fn of_us(length_us: u64) -> Self {
+        Self { length_us, looked: None }
+    }
+
+    /// Returns whether a look is due, and takes it as done.
+    pub(crate) fn is_due(&mut self, now: VehicleMicros) -> bool {
+        let is_due = self.looked.is_none_or(|looked| now.micros_since(looked) >= self.length_us);
+        if is_due {
+            self.looked = Some(now);
+        }
+        is_due
     }
 }
 

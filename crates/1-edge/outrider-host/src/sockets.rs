@@ -15,7 +15,7 @@ use crate::config::SocketsConfig;
 use crate::known::{Known, Verdict};
 use crate::people::{People, Person};
 use crate::proc_fs::{SocketLine, socket_line};
-use crate::sensor::{Counts, Degradation, FULL, Sensor, SensorState, Turn};
+use crate::sensor::{Counts, Degradation, FULL, Period, Sensor, SensorState, Turn};
 use crate::{HostEvent, Value};
 
 /// Time between two looks.
@@ -80,7 +80,7 @@ pub(crate) struct Sockets {
     /// Unknown things that are going on, and the round in which they were seen last.
     open: BTreeMap<Finding, u64>,
     round: u64,
-    looked: Option<VehicleMicros>,
+    period: Period,
     counts: Counts,
     degradation: Degradation,
 }
@@ -103,7 +103,7 @@ impl Sockets {
             known: Known::open(baseline, learns_until)?,
             open: BTreeMap::new(),
             round: 0,
-            looked: None,
+            period: Period::of_us(PERIOD_US),
             counts: Counts::default(),
             degradation: Degradation::new("host.sockets"),
         })
@@ -241,20 +241,15 @@ impl Sensor for Sockets {
     }
 
     fn turn(&mut self, turn: &mut Turn<'_>) {
-        if self.looked.is_none_or(|looked| turn.now.micros_since(looked) >= PERIOD_US) {
-            self.looked = Some(turn.now);
+        if self.period.is_due(turn.now) {
             self.look(turn);
-            // A baseline that cannot be written holds until the next start.
-            if self.known.tick(turn.now).is_err() {
-                self.degradation.set("baseline not kept", turn.now, turn.out);
-            }
+            self.known.keep(turn, &mut self.degradation);
         }
     }
 
     fn state(&self) -> SensorState {
         SensorState::new(self.name(), self.degradation.step(), self.counts)
-            .with("known", self.known.len() as u64)
-            .with("learning", u64::from(self.known.is_learning()))
+            .with_known(&self.known)
             .with("open_findings", self.open.len() as u64)
             .with("degradations", self.degradation.changes)
     }

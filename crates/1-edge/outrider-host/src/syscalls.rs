@@ -12,7 +12,7 @@ use outrider_wire::catalogue::{event, field};
 
 use crate::config::SyscallsConfig;
 use crate::known;
-use crate::sensor::{Counts, Degradation, FULL, Sensor, SensorState, Turn};
+use crate::sensor::{Counts, Degradation, FULL, Period, Sensor, SensorState, Turn};
 use crate::{HostEvent, Value};
 
 /// Time between two turns that look.
@@ -43,7 +43,7 @@ pub(crate) struct Syscalls {
     learns_until: Option<VehicleMicros>,
     round: Vec<u32>,
     seen: BTreeMap<u32, Seen>,
-    looked: Option<VehicleMicros>,
+    period: Period,
     forks: Option<(VehicleMicros, u64)>,
     counts: Counts,
     unreadable: u64,
@@ -65,7 +65,7 @@ impl Syscalls {
             learns_until: text.is_none().then_some(learns_until),
             round: Vec::new(),
             seen: BTreeMap::new(),
-            looked: None,
+            period: Period::of_us(PERIOD_US),
             forks: None,
             counts: Counts::default(),
             unreadable: 0,
@@ -160,10 +160,9 @@ impl Sensor for Syscalls {
     }
 
     fn turn(&mut self, turn: &mut Turn<'_>) {
-        if self.looked.is_some_and(|looked| turn.now.micros_since(looked) < PERIOD_US) {
+        if !self.period.is_due(turn.now) {
             return;
         }
-        self.looked = Some(turn.now);
         self.count_forks(turn);
         if self.round.is_empty() {
             self.round = turn.people.root.processes();

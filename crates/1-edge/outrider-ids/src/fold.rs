@@ -2,7 +2,10 @@
 
 use outrider_bus::can::CanId;
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
+use outrider_wire::catalogue::{event, field};
 
+use crate::budget::{Admission, Budget, PER_HOUR, Turn, Used};
+use crate::gates::{Gate, Gates, Kind};
 use crate::observation::{Fields, Observation, Phase};
 
 /// Most episodes at once. One attack is one episode; forty-eight at once are a broken model.
@@ -39,7 +42,10 @@ pub(crate) struct Strike<S = Option<CanId>> {
 #[derive(Debug, Clone, Copy)]
 struct Episode<S> {
     number: u32,
+    kind: Kind,
     strike: Strike<S>,
+    /// Gravest severity that was withheld: no more of it makes the episode worse.
+    withheld: Severity,
     first: VehicleMicros,
     last: VehicleMicros,
     said: VehicleMicros,
@@ -58,6 +64,8 @@ pub(crate) struct Fold<
     open_count: usize,
     /// Open episodes above low.
     alarms: usize,
+    pub(crate) gates: Gates<S>,
+    pub(crate) budget: Budget,
     next_number: u32,
     cursor: usize,
     queue: [Option<Observation>; QUEUE],
@@ -74,6 +82,8 @@ impl<S: Subject, const EPISODES: usize, const QUEUE: usize> Fold<S, EPISODES, QU
             open: [None; EPISODES],
             open_count: 0,
             alarms: 0,
+            gates: Gates::open(),
+            budget: Budget::new(),
             next_number: 1,
             cursor: 0,
             queue: [None; QUEUE],
@@ -110,18 +120,59 @@ impl<S: Subject, const EPISODES: usize, const QUEUE: usize> Fold<S, EPISODES, QU
         self.position(event_type, can_id).is_some()
     }
 
-    /// Counts one occurrence: opens an episode, makes an open one worse, or only adds to its count.
-    pub(crate) fn strike(&mut self, at: VehicleMicros, strike: Strike<S>) {
-        let Some(index) = self.position(strike.event_type, strike.can_id) else {
-            self.begin(at, strike);
-            return;
-        };
+    /// Counts one occurrence: opens an episode, makes an open one worse, or only adds to its count. The mode of the bus
+    /// and the budget of the detector may lower it.
+    pub(crate) fn strike(&mut self, at: VehicleMicros, mut strike: Strike<S>) {
+        let kind = Kind::of(strike.event_type, &strike.fields);
+        match self.gates.gate(at, kind, strike.can_id, &strike.fields) {
+            Gate::Judges | Gate::LowIfAsked => {}
+            Gate::Off => {
+                self.gates.gated = self.gates.gated.saturating_add(1);
+                return;
+            }
+            Gate::Low if strike.severity > Severity::Low => {
+                self.gates.gated = self.gates.gated.saturating_add(1);
+                strike.severity = Severity::Low;
+            }
+            Gate::Low => {}
+        }
+        let index = self.position(strike.event_type, strike.can_id);
+        let episode = index.and_then(|index| self.open.get(index)?.as_ref());
+        let before = episode.map(|open| open.strike.severity.max(open.withheld));
+        let asked = strike.severity;
+        if asked > before.unwrap_or(Severity::Low).max(Severity::Low) && !self.admit(at, kind, &strike) {
+            strike.severity = Severity::Low;
+        }
+        let withheld = if asked > strike.severity { asked } else { Severity::Info };
+        match index {
+            Some(index) => self.again(at, index, &strike, withheld),
+            None => self.begin(at, kind, strike, withheld),
+        }
+    }
+
+    /// Asks the budget of a detector for an alarm; says once that it has none left.
+    fn admit(&mut self, at: VehicleMicros, kind: Kind, strike: &Strike<S>) -> bool {
+        match self.budget.admit(at, kind, strike.can_id.can_id(), strike.severity) {
+            Admission::Said => true,
+            Admission::Withheld => false,
+            Admission::WithheldFirst => {
+                let number = self.tell(at, kind, event::SENSOR_OVER_BUDGET);
+                self.budget.noted(kind, false, number);
+                false
+            }
+        }
+    }
+
+    fn again(&mut self, at: VehicleMicros, index: usize, strike: &Strike<S>, withheld: Severity) {
         let Some(Some(episode)) = self.open.get_mut(index) else { return };
         episode.count = episode.count.saturating_add(1);
         episode.last = at;
-        let phase = if strike.severity > episode.strike.severity {
+        episode.withheld = episode.withheld.max(withheld);
+        let worse = strike.severity > episode.strike.severity && strike.severity > episode.withheld;
+        let phase = if worse {
             if episode.strike.severity <= Severity::Low {
                 self.alarms = self.alarms.saturating_add(1);
+                self.budget.opened(at, episode.kind, true);
             }
             episode.strike.severity = strike.severity;
             episode.strike.fields = strike.fields;
@@ -136,18 +187,132 @@ impl<S: Subject, const EPISODES: usize, const QUEUE: usize> Fold<S, EPISODES, QU
         self.push(observation);
     }
 
-    fn begin(&mut self, at: VehicleMicros, strike: Strike<S>) {
-        let Some(slot) = self.open.iter_mut().find(|slot| slot.is_none()) else {
+    fn begin(&mut self, at: VehicleMicros, kind: Kind, strike: Strike<S>, withheld: Severity) {
+        let Some(index) = self.room(at, kind, strike.severity) else {
             self.dropped = self.dropped.saturating_add(1);
             return;
         };
-        let episode = Episode { number: self.next_number, strike, first: at, last: at, said: at, count: 1 };
+        let number = self.number();
+        let Some(slot) = self.open.get_mut(index) else { return };
+        let episode = Episode { number, kind, strike, withheld, first: at, last: at, said: at, count: 1 };
         *slot = Some(episode);
         self.open_count = self.open_count.saturating_add(1);
-        self.alarms = self.alarms.saturating_add(usize::from(strike.severity > Severity::Low));
-        self.next_number = self.next_number.wrapping_add(1);
+        if strike.severity > Severity::Low {
+            self.alarms = self.alarms.saturating_add(1);
+            self.budget.opened(at, kind, true);
+        }
         let observation = Self::observation(self.bus, &episode, at, Phase::Opened);
         self.push(observation);
+    }
+
+    /// Place for a new episode. If all are taken, an alarm takes that of the least grave one, of a detector by habit
+    /// before one by rule: nobody fills the table with small things before he begins with a large one.
+    fn room(&mut self, at: VehicleMicros, kind: Kind, severity: Severity) -> Option<usize> {
+        if let Some(index) = self.open.iter().position(Option::is_none) {
+            return Some(index);
+        }
+        let rank = |severity: Severity, kind: Kind| (severity, kind.budgeted().is_none());
+        let open = (0..EPISODES).filter_map(|index| Some((index, self.open.get(index)?.as_ref()?)));
+        let (index, rank_least) = open
+            .map(|(index, open)| (index, (rank(open.strike.severity, open.kind), open.last)))
+            .min_by_key(|(_, key)| *key)
+            .map(|(index, (rank, _))| (index, rank))?;
+        if rank_least >= rank(severity, kind) {
+            return None;
+        }
+        self.dropped = self.dropped.saturating_add(1);
+        self.end_if_quiet(index, at, 0);
+        Some(index)
+    }
+
+    fn number(&mut self) -> u32 {
+        let number = self.next_number;
+        self.next_number = self.next_number.wrapping_add(1);
+        number
+    }
+
+    /// Says something about a detector; returns the number of the episode, which ends with [`Self::end_told`].
+    fn tell(&mut self, at: VehicleMicros, kind: Kind, event_type: EventTypeId) -> u32 {
+        let number = self.number();
+        self.told(at, kind, event_type, number, Phase::Opened);
+        number
+    }
+
+    fn told(&mut self, at: VehicleMicros, kind: Kind, event_type: EventTypeId, number: u32, phase: Phase) {
+        let used = kind.budgeted().and_then(|index| self.budget.used(at).get(index).copied());
+        let used = used.unwrap_or_default();
+        let fields = Fields::new()
+            .text(field::DETECTOR, kind.word())
+            .int(field::ALARMS, used.alarms.into())
+            .int(field::WITHHELD, used.withheld.into())
+            .int(field::ALARM_BUDGET_PER_HOUR, PER_HOUR.into())
+            .int(field::ALARMED_US, used.alarmed_us);
+        self.push(Observation {
+            episode: number,
+            phase,
+            at,
+            first: at,
+            last: at,
+            count: 1,
+            bus: self.bus,
+            event_type,
+            severity: Severity::Low,
+            can_id: None,
+            fields,
+        });
+    }
+
+    /// Follows the accounts of the detectors by habit; `demoted` is called with each identifier whose alarm is low from
+    /// now on, because the detector was always on.
+    pub(crate) fn settle_budget(&mut self, now: VehicleMicros, mut demoted: impl FnMut(S)) {
+        // Every turn takes something away that made it one; two a detector is all there can be.
+        for _ in 0..Kind::BUDGETED.saturating_mul(2) {
+            let Some((kind, turn)) = self.budget.tick(now) else { return };
+            match turn {
+                Turn::Recovered(number) => {
+                    self.told(now, kind, event::SENSOR_OVER_BUDGET, number, Phase::Closed);
+                }
+                Turn::Promoted(number) => {
+                    self.told(now, kind, event::SENSOR_ALWAYS_ON, number, Phase::Closed);
+                }
+                Turn::Demote => {
+                    if !self.budget.is_demoted(kind) {
+                        let number = self.tell(now, kind, event::SENSOR_ALWAYS_ON);
+                        self.budget.noted(kind, true, number);
+                    }
+                    self.demote(now, kind, &mut demoted);
+                }
+            }
+        }
+    }
+
+    /// Ends the alarms of a detector and goes on with them as low ones.
+    fn demote(&mut self, now: VehicleMicros, kind: Kind, demoted: &mut impl FnMut(S)) {
+        for index in 0..EPISODES {
+            let open = self.open.get(index).and_then(Option::as_ref);
+            let Some(mut episode) =
+                open.filter(|open| open.kind == kind && open.strike.severity > Severity::Low).copied()
+            else {
+                continue;
+            };
+            demoted(episode.strike.can_id);
+            self.end_if_quiet(index, now, 0);
+            episode.withheld = episode.withheld.max(episode.strike.severity);
+            episode.strike.severity = Severity::Low;
+            episode.number = self.number();
+            (episode.first, episode.said, episode.count) = (now, now, 0);
+            if let Some(slot) = self.open.get_mut(index) {
+                *slot = Some(episode);
+                self.open_count = self.open_count.saturating_add(1);
+            }
+            let observation = Self::observation(self.bus, &episode, now, Phase::Opened);
+            self.push(observation);
+        }
+    }
+
+    /// Returns what each detector by habit has used.
+    pub(crate) fn used(&self, now: VehicleMicros) -> [Used; Kind::BUDGETED] {
+        self.budget.used(now)
     }
 
     /// Keeps an open episode alive without counting, and lets its fields follow.
@@ -194,9 +359,12 @@ impl<S: Subject, const EPISODES: usize, const QUEUE: usize> Fold<S, EPISODES, QU
             return;
         };
         let observation = Self::observation(self.bus, episode, now, Phase::Closed);
-        let alarm = episode.strike.severity > Severity::Low;
+        let (alarm, kind) = (episode.strike.severity > Severity::Low, episode.kind);
         *slot = None;
-        self.alarms = self.alarms.saturating_sub(usize::from(alarm));
+        if alarm {
+            self.alarms = self.alarms.saturating_sub(1);
+            self.budget.opened(now, kind, false);
+        }
         self.open_count = self.open_count.saturating_sub(1);
         self.push(observation);
     }
@@ -241,43 +409,4 @@ impl<S: Subject, const EPISODES: usize, const QUEUE: usize> Fold<S, EPISODES, QU
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KIND: EventTypeId = EventTypeId(1);
-
-    fn strike(severity: Severity) -> Strike {
-        Strike { event_type: KIND, can_id: None, severity, fields: Fields::new() }
-    }
-
-    #[test]
-    fn repeats_fold_a_rise_is_said_and_quiet_ends() {
-        let mut fold = <Fold>::new(BusId(3));
-        for n in 0..10 {
-            fold.strike(VehicleMicros(n * 1000), strike(Severity::Low));
-        }
-        fold.strike(VehicleMicros(10_000), strike(Severity::High));
-        fold.strike(VehicleMicros(11_000), strike(Severity::Low));
-        fold.sweep(VehicleMicros(11_000 + HOLD_OFF_US - 1));
-        let phases: [_; 3] = core::array::from_fn(|_| fold.pop().map(|seen| (seen.phase, seen.count)));
-        assert_eq!(phases, [Some((Phase::Opened, 1)), Some((Phase::Escalated, 11)), None]);
-        fold.sweep(VehicleMicros(11_000 + HOLD_OFF_US));
-        let closed = fold.pop().expect("the hold-off is over");
-        assert_eq!((closed.phase, closed.count, closed.severity), (Phase::Closed, 12, Severity::High));
-        assert_eq!((closed.first, closed.last), (VehicleMicros(0), VehicleMicros(11_000)));
-        assert!(!fold.is_open(KIND, None));
-    }
-
-    #[test]
-    fn what_does_not_fit_is_counted() {
-        let mut fold = <Fold>::new(BusId(0));
-        for n in 0..200u32 {
-            let can_id = CanId::standard(n);
-            fold.strike(VehicleMicros(0), Strike { can_id, ..strike(Severity::Low) });
-        }
-        assert_eq!(fold.dropped, 200 - 48);
-        fold.finish(VehicleMicros(1));
-        assert_eq!(core::iter::from_fn(|| fold.pop()).count(), 64);
-        assert_eq!(fold.dropped, 200 - 48 + 2 * 48 - 64);
-    }
-}
+mod tests;

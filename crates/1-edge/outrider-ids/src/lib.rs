@@ -42,12 +42,15 @@
     )
 )]
 
+mod budget;
+mod calibrate;
 mod crc;
 mod detector;
 pub mod ethernet;
 mod evidence;
 pub mod flexray;
 mod fold;
+pub mod gates;
 mod judgement;
 pub mod lin;
 mod meter;
@@ -56,6 +59,7 @@ mod observation;
 mod payload;
 mod policy;
 pub mod qualify;
+mod signals;
 mod verdict;
 
 /// Counts the items of a bounded iterator. `Iterator::count` may panic where overflow is checked, and the edge has no
@@ -64,7 +68,8 @@ fn count_of(items: impl Iterator) -> usize {
     items.fold(0, |count: usize, _| count.saturating_add(1))
 }
 
-pub use detector::{Basis, BusDetector, BusStats, SpeedReading, limits};
+pub use budget::{PER_HOUR as ALARMS_PER_HOUR, Used};
+pub use detector::{Basis, BusDetector, BusStats, Granted, Mode, SpeedReading, limits};
 pub use judgement::{Detector, Judgement};
 pub use meter::CycleMeter;
 pub use observation::{FieldValue, Fields, Observation, Phase};

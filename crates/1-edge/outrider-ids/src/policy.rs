@@ -44,6 +44,9 @@ pub(crate) struct Situation {
     pub(crate) speed: Option<SpeedReading>,
     /// Whether a workshop is at work, with the vehicle's consent.
     pub(crate) workshop: bool,
+    /// Whether an ECU of a vehicle that does not drive is being written: it granted a programming session or a part of a
+    /// download, and neither lapsed. Switching off messages before, and a reset behind it, are parts of that.
+    pub(crate) flashing: bool,
 }
 
 /// One tester.
@@ -270,6 +273,8 @@ impl<K: Tester> Conversation<'_, K> {
         let tester = *tester;
         let is_workshop = tester.unlocked && self.driving().is_none();
         let severity = |usual| if is_workshop { Severity::Low } else { usual };
+        let is_flash = self.situation.flashing && self.driving().is_none();
+        let part_of_flash = |usual| if is_flash { Severity::Low } else { severity(usual) };
         let sub = |fields: Fields| fields.int(field::UDS_SUBFUNCTION, tester.sub_function.into());
         let number = |key, value: Option<u64>| {
             move |fields: Fields| match value {
@@ -280,9 +285,9 @@ impl<K: Tester> Conversation<'_, K> {
         let did = number(field::DID, tester.did.map(u64::from));
         let address = number(field::MEMORY_ADDRESS, tester.address);
         if service == ServiceId::EcuReset {
-            self.changed(event::DIAG_ECU_RESET, tester.who, severity(Severity::Medium), sub);
+            self.changed(event::DIAG_ECU_RESET, tester.who, part_of_flash(Severity::Medium), sub);
         } else if service == ServiceId::CommunicationControl && tester.sub_function != 0 {
-            self.changed(event::DIAG_COMMUNICATION_CONTROL, tester.who, severity(Severity::Medium), sub);
+            self.changed(event::DIAG_COMMUNICATION_CONTROL, tester.who, part_of_flash(Severity::Medium), sub);
         } else if service == ServiceId::RequestDownload {
             self.changed(event::DIAG_REQUEST_DOWNLOAD, tester.who, severity(Severity::High), address);
         } else if self.situation.workshop {

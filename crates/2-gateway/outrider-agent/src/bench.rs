@@ -1,6 +1,8 @@
 //! Measures the edge: time, allocations and memory of the detectors over generated traffic.
 
+pub mod counting;
 pub mod host;
+pub mod instructions;
 
 use std::time::Instant;
 
@@ -99,7 +101,7 @@ pub struct EdgeBench {
     pub ns_per_frame_p50: u64,
     /// 99.9th percentile of the time of one frame, in nanoseconds.
     pub ns_per_frame_p999: u64,
-    /// Heap allocations while frames were taken, as the caller's allocator counts them; `None` without one.
+    /// Heap allocations while frames were taken; `None` if the program's allocator does not count.
     pub allocations: Option<u64>,
     /// Memory of the detectors of one bus, in bytes.
     pub state_bytes_per_bus: usize,
@@ -131,37 +133,41 @@ pub fn edge_input(seconds: u64) -> (Vec<u8>, Vec<TimedFrame>) {
     (model, frames)
 }
 
-/// Runs the work it is given once and returns how many heap allocations that took.
-pub type CountAllocations<'a> = &'a dyn Fn(&mut dyn FnMut()) -> u64;
+/// Frames after which time passes without one: at a thousand frames a second and more about twice a second.
+const FRAMES_PER_TICK: usize = 512;
 
-/// Measures the detectors over generated traffic; `count` counts allocations, where the program can.
+/// Gives frames to the detectors, each by `receive`, and returns what they said.
+fn run(edge: &mut Edge, frames: &[TimedFrame], mut receive: impl FnMut(&mut Edge, &TimedFrame)) -> u64 {
+    let mut observations = 0;
+    for (index, frame) in frames.iter().enumerate() {
+        receive(edge, frame);
+        if index % FRAMES_PER_TICK == 0 {
+            edge.tick(frame.at);
+        }
+        while edge.pop().is_some() {
+            observations += 1;
+        }
+    }
+    observations
+}
+
+/// Measures the detectors over generated traffic.
 ///
 /// Each frame is timed for itself, less the time of reading the clock. Run it in a release build on a computer that
-/// has nothing else to do; the 99.9th percentile otherwise measures the computer.
+/// has nothing else to do; the 99.9th percentile otherwise measures the computer. Allocations are counted if the
+/// program's allocator is [`counting::Counting`].
 #[must_use]
-pub fn edge(seconds: u64, count: Option<CountAllocations<'_>>) -> EdgeBench {
+pub fn edge(seconds: u64) -> EdgeBench {
     let (model, frames) = edge_input(seconds);
     let mut edge = Edge::new(&model).expect("just learned");
     let mut stopwatch = Stopwatch::new();
     let mut observations = 0;
     let mut work = || {
-        for (index, frame) in frames.iter().enumerate() {
+        observations = run(&mut edge, &frames, |edge, frame| {
             stopwatch.time(|| edge.receive(frame));
-            if index % 512 == 0 {
-                edge.tick(frame.at);
-            }
-            while edge.pop().is_some() {
-                observations += 1;
-            }
-        }
+        });
     };
-    let allocations = match count {
-        Some(count) => Some(count(&mut work)),
-        None => {
-            work();
-            None
-        }
-    };
+    let allocations = counting::allocations(&mut work);
     let nanos = stopwatch.finish();
     EdgeBench {
         frames: nanos.samples,
@@ -171,4 +177,17 @@ pub fn edge(seconds: u64, count: Option<CountAllocations<'_>>) -> EdgeBench {
         state_bytes_per_bus: std::mem::size_of::<BusDetector>(),
         observations,
     }
+}
+
+/// Does the work of [`edge`] on the first frames without reading a clock, for a tool that counts instructions. Returns
+/// the frames taken and the observations said.
+#[must_use]
+pub fn edge_untimed(seconds: u64, frames_max: usize) -> (usize, u64) {
+    let (model, frames) = edge_input(seconds);
+    let mut edge = Edge::new(&model).expect("just learned");
+    let frames = frames.get(..frames_max).unwrap_or(&frames);
+    let observations = run(&mut edge, frames, |edge, frame| {
+        std::hint::black_box(edge.receive(frame));
+    });
+    (frames.len(), observations)
 }

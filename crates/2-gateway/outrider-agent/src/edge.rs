@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use outrider_bus::can::TimedFrame;
+use outrider_ids::gates::Kind;
 use outrider_ids::model::{ModelError, VehicleModel};
-use outrider_ids::{Basis, BusDetector, BusStats, Detector, Judgement, Observation, SpeedReading};
+use outrider_ids::{
+    Basis, BusDetector, BusStats, Detector, Judgement, Mode, Observation, SpeedReading, Used,
+};
 use outrider_types::{BusId, VehicleMicros};
 
 /// Buses beyond those of the model that are learned on the road.
@@ -21,6 +24,23 @@ pub struct Edge {
     used: usize,
     /// Frames of buses for which no detectors were left; every other is in the stats of its bus.
     foreign: u64,
+}
+
+/// How one bus is operated, and what its detectors have used of their budgets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operation {
+    /// The bus.
+    pub bus: BusId,
+    /// Its operating mode.
+    pub mode: Mode,
+    /// When the mode began.
+    pub since: VehicleMicros,
+    /// Time spent in each mode, in the order of [`Mode::ALL`], in microseconds.
+    pub time_us: [u64; Mode::COUNT],
+    /// What each detector by habit has used.
+    pub used: [(Kind, Used); Kind::BUDGETED],
+    /// Strikes that the mode lowered or left out.
+    pub gated: u64,
 }
 
 impl Edge {
@@ -63,14 +83,21 @@ impl Edge {
             return Judgement::ORDINARY;
         };
         let Some(detector) = self.buses.get_mut(index) else { return Judgement::ORDINARY };
-        let before = detector.speed();
+        let (before, granted_before) = (detector.speed(), detector.granted());
         let judgement = detector.receive(timed.at, &timed.frame);
-        let after = detector.speed();
+        let (after, granted) = (detector.speed(), detector.granted());
         if before != after
             && self.buses.len() > 1
             && let Some(reading) = after
         {
             self.buses.iter_mut().for_each(|other| other.observe_speed(reading));
+        }
+        // A tester speaks on one bus, and what it is granted stops messages on all.
+        if granted != granted_before
+            && let Some((at, granted)) = granted
+        {
+            let others = self.buses.iter_mut().enumerate().filter(|(other, _)| *other != index);
+            others.for_each(|(_, other)| other.observe_granted(at, granted));
         }
         self.segment(index, timed).unwrap_or(judgement)
     }
@@ -100,6 +127,45 @@ impl Edge {
     /// Takes the next observation, bus by bus.
     pub fn pop(&mut self) -> Option<Observation> {
         self.buses.iter_mut().find_map(BusDetector::pop)
+    }
+
+    /// Tells whether a workshop is at work.
+    pub fn set_workshop(&mut self, workshop: bool) {
+        self.buses.iter_mut().for_each(|detector| detector.set_workshop(workshop));
+    }
+
+    /// Tells whether the vehicle charges, as its charging connection says.
+    pub fn observe_charging(&mut self, charging: bool) {
+        self.buses.iter_mut().for_each(|detector| detector.observe_charging(charging));
+    }
+
+    /// Returns the operating mode of the vehicle: what a tester does on one bus, and motion, is the whole vehicle's;
+    /// it sleeps when all its buses do.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        let rank = |mode: &Mode| match mode {
+            Mode::Sleep => 0,
+            Mode::Awake => 1,
+            Mode::Standing => 2,
+            Mode::StartUp => 3,
+            Mode::Charging => 4,
+            Mode::Workshop => 5,
+            Mode::Flashing => 6,
+            Mode::Driving => 7,
+        };
+        self.buses.iter().take(self.used).map(BusDetector::mode).max_by_key(rank).unwrap_or(Mode::Sleep)
+    }
+
+    /// Returns how each watched bus is operated.
+    pub fn operations(&self) -> impl Iterator<Item = Operation> + '_ {
+        self.buses.iter().take(self.used).map(|detector| Operation {
+            bus: detector.bus(),
+            mode: detector.mode(),
+            since: detector.mode_since(),
+            time_us: detector.mode_time_us(),
+            used: detector.used(),
+            gated: detector.gated(),
+        })
     }
 
     /// Returns the latest speed that any bus carries.
@@ -194,6 +260,37 @@ mod tests {
         }
         seen.retain(|one| one.event_type == event::CAN_SEGMENT_VIOLATION);
         seen.iter().map(|one| (one.phase, one.severity, one.can_id)).collect()
+    }
+
+    #[test]
+    fn what_a_tester_is_granted_on_one_bus_is_known_on_all_and_said_once() {
+        let mut learner = Learner::new(ModelHead::default());
+        ordinary(5_000_000).for_each(|frame| learner.add(&frame));
+        let mut edge = Edge::new(&learner.finish().expect("frames").model).expect("just learned");
+        let answer = |at: u64, bytes: &[u8]| {
+            let frame = Frame::classic(CanId::standard(0x7E8).expect("eleven bits"), bytes).expect("it fits");
+            TimedFrame { at: VehicleMicros(at), bus: BusId(0), frame }
+        };
+        let mut frames: Vec<TimedFrame> = ordinary(4_000_000).collect();
+        let request =
+            Frame::classic(CanId::standard(0x7E0).expect("eleven bits"), &[2, 0x10, 2]).expect("it fits");
+        frames.push(TimedFrame { at: VehicleMicros(1_999_000), bus: BusId(0), frame: request });
+        frames.push(answer(2_005_000, &[6, 0x50, 2, 0, 0x32, 1, 0xF4]));
+        frames.sort_by_key(|frame| frame.at);
+        let mut said = 0;
+        for (index, frame) in frames.iter().enumerate() {
+            edge.receive(frame);
+            if index % 100 == 0 {
+                edge.tick(frame.at);
+            }
+            while let Some(seen) = edge.pop() {
+                said +=
+                    u32::from(seen.event_type == event::VEHICLE_SERVICE_MODE && seen.phase == Phase::Opened);
+            }
+        }
+        let modes: Vec<Mode> = edge.operations().map(|operation| operation.mode).collect();
+        assert_eq!(modes, [Mode::Flashing, Mode::Flashing]);
+        assert_eq!((edge.mode(), said), (Mode::Flashing, 1));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod eval;
 pub mod inject;
 pub mod io;
 pub mod learn;
+pub mod model_file;
 pub mod net;
 pub mod replay;
 pub mod runtime;

@@ -81,6 +81,12 @@ impl NetEdge {
         self.segments.iter_mut().for_each(|detector| detector.observe_speed(reading));
     }
 
+    /// Returns whether a car and a station speak on one of the segments.
+    #[must_use]
+    pub fn is_charging(&self, now: VehicleMicros) -> bool {
+        self.segments.iter().any(|detector| detector.is_charging(now))
+    }
+
     /// Tells whether a workshop is at work.
     pub fn set_workshop(&mut self, workshop: bool) {
         self.segments.iter_mut().for_each(|detector| detector.set_workshop(workshop));

@@ -3,14 +3,18 @@
 
 use std::path::Path;
 
+use outrider_agent::bench::counting::{Counting, allocations};
 use outrider_agent::learn::ethernet::EthernetLearner;
 use outrider_agent::net::NetEdge;
 use outrider_ids::ethernet::EthernetDetector;
 use outrider_ids::model::ModelHead;
 use outrider_types::{BusId, VehicleMicros};
 
+#[global_allocator]
+static HEAP: Counting = Counting;
+
 fn count(work: &mut dyn FnMut()) -> u64 {
-    allocation_counter::measure(work).count_total
+    allocations(work).expect("this program's heap counts")
 }
 
 #[test]
@@ -18,7 +22,7 @@ fn taking_frames_allocates_nothing_even_under_attack() {
     let mut kept = Vec::new();
     let probe = count(&mut || kept.extend_from_slice(&[1u8; 100]));
     assert!(probe > 0, "the allocator counts, or zero would prove nothing");
-    let bench = outrider_agent::bench::edge(30, Some(&count));
+    let bench = outrider_agent::bench::edge(30);
     println!("{bench:?}");
     assert_eq!(bench.allocations, Some(0));
     assert!(bench.observations > 0, "the attacks must have been seen");

@@ -79,6 +79,22 @@ fn reasons(model: &[u8], frames: &Frames) -> BTreeSet<&'static str> {
 }
 
 #[test]
+fn a_vehicle_charges_while_car_and_station_speak_and_a_minute_longer() {
+    let Some(ordinary) = recordings("benign") else { return };
+    let model = learn(ordinary.iter());
+    let mut charged = 0;
+    for frames in &ordinary {
+        let mut edge = NetEdge::new(&model).expect("just learned");
+        let Some((last, ..)) = frames.last() else { continue };
+        assert!(!edge.is_charging(VehicleMicros(0)));
+        frames.iter().for_each(|(at, bus, bytes)| edge.receive(*at, *bus, bytes));
+        charged += usize::from(edge.is_charging(*last));
+        assert!(!edge.is_charging(last.saturating_add(61_000_000)));
+    }
+    assert!(charged > 0, "{charged} of {}", ordinary.len());
+}
+
+#[test]
 fn attacked_sessions_have_events_and_ordinary_ones_do_not() {
     let (Some(ordinary), Some(attacked)) = (recordings("benign"), recordings("attack")) else { return };
     let mut alarmed = 0;

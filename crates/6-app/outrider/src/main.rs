@@ -11,6 +11,11 @@ mod ports;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use outrider_agent::bench::counting::Counting;
+
+/// Counts for `bench`; otherwise the system's heap.
+#[global_allocator]
+static HEAP: Counting = Counting;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();

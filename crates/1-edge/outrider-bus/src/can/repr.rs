@@ -90,6 +90,8 @@ impl ErrorClass {
     pub const BUS_ERROR: Self = Self(0x080);
     /// The controller restarted.
     pub const RESTARTED: Self = Self(0x100);
+    /// The last two detail bytes are the controller's error counters, transmit before receive.
+    pub const COUNTERS: Self = Self(0x200);
 
     /// Returns the class of 29 bits, or `None` if a higher one is set.
     #[must_use]

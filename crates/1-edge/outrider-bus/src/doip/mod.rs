@@ -9,9 +9,10 @@ mod repr;
 mod tests;
 mod view;
 
+pub use crate::tp_header::HEADER_BYTES;
 pub use codes::{ActivationCode, DiagnosticNackCode, HeaderNackCode, PayloadType};
 pub use repr::{Announcement, DoipError, EntityStatus, Message, Vin};
-pub use view::{HEADER_BYTES, HeaderError, HeaderView, Messages};
+pub use view::{HeaderError, HeaderView, Messages};
 
 /// UDP and TCP port of DoIP.
 pub const PORT: u16 = 13400;

@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::codes::{ActivationCode, DiagnosticNackCode, HeaderNackCode, PayloadType};
 use crate::bytes::{ByteOrder, NoSpace, Writer, array, u8_at, u16_at, u32_at};
+use crate::tp_header::TpHeader;
 
 /// Bytes of a VIN.
 const VIN_BYTES: usize = 17;
@@ -288,9 +289,8 @@ impl<'a> Message<'a> {
         self.put(&mut counter);
         let length = counter.finish().unwrap_or_else(|error| error.needed);
         let mut writer = Writer::new(out);
-        writer.put(&[version, !version]);
-        writer.put(&self.payload_type().code().to_be_bytes());
-        writer.put(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        TpHeader::new(version, self.payload_type().code(), length).put(&mut writer);
         self.put(&mut writer);
         writer.finish()
     }

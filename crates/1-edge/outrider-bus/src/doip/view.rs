@@ -4,10 +4,8 @@ use core::fmt;
 
 use super::codes::PayloadType;
 use super::repr::{DoipError, Message};
-use crate::bytes::{ByteOrder, u8_at, u16_at, u32_at};
-
-/// Bytes of the header.
-pub const HEADER_BYTES: usize = 8;
+use crate::tp_header::{HEADER_BYTES, TpHeader};
+use crate::walk;
 
 /// Why bytes are no header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +40,7 @@ impl core::error::Error for HeaderError {}
 /// Borrowed message with a consistent header.
 #[derive(Debug, Clone, Copy)]
 pub struct HeaderView<'a> {
+    header: TpHeader,
     bytes: &'a [u8],
 }
 
@@ -51,48 +50,42 @@ impl<'a> HeaderView<'a> {
     /// # Errors
     /// [`HeaderError`] for each way they do not.
     pub fn new(bytes: &'a [u8]) -> Result<Self, HeaderError> {
-        if bytes.len() < HEADER_BYTES {
-            return Err(HeaderError::Truncated { got: bytes.len() });
+        let header = TpHeader::parse(bytes).ok_or(HeaderError::Truncated { got: bytes.len() })?;
+        if header.is_consistent() {
+            return Ok(Self { header, bytes });
         }
-        let view = Self { bytes };
-        let inverse = u8_at(bytes, 1).unwrap_or(0);
-        if view.version() != !inverse {
-            return Err(HeaderError::Version { version: view.version(), inverse });
-        }
-        Ok(view)
+        Err(HeaderError::Version { version: header.version, inverse: header.inverse })
     }
 
     /// Returns the version: 1 to 4, or 0xFF in a request of a tester that does not know it yet.
     #[must_use]
-    pub fn version(&self) -> u8 {
-        u8_at(self.bytes, 0).unwrap_or(0)
+    pub const fn version(&self) -> u8 {
+        self.header.version
     }
 
     /// Returns what the message is.
     #[must_use]
-    pub fn payload_type(&self) -> PayloadType {
-        PayloadType::from_code(u16_at(self.bytes, 2).unwrap_or(0))
+    pub const fn payload_type(&self) -> PayloadType {
+        PayloadType::from_code(self.header.payload_type)
     }
 
     /// Returns the length of the payload as written.
     #[must_use]
-    pub fn payload_bytes(&self) -> u32 {
-        u32_at(self.bytes, 4, ByteOrder::Big).unwrap_or(0)
+    pub const fn payload_bytes(&self) -> u32 {
+        self.header.payload_bytes
     }
 
     /// Returns the payload as far as it is there; never more than the header says.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
-        let rest = self.bytes.get(HEADER_BYTES..).unwrap_or(&[]);
-        let said = usize::try_from(self.payload_bytes()).unwrap_or(usize::MAX);
-        rest.get(..said).unwrap_or(rest)
+        let whole = self.bytes.get(HEADER_BYTES..self.header.end());
+        whole.or_else(|| self.bytes.get(HEADER_BYTES..)).unwrap_or(&[])
     }
 
     /// Returns the bytes of the message that are missing.
     #[must_use]
     pub fn missing(&self) -> usize {
-        let said = usize::try_from(self.payload_bytes()).unwrap_or(usize::MAX);
-        said.saturating_sub(self.payload().len())
+        self.header.end().saturating_sub(self.bytes.len())
     }
 
     /// Reads the message.
@@ -107,37 +100,20 @@ impl<'a> HeaderView<'a> {
     }
 }
 
-/// Messages of one datagram or segment, in order.
-///
-/// Ends behind a message that is cut and at bytes that are no header; [`Self::rest`] tells what is left. At most one
-/// message for eight bytes.
-#[derive(Debug, Clone)]
-pub struct Messages<'a> {
-    rest: &'a [u8],
-}
+/// Messages of one datagram or segment, at most one for eight bytes. A message that is cut is the last; bytes that are no
+/// header end the walk.
+pub type Messages<'a> = walk::Messages<'a, HeaderView<'a>>;
 
 impl<'a> Messages<'a> {
     /// Begins with the first byte.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
-    }
-
-    /// Returns what was not a whole message, as far as the walk has come.
-    #[must_use]
-    pub const fn rest(&self) -> &'a [u8] {
-        self.rest
+        Self::with(bytes, first)
     }
 }
 
-impl<'a> Iterator for Messages<'a> {
-    type Item = HeaderView<'a>;
-
-    fn next(&mut self) -> Option<HeaderView<'a>> {
-        let view = HeaderView::new(self.rest).ok()?;
-        let end = HEADER_BYTES.saturating_add(view.payload().len());
-        let whole = HeaderView { bytes: self.rest.get(..end)? };
-        self.rest = self.rest.get(end..).unwrap_or(&[]);
-        Some(whole)
-    }
+fn first(bytes: &[u8]) -> Option<(HeaderView<'_>, &[u8])> {
+    let HeaderView { header, .. } = HeaderView::new(bytes).ok()?;
+    let (bytes, rest) = bytes.split_at_checked(header.end()).unwrap_or((bytes, &[]));
+    Some((HeaderView { header, bytes }, rest))
 }

@@ -6,13 +6,22 @@
 use super::heard::{Frame, Heard};
 use super::repr::{Channel, FlexRayError, HEADER_BYTES, Header, TRAILER_BYTES, frame_crc};
 use crate::bytes::{u8_at, uint_be};
+use crate::codes::flag_byte;
 
 /// Bytes before the header.
 const MEASUREMENT_BYTES: usize = 2;
 
-/// What the capturing node complained about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct RecordErrors(u8);
+flag_byte! {
+    /// What the capturing node complained about.
+    RecordErrors {
+        /// Frame end, coding or start sequence were wrong, as when two nodes send at once.
+        coding = 0x07,
+        /// A header checksum was wrong.
+        header_crc = 0x08,
+        /// A frame checksum was wrong.
+        frame_crc = 0x10,
+    }
+}
 
 impl RecordErrors {
     /// A frame checksum that is wrong.
@@ -21,30 +30,6 @@ impl RecordErrors {
     pub const HEADER_CRC: Self = Self(0x08);
     /// A byte's start sequence that is wrong.
     pub const CODING: Self = Self(0x02);
-
-    /// Returns the flags as written.
-    #[must_use]
-    pub const fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// A frame checksum was wrong.
-    #[must_use]
-    pub const fn frame_crc(self) -> bool {
-        self.0 & 0x10 != 0
-    }
-
-    /// A header checksum was wrong.
-    #[must_use]
-    pub const fn header_crc(self) -> bool {
-        self.0 & 0x08 != 0
-    }
-
-    /// Frame end, coding or start sequence were wrong, as when two nodes send at once.
-    #[must_use]
-    pub const fn coding(self) -> bool {
-        self.0 & 0x07 != 0
-    }
 }
 
 /// Borrowed record of a frame.
@@ -70,7 +55,7 @@ impl<'a> FlexRayView<'a> {
     /// Returns the complaints of the capturing node.
     #[must_use]
     pub fn errors(&self) -> RecordErrors {
-        RecordErrors(u8_at(self.bytes, 1).unwrap_or(0))
+        RecordErrors::new(u8_at(self.bytes, 1).unwrap_or(0))
     }
 
     /// Returns what a listener heard, or `None` for a record that is neither frame nor symbol, or is cut before the end

@@ -6,45 +6,24 @@
 use super::heard::{Fault, Heard};
 use super::repr::{ChecksumKind, Frame, LinError, Pid};
 use crate::bytes::{ByteOrder, u8_at, u32_at};
+use crate::codes::flag_byte;
 
 /// Bytes before the payload.
 const HEADER_BYTES: usize = 8;
 /// Complaints about this frame; the others are about what was lost before it, and reserved identifiers.
 const FRAME_ERRORS: u8 = 0x0F;
 
-/// What the capturing node complained about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct RecordErrors(u8);
-
-impl RecordErrors {
-    /// Returns the flags as written.
-    #[must_use]
-    pub const fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// Nobody answered the header.
-    #[must_use]
-    pub const fn no_response(self) -> bool {
-        self.0 & 0x01 != 0
-    }
-
-    /// The bits of a byte were no byte, as when two nodes answer at once.
-    #[must_use]
-    pub const fn framing(self) -> bool {
-        self.0 & 0x02 != 0
-    }
-
-    /// The parity of the identifier was wrong.
-    #[must_use]
-    pub const fn parity(self) -> bool {
-        self.0 & 0x04 != 0
-    }
-
-    /// The checksum was wrong.
-    #[must_use]
-    pub const fn checksum(self) -> bool {
-        self.0 & 0x08 != 0
+flag_byte! {
+    /// What the capturing node complained about.
+    RecordErrors {
+        /// Nobody answered the header.
+        no_response = 0x01,
+        /// The bits of a byte were no byte, as when two nodes answer at once.
+        framing = 0x02,
+        /// The parity of the identifier was wrong.
+        parity = 0x04,
+        /// The checksum was wrong.
+        checksum = 0x08,
     }
 }
 
@@ -103,7 +82,7 @@ impl<'a> LinView<'a> {
     /// Returns the complaints of the capturing node.
     #[must_use]
     pub fn errors(&self) -> RecordErrors {
-        RecordErrors(u8_at(self.bytes, 7).unwrap_or(0))
+        RecordErrors::new(u8_at(self.bytes, 7).unwrap_or(0))
     }
 
     /// Returns the payload as far as it is there; never more than the record says.

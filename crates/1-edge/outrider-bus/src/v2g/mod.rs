@@ -10,5 +10,6 @@ pub mod sdp;
 mod tests;
 mod view;
 
+pub use crate::tp_header::HEADER_BYTES;
 pub use exi::{Facts, Kind, Schema, SessionId};
-pub use view::{HEADER_BYTES, Messages, PayloadType, V2gtpError, V2gtpView, emit};
+pub use view::{Messages, PayloadType, V2gtpError, V2gtpView, emit};

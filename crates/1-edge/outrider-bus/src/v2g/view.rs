@@ -2,11 +2,13 @@
 
 use core::fmt;
 
-use crate::bytes::{ByteOrder, NoSpace, Writer, u8_at, u16_at, u32_at};
+use crate::bytes::{NoSpace, Writer};
 use crate::codes::code_enum;
+use crate::tp_header::{HEADER_BYTES, TpHeader};
+use crate::walk;
 
-/// Bytes of the header.
-pub const HEADER_BYTES: usize = 8;
+/// Version of the protocol.
+const VERSION: u8 = 1;
 
 code_enum! {
     /// What a message is.
@@ -80,17 +82,13 @@ impl<'a> V2gtpView<'a> {
     /// [`V2gtpError`] for each way there is none.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, V2gtpError> {
         let short = V2gtpError::Truncated { needed: HEADER_BYTES, got: bytes.len() };
-        let length = u32_at(bytes, 4, ByteOrder::Big).ok_or(short)?;
-        let (version, inverse) = (u8_at(bytes, 0).unwrap_or(0), u8_at(bytes, 1).unwrap_or(0));
-        if (version, inverse) != (1, 0xFE) {
-            return Err(V2gtpError::Version { version, inverse });
+        let header = TpHeader::parse(bytes).ok_or(short)?;
+        if header.version != VERSION || !header.is_consistent() {
+            return Err(V2gtpError::Version { version: header.version, inverse: header.inverse });
         }
-        let end = HEADER_BYTES.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
-        let payload = bytes.get(HEADER_BYTES..end);
-        Ok(Self {
-            payload_type: PayloadType::from_code(u16_at(bytes, 2).ok_or(short)?),
-            payload: payload.ok_or(V2gtpError::Truncated { needed: end, got: bytes.len() })?,
-        })
+        let cut = V2gtpError::Truncated { needed: header.end(), got: bytes.len() };
+        let payload = bytes.get(HEADER_BYTES..header.end()).ok_or(cut)?;
+        Ok(Self { payload_type: PayloadType::from_code(header.payload_type), payload })
     }
 
     /// Returns what the message is.
@@ -112,39 +110,25 @@ impl<'a> V2gtpView<'a> {
 /// [`NoSpace`] if the buffer is too small.
 pub fn emit(payload_type: PayloadType, payload: &[u8], out: &mut [u8]) -> Result<usize, NoSpace> {
     let mut writer = Writer::new(out);
-    writer.put(&[1, 0xFE]);
-    writer.put(&payload_type.code().to_be_bytes());
-    writer.put(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    TpHeader::new(VERSION, payload_type.code(), length).put(&mut writer);
     writer.put(payload);
     writer.finish()
 }
 
-/// Messages of one datagram or segment, in order, at most one for eight bytes; ends at the first that is none.
-#[derive(Debug, Clone)]
-pub struct Messages<'a> {
-    rest: &'a [u8],
-}
+/// Messages of one datagram or segment, at most one for eight bytes; a message that is cut ends the walk.
+pub type Messages<'a> = walk::Messages<'a, V2gtpView<'a>>;
 
 impl<'a> Messages<'a> {
     /// Begins with the first byte.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
-    }
-
-    /// Returns what was not a whole message, as far as the walk has come.
-    #[must_use]
-    pub const fn rest(&self) -> &'a [u8] {
-        self.rest
+        Self::with(bytes, first)
     }
 }
 
-impl<'a> Iterator for Messages<'a> {
-    type Item = V2gtpView<'a>;
-
-    fn next(&mut self) -> Option<V2gtpView<'a>> {
-        let view = V2gtpView::parse(self.rest).ok()?;
-        self.rest = self.rest.get(HEADER_BYTES.saturating_add(view.payload.len())..).unwrap_or(&[]);
-        Some(view)
-    }
+fn first(bytes: &[u8]) -> Option<(V2gtpView<'_>, &[u8])> {
+    let view = V2gtpView::parse(bytes).ok()?;
+    let rest = bytes.get(HEADER_BYTES.saturating_add(view.payload.len())..)?;
+    Some((view, rest))
 }

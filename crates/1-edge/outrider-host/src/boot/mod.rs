@@ -17,7 +17,7 @@ use outrider_wire::catalogue::{event, field};
 use crate::config::BootConfig;
 use crate::files::fold::hex;
 use crate::known::{Known, Verdict};
-use crate::sensor::{Counts, Degradation, FULL, Sensor, SensorState, Turn};
+use crate::sensor::{Counts, Degradation, FULL, Period, Sensor, SensorState, Turn};
 use crate::{HostEvent, Value};
 
 /// Bytes of a firmware log that are read; real ones have 30 to 200 KiB.
@@ -36,7 +36,7 @@ pub(crate) struct Boot {
     has_read_log: bool,
     list: Option<File>,
     partial: Vec<u8>,
-    looked: Option<VehicleMicros>,
+    period: Period,
     counts: Counts,
     degradation: Degradation,
 }
@@ -55,7 +55,7 @@ impl Boot {
             known: Known::open(baseline, learns_until)?,
             has_read_log: false,
             partial: Vec::new(),
-            looked: None,
+            period: Period::of_us(PERIOD_US),
             counts: Counts::default(),
             degradation: Degradation::new("host.boot"),
             config,
@@ -155,13 +155,10 @@ impl Sensor for Boot {
             self.has_read_log = true;
             self.read_log(turn);
         }
-        if self.looked.is_none_or(|looked| turn.now.micros_since(looked) >= PERIOD_US) {
-            self.looked = Some(turn.now);
+        if self.period.is_due(turn.now) {
             self.read_list(turn);
         }
-        if self.known.tick(turn.now).is_err() {
-            self.degradation.set("baseline not kept", turn.now, turn.out);
-        }
+        self.known.keep(turn, &mut self.degradation);
     }
 
     fn state(&self) -> SensorState {
@@ -172,7 +169,6 @@ impl Sensor for Boot {
             if is_blind && step == FULL { "list absent" } else { step },
             self.counts,
         )
-        .with("known", self.known.len() as u64)
-        .with("learning", u64::from(self.known.is_learning()))
+        .with_known(&self.known)
     }
 }

@@ -234,15 +234,12 @@ impl Sensor for Processes {
             self.polled = Some(turn.now);
             self.scan(turn);
         }
-        if self.known.tick(turn.now).is_err() {
-            self.degradation.set("baseline not kept", turn.now, turn.out);
-        }
+        self.known.keep(turn, &mut self.degradation);
     }
 
     fn state(&self) -> SensorState {
         SensorState::new(self.name(), self.degradation.step(), self.counts)
-            .with("known", self.known.len() as u64)
-            .with("learning", u64::from(self.known.is_learning()))
+            .with_known(&self.known)
             .with("left_out", self.known.left_out)
             .with("gone", self.gone)
             .with("degradations", self.degradation.changes)

@@ -6,6 +6,7 @@ use outrider_bus::uds::{Message, Nrc, ServiceId};
 use outrider_types::{BusId, VehicleMicros};
 use outrider_wire::catalogue::field;
 
+use super::mode::Granted;
 use crate::fold::Fold;
 use crate::observation::Fields;
 use crate::policy::{Origin, Policy, Situation, Tester};
@@ -20,6 +21,8 @@ const MESSAGE_BYTES: usize = 256;
 pub(crate) struct Diagnosis {
     reassembler: Reassembler<CHANNELS, MESSAGE_BYTES>,
     policy: Policy<CanId>,
+    /// What the latest message granted, and whether it was a request.
+    granted: Option<(Option<Granted>, bool)>,
 }
 
 impl Tester for CanId {
@@ -59,7 +62,7 @@ pub(crate) fn is_security_single(data: &[u8]) -> bool {
 
 impl Diagnosis {
     pub(crate) const fn new() -> Self {
-        Self { reassembler: Reassembler::new(), policy: Policy::new() }
+        Self { reassembler: Reassembler::new(), policy: Policy::new(), granted: None }
     }
 
     /// Takes a frame that may carry diagnosis and returns whether it did carry a message of a known service.
@@ -79,8 +82,15 @@ impl Diagnosis {
         if matches!(message.service(), ServiceId::Unknown(_)) {
             return false;
         }
+        self.granted = Some((Granted::read(&message), matches!(message, Message::Request(_))));
         self.policy.receive(at, Origin::Sender(id, id.value().into()), &message, situation, fold);
         true
+    }
+
+    /// Takes what the latest message granted, and whether it was a request.
+    #[inline]
+    pub(crate) const fn take_granted(&mut self) -> Option<(Option<Granted>, bool)> {
+        self.granted.take()
     }
 
     /// Says that a key was refused once it is clear that it was no brute force.

@@ -11,17 +11,34 @@ pub const AHEAD_STRICT_AFTER: u32 = 200;
 pub const AHEAD_LEARNED_MAX: u32 = 12;
 /// Times the cycle of an identifier may turn out to be another before it counts as having none.
 pub const CYCLE_CHANGES_MAX: u8 = 3;
-/// Gaps near its cycle that show that an identifier does not pause.
-pub const STEADY_GAPS: u32 = 12;
+/// Gaps of an identifier with a cycle of up to [`SUSPEND_FAST_US`] that show that it does not pause, …
+pub const STEADY_GAPS: u32 = 8;
+/// … of a slower one (one of 500 ms was seen that came nine times and then not for 4.5 s) …
+pub const STEADY_GAPS_SLOW: u32 = 20;
+/// … and gaps judged against a cycle that was found before.
+pub const STEADY_JUDGED: u32 = 4;
+/// One gap in so many may be too long, and one more: a frame lost now and then is no pause.
+pub const STEADY_LATE_ONE_IN: u64 = 20;
+/// Longest gap of an identifier that does not pause, in cycles: two frames lost in a row.
+pub const STEADY_CYCLES_MAX: u64 = 3;
+/// Share of the time of its bus that an identifier must have been there for its stop to mean something, in
+/// quarters: one that came later may go again …
+pub const STEADY_QUARTERS: u64 = 3;
+/// … unless it has come for so long, in microseconds.
+pub const STEADY_US: u64 = 20_000_000;
 /// Gaps after which the timing of an identifier learned on the road is judged.
-pub const LEARNED_GAPS: u32 = 10;
+pub const LEARNED_GAPS: u32 = 6;
+/// Time of its own traffic before timing is judged at all, in microseconds: ECUs that start send in bursts (guess).
+pub const LEARNED_US: u64 = 1_000_000;
+/// Frames ahead that are an injection while fewer than [`AHEAD_YOUNG_GAPS`] gaps are known: room for habits that did
+/// not show yet (guess).
+pub const AHEAD_YOUNG_FRAMES: u32 = 8;
+/// Gaps after which an identifier is no longer young.
+pub const AHEAD_YOUNG_GAPS: u32 = 12;
 /// Time of its own traffic before a bus without a model is judged at all, in microseconds.
 pub const WARM_UP_MIN_US: u64 = 2_000_000;
 /// Time after which learning on the road no longer widens the limits of timing, in microseconds.
 pub const WARM_UP_US: u64 = 20_000_000;
-/// Time of its own traffic before the habits of payloads are held against a bus, in microseconds: until then it may
-/// still do things for the first time.
-pub const HABIT_US: u64 = 10_000_000;
 /// Share of its time that a bus must have brought no new identifier for its list to be complete, as a divisor.
 pub const WARM_UP_CALM_DIVISOR: u64 = 4;
 /// Most new identifiers of a warm-up beyond [`NOVEL_HZ`]: three times as many as the largest bus seen had.
@@ -44,6 +61,9 @@ pub const FLOOD_FACTOR: u32 = 10;
 pub const FLOOD_HZ_MIN: u32 = 400;
 /// … by this many frames.
 pub const FLOOD_FRAMES: u32 = 60;
+/// Rate that is a flood whatever an identifier was learned to do on the road, in Hz: no ECU sends one more often than
+/// every millisecond, and a flood that began before the bus was known would else be its habit.
+pub const FLOOD_LEARNED_HZ_MAX: u32 = 1200;
 /// A bus is flooded above this percentage of the highest rate of training …
 pub const BUS_FLOOD_PERCENT: u32 = 125;
 /// … by this many frames: what a tenth of a second of a full 500 kbit/s bus carries, halved.
@@ -73,6 +93,13 @@ pub const EVENT_FRAMES: u32 = 30;
 pub const SEGMENT_FRAMES: u32 = 3;
 /// Wrong lengths of one identifier that make it an attack rather than a variant the model lacks.
 pub const DLC_FRAMES: u32 = 3;
+/// Identifiers that each have a wrong length within [`DLC_IDS_US`] and are fuzzed: one may have a length that was not
+/// learned, four at once do not (guess).
+pub const DLC_IDS: usize = 4;
+/// Time within which they have it, in microseconds (guess).
+pub const DLC_IDS_US: u64 = 2_000_000;
+/// Gaps after which the lengths of an identifier learned on the road are known.
+pub const LENGTHS_GAPS: u32 = 10;
 /// Cycles up to this long are watched closely, in microseconds: ECUs send those without a break.
 pub const SUSPEND_FAST_US: u32 = 250_000;
 /// Longest cycle that is watched for a stop at all, in microseconds.
@@ -85,8 +112,21 @@ pub const SUSPEND_SLOW_CYCLES_Q4: u32 = 32;
 /// Added to every suspension limit for arbitration behind a burst of others, in microseconds: eighty frames of
 /// a 500 kbit/s bus.
 pub const SUSPEND_GRACE_US: u32 = 20_000;
-/// Time between overdue and said, in which others of the same ECU may follow, in microseconds (guess).
+/// Time between overdue and said, in which others of the same ECU may follow, in microseconds (guess) …
 pub const SUSPEND_CONFIRM_US: u64 = 120_000;
+/// … if one has followed; one that is late alone is said sooner (guess).
+pub const SUSPEND_ALONE_US: u64 = 60_000;
+/// Gaps of all steady identifiers of a bus, of its fast ones or its slow ones, from which its own worst gap is drawn.
+pub const POOL_GAPS: u32 = 300;
+/// Least silence that is too long once the worst gap of the bus is known, in microseconds: a task that hangs costs a
+/// fast identifier many cycles (guess).
+pub const POOL_SILENCE_MIN_US: u32 = 100_000;
+/// Part of a stall of the whole bus that the frames behind it need to come in, as a divisor, …
+pub const BACKLOG_DIVISOR: u64 = 4;
+/// … at most this long, in microseconds, …
+pub const BACKLOG_US_MAX: u64 = 100_000;
+/// … and this much more: a logger hands over what it kept at once, or as fast as its own bus allows (guess).
+pub const BACKLOG_GRACE_US: u64 = 10_000;
 /// Identifiers stopped at once that are said one by one; more are one ECU or the whole network.
 pub const SUSPEND_SINGLE_MAX: u32 = 4;
 /// Frames in a row that arm the watchdog of an identifier.
@@ -129,10 +169,43 @@ pub const SPEED_AGE_US: u64 = 2_000_000;
 pub const ERROR_HZ: u32 = 10;
 /// … and how many more make a burst.
 pub const ERROR_FRAMES: u32 = 30;
+/// Time without an error that ends a run of errors, in microseconds: a victim of 1 Hz still fails once in it.
+pub const ERROR_RUN_US: u64 = 1_200_000;
+/// Time behind an error within which the destroyed frame is sent again, in microseconds: the error flag, the pause of
+/// an error passive sender, and four frames that go before it, at 500 kbit/s.
+pub const ERROR_BEHIND_US: u64 = 1_200;
+/// Errors right before frames of one identifier that point to it …
+pub const ERROR_TARGET_HITS: u16 = 8;
+/// … if they are this part of the run, in percent (guess).
+pub const ERROR_TARGET_PERCENT: u32 = 60;
+/// Errors before a silence that make it a bus-off: a quarter of the 32 that it takes, since loggers and controllers do
+/// not report every one (guess).
+pub const BUS_OFF_ERRORS: u32 = 8;
+/// Time behind the last error in which identifiers may turn out to be gone, in microseconds.
+pub const BUS_OFF_US: u64 = 4_000_000;
+/// Least time behind the last error, in microseconds: what stops with everybody shows by then that it does (guess).
+pub const BUS_OFF_SETTLE_US: u64 = 60_000;
+/// Cycles without a frame behind errors that make an identifier gone: fewer than without errors, which are evidence
+/// enough for half of it.
+pub const BUS_OFF_CYCLES: u64 = 2;
+/// Identifiers of one ECU that are named one by one; of more only the number is said.
+pub const BUS_OFF_NAMED_MAX: u32 = 8;
+/// Frames of a window in which pairs of identifiers are counted: a third of a second of a busy bus.
+pub const SEQUENCE_FRAMES: u32 = 512;
+/// Windows that must be held out before any is judged.
+pub const SEQUENCE_WINDOWS: u32 = 4;
+/// New pairs are too many above this multiple of the most of a window that was held out …
+pub const SEQUENCE_FACTOR: u32 = 3;
+/// … and so many more: a thirty-second of a window (guess) …
+pub const SEQUENCE_ROOM: u32 = 16;
+/// … in so many windows in a row.
+pub const SEQUENCE_STREAK: u32 = 2;
+/// Time after which the pairs of one more identifier are forgotten, in microseconds: all of them in 40 minutes (guess).
+pub const SEQUENCE_FADE_US: u64 = 10_000_000;
 /// Other identifiers that must be suspect at the same time for it to be the vehicle rather than an attacker …
-pub const QUORUM_IDS: usize = 3;
+pub const QUORUM_IDS: usize = 2;
 /// … which is within this time, in microseconds: drivers and relays act on several ECUs within a second.
-pub const QUORUM_US: u64 = 1_500_000;
+pub const QUORUM_US: u64 = 700_000;
 /// Time that a broken counter or checksum waits for others, in microseconds.
 pub const WAIT_LAW_US: u64 = 40_000;
 /// Time that a jump waits, in microseconds: a cycle of most identifiers.

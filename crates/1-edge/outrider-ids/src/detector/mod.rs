@@ -1,12 +1,22 @@
 //! All detectors of one bus.
 
+mod busoff;
 mod diag;
+mod habits;
+mod learning;
+mod lengths;
 pub mod limits;
 mod load;
+pub(crate) mod mode;
+mod operating;
 mod pace;
+mod pool;
+mod protected;
 mod quorum;
+mod sequence;
 mod speed;
 mod spoken;
+mod stamps;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -15,29 +25,34 @@ mod track;
 mod unknown;
 mod warmup;
 
-use outrider_bus::can::{CanId, ErrorClass, Frame, FrameKind};
+use outrider_bus::can::{CanId, Frame, FrameKind};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
+pub use mode::{Granted, Mode};
 pub use speed::SpeedReading;
 pub use warmup::Basis;
 
+use busoff::Errors;
 use diag::Diagnosis;
+use habits::Habits;
+use lengths::Lengths;
 use load::Load;
+use mode::Operation;
+use protected::Protected;
 use quorum::Quorum;
-use table::{NONE, Table, Trust};
-use timing::{Silence, Timed, Verdict};
+use sequence::{Moment, Sequence};
+use stamps::Stamps;
+use table::Table;
+use timing::{Hearing, Silence, Verdict, Weather};
 use track::Tracks;
 use unknown::Unknown;
 use warmup::{Turn, WarmUp};
 
 use crate::fold::{Fold, Strike};
 use crate::judgement::{Detector, Judgement};
-use crate::meter::{Leak, TimedMeter};
 use crate::model::{BusModel, CycleClass, SpeedSignal};
 use crate::observation::{Fields, Observation};
-use crate::payload::Context;
-use crate::policy::Situation;
 
 /// Counts of one bus since the detector was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,14 +82,21 @@ pub struct BusDetector {
     table: Table,
     tracks: Tracks,
     unknown: Unknown,
+    lengths: Lengths,
+    sequence: Sequence,
     diagnosis: Diagnosis,
     silence: Silence,
+    stamps: Stamps,
     quorum: Quorum,
+    habits: Habits,
+    protected: Protected,
     fold: Fold,
-    errors: TimedMeter,
+    errors: Errors,
     load: Load,
     speed_signal: Option<SpeedSignal>,
     speed: Option<SpeedReading>,
+    operation: Operation,
+    granted: Option<(VehicleMicros, Granted)>,
     workshop: bool,
     now: Option<VehicleMicros>,
     /// Before this time a flood distorts everybody's timing.
@@ -90,6 +112,7 @@ impl BusDetector {
         let mut detector = Self::untrained(facts.bus);
         let tracks = &mut detector.tracks;
         detector.table.load(model, || tracks.take());
+        detector.protected.load(model, &mut detector.table);
         detector.load = Load::new(if facts.rate_max_hz == 0 { None } else { Some(facts.rate_max_hz) });
         detector.silence = Silence::new(detector.table.watched());
         detector.speed_signal = facts.speed;
@@ -106,14 +129,21 @@ impl BusDetector {
             table: Table::empty(),
             tracks: Tracks::empty(),
             unknown: Unknown::new(),
+            lengths: Lengths::new(),
+            sequence: Sequence::new(),
             diagnosis: Diagnosis::new(),
             silence: Silence::new(0),
+            stamps: Stamps::new(),
             quorum: Quorum::new(),
+            habits: Habits::new(),
+            protected: Protected::new(),
             fold: Fold::new(bus),
-            errors: TimedMeter::EMPTY,
+            errors: Errors::new(),
             load: Load::new(None),
             speed_signal: None,
             speed: None,
+            operation: Operation::new(),
+            granted: None,
             workshop: false,
             now: None,
             distorted_until: VehicleMicros(0),
@@ -174,21 +204,14 @@ impl BusDetector {
         self.speed = Some(reading);
     }
 
-    /// Tells whether a workshop is at work; what it may change is then no event.
-    pub const fn set_workshop(&mut self, workshop: bool) {
-        self.workshop = workshop;
-    }
-
-    const fn situation(&self) -> Situation {
-        Situation { speed: self.speed, workshop: self.workshop }
-    }
-
     /// Takes one frame and judges it; bounded work, no allocation.
     pub fn receive(&mut self, at: VehicleMicros, frame: &Frame) -> Judgement {
         let at = self.advance(at);
+        self.wake(at);
         self.stats.frames = self.stats.frames.saturating_add(1);
         let Some(id) = frame.id() else {
-            self.error_frame(at, frame);
+            self.stats.errors = self.stats.errors.saturating_add(1);
+            self.errors.receive(at, frame, &mut self.fold);
             return Judgement::ORDINARY;
         };
         let (verdict, judgement) = if let Some(index) = self.table.find(id) {
@@ -205,16 +228,20 @@ impl BusDetector {
             Turn::Complete => self.warm_up_complete(at),
         }
         // Frames of an attack that has a name do not count for the load: one attack, one event.
-        let full = verdict == Verdict::Ordinary && self.load.add(at, self.warm_up.widens(at));
+        let full = verdict == Verdict::Ordinary
+            && !self.stamps.is_backlog(at)
+            && self.load.add(at, self.warm_up.widens(at));
         if full {
             self.fold.strike(at, unknown::flood_strike(None, self.load.limit_hz));
         }
         if full || verdict == Verdict::Flood {
             self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
         }
-        self.silence.step(at, self.distorted_until, &mut self.table, &mut self.fold);
+        let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until };
+        self.silence.step(at, &hearing, &mut self.table, &mut self.fold);
         self.fold.sweep_one(at);
         self.settle(at);
+        self.habits.calibration.advance(at, !self.fold.is_alarmed());
         if full { Judgement::by(Detector::Flood) } else { judgement }
     }
 
@@ -223,11 +250,15 @@ impl BusDetector {
         if self.now.is_some_and(|last| last > now) {
             return;
         }
-        self.silence.check_all(now, self.distorted_until, &mut self.table, &mut self.fold);
+        let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until };
+        self.sequence.tick(now);
+        self.errors.look(now, &hearing, &mut self.silence, &mut self.table, &mut self.fold);
+        self.silence.check_all(now, &hearing, &mut self.table, &mut self.fold);
         self.fold.sweep(now);
         self.diagnosis.tick(now);
-        self.tracks.settle(now.0);
+        self.habits.tick(now, !self.fold.is_alarmed(), &mut self.tracks);
         self.settle(now);
+        self.operate(now);
     }
 
     /// Ends every open episode, as at the end of a capture.
@@ -251,19 +282,21 @@ impl BusDetector {
                 self.stats.clock_steps = self.stats.clock_steps.saturating_add(1);
                 self.fold.finish(last);
                 self.table.restart();
-                self.silence.restart(at);
+                self.silence.restart();
+                self.stamps.restart(at);
                 self.unknown = Unknown::new();
                 self.load.meter.clear();
+                self.operation.restart(at);
                 self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
                 at
             }
             Some(last) if at < last => last,
-            Some(last) => {
-                self.silence.bus_frame(last, at);
+            Some(_) => {
+                self.stamps.frame(at);
                 at
             }
             None => {
-                self.silence.restart(at);
+                self.stamps.restart(at);
                 at
             }
         };
@@ -274,18 +307,31 @@ impl BusDetector {
     /// Takes a frame whose identifier is known.
     #[inline]
     fn known(&mut self, at: VehicleMicros, index: usize, id: CanId, frame: &Frame) -> (Verdict, Judgement) {
+        self.errors.follow(at, index, id, &mut self.fold);
+        let teaches = self.teaches_timing();
         let Some(slot) = self.table.slot_mut(index) else { return (Verdict::Ordinary, Judgement::ORDINARY) };
         if slot.last.is_none() {
             self.warm_up.first_of(at, true);
         }
-        let calm = at >= self.distorted_until;
-        let (class, diagnostic) = (slot.class, slot.diagnostic);
-        let timed = timing::frame(at, slot, calm, &mut self.silence, &mut self.fold);
+        if slot.last.is_none_or(|last| last < self.operation.woke()) {
+            self.operation.returned(at);
+        }
+        let weather = if self.stamps.is_backlog(at) {
+            Weather::Backlog
+        } else if at < self.distorted_until {
+            Weather::AfterFlood
+        } else {
+            Weather::Calm
+        };
+        let (class, diagnostic, track) = (slot.class, slot.diagnostic, slot.track);
+        // A tester that began while the bus was learned comes regularly too, but was not there all along.
+        let came_later = slot.learned && slot.silence_us == 0;
+        let timed = timing::frame(at, slot, weather, &mut self.silence, &mut self.fold);
         let mut judgement = judge(timed.verdict);
         let dlc_bit = 1u16.checked_shl(frame.dlc().code().into()).unwrap_or(0);
         let wrong_length = slot.dlc_mask != 0 && slot.dlc_mask & dlc_bit == 0;
         let (expected, sure) = (slot.dlc_mask, slot.seen_often);
-        let learning = self.warm_up.learns() && !self.fold.is_alarmed();
+        let learning = self.warm_up.learns() && !self.fold.is_alarmed() && teaches;
         match frame.kind() {
             FrameKind::Remote if !slot.remote => spoken::remote(at, id, &mut self.fold),
             FrameKind::Classic | FrameKind::Fd if learning && !slot.seen_often => {
@@ -297,11 +343,23 @@ impl BusDetector {
             }
             FrameKind::Classic | FrameKind::Fd if wrong_length => {
                 judgement = spoken::wrong_dlc(at, id, expected, frame, sure, &mut self.fold);
+                if sure && self.lengths.wrong(at, index, &mut self.fold) {
+                    judgement = judgement.or(Detector::Length);
+                }
             }
             FrameKind::Classic | FrameKind::Fd | FrameKind::Remote | FrameKind::Error => {}
         }
-        if self.warm_up.learns() {
+        let moment = Moment {
+            at,
+            age_us: self.warm_up.age_us(at),
+            calm: weather == Weather::Calm && timed.verdict == Verdict::Ordinary && !self.fold.is_alarmed(),
+        };
+        self.sequence.receive(moment, track, id, &mut self.fold);
+        if self.warm_up.learns() && teaches {
             self.learn(at, index, &timed);
+        }
+        if let Some(detector) = self.protection(at, index, frame, &timed) {
+            judgement = judgement.or(detector);
         }
         if let Some(detector) = self.payload(at, index, frame, &timed) {
             judgement = judgement.or(detector);
@@ -314,93 +372,28 @@ impl BusDetector {
         if diagnostic || diag::is_conventional(id) {
             let free = match class {
                 CycleClass::Listed | CycleClass::Event => true,
-                CycleClass::Periodic | CycleClass::Mixed => diag::is_security_single(frame.data()),
+                CycleClass::Periodic | CycleClass::Mixed => {
+                    came_later || diag::is_security_single(frame.data())
+                }
             };
             if diagnostic || free {
-                self.diagnosis.receive(at, self.bus, id, frame, self.situation(), &mut self.fold);
+                let situation = self.situation(at);
+                self.diagnosis.receive(at, self.bus, id, frame, situation, &mut self.fold);
+                self.note_granted(at, id);
             }
         }
         (timed.verdict, judgement)
     }
 
-    /// Learns the timing of an identifier of a bus without a model.
-    #[inline]
-    fn learn(&mut self, at: VehicleMicros, index: usize, timed: &Timed) {
-        let Some(slot) = self.table.slot_mut(index) else { return };
-        if slot.trust == Trust::Known && !self.warm_up.widens(at) {
-            return;
-        }
-        let Some(track) = self.tracks.get_mut(slot.track) else { return };
-        if timed.verdict != Verdict::Ordinary || self.fold.is_alarmed() {
-            track.pace.reject();
-            return;
-        }
-        // A gap over a silence of the whole bus says nothing about the identifier.
-        let Some(gap_us) = timed.gap_us.filter(|&gap| at.micros_since(self.silence.since()) >= gap) else {
-            return;
-        };
-        if let Some(pace) = track.pace.add(gap_us, timed.ahead_q16) {
-            let was = slot.silence_us > 0;
-            slot.set_pace(&pace);
-            if was != (slot.silence_us > 0) {
-                self.silence.watch_one(!was);
-            }
-        }
-        if slot.trust == Trust::Learning
-            && track.pace.gaps() >= limits::LEARNED_GAPS
-            && self.warm_up.age_us(at) >= limits::WARM_UP_MIN_US
-        {
-            slot.trust = Trust::Known;
-            slot.seen_often = true;
-        }
-    }
-
-    /// Holds the payload against what is usual for the identifier; returns the detector that flags the frame.
-    #[inline]
-    fn payload(&mut self, at: VehicleMicros, index: usize, frame: &Frame, timed: &Timed) -> Option<Detector> {
-        let Self { table, tracks, fold, quorum, warm_up, .. } = self;
-        let slot = table.slot_mut(index)?;
-        if frame.kind() == FrameKind::Remote {
-            return None;
-        }
-        let track = tracks.get_mut(slot.track)?;
-        let cycle = u64::from(slot.cycle_us);
-        let (least, most) = limits::FOLLOWS_EIGHTHS;
-        let on_time = |gap: u64| {
-            (cycle.saturating_mul(least)..=cycle.saturating_mul(most)).contains(&gap.saturating_mul(8))
-        };
-        let follows = timed.gap_us.is_some_and(|gap| cycle == 0 || on_time(gap));
-        let learns = !fold.is_alarmed() && timed.verdict == Verdict::Ordinary;
-        let judges = warm_up.age_us(at) >= limits::HABIT_US;
-        let finding = track.payload.receive(at.0, frame.data(), Context { follows, learns, judges })?;
-        if finding.alarm {
-            let (strike, wait_us) = spoken::payload(slot.id, &finding);
-            if fold.is_open(strike.event_type, strike.can_id) {
-                fold.strike(at, strike);
-            } else {
-                quorum.suspect(at, slot.track, strike, wait_us);
-            }
-        }
-        finding.flagged.then_some(finding.detector)
-    }
-
-    /// Says the suspicions that have waited, and forgives those that many shared.
-    #[inline]
-    fn settle(&mut self, now: VehicleMicros) {
-        self.diagnosis.settle(now, &mut self.fold);
-        if let Some(settled) = self.quorum.settle(now, &mut self.fold)
-            && settled.forgiven
-            && let Some(track) = self.tracks.get_mut(settled.track)
-        {
-            track.payload.forgive();
-        }
-    }
-
     /// Takes a frame whose identifier is not in the table.
     fn stranger(&mut self, at: VehicleMicros, id: CanId, frame: &Frame) -> (Verdict, Judgement) {
-        let situation = self.situation();
-        let Self { bus, diagnosis, fold, unknown, warm_up, .. } = self;
+        let situation = self.situation(at);
+        let Self { bus, diagnosis, fold, .. } = self;
         let diagnostic = diagnosis.receive(at, *bus, id, frame, situation, fold);
+        if diagnostic {
+            self.note_granted(at, id);
+        }
+        let Self { unknown, warm_up, fold, .. } = self;
         match warm_up.basis {
             Basis::Matching => {
                 if unknown.note(at, id) {
@@ -429,19 +422,6 @@ impl BusDetector {
         (verdict, judgement)
     }
 
-    /// Takes an identifier into the table; its own frames will say what is normal for it.
-    fn adopt(&mut self, at: VehicleMicros, id: CanId, frame: &Frame) {
-        let track = self.tracks.take().unwrap_or(NONE);
-        let Some(slot) = self.table.learn(id, track).and_then(|index| self.table.slot_mut(index)) else {
-            return;
-        };
-        slot.last = Some(at);
-        slot.streak = 1;
-        slot.dlc_mask = 1u16.checked_shl(frame.dlc().code().into()).unwrap_or(0);
-        slot.fd = frame.kind() == FrameKind::Fd;
-        slot.remote = frame.kind() == FrameKind::Remote;
-    }
-
     /// Sets a model aside that is of another bus, says so once, and begins to learn.
     fn forget_model(&mut self, at: VehicleMicros, known: u32, strange: u32) {
         let fields = Fields::new()
@@ -451,9 +431,12 @@ impl BusDetector {
         self.say(at, event::CAN_MODEL_MISMATCH, Severity::Low, fields);
         self.table.clear();
         self.tracks.clear();
+        self.habits.clear();
+        self.protected.clear();
         self.unknown = Unknown::new();
+        self.sequence = Sequence::new();
         self.silence.watch(0);
-        self.silence.restart(at);
+        self.silence.restart();
         self.load = Load::new(None);
         self.speed_signal = None;
         self.warm_up.begin();
@@ -469,26 +452,6 @@ impl BusDetector {
 
     fn say(&mut self, at: VehicleMicros, event_type: EventTypeId, severity: Severity, fields: Fields) {
         self.fold.strike(at, Strike { event_type, can_id: None, severity, fields });
-    }
-
-    fn error_frame(&mut self, at: VehicleMicros, frame: &Frame) {
-        self.stats.errors = self.stats.errors.saturating_add(1);
-        if frame.error_class().is_some_and(|class| class.contains(ErrorClass::BUS_OFF)) {
-            let fields = Fields::new();
-            let strike =
-                Strike { event_type: event::CAN_BUS_OFF, can_id: None, severity: Severity::High, fields };
-            self.fold.strike(at, strike);
-        }
-        if self.errors.add(at, Leak::per_seconds(limits::ERROR_HZ, 1), limits::ERROR_FRAMES) {
-            let fields = Fields::new().int(field::RATE_LIMIT_HZ, limits::ERROR_HZ.into());
-            let strike = Strike {
-                event_type: event::CAN_ERROR_BURST,
-                can_id: None,
-                severity: Severity::Medium,
-                fields,
-            };
-            self.fold.strike(at, strike);
-        }
     }
 }
 

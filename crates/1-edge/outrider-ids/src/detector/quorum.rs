@@ -48,8 +48,8 @@ impl Quorum {
         }
     }
 
-    /// Takes a suspicion that is to be said after `wait_us`.
-    pub(super) fn suspect(&mut self, at: VehicleMicros, track: u16, strike: Strike, wait_us: u64) {
+    /// Notes that an identifier does what it never did, which is no suspicion yet.
+    pub(super) fn note(&mut self, at: VehicleMicros, track: u16) {
         let known = self.recent.iter_mut().find(|(recent, _)| *recent == track);
         if let Some((_, when)) = known {
             *when = at;
@@ -57,6 +57,11 @@ impl Quorum {
             *slot = (track, at);
             self.next = self.next.saturating_add(1).checked_rem(RECENT_MAX).unwrap_or(0);
         }
+    }
+
+    /// Takes a suspicion that is to be said after `wait_us`.
+    pub(super) fn suspect(&mut self, at: VehicleMicros, track: u16, strike: Strike, wait_us: u64) {
+        self.note(at, track);
         if self.waiting.iter().flatten().any(|waiting| waiting.track == track) {
             return;
         }

@@ -5,6 +5,7 @@ use outrider_types::{BusId, Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
 use super::limits;
+use crate::calibrate::Surprise;
 use crate::fold::{Fold, Strike};
 use crate::judgement::{Detector, Judgement};
 use crate::observation::Fields;
@@ -72,20 +73,15 @@ pub(super) fn payload(id: CanId, finding: &Finding) -> (Strike, u64) {
             .int(field::EXPECTED_VALUE, finding.expected)
             .int(field::OBSERVED_VALUE, finding.observed),
     };
-    // A checksum holds or not. A counter or a habit was learned on the road within seconds and has no rate of false
-    // alarms that anybody vouches for: until it is calibrated, it is a hint.
-    let severity = match finding.detector {
-        Detector::Checksum => Severity::Medium,
-        Detector::Counter
-        | Detector::Payload
-        | Detector::Stuck
-        | Detector::Playback
-        | Detector::Masquerade
-        | Detector::UnknownId
-        | Detector::Length
-        | Detector::Timing
-        | Detector::Flood
-        | Detector::Segment => Severity::Low,
+    // A checksum holds or not; a habit is worth what its p-value says. A counter was learned on the road within seconds
+    // and has no rate of false alarms that anybody vouches for: it is a hint.
+    let sure = finding
+        .surprise
+        .map_or(finding.detector == Detector::Checksum, |surprise| surprise >= Surprise::ALARM);
+    let severity = if sure { Severity::Medium } else { Severity::Low };
+    let fields = match finding.surprise {
+        Some(surprise) => fields.int(field::P_VALUE_PPB, surprise.p_value_ppb()),
+        None => fields,
     };
     (Strike { event_type, can_id: Some(id), severity, fields }, wait_us)
 }

@@ -9,6 +9,8 @@ use crate::model::{BusModel, CycleClass, IDS_MAX, IdEntry};
 
 /// Marks a place without an identifier, and an identifier without a track.
 pub(crate) const NONE: u16 = u16::MAX;
+/// Marks an identifier without protection.
+pub(crate) const UNPROTECTED: u8 = u8::MAX;
 /// Number of standard identifiers.
 const STANDARD: usize = 2048;
 /// Places for extended identifiers: a power of two, and three times as many as there can be, so that a search ends
@@ -36,6 +38,8 @@ pub(crate) struct Slot {
     /// Place of its track, which learns and judges payloads, or [`NONE`].
     pub(crate) track: u16,
     pub(crate) trust: Trust,
+    /// Place of what protects it, or [`UNPROTECTED`].
+    pub(crate) protected: u8,
     pub(crate) fd: bool,
     pub(crate) remote: bool,
     /// One of a diagnostic pair of the model.
@@ -49,11 +53,15 @@ pub(crate) struct Slot {
     pub(crate) struck: bool,
     /// Expected at all times, so that its absence counts from the start.
     pub(crate) always: bool,
+    /// Learned on the road, not in a model.
+    pub(crate) learned: bool,
     pub(crate) cycle: Option<CycleMeter>,
     pub(crate) cycle_us: u32,
     pub(crate) ahead_limit_q16: u32,
     /// Silence that is too long, in microseconds; 0 if it may be silent.
     pub(crate) silence_us: u32,
+    /// Longest gap so far, in microseconds.
+    pub(crate) gap_max_us: u32,
     pub(crate) rate: Meter,
     pub(crate) rate_leak: Leak,
     pub(crate) flood: Meter,
@@ -84,6 +92,7 @@ impl Slot {
         dlc_mask: 0,
         track: NONE,
         trust: Trust::Learning,
+        protected: UNPROTECTED,
         fd: false,
         remote: false,
         diagnostic: false,
@@ -93,10 +102,12 @@ impl Slot {
         overdue: false,
         struck: false,
         always: false,
+        learned: false,
         cycle: None,
         cycle_us: 0,
         ahead_limit_q16: 0,
         silence_us: 0,
+        gap_max_us: 0,
         rate: Meter::EMPTY,
         rate_leak: Leak::per_seconds(limits::EVENT_HZ, 1),
         flood: Meter::EMPTY,
@@ -144,16 +155,21 @@ impl Slot {
         self.ahead_limit_q16 = ahead_frames(pace)
             .saturating_mul(ONE_Q16)
             .max(pace.ahead_max_q16.min(ONE_Q16 << 10).saturating_add(margin));
+        if self.learned && pace.frames < limits::AHEAD_YOUNG_GAPS {
+            self.ahead_limit_q16 =
+                self.ahead_limit_q16.max(limits::AHEAD_YOUNG_FRAMES.saturating_mul(ONE_Q16));
+        }
+        self.gap_max_us = pace.gap_max_us;
         self.silence_us = silence_limit(pace);
         self.rate_leak = Leak::per_seconds(event_hz(own_hz), 1);
-        self.flood_leak =
-            Leak::per_seconds(own_hz.saturating_mul(limits::FLOOD_FACTOR).max(limits::FLOOD_HZ_MIN), 1);
+        self.flood_leak = Leak::per_seconds(self.flood_hz(), 1);
     }
 
     /// Rate above which it floods, in Hz.
     pub(crate) fn flood_hz(&self) -> u32 {
         let own_hz = 1_000_000u32.checked_div(self.cycle_us).unwrap_or(0);
-        own_hz.saturating_mul(limits::FLOOD_FACTOR).max(limits::FLOOD_HZ_MIN)
+        let limit_hz = own_hz.saturating_mul(limits::FLOOD_FACTOR).max(limits::FLOOD_HZ_MIN);
+        if self.learned { limit_hz.min(limits::FLOOD_LEARNED_HZ_MAX) } else { limit_hz }
     }
 
     /// Forgets what was, keeps what is expected.
@@ -185,7 +201,7 @@ fn ahead_frames(pace: &Pace) -> u32 {
 /// Returns the silence that is too long for an identifier, 0 if it may be silent.
 fn silence_limit(pace: &Pace) -> u32 {
     let cycle = pace.cycle_us;
-    if !pace.steady || pace.class != CycleClass::Periodic || cycle > limits::SUSPEND_SLOW_US || cycle == 0 {
+    if !pace.steady || cycle > limits::SUSPEND_SLOW_US || cycle == 0 {
         return 0;
     }
     let (_, cycles_q4) = limits::SUSPEND_CYCLES
@@ -234,7 +250,7 @@ impl Table {
 
     /// Adds an identifier met on the road and returns its place, or `None` if the table is full.
     pub(crate) fn learn(&mut self, id: CanId, track: u16) -> Option<usize> {
-        self.add(Slot { id, track, ..Slot::EMPTY })
+        self.add(Slot { id, track, learned: true, ..Slot::EMPTY })
     }
 
     fn add(&mut self, slot: Slot) -> Option<usize> {

@@ -1,10 +1,12 @@
-use outrider_bus::can::{CanId, Dlc, Frame};
+use outrider_bus::can::{CanId, Dlc, ErrorClass, Frame};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use proptest::prelude::*;
 
 use super::*;
 use crate::model::{BusDraft, BusFacts, GapFacts, IdEntry, IdFlags, ModelDraft, VehicleModel, write};
 use crate::observation::{Observation, Phase};
+
+mod operating;
 
 extern crate std;
 use std::boxed::Box;
@@ -274,6 +276,92 @@ fn a_clock_that_steps_back_restarts_without_a_false_event() {
     }
     assert!(seen.is_empty(), "{seen:?}");
     assert_eq!(detector.stats().clock_steps, 1);
+}
+
+fn error(class: ErrorClass, detail: [u8; 8]) -> Frame {
+    Frame::error(class, &detail).expect("eight bytes fit")
+}
+
+/// 32 errors from 2 s on, then two seconds of ordinary traffic without some identifiers, then all of it again.
+fn bus_off(gone: &[u32], errors: u64) -> Vec<(u64, Frame)> {
+    let mut frames = ordinary(0, 2 * SECOND, &[], 0);
+    frames.extend((0..errors).map(|n| (2 * SECOND + n * 180 + 2, error(ErrorClass::BUS_ERROR, [0; 8]))));
+    frames.extend(ordinary(2 * SECOND, 4 * SECOND, gone, 0));
+    frames.extend(ordinary(4 * SECOND, 9 * SECOND, &[], 0));
+    frames
+}
+
+/// As [`run`], with ten ticks a second.
+fn run_ticking(detector: &mut BusDetector, mut frames: Vec<(u64, Frame)>) -> Vec<Observation> {
+    frames.sort_by_key(|(at, _)| *at);
+    let (mut seen, mut tick) = (Vec::new(), 0);
+    for (at, frame) in frames {
+        if at >= tick {
+            detector.tick(VehicleMicros(at));
+            tick = at + 100_000;
+        }
+        detector.receive(VehicleMicros(at), &frame);
+        seen.extend(core::iter::from_fn(|| detector.pop()));
+    }
+    seen
+}
+
+#[test]
+fn identifiers_that_fall_silent_behind_errors_are_named_and_their_return_ends_it() {
+    let seen = run_ticking(&mut detector(), bus_off(&[0x103, 0x104], 32));
+    let off = [0x103, 0x104].map(|value| (event::CAN_BUS_OFF, Some(value), Severity::High));
+    let said: Vec<_> =
+        episodes(&seen).into_iter().filter(|(kind, ..)| *kind != event::CAN_ERROR_BURST).collect();
+    assert_eq!(said, off, "one event each, and no suspension beside it");
+    let first = seen.iter().find(|one| one.event_type == event::CAN_BUS_OFF).expect("as asserted");
+    assert!(first.at.0 - 2 * SECOND < 200_000, "{:?}", first.at);
+    assert_eq!(first.fields.value(field::KNOWN_IDS), Some(crate::observation::FieldValue::Int(2)));
+    let ended = |one: &&Observation| one.event_type == event::CAN_BUS_OFF && one.phase == Phase::Closed;
+    let last = seen.iter().rfind(ended).expect("they came back").last.0;
+    assert!((3_900_000..4_100_000).contains(&last), "{last}");
+}
+
+#[test]
+fn a_few_errors_or_a_silence_of_many_is_no_bus_off() {
+    let kinds = |frames| -> Vec<EventTypeId> {
+        episodes(&run_ticking(&mut detector(), frames)).into_iter().map(|(kind, ..)| kind).collect()
+    };
+    assert_eq!(kinds(bus_off(&[0x103], 7)), [event::CAN_SUSPENSION]);
+    let half: Vec<u32> = (0x100..0x10A).collect();
+    assert!(!kinds(bus_off(&half, 32)).contains(&event::CAN_BUS_OFF));
+    assert_eq!(kinds(bus_off(&[], 20)), []);
+}
+
+#[test]
+fn errors_right_before_frames_of_one_identifier_point_to_it() {
+    let with_errors = |before: &dyn Fn(u64) -> u64| {
+        let mut frames = ordinary(0, 4 * SECOND, &[], 0);
+        let errors =
+            (0..20u64).map(|n| (2 * SECOND + n * 50_000 + before(n), error(ErrorClass::BUS_ERROR, [0; 8])));
+        frames.extend(errors);
+        episodes(&run(&mut detector(), frames))
+    };
+    // 0x105 comes 1500 µs into every 10 ms.
+    assert_eq!(with_errors(&|_| 1400), [(event::CAN_ERROR_BURST, Some(0x105), Severity::Medium)]);
+    assert_eq!(with_errors(&|n| n % 9 * 300), []);
+}
+
+#[test]
+fn a_controller_says_its_state_and_its_counters() {
+    let both =
+        |one: ErrorClass, other: ErrorClass| ErrorClass::new(one.bits() | other.bits()).expect("29 bits");
+    let mut frames = ordinary(0, SECOND, &[], 0);
+    frames.push((
+        100_000,
+        error(both(ErrorClass::CONTROLLER, ErrorClass::COUNTERS), [0, 0x20, 0, 0, 0, 0, 136, 3]),
+    ));
+    frames
+        .push((200_000, error(both(ErrorClass::BUS_OFF, ErrorClass::COUNTERS), [0, 0, 0, 0, 0, 0, 248, 0])));
+    let seen = run(&mut detector(), frames);
+    let off = (event::CAN_BUS_OFF, None, Severity::High);
+    assert_eq!(episodes(&seen), [(event::CAN_ERROR_PASSIVE, None, Severity::Low), off]);
+    let tx: Vec<_> = seen.iter().filter_map(|one| one.fields.value(field::TX_ERRORS)).collect();
+    assert_eq!(tx, [136, 248].map(crate::observation::FieldValue::Int));
 }
 
 fn any_frame() -> impl Strategy<Value = Frame> {

@@ -5,6 +5,8 @@ use outrider_types::{Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
 use super::limits;
+use super::pool::Pool;
+use super::stamps::Stamps;
 use super::table::{Slot, Table, Trust};
 use super::unknown::flood_strike;
 use crate::fold::{Fold, Strike};
@@ -42,12 +44,23 @@ impl Timed {
     }
 }
 
-/// Takes one frame of a known identifier. `calm` says that no flood distorts the timing of the bus.
+/// What may distort the times of frames now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weather {
+    /// Nothing.
+    Calm,
+    /// A flood was here a moment ago.
+    AfterFlood,
+    /// Frames come all at once that a stall of the bus or its logger held back.
+    Backlog,
+}
+
+/// Takes one frame of a known identifier.
 #[inline]
 pub(super) fn frame(
     at: VehicleMicros,
     slot: &mut Slot,
-    calm: bool,
+    weather: Weather,
     silence: &mut Silence,
     fold: &mut Fold,
 ) -> Timed {
@@ -60,6 +73,13 @@ pub(super) fn frame(
     };
     slot.streak = slot.streak.saturating_add(1);
     let gap = at.micros_since(last);
+    if weather == Weather::Backlog {
+        slot.rate.clear();
+        if let Some(cycle) = &mut slot.cycle {
+            cycle.clear();
+        }
+        return Timed::ordinary(None);
+    }
     if slot.flood.add(gap, slot.flood_leak, FLOOD_CAP_Q16) >= limits::FLOOD_FRAMES.saturating_mul(ONE_Q16) {
         fold.strike(at, flood_strike(Some(slot.id), slot.flood_hz()));
         if let Some(cycle) = &mut slot.cycle {
@@ -67,7 +87,7 @@ pub(super) fn frame(
         }
         return Timed { verdict: Verdict::Flood, gap_us: None, ahead_q16: 0 };
     }
-    if !calm {
+    if weather == Weather::AfterFlood {
         // Frames that a flood held back come all at once when it ends.
         slot.rate.clear();
         if let Some(cycle) = &mut slot.cycle {
@@ -109,6 +129,26 @@ fn ahead(id: CanId, gap_us: u64, expected_us: u32, detector: &'static str) -> St
     Strike { event_type: event::CAN_CYCLE_TIME, can_id: Some(id), severity: Severity::Medium, fields }
 }
 
+/// What the watchdog must know of the bus.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hearing<'a> {
+    pub(super) stamps: &'a Stamps,
+    /// Before this time a flood distorts everybody's timing.
+    pub(super) distorted_until: VehicleMicros,
+}
+
+impl Hearing<'_> {
+    /// Returns whether the whole bus is silent.
+    pub(super) fn is_quiet(&self, now: VehicleMicros) -> bool {
+        self.stamps.is_quiet(now)
+    }
+
+    /// Returns from when silence counts.
+    pub(super) fn since(&self) -> VehicleMicros {
+        self.stamps.since().max(self.stamps.backlog_until()).max(self.distorted_until)
+    }
+}
+
 /// Watchdog over all identifiers of a bus, two of them a frame.
 #[derive(Debug, Clone)]
 pub(super) struct Silence {
@@ -116,17 +156,13 @@ pub(super) struct Silence {
     /// Identifiers now overdue.
     overdue: u32,
     watched: u32,
-    /// From when silence counts: the start, or the end of a silence of the whole bus.
-    since: VehicleMicros,
-    latest: VehicleMicros,
-    /// Longest silence of the whole bus so far, not counting those that were a stop.
-    usual_us: u64,
+    /// What the steady identifiers of the bus show together.
+    pool: Pool,
 }
 
 impl Silence {
     pub(super) const fn new(watched: u32) -> Self {
-        let (since, latest) = (VehicleMicros(0), VehicleMicros(0));
-        Self { cursor: 0, overdue: 0, watched, since, latest, usual_us: 0 }
+        Self { cursor: 0, overdue: 0, watched, pool: Pool::EMPTY }
     }
 
     /// Says how many identifiers are watched now.
@@ -139,35 +175,30 @@ impl Silence {
         self.watched = if more { self.watched.saturating_add(1) } else { self.watched.saturating_sub(1) };
     }
 
-    /// Longest silence of the bus that is none of anybody in particular.
-    fn stall_us(&self) -> u64 {
-        self.usual_us
-            .saturating_mul(limits::BUS_SILENCE_FACTOR)
-            .clamp(limits::BUS_SILENCE_MIN_US, limits::BUS_SILENCE_US)
-    }
-
-    /// Returns the end of the latest silence of the whole bus.
-    pub(super) const fn since(&self) -> VehicleMicros {
-        self.since
-    }
-
-    pub(super) const fn restart(&mut self, at: VehicleMicros) {
+    /// Forgets who is overdue.
+    pub(super) const fn restart(&mut self) {
         self.overdue = 0;
-        self.since = at;
-        self.latest = at;
     }
 
-    /// Notes a frame of the bus: after a silence of everybody, nobody in particular is missed.
+    /// Counts a gap of a steady identifier that is learned.
     #[inline]
-    pub(super) fn bus_frame(&mut self, last: VehicleMicros, at: VehicleMicros) {
-        let gap = at.micros_since(last);
-        if gap > self.usual_us {
-            if gap > self.stall_us() {
-                self.since = at;
-            }
-            self.usual_us = gap.min(limits::BUS_SILENCE_US / limits::BUS_SILENCE_FACTOR);
+    pub(super) fn learn(&mut self, cycle_us: u32, gap_us: u64) {
+        self.pool.add(cycle_us, u32::try_from(gap_us).unwrap_or(u32::MAX));
+    }
+
+    /// Returns how many identifiers are watched.
+    pub(super) const fn watched(&self) -> u32 {
+        self.watched
+    }
+
+    /// Takes note that somebody else has said that an identifier is silent.
+    pub(super) fn claim(&mut self, now: VehicleMicros, slot: &mut Slot) {
+        if !slot.overdue {
+            slot.overdue = true;
+            slot.overdue_since = now;
+            self.overdue = self.overdue.saturating_add(1);
         }
-        self.latest = at;
+        slot.struck = true;
     }
 
     fn returned(&mut self, slot: &mut Slot) {
@@ -181,7 +212,7 @@ impl Silence {
     pub(super) fn step(
         &mut self,
         at: VehicleMicros,
-        distorted_until: VehicleMicros,
+        hearing: &Hearing<'_>,
         table: &mut Table,
         fold: &mut Fold,
     ) {
@@ -189,7 +220,7 @@ impl Silence {
             let next = self.cursor.saturating_add(1);
             self.cursor = if next < table.len() { next } else { 0 };
             if let Some(slot) = table.slot_mut(self.cursor) {
-                self.check(at, distorted_until, slot, fold);
+                self.check(at, hearing, slot, fold);
             }
         }
     }
@@ -197,33 +228,27 @@ impl Silence {
     pub(super) fn check_all(
         &mut self,
         now: VehicleMicros,
-        distorted_until: VehicleMicros,
+        hearing: &Hearing<'_>,
         table: &mut Table,
         fold: &mut Fold,
     ) {
+        self.pool.settle();
         for index in 0..table.len() {
             if let Some(slot) = table.slot_mut(index) {
-                self.check(now, distorted_until, slot, fold);
+                self.check(now, hearing, slot, fold);
             }
         }
     }
 
     #[inline]
-    fn check(
-        &mut self,
-        now: VehicleMicros,
-        distorted_until: VehicleMicros,
-        slot: &mut Slot,
-        fold: &mut Fold,
-    ) {
+    fn check(&mut self, now: VehicleMicros, hearing: &Hearing<'_>, slot: &mut Slot, fold: &mut Fold) {
         if slot.silence_us == 0 {
             return;
         }
-        let quiet_bus = now.micros_since(self.latest) > self.stall_us();
-        let since = self.since.max(distorted_until);
+        let since = hearing.since();
         let (silent, limit) = match slot.last {
             Some(last) if slot.streak >= limits::SUSPEND_ARM_FRAMES => {
-                (now.micros_since(last.max(since)), u64::from(slot.silence_us))
+                (now.micros_since(last.max(since)), self.limit_us(slot, hearing.stamps.grain_us()))
             }
             Some(_) => return,
             None if slot.always => {
@@ -231,7 +256,7 @@ impl Silence {
             }
             None => return,
         };
-        if quiet_bus || silent <= limit {
+        if silent <= limit || hearing.is_quiet(now) {
             return;
         }
         if !slot.overdue {
@@ -240,10 +265,28 @@ impl Silence {
             self.overdue = self.overdue.saturating_add(1);
         } else if slot.struck {
             self.follow(now, slot, silent, fold);
-        } else if now.micros_since(slot.overdue_since) >= limits::SUSPEND_CONFIRM_US {
+        } else if now.micros_since(slot.overdue_since) >= self.confirm_us() {
             slot.struck = true;
             self.strike(now, slot, silent, fold);
         }
+    }
+
+    /// Silence that is too long: as the bus shows it if it was learned on the road, else as its own model says.
+    #[inline]
+    fn limit_us(&self, slot: &Slot, grain_us: u32) -> u64 {
+        let pooled = if slot.learned { self.pool.silence_us(slot.cycle_us) } else { None };
+        let limit = match pooled {
+            Some(limit) if slot.cycle_us <= limits::SUSPEND_FAST_US => {
+                limit.max(slot.gap_max_us.saturating_mul(2)).saturating_add(limits::SUSPEND_GRACE_US)
+            }
+            _ => slot.silence_us,
+        };
+        u64::from(limit.saturating_add(grain_us.saturating_mul(2)))
+    }
+
+    /// Time that others get to follow: less if nobody did.
+    const fn confirm_us(&self) -> u64 {
+        if self.overdue > 1 { limits::SUSPEND_CONFIRM_US } else { limits::SUSPEND_ALONE_US }
     }
 
     fn is_group(&self) -> bool {
@@ -274,7 +317,9 @@ impl Silence {
 
     fn follow(&self, now: VehicleMicros, slot: &Slot, silent: u64, fold: &mut Fold) {
         let gap = FieldValue::Int(i64::try_from(silent).unwrap_or(i64::MAX));
-        fold.extend(now, event::CAN_SUSPENSION, Some(slot.id), |fields| fields.set(field::GAP_US, gap));
+        for event_type in [event::CAN_SUSPENSION, event::CAN_BUS_OFF] {
+            fold.extend(now, event_type, Some(slot.id), |fields| fields.set(field::GAP_US, gap));
+        }
         fold.extend(now, event::CAN_SUSPENSION, None, |_| {});
     }
 }

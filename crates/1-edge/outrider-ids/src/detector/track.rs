@@ -2,7 +2,8 @@
 
 use super::pace::PaceLearner;
 use super::table::NONE;
-use crate::payload::Payload;
+use crate::payload::{Histories, Payload};
+use crate::signals::Signals;
 
 /// Most identifiers of a bus that are learned in depth; the largest bus seen had 227.
 pub(crate) const TRACKS_MAX: usize = 236;
@@ -41,9 +42,16 @@ impl Tracks {
     }
 
     /// Splits payloads of which enough was gathered, a few at a time.
-    pub(crate) fn settle(&mut self, at_us: u64) {
+    pub(crate) fn settle(&mut self, at_us: u64, histories: &mut Histories) {
         let tracks = self.tracks.iter_mut().take(self.len.into());
-        tracks.filter_map(|track| track.payload.settle(at_us).then_some(())).take(SPLITS_MAX).for_each(drop);
+        let split = tracks.filter_map(|track| track.payload.settle(at_us, histories).then_some(()));
+        split.take(SPLITS_MAX).for_each(drop);
+    }
+
+    /// Takes numbers that have shown themselves among those that are compared with each other.
+    pub(crate) fn enroll(&mut self, signals: &mut Signals) {
+        let tracks = self.tracks.iter_mut().take(self.len.into());
+        tracks.for_each(|track| track.payload.enroll(signals));
     }
 
     /// Gives all tracks back.

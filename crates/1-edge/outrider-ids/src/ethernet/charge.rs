@@ -57,6 +57,11 @@ impl Charge {
         Self { search: None, matched: None, connections: Recent::new(), sessions: Recent::new() }
     }
 
+    /// Returns when a car and a station last spoke.
+    pub(super) fn heard(&self) -> Option<VehicleMicros> {
+        self.connections.latest()
+    }
+
     /// Takes a HomePlug frame.
     pub(super) fn match_making(&mut self, at: VehicleMicros, frame: &EtherView<'_>, fold: &mut Fold<Peer>) {
         let Some(view) = HomePlugView::new(frame.payload()) else { return };

@@ -38,5 +38,8 @@ pub const SDP_US: u64 = 2_000_000;
 pub const PRECHARGE_US: u64 = 7_000_000;
 /// Longest cable check, in microseconds: 40 s (the same tables).
 pub const CABLE_CHECK_US: u64 = 40_000_000;
+/// Silence of car and station after which the vehicle no longer charges, in microseconds: the longest pause between two
+/// requests of a session (sequence timeout of the station, ISO 15118-2 table 109).
+pub const CHARGING_US: u64 = 60_000_000;
 /// Sessions known by their number for this long, in microseconds (guess: longer than any pause).
 pub const SESSION_US: u64 = 600_000_000;

@@ -89,7 +89,7 @@ impl EthernetDetector {
             streams: Streams::new(),
             line: Tracker::new(),
             fold: Fold::new(bus),
-            situation: Situation { speed: None, workshop: false },
+            situation: Situation { speed: None, workshop: false, flashing: false },
             now: None,
             stats: EthernetStats::default(),
         }
@@ -117,6 +117,12 @@ impl EthernetDetector {
     /// Tells whether a workshop is at work; what it may change is then no event.
     pub const fn set_workshop(&mut self, workshop: bool) {
         self.situation.workshop = workshop;
+    }
+
+    /// Returns whether a car and a station speak on the segment.
+    #[must_use]
+    pub fn is_charging(&self, now: VehicleMicros) -> bool {
+        self.charge.heard().is_some_and(|at| now.micros_since(at) < limits::CHARGING_US)
     }
 
     /// Takes one frame, from the destination address on and without checksum; bounded work, no allocation.

@@ -84,6 +84,11 @@ impl<K: Copy + PartialEq, V: Copy, const N: usize> Recent<K, V, N> {
         })
     }
 
+    /// Returns when any of them was seen last, O(N).
+    pub(super) fn latest(&self) -> Option<VehicleMicros> {
+        self.rows.iter().flatten().map(|(.., at)| *at).max()
+    }
+
     pub(super) fn put(&mut self, at: VehicleMicros, key: K, value: V) {
         if let Some(slot) = self.entry(at, key, || value) {
             *slot = value;

@@ -11,6 +11,7 @@
 
 pub(crate) mod bytes;
 pub(crate) mod envelope;
+pub mod protection;
 mod repr;
 mod sections;
 pub mod signature;
@@ -44,7 +45,7 @@ pub const PAIR_BYTES: usize = 8;
 pub const BUSES_MAX: usize = 16;
 /// Most identifiers of a bus. Databases of production buses stay below 500; the detectors' tables are sized
 /// for this number.
-pub const IDS_MAX: usize = 640;
+pub const IDS_MAX: usize = 512;
 /// Most diagnostic pairs of a bus, more than ECUs on any.
 pub const PAIRS_MAX: usize = 256;
 

@@ -8,6 +8,7 @@
 
 use super::bytes::{Cursor, size_at, u16_at};
 use super::envelope::check_count;
+use super::protection;
 use super::repr::ModelError;
 use super::write::WriteError;
 
@@ -58,6 +59,7 @@ type Check = fn(&[u8]) -> Result<(), usize>;
 
 /// Owners of kinds.
 static OWNERS: &[(SectionKind, Check)] = &[
+    (SectionKind::PROTECTION, protection::check),
     (SectionKind::LIN_SCHEDULE, crate::lin::model::check),
     (SectionKind::FLEXRAY_SLOTS, crate::flexray::model::check),
 ];

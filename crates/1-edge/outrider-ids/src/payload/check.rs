@@ -85,10 +85,10 @@ impl Check {
             if moves(payloads, byte, mask) < PROOFS_MIN {
                 continue;
             }
-            // Exclusive-or also explains numbers that are equal, as those of wheels, but these move smoothly.
-            let smooth = is_smooth(payloads, byte);
+            // Exclusive-or also explains numbers that are equal, as those of wheels.
+            let copied = is_copied(payloads, byte, bytes);
             let candidates = (0..9u8).filter_map(|kind| match (kind, mask) {
-                (0, 0xFF) if !smooth => Some(Sum::Xor),
+                (0, 0xFF) if !copied => Some(Sum::Xor),
                 (0, 0xFF) => None,
                 (1, 0xFF) => Some(Sum::Add),
                 (2, 0xFF) => Some(Sum::Negative),
@@ -177,14 +177,13 @@ fn byte_of(payload: u64, byte: u8) -> u8 {
     payload.to_be_bytes().get(usize::from(byte)).copied().unwrap_or(0)
 }
 
-/// Returns whether a byte travels less than a sixth of its span from one payload to the next.
-fn is_smooth(payloads: &[u64], byte: u8) -> bool {
-    let values = || payloads.iter().map(|payload| byte_of(*payload, byte));
-    let travel =
-        values().zip(values().skip(1)).fold(0u32, |sum, (a, b)| sum.saturating_add(a.abs_diff(b).into()));
-    let span = values().max().unwrap_or(0).saturating_sub(values().min().unwrap_or(0));
-    let steps = u32::try_from(payloads.len()).unwrap_or(0);
-    travel.saturating_mul(6) < u32::from(span).saturating_mul(steps)
+/// Returns whether another byte always moves exactly as this one does.
+fn is_copied(payloads: &[u64], byte: u8, bytes: u8) -> bool {
+    let difference = |payload: &u64, other: u8| byte_of(*payload, byte) ^ byte_of(*payload, other);
+    (0..bytes).filter(|&other| other != byte).any(|other| {
+        let first = payloads.first().map(|payload| difference(payload, other));
+        payloads.iter().all(|payload| Some(difference(payload, other)) == first)
+    })
 }
 
 /// Number of payloads whose bits there differ from those of the payload before.

@@ -1,9 +1,14 @@
 //! One number inside a payload: how it moves, and when it moves in a way that it never did.
 
+use crate::calibrate::{Excess, Habit};
+use crate::signals::NO_SIGNAL;
+
 /// Frames of a field before it is judged.
 const FRAMES_MIN: u16 = 40;
 /// Moves of a field before its steps are judged: fewer, and the next may be of any size.
 const MOVES_MIN: u16 = 24;
+/// Fewest different values of a field that is compared with others.
+const SPAN_MIN: u32 = 8;
 /// Frames and moves of a coarse field.
 const COARSE_FRAMES_MIN: u16 = 100;
 const COARSE_MOVES_MIN: u16 = 8;
@@ -11,38 +16,35 @@ const COARSE_MOVES_MIN: u16 = 8;
 const DYNAMIC_STEPS: u32 = 4;
 /// … and this part of what its bits can say.
 const DYNAMIC_PART: u32 = 4;
-/// A step of a dynamic field this many times larger than every step so far is none of the same signal …
-const STEP_FACTOR: u32 = 4;
-/// … if it also crosses this part of what the signal spanned so far.
-const SPAN_PART: u32 = 5;
-/// Steps this many times larger than every step so far, back and forth, are none of a signal with inertia.
+/// Steps of a dynamic field are held against its largest so far, and at least against this part of its span: smaller
+/// ones do nothing to a vehicle.
+const SPAN_PART: u32 = 32;
+/// Steps this many times larger than every step so far wait for the next one, which may go back.
 const REVERSAL_FACTOR: u32 = 3;
 /// Widest field, in bits.
 pub(crate) const WIDTH_MAX: u8 = 24;
-/// A field that is not dynamic must move this many times further than ever …
-const QUIET_FACTOR: u32 = 8;
-/// … and by this part of what its bits can say.
-const RANGE_PART: u32 = 8;
-/// Runs this many times longer than the longest so far …
-const RUN_FACTOR: u16 = 4;
-/// … by this many frames are no noise of the same signal.
-const RUN_MORE: u16 = 16;
+/// Steps of a field that is not dynamic are held at least against this part of what its bits can say.
+const RANGE_PART: u32 = 64;
+/// Runs are held at least against this length: a coin shows a side eight times in a row now and then.
+const RUN_MIN: u16 = 8;
 /// Longest run of a field whose noise is told from calm.
 const RUN_NOISY: u16 = 10;
+/// Steps over the end of its range that count as a wrap: up to this many of its largest, and this part of the range.
+const WRAP_STEPS: u32 = 8;
+/// Only numbers that move by less than this part of their range a frame are seen to grow beyond it.
+const GROW_PART: u32 = 8;
+/// … once it was seen in a few.
+const GROW_FRAMES: u16 = 8;
 /// Frames after which the absence of noise is judged.
 const RUN_FRAMES_MIN: u16 = 150;
 
-/// What a field did in one frame.
+/// What a field did in one frame that it did not do before, and by how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Move {
-    /// What it always does.
-    Usual,
-    /// A large step back on a large step; several make an attack.
-    Large,
-    /// A step that the signal cannot make.
-    Jump,
-    /// It has lost its noise.
-    Calm,
+pub(crate) struct Move {
+    pub(crate) habit: Habit,
+    pub(crate) excess: Excess,
+    /// Largest step or longest run so far.
+    pub(crate) usual: u32,
 }
 
 /// Consecutive bits of a payload, most significant first, and how they moved; 44 bytes.
@@ -51,8 +53,14 @@ pub(crate) struct Field {
     /// Lowest bit in the payload word, and number of bits, at most 24.
     pub(crate) shift: u8,
     pub(crate) width: u8,
+    /// Bits above it up to the top of its byte that never moved and may be more of the number.
+    reach: u8,
     /// Whether the payload word has its first byte lowest.
     pub(crate) little: bool,
+    /// It moves without order, as noise and unknown checksums do: only that it moves is judged.
+    pub(crate) rough: bool,
+    /// Its name among the numbers that are compared with each other.
+    pub(crate) signal: u8,
     pub(crate) low: u32,
     pub(crate) high: u32,
     /// Largest step so far.
@@ -69,7 +77,7 @@ pub(crate) struct Field {
     pub(crate) travel: u32,
     /// Largest step that was held against the field since it was last forgiven.
     rejected: u32,
-    step_last: i32,
+    pub(crate) step_last: i32,
     /// Steps up and down, held at 255.
     ups: u8,
     downs: u8,
@@ -83,7 +91,10 @@ impl Field {
         Self {
             shift,
             width,
+            reach: 0,
             little,
+            rough: false,
+            signal: NO_SIGNAL,
             low: u32::MAX,
             high: 0,
             step_max: 0,
@@ -122,11 +133,34 @@ impl Field {
         1u64.checked_shl(self.width.into()).unwrap_or(0).wrapping_sub(1)
     }
 
-    /// Reads the field.
+    /// Reads the field and the bits in its reach.
     #[inline]
     pub(crate) fn value(&self, payload: u64) -> u32 {
         let payload = if self.little { payload.swap_bytes() } else { payload };
-        u32::try_from(payload.checked_shr(self.shift.into()).unwrap_or(0) & self.mask()).unwrap_or(u32::MAX)
+        let bits = u32::from(self.width).saturating_add(self.reach.into());
+        let mask = 1u64.checked_shl(bits).unwrap_or(0).wrapping_sub(1);
+        u32::try_from(payload.checked_shr(self.shift.into()).unwrap_or(0) & mask).unwrap_or(u32::MAX)
+    }
+
+    /// Lets the field reach up to the top of its byte as far as nothing moves there; `moved` are bits that do.
+    pub(crate) fn stretch(&mut self, moved: u64) {
+        while self.width.saturating_add(self.reach) < WIDTH_MAX
+            && self.shift.saturating_add(self.width).saturating_add(self.reach) & 7 != 0
+            && self.bit_above() & moved == 0
+        {
+            self.reach = self.reach.saturating_add(1);
+        }
+    }
+
+    /// Change from one value to the next. A single bit that flips above a number that goes on as ever is a switch of
+    /// its own.
+    fn step(&self, value: u32) -> i32 {
+        let mask = u32::try_from(self.mask()).unwrap_or(u32::MAX);
+        let signed = |from: u32, to: u32| i32::try_from(i64::from(to).wrapping_sub(from.into())).unwrap_or(0);
+        let above = (value ^ self.last) & !mask;
+        let low = signed(self.last & mask, value & mask);
+        let smooth = low.unsigned_abs() <= self.step_max.saturating_mul(2).max(1);
+        if above == 0 || above.count_ones() == 1 && smooth { low } else { signed(self.last, value) }
     }
 
     /// Width of what was seen, at least 1.
@@ -134,23 +168,25 @@ impl Field {
         self.high.saturating_sub(self.low).max(1)
     }
 
-    /// Smallest step that is no step of this signal.
-    pub(crate) fn jump_limit(&self) -> u32 {
-        let span = self.span();
+    /// Returns whether the field went through its range, rather than only having shown its noise, and perhaps a
+    /// little drift.
+    pub(crate) fn is_dynamic(&self) -> bool {
         let range = u32::try_from(self.mask()).unwrap_or(u32::MAX);
-        // A signal at rest shows its noise and perhaps a little drift, not what it can do.
-        if span >= self.step_max.saturating_mul(DYNAMIC_STEPS).max(DYNAMIC_STEPS).max(range / DYNAMIC_PART) {
-            return self.step_max.saturating_mul(STEP_FACTOR).max(span / SPAN_PART).max(STEP_FACTOR);
+        self.span()
+            >= self.step_max.saturating_mul(DYNAMIC_STEPS).max(DYNAMIC_STEPS).max(range / DYNAMIC_PART)
+    }
+
+    /// What a step is held against.
+    fn usual_step(&self) -> (Habit, u32) {
+        if self.is_dynamic() {
+            return (Habit::Step, self.step_max.max(self.span() / SPAN_PART).max(1));
         }
-        self.step_max.saturating_mul(QUIET_FACTOR).max(range / RANGE_PART).max(QUIET_FACTOR)
+        let range = u32::try_from(self.mask()).unwrap_or(u32::MAX);
+        (Habit::Leap, self.step_max.max(range / RANGE_PART).max(1))
     }
 
-    /// Longest run without noise that is still noise by chance.
-    pub(crate) fn run_limit(&self) -> u16 {
-        self.run_max.saturating_mul(RUN_FACTOR).saturating_add(RUN_MORE)
-    }
-
-    fn is_noisy(&self) -> bool {
+    /// Returns whether it moves nearly always, so that standing still tells something.
+    pub(crate) fn is_noisy(&self) -> bool {
         self.run_max <= RUN_NOISY
             && self.frames >= RUN_FRAMES_MIN
             && u32::from(self.moves).saturating_mul(2) >= u32::from(self.frames)
@@ -159,9 +195,11 @@ impl Field {
     /// Size of a step; one over the end of a number that wraps is as small as it was meant.
     fn size(&self, step: i32) -> u32 {
         let size = step.unsigned_abs();
-        let range = u32::try_from(self.mask()).unwrap_or(u32::MAX);
+        let bits = u32::from(self.width).saturating_add(self.reach.into());
+        let range = 1u32.checked_shl(bits).unwrap_or(0).wrapping_sub(1);
         let wrapped = range.saturating_sub(size).saturating_add(1);
-        if wrapped <= self.step_max.saturating_mul(2).max(2) { wrapped.min(size) } else { size }
+        let near = self.step_max.saturating_mul(WRAP_STEPS).min(range / WRAP_STEPS).max(2);
+        if wrapped <= near { wrapped.min(size) } else { size }
     }
 
     /// Returns whether a step is the reset of a number that only ever grew, or only ever shrank.
@@ -179,6 +217,24 @@ impl Field {
         often || coarse
     }
 
+    /// Returns the bit above the field in the payload word whose first byte is highest, 0 if there is none.
+    fn bit_above(&self) -> u64 {
+        let place = u32::from(self.shift).saturating_add(self.width.into()).saturating_add(self.reach.into());
+        let above = 1u64.checked_shl(place).unwrap_or(0);
+        if self.little { above.swap_bytes() } else { above }
+    }
+
+    /// Returns the same field read in the other byte order, if it fills its byte up to the top and no other.
+    fn in_other_order(&self) -> Option<Self> {
+        let top = self.shift.saturating_add(self.width);
+        if top & 7 != 0 || self.width > 8 || top > 64 {
+            return None;
+        }
+        // The byte's other place, counted from the other end.
+        let shift = 64u8.saturating_sub(top).saturating_add(8u8.saturating_sub(self.width));
+        Some(Self { little: !self.little, shift, ..*self })
+    }
+
     /// Takes the bits above in, one by one, while the number carries into them: it has grown beyond what it was when
     /// the payload was split. `mapped` are bits that belong to something else.
     #[inline]
@@ -188,13 +244,37 @@ impl Field {
             let range = u32::try_from(field.mask()).unwrap_or(u32::MAX);
             size > range / 2 && range.saturating_sub(size) < field.step_max.saturating_mul(2).max(2)
         };
+        let range = u32::try_from(self.mask()).unwrap_or(u32::MAX);
+        if self.rough || self.frames < GROW_FRAMES || self.step_max > (range / GROW_PART).max(1) {
+            return;
+        }
+        let (old, new) = (self.value(before), self.value(now));
+        let beyond = (old ^ new).checked_shr(self.width.into()).unwrap_or(0);
+        if beyond != 0 && old.abs_diff(new) <= self.step_max.saturating_mul(2).max(2) {
+            let more =
+                u8::try_from(32u32.saturating_sub(beyond.leading_zeros())).unwrap_or(0).min(self.reach);
+            self.width = self.width.saturating_add(more);
+            self.reach = self.reach.saturating_sub(more);
+        }
+        if self.reach > 0 {
+            return;
+        }
+        let carries = |field: &Self| {
+            let bit = field.bit_above();
+            bit != 0 && (before ^ now) & bit != 0 && mapped & !field.bits() & bit == 0
+        };
         while self.width < WIDTH_MAX && wraps(self) {
-            let place = u32::from(self.shift).saturating_add(self.width.into());
-            let above = 1u64.checked_shl(place).unwrap_or(0);
-            let bit = if self.little { above.swap_bytes() } else { above };
-            if bit == 0 || (before ^ now) & bit == 0 || mapped & !self.bits() & bit != 0 {
+            if let Some(other) = self.in_other_order() {
+                // One byte has no order yet: the one it carries into tells, unless both neighbours moved.
+                match (carries(self), carries(&other)) {
+                    (true, false) => {}
+                    (false, true) => *self = other,
+                    (true, true) | (false, false) => return,
+                }
+            } else if !carries(self) {
                 return;
             }
+            let bit = self.bit_above();
             let offset = if before & bit == 0 { 0 } else { 1u32.checked_shl(self.width.into()).unwrap_or(0) };
             for value in [&mut self.low, &mut self.high, &mut self.last] {
                 *value = value.saturating_add(offset);
@@ -203,57 +283,92 @@ impl Field {
         }
     }
 
-    /// Takes the value of the next frame and says what it did; `learns` lets it become usual.
+    /// Takes the value of the next frame. `refuses` is asked about everything that the field did not do before and
+    /// says whether it is an attack's; only what it is not becomes usual, and only if the field `learns`.
     #[inline]
-    pub(crate) fn add(&mut self, payload: u64, learns: bool) -> Move {
+    pub(crate) fn add(&mut self, payload: u64, learns: bool, mut refuses: impl FnMut(Move) -> bool) {
         let value = self.value(payload);
         if self.frames == 0 {
             self.last = value;
             self.frames = 1;
             (self.low, self.high) = (value, value);
-            return Move::Usual;
+            return;
         }
-        let signed = i64::from(value).wrapping_sub(i64::from(self.last));
-        let step = i32::try_from(signed).unwrap_or(0);
+        let step = self.step(value);
         let size = self.size(step);
         self.last = value;
-        let calm = self.run(step, learns);
-        let verdict = if !self.is_ripe() {
-            Move::Usual
-        } else if size >= self.jump_limit() {
-            if self.is_reset(step) { Move::Usual } else { Move::Jump }
-        } else if self.reverses(step, size) {
-            Move::Large
-        } else if calm && self.is_noisy() && !(size == 0 && self.is_end(value)) {
-            Move::Calm
-        } else {
-            Move::Usual
-        };
-        if learns && verdict == Move::Usual {
+        let run_before = self.run;
+        self.run(step, learns);
+        let refused =
+            self.is_ripe().then(|| self.compare(step, size, value, run_before)).filter(|m| refuses(*m));
+        if learns && refused.is_none() {
             // A large step that nobody went back on was one of the signal.
             self.step_max = self.step_max.max(self.step_last.unsigned_abs());
         }
-        self.step_last = if verdict == Move::Jump { 0 } else { step };
-        if verdict == Move::Jump || verdict == Move::Large {
+        let stepped = |moved: Move| moved.habit != Habit::Calm;
+        self.step_last = if refused.is_some_and(stepped) { 0 } else { step };
+        if refused.is_some_and(stepped) {
             self.rejected = self.rejected.max(size);
         }
-        if learns && verdict == Move::Usual && size < self.swing() {
-            self.step_max = self.step_max.max(size);
-            self.low = self.low.min(value);
-            self.high = self.high.max(value);
-            self.travel = self.travel.saturating_add(step.unsigned_abs());
-            self.ups = self.ups.saturating_add(u8::from(step > 0));
-            self.downs = self.downs.saturating_add(u8::from(step < 0));
-            if self.frames < u16::MAX {
-                self.frames = self.frames.saturating_add(1);
-                self.moves = self.moves.saturating_add(u16::from(size > 0));
-            } else {
-                // Halved, so that the share of moves follows what the signal does lately.
-                self.frames /= 2;
-                self.moves /= 2;
+        if learns && refused.is_none() && size < self.swing() {
+            self.learn(value, step, size);
+        }
+    }
+
+    /// Returns the habit that a step touches, and how it compares.
+    fn compare(&self, step: i32, size: u32, value: u32, run_before: u16) -> Move {
+        let (habit, usual) = self.usual_step();
+        let excess = Excess::of(size, usual);
+        if self.rough || excess <= Excess::EVEN {
+            // Told once for every step of the comparison that a run reaches.
+            let longest = self.run_max.max(RUN_MIN);
+            let compared = |run: u16| Excess::of(run.into(), longest.into());
+            let now = compared(self.run);
+            let rests = size == 0 && !self.rough && self.is_end(value);
+            let calm = now > compared(run_before) && self.is_noisy() && !rests;
+            if calm && now > Excess::EVEN {
+                return Move { habit: Habit::Calm, excess: now, usual: longest.into() };
             }
         }
-        verdict
+        if self.rough {
+            return Move { habit: Habit::Calm, excess: Excess::NONE, usual: 0 };
+        }
+        let swing = self.step_last.unsigned_abs().min(size);
+        let back = (step > 0) != (self.step_last > 0) && swing > self.step_max;
+        let habit = if back { Habit::Swing } else { habit };
+        let excess = if self.is_reset(step) { excess.min(Excess::EVEN) } else { excess };
+        Move { habit, excess, usual }
+    }
+
+    fn learn(&mut self, value: u32, step: i32, size: u32) {
+        self.step_max = self.step_max.max(size);
+        self.low = self.low.min(value);
+        self.high = self.high.max(value);
+        self.travel = self.travel.saturating_add(step.unsigned_abs());
+        self.ups = self.ups.saturating_add(u8::from(step > 0));
+        self.downs = self.downs.saturating_add(u8::from(step < 0));
+        if self.frames < u16::MAX {
+            self.frames = self.frames.saturating_add(1);
+            self.moves = self.moves.saturating_add(u16::from(size > 0));
+        } else {
+            // Halved, so that the share of moves follows what the signal does lately.
+            self.frames /= 2;
+            self.moves /= 2;
+        }
+    }
+
+    /// Returns its width with everything it may grow into if it is worth comparing with others.
+    pub(crate) fn comparable_bits(&self) -> Option<u8> {
+        let moves = self.moves >= MOVES_MIN && self.span() >= SPAN_MIN;
+        (self.is_ripe() && moves && !self.rough).then(|| self.width.saturating_add(self.reach))
+    }
+
+    /// Takes a value that says nothing about how the field moves.
+    pub(crate) fn pass(&mut self, payload: u64) {
+        if self.frames > 0 {
+            self.last = self.value(payload);
+            (self.run, self.step_last) = (0, 0);
+        }
     }
 
     /// Takes what was held against the field as usual after all.
@@ -274,16 +389,10 @@ impl Field {
         }
     }
 
-    /// Returns whether a large step goes back on another large one.
-    fn reverses(&self, step: i32, size: u32) -> bool {
-        let swing = self.swing();
-        size >= swing && self.step_last.unsigned_abs() >= swing && (step > 0) != (self.step_last > 0)
-    }
-
     /// Returns whether the field turned out to be part of something: it wraps, or is noise.
     pub(crate) fn is_broken(&self) -> bool {
         let range = u32::try_from(self.mask()).unwrap_or(u32::MAX);
-        self.width > 4 && self.is_ripe() && self.step_max > range / 2
+        !self.rough && self.width > 4 && self.is_ripe() && self.step_max > range / 2
     }
 
     /// Returns whether a value is at an end of what was seen, where signals rest.
@@ -292,18 +401,17 @@ impl Field {
         value <= self.low.saturating_add(near) || value.saturating_add(near) >= self.high
     }
 
-    /// Follows the run of steps that differ by one at most; returns whether it is too long for noise.
-    fn run(&mut self, step: i32, learns: bool) -> bool {
+    /// Follows the run of steps that differ by one at most.
+    fn run(&mut self, step: i32, learns: bool) {
         let (low, high) = (self.run_low.min(step), self.run_high.max(step));
         if self.run > 0 && high.saturating_sub(low) <= 1 {
             (self.run_low, self.run_high) = (low, high);
             self.run = self.run.saturating_add(1);
-            return self.run >= self.run_limit();
+            return;
         }
         if learns && self.frames > 1 {
             self.run_max = self.run_max.max(self.run);
         }
         (self.run_low, self.run_high, self.run) = (step, step, 1);
-        false
     }
 }

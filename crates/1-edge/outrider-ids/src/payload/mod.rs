@@ -2,11 +2,15 @@
 //!
 //! The first payloads, taken apart in time, are kept and split: counters, a checksum, numbers that move smoothly.
 //! From then on each frame is held against them. Counters and checksums are laws: two breaches are an attack.
-//! How a number moves is habit: a step far beyond every step so far, or noise that is gone, is evidence that adds up.
+//! How a number moves is habit: what it never did before is held against what the whole bus does for the first time
+//! ([`crate::calibrate`]).
 
 mod check;
 mod counter;
 mod field;
+mod gather;
+#[cfg(test)]
+mod properties;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -14,42 +18,30 @@ mod tests;
 pub(crate) use check::{CHECKS_MAX, Check};
 pub(crate) use counter::Counters;
 pub(crate) use field::Field;
+pub(crate) use gather::Histories;
+use gather::Place;
 pub(crate) use split::FIELDS_MAX;
 
-use field::Move;
-use split::split;
-
+use crate::calibrate::{Calibration, Excess, Habit, Surprise};
 use crate::judgement::Detector;
+use crate::signals::{NO_SIGNAL, Signals};
 
-/// Payloads that are kept to be split.
-const HISTORY: usize = 32;
-/// Shortest time between two of them while checksums are looked for, in microseconds: two seconds in all.
-const CHECK_GAP_US: u64 = 60_000;
-/// The same while numbers are looked for: eight seconds in all, so that slow ones have moved.
-const HISTORY_GAP_US: u64 = 240_000;
-/// Time after a payload was split before its habits are held against it, in microseconds.
-const SETTLE_US: u64 = 5_000_000;
+/// Time after a payload was split before its habits are held against it, in microseconds: nearly everything that a
+/// number does in its first seconds, it does for the first time.
+const SETTLE_US: u64 = 3_000_000;
 /// Times that a law is broken, with peace between, after which it is none.
 const LAW_ALARMS_MAX: u8 = 3;
-/// Frames with a move in bits that belong to no field, after which the payload is split anew.
-const UNMAPPED_MAX: u8 = 24;
 /// Frames with new values, not only another count, that must keep a checksum before one that does not is held
 /// against it.
 const CHECK_PROOFS: u8 = 16;
-/// Times that a payload is split anew; one that never fits has no order.
-const SPLITS_MAX: u8 = 8;
-/// Evidence that is an attack: two wrong checksums, three counts missed in a row, or one jump.
+/// Evidence that is an attack: two wrong checksums, or three counts missed in a row.
 const ALARM: u8 = 6;
-/// Evidence of a wrong checksum, of a count missed (ECUs that restart a message miss one or two), of a large step
-/// and of a jump.
+/// Evidence of a wrong checksum, and of a count missed (ECUs that restart a message miss one or two).
 const LAW: u8 = 5;
 const COUNT: u8 = 2;
-const LARGE: u8 = 3;
-const JUMP: u8 = 6;
-/// Frames after a jump during which its field is suspect, if it does not jump back.
-const SUSPECT_FRAMES: u16 = 300;
-/// Alarms by habit after which what was held against an identifier becomes usual: said once, it is known.
-const HABIT_ALARMS_MAX: u8 = 0;
+/// Time after a jump during which its field is suspect, if it does not jump back, in microseconds (published attacks
+/// last up to half a minute).
+const SUSPECT_US: u64 = 20_000_000;
 /// Frames without evidence between two alarms that are two.
 const QUIET_FRAMES: u8 = 100;
 
@@ -66,25 +58,35 @@ pub(crate) struct Finding {
     pub(crate) bits: u8,
     pub(crate) expected: u64,
     pub(crate) observed: u64,
+    /// How unlikely it is by chance; `None` for a law.
+    pub(crate) surprise: Option<Surprise>,
 }
 
 /// In what circumstances a frame came.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Context {
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
     /// No frame was lost before it, and it was not an extra one.
     pub(crate) follows: bool,
     /// What it does may become usual.
     pub(crate) learns: bool,
-    /// Habits are held against it; before, everything is habit.
-    pub(crate) judges: bool,
+    /// What this bus does for the first time now and then.
+    pub(crate) calibration: &'a mut Calibration,
+    /// Set if the identifier does something markedly beyond what it did before, though perhaps not beyond what
+    /// identifiers of this bus do.
+    pub(crate) novel: &'a mut bool,
+    /// Where payloads are kept until they are taken apart.
+    pub(crate) histories: &'a mut Histories,
+    /// Numbers that are compared with each other.
+    pub(crate) signals: &'a mut Signals,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Layout {
-    /// Payloads so far, and when the latest was kept.
-    Gathering { history: [u64; HISTORY], len: u8, kept_us: u64 },
-    /// Fields.
-    Known { fields: [Field; FIELDS_MAX], len: u8, since_us: u64 },
+/// A field that an attacker may speak through, since it jumped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Suspect {
+    field: u8,
+    /// The step, as it was.
+    step: i32,
+    until_us: u64,
 }
 
 /// Payloads of one identifier; about 300 bytes.
@@ -94,9 +96,7 @@ pub(crate) struct Payload {
     bytes: u8,
     seen: bool,
     evidence: u8,
-    /// Detector of the latest evidence that made an alarm, for the frames that follow.
-    suspect: Option<Detector>,
-    suspect_frames: u16,
+    suspect: Option<Suspect>,
     unmapped: u8,
     splits: u8,
     /// Enough was gathered to split.
@@ -109,10 +109,15 @@ pub(crate) struct Payload {
     mapped: u64,
     counters: Counters,
     checks: [Option<Check>; CHECKS_MAX],
-    habit_alarms: u8,
-    /// Frames without evidence since the latest alarm by habit.
+    /// Frames without evidence since the latest alarm.
     quiet_frames: u8,
-    layout: Layout,
+    /// Parts that are numbers, and since when all of them are known.
+    fields: [Field; FIELDS_MAX],
+    len: u8,
+    since_us: u64,
+    /// The payload is to be taken apart, and where it is kept meanwhile.
+    wants: bool,
+    place: Option<Place>,
 }
 
 impl Payload {
@@ -122,7 +127,6 @@ impl Payload {
         seen: false,
         evidence: 0,
         suspect: None,
-        suspect_frames: 0,
         unmapped: 0,
         splits: 0,
         pending: false,
@@ -132,9 +136,12 @@ impl Payload {
         mapped: 0,
         counters: Counters::EMPTY,
         checks: [None; CHECKS_MAX],
-        habit_alarms: 0,
         quiet_frames: QUIET_FRAMES,
-        layout: Layout::Gathering { history: [0; HISTORY], len: 0, kept_us: 0 },
+        fields: [Field::EMPTY; FIELDS_MAX],
+        len: 0,
+        since_us: 0,
+        wants: true,
+        place: None,
     };
 
     /// Returns the first eight bytes as one number, most significant first.
@@ -149,8 +156,8 @@ impl Payload {
 
     /// Takes the payload of the next frame.
     #[inline]
-    pub(crate) fn receive(&mut self, at_us: u64, data: &[u8], context: Context) -> Option<Finding> {
-        let Context { follows, learns, judges } = context;
+    pub(crate) fn receive(&mut self, at_us: u64, data: &[u8], context: Context<'_>) -> Option<Finding> {
+        let Context { follows, learns, calibration, histories, novel, signals } = context;
         let now = Self::word(data);
         let bytes = u8::try_from(data.len()).unwrap_or(u8::MAX);
         let before = core::mem::replace(&mut self.last, now);
@@ -158,85 +165,95 @@ impl Payload {
             // Variants by length are rare; each begins anew rather than being compared with another.
             self.seen = true;
             if self.bytes != bytes {
+                self.place.into_iter().for_each(|place| histories.give_back(place));
                 *self = Self { last: now, bytes, seen: true, ..Self::EMPTY };
             }
             return None;
         }
         let law = self.law(before, now, follows, learns);
-        let habit = match &mut self.layout {
-            Layout::Gathering { .. } => {
-                if learns {
-                    self.gather(at_us, now);
-                }
-                None
-            }
-            Layout::Known { since_us, .. } => {
-                let judges = judges && at_us.saturating_sub(*since_us) >= SETTLE_US;
-                self.habit(before, now, learns, judges)
-            }
-        };
-        self.weigh(law, habit)
+        if learns && self.wants && !self.pending {
+            self.gather(at_us, before, now, histories);
+        }
+        let settled = self.len > 0 && at_us.saturating_sub(self.since_us) >= SETTLE_US;
+        let habit = self.habit(at_us, before, now, learns, settled.then_some(calibration), novel);
+        let conflict =
+            if settled && habit.is_none() { self.compare(now, learns, calibration, signals) } else { None };
+        match law {
+            Some(law) => self.weigh(law),
+            None => self.settled(at_us, habit.or(conflict)),
+        }
     }
 
-    /// Adds up the evidence of one frame.
-    fn weigh(&mut self, law: Option<Finding>, habit: Option<(Finding, u8)>) -> Option<Finding> {
-        let (finding, weight) = match (law, habit) {
-            (Some(law), _) => (law, if law.detector == Detector::Counter { COUNT } else { LAW }),
-            (None, Some(habit)) => habit,
-            (None, None) => {
-                self.evidence = self.evidence.saturating_sub(1);
-                self.quiet_frames = self.quiet_frames.saturating_add(1);
-                return self.still_suspect();
-            }
-        };
+    /// Takes the payload of a frame that neither teaches nor breaks a habit, as while ECUs boot; only its checksum is
+    /// judged. What comes next is compared with it.
+    pub(crate) fn pass(&mut self, data: &[u8]) -> Option<Finding> {
+        let now = Self::word(data);
+        if !self.seen || u8::try_from(data.len()) != Ok(self.bytes) {
+            return None;
+        }
+        let before = core::mem::replace(&mut self.last, now);
+        self.fields.iter_mut().take(usize::from(self.len)).for_each(|field| field.pass(now));
+        let law = self.law(before, now, false, false)?;
+        self.weigh(law)
+    }
+
+    /// Adds up the evidence against a law.
+    fn weigh(&mut self, finding: Finding) -> Option<Finding> {
+        let weight = if finding.detector == Detector::Counter { COUNT } else { LAW };
         self.evidence = self.evidence.saturating_add(weight).min(ALARM.saturating_mul(2));
         let alarm = self.evidence >= ALARM;
         if alarm {
-            let back = self.suspect == Some(Detector::Payload) && finding.detector == Detector::Payload;
-            let jumped = finding.detector == Detector::Payload && weight == JUMP;
-            self.suspect = if jumped && !back { Some(Detector::Payload) } else { None };
-            self.suspect_frames = SUSPECT_FRAMES;
-            let anew = u8::from(self.quiet_frames >= QUIET_FRAMES);
-            if weight == LAW || weight == COUNT {
-                self.law_alarms = self.law_alarms.saturating_add(anew);
-                self.quiet_frames = 0;
-                if self.law_alarms > LAW_ALARMS_MAX {
-                    self.retire(finding.detector);
-                    return None;
-                }
-            } else {
-                self.habit_alarms = self.habit_alarms.saturating_add(anew);
-                self.quiet_frames = 0;
-                if self.habit_alarms > HABIT_ALARMS_MAX {
-                    self.widen();
-                }
+            self.law_alarms = self.law_alarms.saturating_add(u8::from(self.quiet_frames >= QUIET_FRAMES));
+            self.quiet_frames = 0;
+            if self.law_alarms > LAW_ALARMS_MAX {
+                self.retire(finding.detector);
+                return None;
             }
         }
-        Some(Finding { alarm, flagged: alarm || weight > LARGE || weight == COUNT, ..finding })
+        Some(Finding { alarm, flagged: true, ..finding })
+    }
+
+    /// Takes a frame that keeps to the laws, and what is held against its habits.
+    fn settled(&mut self, at_us: u64, habit: Option<Finding>) -> Option<Finding> {
+        self.evidence = self.evidence.saturating_sub(1);
+        self.quiet_frames = self.quiet_frames.saturating_add(1);
+        habit.or_else(|| self.still_suspect(at_us))
     }
 
     /// A field that jumped and has not come back is still what the attacker says.
-    fn still_suspect(&mut self) -> Option<Finding> {
-        let detector = self.suspect?;
-        self.suspect_frames = self.suspect_frames.saturating_sub(1);
-        if self.suspect_frames == 0 {
+    fn still_suspect(&mut self, at_us: u64) -> Option<Finding> {
+        let suspect = self.suspect?;
+        let field = self.fields.get(usize::from(suspect.field))?;
+        let back = (field.step_last > 0) != (suspect.step > 0)
+            && field.step_last.unsigned_abs() >= suspect.step.unsigned_abs() / 2;
+        if back || at_us >= suspect.until_us {
             self.suspect = None;
+            return None;
         }
-        Some(Finding { detector, alarm: false, flagged: true, bit: 0, bits: 0, expected: 0, observed: 0 })
+        Some(Finding {
+            detector: Detector::Payload,
+            alarm: false,
+            flagged: true,
+            bit: 0,
+            bits: 0,
+            expected: 0,
+            observed: 0,
+            surprise: None,
+        })
     }
 
     /// Takes what was held against the identifier as usual after all: many others did the same at once.
-    pub(crate) fn forgive(&mut self) {
+    pub(crate) fn forgive(&mut self, signals: &mut Signals) {
         self.evidence = 0;
         self.suspect = None;
         self.widen();
+        let fields = self.fields.iter().take(usize::from(self.len));
+        fields.for_each(|field| signals.forgive(field.signal));
     }
 
     /// Lets the fields do again what was held against them.
     fn widen(&mut self) {
-        if let Layout::Known { fields, len, .. } = &mut self.layout {
-            fields.iter_mut().take(usize::from(*len)).for_each(Field::forgive);
-        }
+        self.fields.iter_mut().take(usize::from(self.len)).for_each(Field::forgive);
     }
 
     /// Gives up a law that is broken again and again: it was chance.
@@ -257,7 +274,8 @@ impl Payload {
             self.counters.learn(before, now);
         }
         let found = |detector, expected, observed| {
-            Some(Finding { detector, alarm: false, flagged: true, bit: 0, bits: 0, expected, observed })
+            let (alarm, flagged, surprise) = (false, true, None);
+            Some(Finding { detector, alarm, flagged, bit: 0, bits: 0, expected, observed, surprise })
         };
         if let Some((expected, observed)) = self.checksum(before, now) {
             return found(Detector::Checksum, expected.into(), observed.into());
@@ -292,115 +310,122 @@ impl Payload {
         Some(first.expected(now))
     }
 
-    /// Holds the fields against their habits.
-    fn habit(&mut self, before: u64, now: u64, learns: bool, judges: bool) -> Option<(Finding, u8)> {
-        let Layout::Known { fields, len, .. } = &mut self.layout else { return None };
-        let mut worst: Option<(Finding, u8)> = None;
-        for field in fields.iter_mut().take(usize::from(*len)) {
+    /// Holds the fields against their habits; without a calibration, whatever they do becomes usual.
+    fn habit(
+        &mut self,
+        at_us: u64,
+        before: u64,
+        now: u64,
+        learns: bool,
+        mut calibration: Option<&mut Calibration>,
+        novel: &mut bool,
+    ) -> Option<Finding> {
+        let mut worst: Option<Finding> = None;
+        for (index, field) in (0u8..).zip(self.fields.iter_mut().take(usize::from(self.len))) {
             if learns && (before ^ now) & !self.mapped != 0 {
                 field.grow(before, now, self.mapped);
                 self.mapped |= field.bits();
             }
-            let (last, limit) = (field.last, field.jump_limit());
-            let moved = field.add(now, learns);
-            if !judges {
-                field.forgive();
+            let (last, mut told) = (field.last, None);
+            field.add(now, learns, |moved| {
+                let Some(calibration) = calibration.as_deref_mut() else { return false };
+                let surprise = if moved.excess > Excess::EVEN {
+                    calibration.surprise(moved.habit, moved.excess).unwrap_or_default()
+                } else {
+                    Surprise::default()
+                };
+                *novel |= moved.excess >= Excess::NOVEL;
+                if surprise >= Surprise::HINT {
+                    told = Some((moved, surprise));
+                }
+                let refuses = surprise >= Surprise::ALARM;
+                if !refuses && learns {
+                    calibration.note(moved.habit, moved.excess);
+                }
+                refuses
+            });
+            if let Some(calibration) = calibration.as_deref_mut().filter(|_| learns && field.is_noisy()) {
+                calibration.note(Habit::Calm, Excess::NONE);
+            }
+            let Some((moved, surprise)) = told else { continue };
+            if worst.is_some_and(|worst| worst.surprise >= Some(surprise)) {
                 continue;
             }
-            let (detector, weight, expected) = match moved {
-                Move::Usual => continue,
-                Move::Large => (Detector::Payload, LARGE, last),
-                Move::Jump => (Detector::Payload, JUMP, last),
-                Move::Calm => (Detector::Stuck, JUMP, limit),
-            };
-            if worst.is_none_or(|(_, other)| other < weight) {
-                let finding = Finding {
-                    detector,
-                    alarm: false,
-                    flagged: true,
-                    bit: field.start_bit(),
-                    bits: field.width,
-                    expected: expected.into(),
-                    observed: field.last.into(),
-                };
-                worst = Some((finding, weight));
+            let stepped = moved.habit != Habit::Calm;
+            let refused = surprise >= Surprise::ALARM;
+            if stepped && refused {
+                let step = i64::from(field.last).saturating_sub(last.into());
+                let step = i32::try_from(step).unwrap_or(i32::MAX);
+                self.suspect =
+                    Some(Suspect { field: index, step, until_us: at_us.saturating_add(SUSPECT_US) });
+            }
+            worst = Some(Finding {
+                detector: if stepped { Detector::Payload } else { Detector::Stuck },
+                alarm: true,
+                flagged: refused,
+                bit: field.start_bit(),
+                bits: field.width,
+                expected: if stepped { last } else { moved.usual }.into(),
+                observed: field.last.into(),
+                surprise: Some(surprise),
+            });
+            if refused {
+                // Said once, it is known.
+                field.forgive();
             }
         }
-        let broken = fields.iter().take(usize::from(*len)).any(Field::is_broken);
-        if worst.is_none() && learns && (broken || (before ^ now) & !self.mapped != 0) {
-            self.unmapped = self.unmapped.saturating_add(1);
-            if self.unmapped >= UNMAPPED_MAX && self.splits < SPLITS_MAX {
-                self.splits = self.splits.saturating_add(1);
-                // The payload does what it did not do while it was split: split it again.
-                self.layout = Self::EMPTY.layout;
-                self.unmapped = 0;
-            }
+        if worst.is_none() && learns && self.len > 0 && !self.wants {
+            self.watch_rest(before, now);
         }
         worst
+    }
+
+    /// Holds the numbers against those of other payloads, and against what they said before.
+    fn compare(
+        &mut self,
+        now: u64,
+        learns: bool,
+        calibration: &mut Calibration,
+        signals: &mut Signals,
+    ) -> Option<Finding> {
+        let mut worst: Option<Finding> = None;
+        let fields = self.fields.iter().take(usize::from(self.len));
+        for field in fields.filter(|field| field.signal != NO_SIGNAL) {
+            let observed = field.value(now);
+            let Some(conflict) = signals.receive(field.signal, observed, learns, calibration) else {
+                continue;
+            };
+            if worst.is_some_and(|worst| worst.surprise >= Some(conflict.surprise)) {
+                continue;
+            }
+            let echo = conflict.habit == Habit::Echo;
+            worst = Some(Finding {
+                detector: if echo { Detector::Playback } else { Detector::Masquerade },
+                alarm: true,
+                flagged: conflict.surprise >= Surprise::ALARM,
+                bit: field.start_bit(),
+                bits: field.width,
+                expected: conflict.expected.into(),
+                observed: observed.into(),
+                surprise: Some(conflict.surprise),
+            });
+        }
+        worst
+    }
+
+    /// Takes its numbers among those that are compared with each other.
+    pub(crate) fn enroll(&mut self, signals: &mut Signals) {
+        for field in self.fields.iter_mut().take(usize::from(self.len)) {
+            if field.signal == NO_SIGNAL
+                && let Some(bits) = field.comparable_bits()
+            {
+                field.signal = signals.enroll(bits).unwrap_or(NO_SIGNAL);
+            }
+        }
     }
 
     /// Bits of every explanation of the checksum.
     fn check_bits(&self) -> u64 {
         self.checks.iter().flatten().fold(0, |bits, check| bits | check.bits())
-    }
-
-    fn gather(&mut self, at_us: u64, now: u64) {
-        let Layout::Gathering { history, len, kept_us } = &mut self.layout else { return };
-        if self.pending {
-            return;
-        }
-        let spacing = if self.checked { HISTORY_GAP_US } else { CHECK_GAP_US };
-        if *len > 0 && at_us.saturating_sub(*kept_us) < spacing {
-            return;
-        }
-        let Some(slot) = history.get_mut(usize::from(*len)) else { return };
-        *slot = now;
-        *kept_us = at_us;
-        *len = len.saturating_add(1);
-        if usize::from(*len) < HISTORY {
-            return;
-        }
-        if self.counters.is_ready() {
-            self.pending = true;
-        } else {
-            history.rotate_left(HISTORY / 2);
-            *len = len.saturating_sub(u8::try_from(HISTORY / 2).unwrap_or(0));
-        }
-    }
-
-    /// Splits the payload if enough of it was gathered and returns whether it did; a few microseconds of work, which
-    /// is why no frame waits for it.
-    pub(crate) fn settle(&mut self, at_us: u64) -> bool {
-        let Layout::Gathering { history, .. } = &self.layout else { return false };
-        if !self.pending {
-            return false;
-        }
-        self.pending = false;
-        let history = *history;
-        self.arrange(at_us, &history);
-        true
-    }
-
-    fn arrange(&mut self, at_us: u64, history: &[u64; HISTORY]) {
-        let now = self.last;
-        if !self.checked {
-            self.checked = true;
-            self.checks = Check::find(history, self.bytes);
-            self.check_proofs = 0;
-            self.counters.exclude(self.check_bits());
-            self.layout = Self::EMPTY.layout;
-            return;
-        }
-        let taken = self.counters.mask() | self.check_bits();
-        let moved = history.iter().fold(0, |moved, payload| moved | (payload ^ now));
-        if moved == 0 {
-            // Constant so far: go on waiting, nothing can be split.
-            self.layout = Self::EMPTY.layout;
-            return;
-        }
-        let (fields, count) = split(history, self.bytes, taken);
-        let bits = fields.iter().take(count).fold(0, |bits, field| bits | field.bits());
-        self.mapped = taken | moved | bits;
-        self.layout = Layout::Known { fields, len: u8::try_from(count).unwrap_or(0), since_us: at_us };
     }
 }

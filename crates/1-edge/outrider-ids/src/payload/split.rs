@@ -96,23 +96,27 @@ impl Found {
         let (Ok(shift), Ok(bits)) = (u8::try_from(low), u8::try_from(width)) else { return };
         let mut probe = Field::new(shift, bits, little);
         for &payload in payloads {
-            probe.add(payload, true);
+            probe.add(payload, true, |_| false);
         }
         let samples = u32::try_from(payloads.len()).unwrap_or(0);
         // Noise travels a third of its span a frame, a signal less.
         let whole = probe.span().saturating_mul(samples).max(1);
-        if probe.travel.saturating_mul(5) > whole || probe.moves < 2 {
+        let rough = probe.travel.saturating_mul(5) > whole;
+        if rough && u32::from(probe.moves).saturating_mul(2) < samples || probe.moves < 2 {
             return;
         }
         // Numbers that move often and smoothly first, then the wider ones.
-        let rough = probe.travel.saturating_mul(64).checked_div(whole).unwrap_or(0);
+        let travel = probe.travel.saturating_mul(64).checked_div(whole).unwrap_or(0);
         let quality = u32::from(probe.moves).saturating_mul(8).saturating_add(width.saturating_mul(2));
-        let quality = quality.saturating_sub(rough.saturating_mul(2));
+        // What moves without order comes after everything else.
+        let quality = if rough { 1 } else { quality.saturating_sub(travel.saturating_mul(2)).max(2) };
         let slot = self.list.iter_mut().min_by_key(|slot| slot.map_or(0, |(_, quality)| quality.max(1)));
         if let Some(slot) = slot
             && slot.is_none_or(|(_, other)| other < quality)
         {
-            *slot = Some((Field::new(shift, bits, little), quality));
+            let mut field = Field::new(shift, bits, little);
+            field.rough = rough;
+            *slot = Some((field, quality));
         }
     }
 

@@ -1,6 +1,12 @@
 //! `outrider-agent bench`: what the agent's parts cost on this machine.
 
+mod edge;
+
+use std::path::Path;
+
 use clap::{Args, Subcommand};
+
+pub use edge::EdgeArguments;
 
 use super::{Failure, Terminal};
 use crate::bench::host::{HostBench, host};
@@ -14,6 +20,8 @@ pub(super) struct Bench {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Take generated frames with attacks in them through the detectors of CAN: time, allocations, memory.
+    Edge(EdgeArguments),
     /// Delete files in a loop under the eyes of the file sensor: every one must be reported, in bounded memory.
     Host {
         /// Files to delete.
@@ -30,38 +38,45 @@ enum What {
 
 impl Bench {
     pub(super) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
-        let What::Host { files, folder, json } = &self.what;
-        let folder = folder.clone().unwrap_or_else(std::env::temp_dir);
-        let figures = host(*files, &folder).map_err(|error| Failure::input(error.to_string()))?;
-        let HostBench { deleted, reported, .. } = figures;
-        if *json {
-            let value = serde_json::json!({
-                "files_deleted": deleted,
-                "deletes_reported": reported,
-                "rows": figures.rows,
-                "delete_ms": figures.delete_ms,
-                "reported_ms": figures.reported_ms,
-                "resident_bytes_max": figures.usage.resident_bytes_max,
-                "processor_us": figures.usage.processor_us,
-                "overflows": figures.overflows,
-                "step": figures.step,
-                "balanced": figures.is_balanced,
-            });
-            writeln!(terminal.out, "{value}")?;
-        } else {
-            writeln!(
-                terminal.out,
-                "{deleted} files deleted in {} ms, {reported} reported in {} rows after {} ms, {} KiB resident at most, {} overflows",
-                figures.delete_ms,
-                figures.rows,
-                figures.reported_ms,
-                figures.usage.resident_bytes_max >> 10,
-                figures.overflows
-            )?;
+        match &self.what {
+            What::Edge(arguments) => Ok(arguments.run(terminal.out)?),
+            What::Host { files, folder, json } => storm(*files, folder.as_deref(), *json, terminal),
         }
-        if reported == deleted && figures.is_balanced {
-            return Ok(());
-        }
-        Err(Failure::output(format!("{reported} of {deleted} deletes were reported")))
     }
+}
+
+/// Runs the storm of deletes.
+fn storm(files: u64, folder: Option<&Path>, json: bool, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let folder = folder.map_or_else(std::env::temp_dir, Path::to_path_buf);
+    let figures = host(files, &folder).map_err(|error| Failure::input(error.to_string()))?;
+    let HostBench { deleted, reported, .. } = figures;
+    if json {
+        let value = serde_json::json!({
+            "files_deleted": deleted,
+            "deletes_reported": reported,
+            "rows": figures.rows,
+            "delete_ms": figures.delete_ms,
+            "reported_ms": figures.reported_ms,
+            "resident_bytes_max": figures.usage.resident_bytes_max,
+            "processor_us": figures.usage.processor_us,
+            "overflows": figures.overflows,
+            "step": figures.step,
+            "balanced": figures.is_balanced,
+        });
+        writeln!(terminal.out, "{value}")?;
+    } else {
+        writeln!(
+            terminal.out,
+            "{deleted} files deleted in {} ms, {reported} reported in {} rows after {} ms, {} KiB resident at most, {} overflows",
+            figures.delete_ms,
+            figures.rows,
+            figures.reported_ms,
+            figures.usage.resident_bytes_max >> 10,
+            figures.overflows
+        )?;
+    }
+    if reported == deleted && figures.is_balanced {
+        return Ok(());
+    }
+    Err(Failure::output(format!("{reported} of {deleted} deletes were reported")))
 }

@@ -19,8 +19,11 @@ JSON fields of --json (one object, last line of standard output):
   shared_slots    [{name, lin_id, frames}]: sporadic (lin_id null) and event-triggered frames of LIN
   enhanced_checksums  whether LIN checksums are over the identifier too, or null
   services        [{name, service_id, provided, required, methods, events, event_groups, offers}]
-  e2e             [{name, profile, pdu, data_ids, offset_bit, data_bits, counter_bit, crc_bit, max_delta}]
+  e2e             [{name, profile, pdu, data_ids, offset_bit, data_bits, counter_bit, crc_bit, max_delta, header_bit,
+                  data_id_mode}]
   secured_pdus    [{name, payload, data_id, bytes, freshness_bits, freshness_tx_bits, auth_tx_bits}]
+  model           {can_frames, protected: [{can_id, extended, guard, start, bytes, step_max}], offers, left_out}
+                  what outrider-agent learn takes of it, and what not, with the reason; guard: e2e 1, 2, 4, 5 or secoc
   security_events [{name, id, symbol, contexts}]
   not_understood  [{element, count, line, column, reason}]: kinds of elements that were passed over
   problems_total, problems  [{element, line, column, reason, detail}]: what was refused or is incomplete

@@ -32,13 +32,15 @@ JSON fields of --json (one object, last line of standard output):
   clean_hours, false_alarms, false_alarms_per_hour  at the alarm threshold (severity medium)
   recorded, simulated  the clean traffic by its origin, with the upper limit at 95 % confidence and the share of
                time during which an alarm was open
-               simulated also: frames, platforms, modes {sleep, start-up, driving, charging, workshop, flashing:
-               {clean_hours, false_alarms}}, first_false_alarms (at most 100)
+               modes {mode: {clean_hours, false_alarms}}: recorded as the detectors told them (sleep, start-up, awake,
+               standing, driving, charging, workshop, flashing), simulated as they were, with told_hours {mode: hours}
+               budget {detectors {detector: {alarms, withheld, alarmed_seconds}}, gated}
+               simulated also: frames, platforms, first_false_alarms (at most 100)
   confidence   texts: what the length of the clean traffic can support
   thresholds   the threshold for each rate: the lowest at which no origin has more false alarms
   curve        [{score, false_alarms_per_hour, recall, recall_masquerade}] over all scores
   captures     [{capture, frames, seconds, vehicle, id_share, warm_up_seconds, warm_up_alarms, clean_seconds,
-               alarm_duty_cycle, false_alarms [{at_us, event_type, can_id, score}], skipped, labelled_events}]
+               alarm_duty_cycle, false_alarms [{at_us, event_type, can_id, mode, score}], skipped, labelled_events}]
   problems     texts, with the place of each
 
 Labels come with the capture (a CSV column or the last word of a line) or from --labels, JSON or CSV:

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use outrider_bus::ether::IpAddress;
-use outrider_ids::ethernet::model::TesterFact;
+use outrider_ids::ethernet::model::{Service, TesterFact};
+use outrider_ids::model::protection::ProtectedFrame;
 use outrider_ids::model::{CycleClass, ModelHead, Text};
 use outrider_types::BusId;
 use serde_json::{Value, json};
 
 use super::captures::read_records;
+use super::model::sign_with;
 use super::{Failure, Terminal, chain, write_file};
 use crate::io::capture::Record;
 use crate::io::dbc::DbcModel;
@@ -27,10 +29,13 @@ JSON fields of --json (one object, last line of standard output):
   packets      Ethernet frames learned from
   seconds      time learned from, summed over the captures
   platform, release  as given
+  signed       whether it was signed
   captures     [{path, frames, packets, problems}]
-  buses        [{bus, ids, periodic, mixed, event, listed, steady, pairs, rate_hz, rate_max_hz, speed_signal}]
+  buses        [{bus, ids, periodic, mixed, event, listed, steady, pairs, protected, rate_hz, rate_max_hz,
+               speed_signal}]
                periodic, mixed, event: by how they come; listed: known, but too rare to tell
                steady: identifiers whose stop will be noticed; pairs: diagnostic requests with answers
+               protected: frames whose E2E or SecOC protection, as a description states it, is checked
   segments     [{bus, closed, hosts, ethertypes, vlans, bindings, services, subscriptions, methods, testers, flows}]
                Ethernet segments, numbered from 128: how many of each the model lists; closed: the same stations
                in every capture, so that a new one is an event
@@ -78,6 +83,9 @@ pub(super) struct Learn {
     /// Software release, at most 32 bytes.
     #[arg(long, default_value = "", value_parser = text)]
     release: Text,
+    /// Sign the model with this secret Ed25519 key: PKCS#8 as PEM or DER, readable for its owner only.
+    #[arg(long, value_name = "SECRET")]
+    sign_key: Option<PathBuf>,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -102,8 +110,10 @@ impl Learn {
     pub(super) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         let head = ModelHead { platform: self.platform, release: self.release, ..ModelHead::default() };
         let mut learner = Learner::new(head);
+        let mut ethernet = EthernetLearner::new(head);
         let mut problems = Vec::new();
         let mut schedules = ScheduleLearner::default();
+        let mut offers = 0;
         let given = [
             (&self.dbc, Format::Dbc),
             (&self.arxml, Format::Arxml),
@@ -112,15 +122,17 @@ impl Learn {
         ];
         for (paths, format) in given {
             for path in paths {
-                let (can, mut found) = describe_network(path, format, &mut schedules, terminal)?;
-                problems.append(&mut found);
-                learner.add_database(can);
+                let mut described = describe_network(path, format, &mut schedules, terminal)?;
+                problems.append(&mut described.problems);
+                learner.add_protections(&described.protected);
+                learner.add_database(described.can);
+                offers += described.offers.len();
+                described.offers.into_iter().for_each(|offer| ethernet.allow_service(BusId(0), offer));
             }
         }
         problems.extend(schedules.problems().iter().cloned());
         learner.add_schedules(&schedules);
         let mut heard = 0u64;
-        let mut ethernet = EthernetLearner::new(head);
         for tester in &self.tester {
             ethernet.allow_tester(BusId(0), *tester);
         }
@@ -140,19 +152,30 @@ impl Learn {
             problems.extend(capture.problems());
             captures.push(capture.json());
         }
+        if offers > 0 && ethernet.frames() == 0 {
+            problems
+                .push(format!("{offers} service offers are left out: the captures have no Ethernet frame"));
+        }
         let result = Outcome::new(learner, ethernet, &schedules)?;
+        for bus in result.buses() {
+            problems.extend(bus.problems.iter().map(|problem| format!("bus {}: {problem}", bus.facts.bus.0)));
+        }
         for segment in result.segments() {
             let bus = segment.facts.bus.0;
             problems.extend(segment.problems.iter().map(|problem| format!("segment {bus}: {problem}")));
         }
-        write_file(&self.output, |file| result.parts().try_for_each(|part| file.write_all(part)))?;
+        let mut bytes = result.parts().collect::<Vec<_>>().concat();
+        if let Some(key) = &self.sign_key {
+            sign_with(&mut bytes, key, terminal)?;
+        }
+        write_file(&self.output, |file| file.write_all(&bytes))?;
         problems.iter().for_each(|problem| terminal.note(problem));
         result.buses().iter().for_each(|bus| terminal.note(&describe(bus)));
         result.segments().iter().for_each(|segment| terminal.note(&describe_segment(segment)));
         let scheduled = schedules.summaries();
         scheduled.iter().for_each(|bus| terminal.note(&describe_scheduled(bus)));
         if self.json {
-            let mut report = self.report(&result, &captures, &problems);
+            let mut report = self.report(&result, bytes.len(), &captures, &problems);
             report["scheduled"] = scheduled.iter().map(scheduled_json).collect();
             report["heard"] = heard.into();
             writeln!(terminal.out, "{report}")?;
@@ -162,17 +185,18 @@ impl Learn {
         Ok(())
     }
 
-    fn report(&self, result: &Outcome, captures: &[Value], problems: &[String]) -> Value {
+    fn report(&self, result: &Outcome, model_bytes: usize, captures: &[Value], problems: &[String]) -> Value {
         let heads = [result.can.as_ref().map(|can| can.head), result.ethernet.as_ref().map(|part| part.head)];
         let sum = |of: fn(&ModelHead) -> u64| heads.iter().flatten().map(of).sum::<u64>();
         json!({
             "model": self.output.display().to_string(),
-            "model_bytes": result.parts().map(<[u8]>::len).sum::<usize>(),
+            "model_bytes": model_bytes,
             "frames": heads[0].map_or(0, |head| head.learned_frames),
             "packets": heads[1].map_or(0, |head| head.learned_frames),
             "seconds": seconds(sum(|head| head.learned_ms)),
             "platform": self.platform.as_str(),
             "release": self.release.as_str(),
+            "signed": self.sign_key.is_some(),
             "captures": captures,
             "buses": result.buses().iter().map(bus_json).collect::<Vec<_>>(),
             "segments": result.segments().iter().map(segment_json).collect::<Vec<_>>(),
@@ -181,13 +205,22 @@ impl Learn {
     }
 }
 
-/// Reads a network description; returns its CAN part and what is to be said of it.
+/// What a model takes of a network description.
+struct Described {
+    can: DbcModel,
+    protected: Vec<ProtectedFrame>,
+    offers: Vec<Service>,
+    /// What is to be said of it.
+    problems: Vec<String>,
+}
+
+/// Reads a network description.
 fn describe_network(
     path: &Path,
     format: Format,
     schedules: &mut ScheduleLearner,
     terminal: &mut Terminal<'_>,
-) -> Result<(DbcModel, Vec<String>), Failure> {
+) -> Result<Described, Failure> {
     let name = path.display();
     let description =
         network::open(path).map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
@@ -201,6 +234,9 @@ fn describe_network(
     if hidden > 0 {
         problems.push(format!("{name}: {hidden} more problems"));
     }
+    let (protections, offered) = (description.protected(), description.offered());
+    let left_out = protections.left_out.iter().chain(&offered.left_out);
+    problems.extend(left_out.map(|one| format!("{name}: left out: {one}")));
     let passed: u64 = description.not_understood.values().map(|one| one.count).sum();
     let all = description.frames.len();
     let before = schedules.summaries().len();
@@ -208,15 +244,18 @@ fn describe_network(
     let is_scheduled = schedules.summaries().len() > before;
     let can = description.into_can();
     terminal.note(&format!(
-        "{name}: {} CAN messages of {all} frames; {passed} elements not understood (outrider-agent describe)",
-        can.messages.len()
+        "{name}: {} CAN messages of {all} frames, {} protected, {} service offers; {passed} elements not understood \
+         (outrider-agent describe)",
+        can.messages.len(),
+        protections.frames.len(),
+        offered.offers.len(),
     ));
-    if can.messages.is_empty() && !is_scheduled {
+    if can.messages.is_empty() && offered.offers.is_empty() && !is_scheduled {
         problems.push(format!(
-            "{name}: has no CAN frame, LIN bus or FlexRay cluster, so the model takes nothing from it"
+            "{name}: has no CAN frame, LIN bus, FlexRay cluster or service offer, so the model takes nothing from it"
         ));
     }
-    Ok((can, problems))
+    Ok(Described { can, protected: protections.frames, offers: offered.offers, problems })
 }
 
 /// What was learned: a model of CAN buses, one of Ethernet segments, or both, one behind the other in the file.
@@ -316,6 +355,7 @@ fn bus_json(bus: &BusSummary) -> Value {
         "listed": count(bus, CycleClass::Listed),
         "steady": bus.steady,
         "pairs": bus.pairs,
+        "protected": bus.protected,
         "rate_hz": bus.facts.rate_hz,
         "rate_max_hz": bus.facts.rate_max_hz,
         "speed_signal": bus.speed_signal,
@@ -324,7 +364,8 @@ fn bus_json(bus: &BusSummary) -> Value {
 
 fn describe(bus: &BusSummary) -> String {
     format!(
-        "bus {}: {} identifiers ({} periodic, {} mixed, {} event, {} listed), {} watched for a stop, {} frames/s",
+        "bus {}: {} identifiers ({} periodic, {} mixed, {} event, {} listed), {} watched for a stop, {} protected, {} \
+         frames/s",
         bus.facts.bus.0,
         bus.classes.values().sum::<u32>(),
         count(bus, CycleClass::Periodic),
@@ -332,6 +373,7 @@ fn describe(bus: &BusSummary) -> String {
         count(bus, CycleClass::Event),
         count(bus, CycleClass::Listed),
         bus.steady,
+        bus.protected,
         bus.facts.rate_hz,
     )
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 use outrider_gateway::FileStorage;
 use outrider_host::confine::{self, Confinement, Plan};
 use outrider_host::{Host, Usage};
+use outrider_ids::Used;
+use outrider_ids::gates::Kind;
 use outrider_types::{BusId, ClockFix, Lane, VehicleMicros};
 
 use super::Failure;
@@ -139,7 +141,8 @@ impl Machine {
             written_us: fix.wall.0,
             uptime_s: now.0 / 1_000_000,
             budget,
-            buses: buses(vehicle.edge()).into_iter().chain(scheduled(vehicle.scheduled())).collect(),
+            model: vehicle.model().clone(),
+            buses: buses(vehicle.edge(), now).into_iter().chain(scheduled(vehicle.scheduled())).collect(),
             foreign_frames: vehicle.edge().map_or(0, Edge::foreign) + vehicle.scheduled().foreign(),
             sources: self.pumps.iter().map(source).collect(),
             host_outbox: host.outbox,
@@ -178,17 +181,24 @@ fn give(state: &Path, user: confine::User) -> std::io::Result<()> {
     Ok(())
 }
 
-fn buses(edge: Option<&Edge>) -> Vec<report::Bus> {
+fn buses(edge: Option<&Edge>, now: VehicleMicros) -> Vec<report::Bus> {
     let stats = edge.map(Edge::stats).unwrap_or_default();
-    stats
-        .into_iter()
-        .map(|(bus, stats)| report::Bus {
-            bus: bus.0,
-            frames: stats.frames,
-            known: stats.known,
-            unknown: stats.unknown,
-            errors: stats.errors,
-            dropped: stats.dropped,
+    let operations = edge.into_iter().flat_map(Edge::operations);
+    operations
+        .map(|operation| {
+            let stats = stats.get(&operation.bus).copied().unwrap_or_default();
+            report::Bus {
+                bus: operation.bus.0,
+                frames: stats.frames,
+                known: stats.known,
+                unknown: stats.unknown,
+                errors: stats.errors,
+                dropped: stats.dropped,
+                mode: operation.mode.word().to_owned(),
+                mode_s: now.micros_since(operation.since) / 1_000_000,
+                gated: operation.gated,
+                accounts: operation.used.into_iter().map(|(kind, used)| account(kind, &used)).collect(),
+            }
         })
         .collect()
 }
@@ -197,9 +207,36 @@ fn scheduled(edge: &ScheduledEdge) -> Vec<report::Bus> {
     let bus = |state: ScheduledState| {
         let [frames, unknown, errors, dropped] = state.counts();
         let known = frames.saturating_sub(unknown);
-        report::Bus { bus: state.bus.0, frames, known, unknown, errors, dropped }
+        report::Bus {
+            bus: state.bus.0,
+            frames,
+            known,
+            unknown,
+            errors,
+            dropped,
+            mode: String::new(),
+            mode_s: 0,
+            gated: 0,
+            accounts: Vec::new(),
+        }
     };
     edge.states().map(bus).collect()
+}
+
+fn account(kind: Kind, used: &Used) -> report::Account {
+    let state = match (used.is_demoted, used.is_over) {
+        (true, _) => "demoted",
+        (false, true) => "over budget",
+        (false, false) => "in budget",
+    };
+    report::Account {
+        detector: kind.word().to_owned(),
+        alarms: used.alarms.into(),
+        withheld: used.withheld.into(),
+        left: used.left.into(),
+        state: state.to_owned(),
+        alarmed_s: used.alarmed_us / 1_000_000,
+    }
 }
 
 fn source(pump: &Pump) -> report::Source {

@@ -10,6 +10,7 @@ mod eval;
 mod inject;
 mod learn;
 mod machine;
+mod model;
 mod replay;
 mod run;
 mod status;
@@ -21,6 +22,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+pub use bench::EdgeArguments;
 
 /// How a command ends, for `--help`.
 const EXIT_CODES: &str = "\
@@ -44,6 +47,8 @@ pub struct Arguments {
 enum Command {
     /// Learn a vehicle model from captures of ordinary traffic.
     Learn(learn::Learn),
+    /// Show, sign and verify vehicle models, and make keys for that.
+    Model(model::Model),
     /// Say what a network description was understood to mean, and what was not understood.
     Describe(describe::Describe),
     /// Run captures through the detectors and print what they find.
@@ -105,6 +110,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
     let mut terminal = Terminal { out, err };
     let outcome = match &arguments.command {
         Command::Learn(command) => command.run(&mut terminal),
+        Command::Model(command) => command.run(&mut terminal),
         Command::Describe(command) => command.run(&mut terminal),
         Command::Replay(command) => command.run(&mut terminal),
         Command::Inject(command) => command.run(&mut terminal),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use outrider_bus::plca::Reading;
-use outrider_ids::FieldValue;
 use outrider_ids::model::VehicleModel;
+use outrider_ids::{FieldValue, Mode};
 use outrider_model::catalogue;
 use outrider_types::{BusId, Severity, VehicleMicros};
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::captures::read_records;
 use super::{Failure, Terminal, chain};
 use crate::bench::{Nanos, Stopwatch};
-use crate::edge::Edge;
+use crate::edge::{Edge, Operation};
 use crate::io::capture::Record;
 use crate::io::plca;
 use crate::net::{NetEdge, split_model};
@@ -40,7 +40,8 @@ JSON fields of --json (one object, last line of standard output):
   by_severity  number of events (before --min-severity) by severity: info, low, medium, high, critical
   ns_per_frame_p50, ns_per_frame_p99, ns_per_frame_p999
                time of the detectors for one frame of either kind on this computer, less the time of reading the clock
-  captures     [{path, frames, packets, xl, lin, flexray, problems}]
+  captures     [{path, frames, packets, xl, lin, flexray, problems, buses}]; buses: [{bus, mode, modes {mode: seconds},
+               gated, detectors {detector: {alarms, withheld, left, over, demoted, alarmed_seconds}}}], mode: the last one
   foreign_frames    frames on buses that the model does not have; they were not judged
   foreign_packets   the same for Ethernet frames
   dropped      events lost because a table was full
@@ -179,7 +180,11 @@ impl Replay {
             |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", self.model.display()));
         let mut session = match can {
             [] => None,
-            can => Some(Session::new(Edge::new(can).map_err(|error| refused(&error))?)),
+            can => {
+                let mut edge = Edge::new(can).map_err(|error| refused(&error))?;
+                edge.set_workshop(self.workshop);
+                Some(Session::new(edge))
+            }
         };
         let mut net = match ethernet {
             [] => None,
@@ -228,8 +233,10 @@ impl Replay {
             }
         })?;
         outcome.span_us += span.us();
+        let mut buses = Vec::new();
         if let Some(session) = session {
             let (events, edge) = session.finish();
+            buses.extend(edge.operations().map(|operation| operation_json(&operation)));
             for stats in edge.stats().values() {
                 outcome.dropped += stats.dropped;
                 outcome.clock_steps += stats.clock_steps;
@@ -249,9 +256,42 @@ impl Replay {
         outcome.dropped += edge.states().map(|state| state.counts()[3]).sum::<u64>();
         outcome.events.extend(events.into_iter().map(|event| (index, event)));
         outcome.problems.extend(capture.problems());
-        outcome.captures.push(capture.json());
+        let mut json = capture.json();
+        if let Some(object) = json.as_object_mut() {
+            object.insert("buses".to_owned(), buses.into());
+        }
+        outcome.captures.push(json);
         Ok(())
     }
+}
+
+/// How a bus was operated, and what its detectors used of their budgets.
+fn operation_json(operation: &Operation) -> Value {
+    let modes = Mode::ALL.into_iter().zip(operation.time_us).filter(|(_, us)| *us > 0);
+    let modes: Map<String, Value> =
+        modes.map(|(mode, us)| (mode.word().to_owned(), micros(us).into())).collect();
+    let detectors: Map<String, Value> = operation
+        .used
+        .iter()
+        .map(|(kind, used)| {
+            let account = json!({
+                "alarms": used.alarms,
+                "withheld": used.withheld,
+                "left": used.left,
+                "over": used.is_over,
+                "demoted": used.is_demoted,
+                "alarmed_seconds": micros(used.alarmed_us),
+            });
+            (kind.word().to_owned(), account)
+        })
+        .collect();
+    json!({
+        "bus": operation.bus.0,
+        "mode": operation.mode.word(),
+        "modes": modes,
+        "gated": operation.gated,
+        "detectors": detectors,
+    })
 }
 
 /// First and latest time of a capture.

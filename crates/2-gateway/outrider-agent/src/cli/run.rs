@@ -25,6 +25,7 @@ use crate::io::https::{HttpsLink, LinkFiles};
 use crate::io::ids_udp::IdsUdp;
 use crate::io::live::LivePlace;
 use crate::io::packet_ring::PacketRing;
+use crate::model_file::{FILE_BYTES_MAX, ModelTrust, Refusal, Trusted};
 use crate::runtime::{Sections, Vehicle, VehicleConfig, VehicleParts};
 
 /// Time between two turns of the loop.
@@ -109,7 +110,9 @@ impl Run {
         let config = VehicleConfig::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
         let clock = MachineClock::new();
         let mut link = link(&config)?;
-        let mut vehicle = self.open(&config, &clock)?;
+        let sections = Sections::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
+        let trust = sections.trust().map_err(|error| Failure::input(error.to_string()))?;
+        let mut vehicle = self.open(&config, &trust, &clock, terminal)?;
         let ids = config.ids_layer(clock.mono()).map_err(|error| Failure::input(error.to_string()))?;
         vehicle.set_ids(ids);
         vehicle.add_fix(clock.fix());
@@ -120,7 +123,6 @@ impl Run {
         terminal.note(&format!("vehicle {} boot {}", config.vehicle, vehicle.epoch()));
         let records = self.records()?;
         let mut rings = open(&self.ethernet)?;
-        let sections = Sections::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
         // Everything that needs rights is open by now: the machine may put the program into its sandbox.
         let mut machine = Machine::start(&config, sections, &self.places, move || clock.mono())?;
         let inputs = Inputs {
@@ -138,14 +140,15 @@ impl Run {
         Ok(())
     }
 
-    fn open(&self, config: &VehicleConfig, clock: &MachineClock) -> Result<Vehicle<FileStorage>, Failure> {
+    fn open(
+        &self,
+        config: &VehicleConfig,
+        trust: &ModelTrust,
+        clock: &MachineClock,
+        terminal: &mut Terminal<'_>,
+    ) -> Result<Vehicle<FileStorage>, Failure> {
         let input = |error: &dyn std::fmt::Display| Failure::input(error.to_string());
-        let model = match &config.model {
-            Some(path) => {
-                std::fs::read(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?
-            }
-            None => Vec::new(),
-        };
+        let (model, judgement) = model(config, trust)?;
         let keys = config.keys().map_err(|error| input(&error))?;
         let storage = FileStorage::open(&config.state.join("spool")).map_err(|error| input(&error))?;
         // Jitter and salt have to differ between boots and vehicles, not to be secret from their owner.
@@ -168,7 +171,16 @@ impl Run {
             },
             poll_us: POLL_US,
         };
-        Vehicle::open(parts, clock.mono()).map_err(|error| input(&error))
+        let mut vehicle = Vehicle::open(parts, clock.mono()).map_err(|error| input(&error))?;
+        match judgement {
+            None => {}
+            Some(Ok(trusted)) => vehicle.model_believed(&trusted),
+            Some(Err(refusal)) => {
+                terminal.note(&format!("{refusal}; it is not used, buses are learned on the road"));
+                vehicle.refuse_model(&refusal, clock.mono());
+            }
+        }
+        Ok(vehicle)
     }
 
     /// Reads the captures into one stretch of time. Ethernet comes from interfaces, and CAN XL is not judged.
@@ -272,6 +284,31 @@ fn replay(vehicle: &mut Vehicle<FileStorage>, record: &Record, at: VehicleMicros
         Record::Lin(heard) => vehicle.lin(&TimedLin { at, ..*heard }),
         Record::FlexRay(heard) => vehicle.flexray(&TimedFlexRay { at, ..**heard }),
         Record::CanXl(_) | Record::Ethernet { .. } => {}
+    }
+}
+
+/// Whether a vehicle model is believed.
+type Judged = Result<Trusted, Refusal>;
+
+/// Reads the vehicle model and judges it; one that is not believed is not handed out. A vehicle that insists on nothing
+/// does not start with a model that it cannot read, since then somebody provisioned it wrongly.
+fn model(config: &VehicleConfig, trust: &ModelTrust) -> Result<(Vec<u8>, Option<Judged>), Failure> {
+    let Some(path) = &config.model else { return Ok((Vec::new(), None)) };
+    let name = path.display();
+    let read = std::fs::metadata(path).and_then(|file| {
+        if file.len() > FILE_BYTES_MAX {
+            return Err(std::io::Error::other(format!("{} bytes, at most {FILE_BYTES_MAX}", file.len())));
+        }
+        std::fs::read(path)
+    });
+    let judged = match read {
+        Ok(bytes) => trust.judge(&bytes).map(|trusted| (bytes, trusted)),
+        Err(error) => Err(Refusal::Unreadable(format!("{name}: {error}"))),
+    };
+    match judged {
+        Ok((bytes, trusted)) => Ok((bytes, Some(Ok(trusted)))),
+        Err(refusal) if trust.is_strict() => Ok((Vec::new(), Some(Err(refusal)))),
+        Err(refusal) => Err(Failure::input(refusal.to_string())),
     }
 }
 

@@ -79,12 +79,39 @@ fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     } else {
         writeln!(out, "sandbox OFF, user {}", sandbox.user)?;
     }
+    let model = &report.model;
+    let detail = match (&model.reason, &model.key) {
+        (Some(reason), _) => format!(": {reason}; buses are learned on the road"),
+        (None, key) if model.state != "none" => {
+            let by = key.as_ref().map_or_else(String::new, |key| format!(" by key {key}"));
+            format!("{by}, platform {:?}, release {:?}", model.platform, model.release)
+        }
+        (None, _) => String::new(),
+    };
+    writeln!(out, "model   {}{detail}", model.state)?;
     for bus in &report.buses {
+        let mode = match bus.mode.as_str() {
+            "" => String::new(),
+            mode => format!("{mode} for {} s; ", bus.mode_s),
+        };
         writeln!(
             out,
-            "bus {:<3} {} frames, {} unknown, {} errors, {} observations dropped",
-            bus.bus, bus.frames, bus.unknown, bus.errors, bus.dropped
+            "bus {:<3} {mode}{} frames, {} unknown, {} errors, {} observations dropped, {} gated by mode",
+            bus.bus, bus.frames, bus.unknown, bus.errors, bus.dropped, bus.gated
         )?;
+        // An account that nobody has used says nothing.
+        for account in bus.accounts.iter().filter(|account| account.alarms + account.withheld > 0) {
+            writeln!(
+                out,
+                "        {}: {}; {} alarms in {} s, {} withheld, {} left",
+                account.detector,
+                account.state,
+                account.alarms,
+                account.alarmed_s,
+                account.withheld,
+                account.left
+            )?;
+        }
     }
     for source in &report.sources {
         writeln!(

@@ -233,6 +233,7 @@ fn descriptions_of_every_format_are_described_and_those_with_can_frames_learned_
         );
         let (code, out, _) = call(&["describe", &fixture(name)]);
         assert!(is_success(&code) && out.starts_with(&format!("{format}: understood")), "{out}");
+        assert!(out.contains("a model takes: ") && out.contains("a model leaves out: "), "{out}");
         assert!(out.contains("not understood: ") && out.contains("refused or incomplete: "), "{out}");
     }
     let learn = |given: &[&str]| {
@@ -245,7 +246,8 @@ fn descriptions_of_every_format_are_described_and_those_with_can_frames_learned_
     let (code, out, err) =
         learn(&["--arxml", &fixture("small.arxml"), "--fibex", &fixture("small-fibex.xml")]);
     assert!(is_success(&code), "{err}");
-    assert!(err.contains("2 CAN messages of 3 frames"), "{err}");
+    assert!(err.contains("2 CAN messages of 3 frames, 2 protected, 1 service offers"), "{err}");
+    assert!(err.contains("1 service offers are left out: the captures have no Ethernet frame"), "{err}");
     // Identifiers 0x100, 0x18FF1234 and 801; the demo network has the first one already if it has it.
     let added = ids(&out) - ids(&plain);
     assert!((2..=3).contains(&added), "{added} new identifiers");
@@ -291,10 +293,11 @@ fn ethernet_is_learned_and_a_tester_that_was_not_invited_is_found() {
     };
     pcap(Path::new(&file("ordinary.pcap")), &[activation(0x0E80)]);
     pcap(Path::new(&file("suspicious.pcap")), &[activation(0x0E80), activation(0x0E81), activation(0x0E82)]);
-    let learned =
-        ["learn", &file("ordinary.pcap"), "--tester", "0E81@10.0.0.2", "-o", &file("m.bin"), "--json"];
-    let (code, out, err) = call(&learned);
+    let arxml = concat!(env!("CARGO_MANIFEST_DIR"), "/src/io/network/fixtures/small.arxml");
+    let learned = ["learn", &file("ordinary.pcap"), "--tester", "0E81@10.0.0.2", "--arxml", arxml];
+    let (code, out, err) = call(&[learned.as_slice(), &["-o", &file("m.bin"), "--json"]].concat());
     assert!(is_success(&code), "{err}");
+    assert_eq!(json(&out)["segments"][0]["services"], 1, "the offer that the description states");
     assert_eq!((&json(&out)["packets"], &json(&out)["segments"][0]["testers"]), (&1.into(), &2.into()));
     std::fs::write(file("line.txt"), "0 1 8 1 0 0 0 0 0\n0.015 1 8 1 5 0 0 0 0\n")
         .expect("the folder can be written");
@@ -399,4 +402,55 @@ fn generated_lin_traffic_is_attacked_learned_replayed_and_judged() {
     assert_eq!(report["false_alarms"], 0);
     let (code, _, err) = call(&["inject", "--generate", "lin", "--attack", "flood", "-o", &clean]);
     assert!(is_code(&code, 3) && err.contains("CAN needs a capture"), "{err}");
+}
+
+#[test]
+fn bench_edge_says_every_field_and_does_not_invent_what_was_not_counted() {
+    let (code, out, err) = call(&["bench", "edge", "--seconds", "3", "--json"]);
+    assert!(is_success(&code), "{err}");
+    let figures = json(&out);
+    for field in ["frames", "ns_per_frame_p50", "ns_per_frame_p999", "state_bytes_per_bus", "observations"] {
+        assert!(figures[field].as_u64().is_some_and(|value| value > 0), "{field}: {out}");
+    }
+    assert!(figures["allocations"].is_null(), "the heap of this test does not count");
+    assert!(figures["instructions_per_frame"].is_null() && figures.get("instructions_missing").is_none());
+    let (code, out, err) = call(&["bench", "edge", "--seconds", "3", "--untimed", "--frames", "100"]);
+    assert!(is_success(&code), "{err}");
+    assert_eq!(json(&out)["frames"], 100);
+}
+
+#[test]
+fn a_model_is_signed_shown_and_verified() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    capture(Path::new(&file("train.trc")), 1, 5);
+    let (code, public, err) = call(&["model", "keygen", "-o", &file("key")]);
+    assert!(is_success(&code) && public.trim().len() == 64, "{err}");
+    assert!(!is_success(&call(&["model", "keygen", "-o", &file("key")]).0), "never over another key");
+    let secret = std::fs::read_to_string(file("key")).expect("written");
+    let learn = ["learn", &file("train.trc"), "-o", &file("model"), "--platform", "p", "--release", "7"];
+    let (code, out, err) = call(&[learn.as_slice(), &["--sign-key", &file("key"), "--json"]].concat());
+    assert!(is_success(&code), "{err}");
+    assert!(json(&out)["signed"] == true && !err.contains(secret.lines().nth(1).expect("a line")));
+    let (_, out, _) = call(&["model", "show", &file("model"), "--json"]);
+    let shown = json(&out);
+    assert_eq!((&shown["can"]["platform"], &shown["can"]["release"]), (&"p".into(), &"7".into()));
+    assert_eq!((&shown["signatures"][0]["algorithm"], &shown["ethernet"]), (&"ed25519".into(), &Value::Null));
+    let (_, out, _) = call(&["model", "show", &file("model")]);
+    assert!(out.contains("CAN model, layout 2") && out.contains("not checked: ed25519"), "{out}");
+    let verify = |key: &str| call(&["model", "verify", &file("model"), "--key", &file(key)]);
+    assert!(is_success(&verify("key.pub").0));
+    std::fs::write(file("hex"), &public).expect("it writes");
+    assert!(is_success(&verify("hex").0));
+    assert!(is_success(&call(&["model", "keygen", "-o", &file("other")]).0));
+    let (code, _, err) = verify("other.pub");
+    assert!(is_code(&code, 3) && err.contains("which is not trusted"), "{err}");
+    assert!(is_success(&call(&["model", "sign", &file("model"), "--key", &file("other")]).0));
+    assert!(is_success(&verify("other.pub").0) && is_success(&verify("key.pub").0));
+    let (code, _, err) = call(&["replay", "--model", &file("model"), &file("train.trc"), "--json"]);
+    assert!(is_success(&code), "{err}");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(file("key"), mode).expect("its own file");
+    let (code, _, err) = call(&["model", "sign", &file("model"), "--key", &file("key")]);
+    assert!(is_code(&code, 3) && err.contains("mode 0644"), "{err}");
 }

@@ -120,6 +120,7 @@ pub(super) fn settle(truths: &Truths, probe: &Probe, row: &mut CaptureRow, event
     row.false_alarms = firsts(&stray).into_iter().filter(|alarm| alarm.score >= Score::ALARM).collect();
     row.clean.clean_us = row.span_us.saturating_sub(row.warm_up_us).saturating_sub(attacked_us(truths));
     row.clean.alarmed_us = probe.alarmed_us().min(row.clean.clean_us);
+    row.operate(probe);
 }
 
 /// Time covered by attacks and the time after in which they may still be found, overlaps once, in microseconds.

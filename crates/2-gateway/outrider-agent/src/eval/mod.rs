@@ -9,6 +9,7 @@
 //! unknown, and the detectors learn it from the beginning of the capture alone, its warm-up. Attacks are put in
 //! behind that, each into a copy of its own; the capture without attack gives the false alarms.
 
+mod accounts;
 mod garage;
 pub mod html;
 mod labelled;
@@ -24,15 +25,17 @@ mod tests;
 use std::collections::BTreeMap;
 
 use outrider_bus::can::TimedFrame;
+use outrider_ids::Mode;
 use outrider_types::Seed;
 
 use crate::inject::{Attack, AttackPlan, Injector, Stretch, Truth};
 use crate::learn::LearnError;
+pub use accounts::Accounts;
 use garage::{Garage, Match};
 pub use probe::{Alarm, Probe, Score, Watched};
 pub use scheduled::stand_ins;
 pub use score::{Clean, Event, FrameCount, Hit, percentile, recall, threshold};
-pub use simulated::{Simulated, simulate};
+pub use simulated::{ModePart, Simulated, simulate};
 
 /// Part of an unknown vehicle's capture that is its warm-up when nobody asks for another: a third …
 const WARM_UP_PART: u64 = 3;
@@ -83,6 +86,10 @@ pub struct CaptureRow {
     pub warm_up_alarms: u64,
     /// Its clean part.
     pub clean: Clean,
+    /// The clean part by operating mode, as the detectors told it.
+    pub modes: BTreeMap<Mode, ModePart>,
+    /// What the detectors by habit used of their budgets, from the beginning of the capture.
+    pub accounts: Accounts,
     /// False alarms of at least [`Score::ALARM`], for people to look at.
     pub false_alarms: Vec<Alarm>,
     /// Attacks that could not be put in, with the reason.
@@ -103,10 +110,23 @@ impl CaptureRow {
             warm_up_us,
             warm_up_alarms: 0,
             clean: Clean::default(),
+            modes: BTreeMap::new(),
+            accounts: Accounts::default(),
             false_alarms: Vec::new(),
             skipped: BTreeMap::new(),
             labelled: None,
         }
+    }
+
+    /// Takes how the vehicle was operated while it was judged; the false alarms are there already.
+    fn operate(&mut self, probe: &Probe) {
+        for (mode, clean_us) in probe.modes() {
+            self.modes.insert(*mode, ModePart { clean_us: *clean_us, false_alarms: 0 });
+        }
+        for alarm in &self.false_alarms {
+            self.modes.entry(alarm.mode).or_default().false_alarms += 1;
+        }
+        probe.edge().into_iter().for_each(|edge| self.accounts.add(edge));
     }
 }
 
@@ -194,6 +214,7 @@ impl Bench {
         row.clean.alarmed_us = probe.alarmed_us();
         row.clean.alarms = highest(probe.alarms());
         row.false_alarms = firsts(probe.alarms());
+        row.operate(&probe);
         let capture = self.outcome.captures.len();
         for run in runs {
             self.outcome.events.push(run.event(probe.alarms(), found, capture));

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use outrider_bus::can::{CanId, TimedFrame};
-use outrider_ids::{Observation, Phase};
+use outrider_ids::{FieldValue, Mode, Observation, Phase};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
+use outrider_wire::catalogue::field;
 
 use crate::edge::Edge;
 use crate::io::capture::Record;
@@ -26,10 +27,15 @@ impl Score {
         Self(severity.code() as u32 * 1000)
     }
 
-    /// Returns the score of an observation: its severity.
+    /// Returns the score of an observation: a thousand times its severity, and ten for every bit of its p-value.
     #[must_use]
-    pub const fn of(seen: &Observation) -> Self {
-        Self::of_severity(seen.severity)
+    pub fn of(seen: &Observation) -> Self {
+        let Self(severity) = Self::of_severity(seen.severity);
+        let Some(FieldValue::Int(ppb)) = seen.fields.value(field::P_VALUE_PPB) else { return Self(severity) };
+        let p_value = f64::from(u32::try_from(ppb).unwrap_or(u32::MAX).max(1)) * 1e-9;
+        let bits = (-p_value.log2() * 10.0).clamp(0.0, 999.0);
+        // At most 299 of 999: a p-value is at least 10⁻⁹.
+        Self(severity.saturating_add(format!("{bits:.0}").parse().unwrap_or(0)))
     }
 }
 
@@ -48,6 +54,8 @@ pub struct Alarm {
     pub event_type: EventTypeId,
     /// Identifier it is about.
     pub can_id: Option<CanId>,
+    /// Operating mode of the vehicle then, as the detectors told it.
+    pub mode: Mode,
 }
 
 impl Alarm {
@@ -80,6 +88,14 @@ impl Watched {
             Self::Scheduled(edge) => edge.pop(),
         }
     }
+
+    /// Returns the operating mode; the detectors of LIN and FlexRay know none, so that all their time is awake.
+    fn mode(&self) -> Mode {
+        match self {
+            Self::Can(edge) => edge.mode(),
+            Self::Scheduled(_) => Mode::Awake,
+        }
+    }
 }
 
 /// Detectors and everything they said.
@@ -93,6 +109,9 @@ pub struct Probe {
     /// Time with at least one open alarm, and since when.
     alarmed_us: u64,
     alarmed_since: Option<VehicleMicros>,
+    /// Time in each operating mode as told by the detectors, up to the latest tick.
+    modes: BTreeMap<Mode, u64>,
+    ticked: Option<VehicleMicros>,
     now: VehicleMicros,
 }
 
@@ -113,6 +132,8 @@ impl Probe {
             alarms: Vec::new(),
             alarmed_us: 0,
             alarmed_since: None,
+            modes: BTreeMap::new(),
+            ticked: None,
             now: VehicleMicros(0),
         }
     }
@@ -147,7 +168,7 @@ impl Probe {
     fn pass_time(&mut self, at: VehicleMicros) {
         self.now = self.now.max(at);
         if at >= self.next_tick || at.saturating_add(TICK_US) < self.next_tick {
-            self.edge.tick(at);
+            self.pass(at);
             self.next_tick = at.saturating_add(TICK_US);
         }
     }
@@ -155,9 +176,37 @@ impl Probe {
     /// Lets time pass without a frame.
     pub fn tick(&mut self, now: VehicleMicros) {
         self.now = self.now.max(now);
-        self.edge.tick(now);
+        self.pass(now);
         self.next_tick = now.saturating_add(TICK_US);
         self.drain();
+    }
+
+    fn pass(&mut self, to: VehicleMicros) {
+        let past_us = self.ticked.map_or(0, |ticked| to.micros_since(ticked));
+        self.ticked = Some(to);
+        *self.modes.entry(self.edge.mode()).or_default() += past_us;
+        self.edge.tick(to);
+    }
+
+    /// Returns the operating mode of the vehicle as the detectors tell it.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.edge.mode()
+    }
+
+    /// Returns the time spent in each operating mode, in microseconds.
+    #[must_use]
+    pub const fn modes(&self) -> &BTreeMap<Mode, u64> {
+        &self.modes
+    }
+
+    /// Returns the detectors of CAN buses.
+    #[must_use]
+    pub const fn edge(&self) -> Option<&Edge> {
+        match &self.edge {
+            Watched::Can(edge) => Some(edge),
+            Watched::Scheduled(_) => None,
+        }
     }
 
     /// Returns the alarms so far, in the order in which they were said; an episode that turns out worse is there
@@ -171,6 +220,7 @@ impl Probe {
     pub fn forget(&mut self) {
         self.alarms.clear();
         self.alarmed_us = 0;
+        self.modes.clear();
         self.alarmed_since = self.alarmed_since.map(|_| self.now);
     }
 
@@ -207,6 +257,7 @@ impl Probe {
                 episode: seen.episode,
                 event_type: seen.event_type,
                 can_id: seen.can_id,
+                mode: self.edge.mode(),
             });
         }
         let alarmed = self.open.values().any(|(score, _)| *score >= Score::ALARM);

@@ -1,9 +1,11 @@
 //! What an evaluation says, as JSON.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::score::{Clean, Event, FrameCount, percentile, recall, share, threshold};
-use super::{Alarm, CaptureRow, Outcome, Score, Simulated};
+use super::{Accounts, Alarm, CaptureRow, ModePart, Outcome, Score, Simulated};
 
 /// Rates of false alarms, an hour, at which recall is stated.
 pub const RATES_PER_HOUR: [u32; 3] = [1, 5, 10];
@@ -139,7 +141,7 @@ fn clean_fields(basis: &Basis<'_>, object: &mut Map<String, Value>) {
     object.insert("clean_hours".into(), json!(hours));
     object.insert("false_alarms".into(), json!(alarms));
     object.insert("false_alarms_per_hour".into(), json!(total.per_hour(Score::ALARM)));
-    object.insert("recorded".into(), origin(&basis.recorded));
+    object.insert("recorded".into(), recorded_json(basis));
     object.insert("simulated".into(), basis.simulated.map_or(Value::Null, simulated_json));
     object.insert("clean_frame_fpr".into(), json!(basis.recorded.frames.false_positive_rate()));
     let thresholds = basis.thresholds.iter().map(|(rate, score)| (rate.to_string(), json!(score.0)));
@@ -199,15 +201,44 @@ fn origin(clean: &Clean) -> Value {
     })
 }
 
+/// Recorded traffic, with its modes as the detectors told them: nobody labelled them.
+fn recorded_json(basis: &Basis<'_>) -> Value {
+    let Value::Object(mut object) = origin(&basis.recorded) else { return Value::Null };
+    let mut modes: BTreeMap<_, ModePart> = BTreeMap::new();
+    let mut accounts = Accounts::default();
+    for row in &basis.outcome.captures {
+        accounts.join(&row.accounts);
+        for (mode, part) in &row.modes {
+            let sum = modes.entry(*mode).or_default();
+            sum.clean_us += part.clean_us;
+            sum.false_alarms += part.false_alarms;
+        }
+    }
+    let modes = modes.iter().map(|(mode, part)| (mode.word().to_owned(), mode_json(part)));
+    object.insert("modes".into(), modes.collect());
+    object.insert("budget".into(), accounts.json());
+    object.into()
+}
+
+fn mode_json(part: &ModePart) -> Value {
+    json!({"clean_hours": super::hours(part.clean_us), "false_alarms": part.false_alarms})
+}
+
 fn simulated_json(simulated: &Simulated) -> Value {
     let Value::Object(mut object) = origin(&simulated.clean) else { return Value::Null };
     object.insert("frames".into(), json!(simulated.frames));
     object.insert("platforms".into(), json!(simulated.platforms));
     let modes = simulated.modes.iter().map(|(mode, part)| {
-        let hours = super::hours(part.clean_us);
-        (mode.word().to_owned(), json!({"clean_hours": hours, "false_alarms": part.false_alarms}))
+        let mut json = mode_json(part);
+        let told = simulated.told.iter().filter(|((of, _), _)| of == mode);
+        let told = told.map(|((_, told), us)| (told.word().to_owned(), json!(super::hours(*us))));
+        if let Value::Object(json) = &mut json {
+            json.insert("told_hours".into(), told.collect());
+        }
+        (mode.word().to_owned(), json)
     });
     object.insert("modes".into(), modes.collect());
+    object.insert("budget".into(), simulated.accounts.json());
     let alarms = simulated.first_alarms.iter().map(|(platform, mode, alarm)| {
         let mut alarm = alarm_json(alarm);
         if let Value::Object(alarm) = &mut alarm {
@@ -227,6 +258,7 @@ fn alarm_json(alarm: &Alarm) -> Value {
         "event_type": known.map_or_else(|| alarm.event_type.0.to_string(), |known| known.name.to_owned()),
         "bus": alarm.bus.0,
         "can_id": alarm.can_id.map(|id| id.to_string()),
+        "mode": alarm.mode.word(),
         "score": alarm.score.0,
     })
 }

@@ -10,7 +10,7 @@ use outrider_ids::model::ModelHead;
 use outrider_types::{Seed, VehicleMicros};
 
 use super::score::Clean;
-use super::{Alarm, Probe, Score, highest};
+use super::{Accounts, Alarm, Probe, Score, highest};
 use crate::edge::Edge;
 use crate::learn::{LearnError, Learner};
 use crate::traffic::{Life, Mode, Platform};
@@ -42,6 +42,10 @@ pub struct Simulated {
     pub clean: Clean,
     /// By operating mode.
     pub modes: BTreeMap<Mode, ModePart>,
+    /// Time by operating mode and by what the detectors held it for, in microseconds.
+    pub told: BTreeMap<(Mode, outrider_ids::Mode), u64>,
+    /// What the detectors by habit used of their budgets.
+    pub accounts: Accounts,
     /// Frames judged.
     pub frames: u64,
     /// Platforms.
@@ -67,6 +71,10 @@ pub fn simulate(
         let seed = Seed::new(seed).fork(u64::from(number)).next_u64();
         let platform = Platform::drawn(seed);
         let mut learner = Learner::new(ModelHead::default());
+        // Every other platform has a network description, so that its speed is known.
+        if number % 2 == 1 {
+            learner.add_database(platform.description().clone());
+        }
         for frame in Life::new(&platform, seed).take_while(|frame| frame.at.0 < LEARN_US) {
             learner.add(&frame);
         }
@@ -95,23 +103,25 @@ impl Simulated {
         progress: &mut dyn FnMut(u64),
     ) {
         let before = self.clean.clean_us;
-        let (mut last, mut mode) = (VehicleMicros(0), life.mode());
+        let mut last = VehicleMicros(0);
         let mut seen = 0;
         while let Some(frame) = life.next() {
             let end = frame.at.0 >= length_us;
             let at = if end { VehicleMicros(length_us) } else { frame.at };
             idle(&mut probe, last, at);
-            // A pause belongs to the mode that went before it: a network that sleeps has no frame to say so.
+            // A network that sleeps has no frame to say so, and only one that sleeps pauses for so long.
             let gap_us = at.micros_since(last);
-            let of = if gap_us > IDLE_TICK_US { mode } else { life.mode() };
+            let of = if gap_us > IDLE_TICK_US { Mode::Sleep } else { life.mode() };
             self.modes.entry(of).or_default().clean_us += gap_us;
-            mode = life.mode();
+            *self.told.entry((of, probe.mode())).or_default() += gap_us;
+            // An alarm while no frame came is one of the pause.
+            seen = self.note(platform, of, probe.alarms(), seen);
             last = at;
             if end {
                 break;
             }
             self.judge(&mut probe, &frame);
-            seen = self.note(platform, mode, probe.alarms(), seen);
+            seen = self.note(platform, life.mode(), probe.alarms(), seen);
             if self.frames.is_multiple_of(LOOK_FRAMES) {
                 progress(before.saturating_add(at.0));
             }
@@ -120,6 +130,7 @@ impl Simulated {
         self.clean.clean_us = before.saturating_add(length_us);
         self.clean.alarms.extend(highest(probe.alarms()));
         self.clean.alarmed_us += probe.alarmed_us();
+        probe.edge().into_iter().for_each(|edge| self.accounts.add(edge));
         progress(self.clean.clean_us);
     }
 

@@ -6,6 +6,7 @@
 
 pub mod ethernet;
 mod pairs;
+mod protection;
 pub mod scheduled;
 mod speed;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod timing;
 use std::collections::BTreeMap;
 
 use outrider_bus::can::{CanId, Dlc, FrameKind, TimedFrame};
+use outrider_ids::model::protection::ProtectedFrame;
 use outrider_ids::model::{
     self, BusDraft, BusFacts, CycleClass, DiagPair, GapFacts, IDS_MAX, IdEntry, IdFlags, ModelDraft,
     ModelHead, PAIRS_MAX, SectionDraft, SectionKind, WriteError,
@@ -23,6 +25,7 @@ use outrider_types::BusId;
 
 use crate::io::dbc::DbcModel;
 use pairs::PairFinder;
+use protection::Protections;
 use scheduled::ScheduleLearner;
 
 /// Most frames of all captures together: a day of two loaded buses. Each costs eight bytes of memory.
@@ -104,6 +107,10 @@ pub struct BusSummary {
     pub steady: u32,
     /// Diagnostic pairs.
     pub pairs: u32,
+    /// Frames whose protection is checked.
+    pub protected: u32,
+    /// What descriptions state of this bus that the model does not take, with the reason.
+    pub problems: Vec<String>,
 }
 
 /// A learned model.
@@ -126,6 +133,7 @@ pub struct Learner {
     captures: BTreeMap<BusId, Vec<BusTrack>>,
     current: BTreeMap<BusId, BusTrack>,
     pairs: BTreeMap<BusId, PairFinder>,
+    protections: Protections,
     /// Sections of LIN and FlexRay, empty where there are none.
     schedules: (Vec<u8>, Vec<u8>),
     frames: u64,
@@ -150,6 +158,12 @@ impl Learner {
         self.databases.push(database);
     }
 
+    /// Adds which frames a network description says are protected; traffic decides whether the model takes it. Call it
+    /// before the first frame.
+    pub fn add_protections(&mut self, frames: &[ProtectedFrame]) {
+        self.protections.state(frames);
+    }
+
     /// Adds one frame of the current capture.
     pub fn add(&mut self, timed: &TimedFrame) {
         if self.frames >= FRAMES_MAX {
@@ -160,6 +174,7 @@ impl Learner {
         let bus = self.current.entry(timed.bus).or_default();
         bus.add(timed);
         self.pairs.entry(timed.bus).or_default().add(timed);
+        self.protections.add(timed);
     }
 
     /// Ends the current capture: what comes next is not measured against it.
@@ -168,6 +183,7 @@ impl Learner {
             self.captures.entry(bus).or_default().push(track);
         }
         self.pairs.values_mut().for_each(PairFinder::end_capture);
+        self.protections.end_capture();
     }
 
     /// Adds what descriptions say of LIN and FlexRay.
@@ -191,12 +207,12 @@ impl Learner {
             return Err(LearnError::TooManyFrames { limit: FRAMES_MAX });
         }
         let (lin, flexray) = &self.schedules;
-        let sections: Vec<SectionDraft<'_>> =
+        let shared: Vec<SectionDraft<'_>> =
             [(SectionKind::LIN_SCHEDULE, lin.as_slice()), (SectionKind::FLEXRAY_SLOTS, flexray.as_slice())]
                 .into_iter()
                 .filter(|(_, bytes)| !bytes.is_empty())
                 .collect();
-        if sections.is_empty() && self.captures.values().flatten().all(|track| track.ids.is_empty()) {
+        if shared.is_empty() && self.captures.values().flatten().all(|track| track.ids.is_empty()) {
             return Err(LearnError::NoFrames);
         }
         let mut head = self.head;
@@ -212,16 +228,18 @@ impl Learner {
         for (&bus, tracks) in &self.captures {
             drafts.push(self.draft(bus, tracks)?);
         }
+        let sections: Vec<Vec<SectionDraft<'_>>> = drafts.iter().map(Draft::sections).collect();
         let buses: Vec<BusDraft<'_>> = drafts
             .iter()
-            .map(|draft| BusDraft {
+            .zip(&sections)
+            .map(|(draft, sections)| BusDraft {
                 facts: draft.summary.facts,
                 ids: &draft.ids,
                 pairs: &draft.pairs,
-                sections: &[],
+                sections,
             })
             .collect();
-        let draft = ModelDraft { head, buses: &buses, sections: &sections };
+        let draft = ModelDraft { head, buses: &buses, sections: &shared };
         let mut bytes = vec![0; model::encoded_bytes(&draft)];
         model::write(&draft, &mut bytes).map_err(LearnError::Write)?;
         Ok(Learned { model: bytes, head, buses: drafts.into_iter().map(|draft| draft.summary).collect() })
@@ -267,6 +285,7 @@ impl Learner {
         let ids: Vec<IdEntry> = ids.into_values().collect();
         let mut classes = BTreeMap::new();
         ids.iter().for_each(|entry| *classes.entry(entry.class).or_default() += 1);
+        let kept = self.protections.of(bus, |id| ids.binary_search_by_key(&id, |entry| entry.id).is_ok());
         let steady = ids.iter().filter(|entry| entry.flags.steady).count();
         let summary = BusSummary {
             facts,
@@ -274,8 +293,10 @@ impl Learner {
             classes,
             steady: u32::try_from(steady).unwrap_or(u32::MAX),
             pairs: u32::try_from(pairs.len()).unwrap_or(u32::MAX),
+            protected: kept.count,
+            problems: kept.problems,
         };
-        Ok(Draft { summary, ids, pairs })
+        Ok(Draft { summary, ids, pairs, protection: kept.section })
     }
 }
 
@@ -283,6 +304,15 @@ struct Draft {
     summary: BusSummary,
     ids: Vec<IdEntry>,
     pairs: Vec<DiagPair>,
+    protection: Vec<u8>,
+}
+
+impl Draft {
+    /// Returns the sections that have something to say, ascending.
+    fn sections(&self) -> Vec<SectionDraft<'_>> {
+        let all = [(SectionKind::PROTECTION, self.protection.as_slice())];
+        all.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect()
+    }
 }
 
 /// Entry of an identifier of which nothing is known but its name.

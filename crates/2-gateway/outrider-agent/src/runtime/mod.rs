@@ -16,6 +16,7 @@ mod sections;
 mod sensed;
 #[cfg(test)]
 mod tests;
+mod trusted;
 mod vehicle;
 
 pub use commands::{Job, Jobs};

@@ -48,6 +48,9 @@ pub struct Report {
     pub uptime_s: u64,
     /// Use of memory and processor.
     pub budget: Budget,
+    /// What the program thinks of its vehicle model.
+    #[serde(default)]
+    pub model: Model,
     /// Detectors of each bus.
     pub buses: Vec<Bus>,
     /// Frames of buses that the model does not have.
@@ -89,6 +92,28 @@ pub struct Budget {
     pub threads: u64,
 }
 
+/// What the program thinks of its vehicle model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// `none`; `believed`, if no signature is asked for; `signed` by a trusted key; or `refused`.
+    pub state: String,
+    /// Platform that it says it is for.
+    pub platform: String,
+    /// Release that it says it is for.
+    pub release: String,
+    /// Key of its signature, if one is asked for.
+    pub key: Option<String>,
+    /// Why it was refused.
+    pub reason: Option<String>,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        let (platform, release) = (String::new(), String::new());
+        Self { state: "none".to_owned(), platform, release, key: None, reason: None }
+    }
+}
+
 /// Detectors of one bus.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bus {
@@ -104,6 +129,31 @@ pub struct Bus {
     pub errors: u64,
     /// Observations lost.
     pub dropped: u64,
+    /// Operating mode; empty for LIN and FlexRay, whose detectors know none.
+    pub mode: String,
+    /// Seconds for which it has lasted.
+    pub mode_s: u64,
+    /// What the operating mode lowered or left out.
+    pub gated: u64,
+    /// Accounts of the detectors that have a budget.
+    pub accounts: Vec<Account>,
+}
+
+/// What a detector has used of its alarm budget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// Detector.
+    pub detector: String,
+    /// Alarms said.
+    pub alarms: u64,
+    /// Alarms withheld: said as low.
+    pub withheld: u64,
+    /// Repeated alarms that it may still raise at once.
+    pub left: u64,
+    /// `in budget`, `over budget` or `demoted`.
+    pub state: String,
+    /// Seconds with an open alarm.
+    pub alarmed_s: u64,
 }
 
 /// A live source of frames.
@@ -272,7 +322,26 @@ pub(crate) mod tests {
                 frames: 1000,
                 threads: 2,
             },
-            buses: vec![Bus { bus: 1, frames: 9, known: 8, unknown: 1, errors: 0, dropped: 0 }],
+            model: Model { state: "signed".to_owned(), key: Some("00".repeat(8)), ..Model::default() },
+            buses: vec![Bus {
+                bus: 1,
+                frames: 9,
+                known: 8,
+                unknown: 1,
+                errors: 0,
+                dropped: 0,
+                mode: "driving".to_owned(),
+                mode_s: 5,
+                gated: 2,
+                accounts: vec![Account {
+                    detector: "payload".to_owned(),
+                    alarms: 3,
+                    withheld: 4,
+                    left: 0,
+                    state: "over budget".to_owned(),
+                    alarmed_s: 6,
+                }],
+            }],
             foreign_frames: 0,
             sources: Vec::new(),
             host: vec![Sensor {

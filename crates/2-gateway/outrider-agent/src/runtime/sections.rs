@@ -6,11 +6,12 @@ use outrider_host::HostConfig;
 use serde::Deserialize;
 
 use super::ConfigError;
+use crate::model_file::{ModelTrust, TrustConfig};
 
 /// Names of the sections that [`Sections`] reads.
-pub(super) const NAMES: [&str; 2] = ["host", "sandbox"];
+pub(super) const NAMES: [&str; 3] = ["host", "sandbox", "model_trust"];
 
-/// `[host]` and `[sandbox]`.
+/// `[host]`, `[sandbox]` and `[model_trust]`.
 #[derive(Debug, Default, Deserialize)]
 pub struct Sections {
     /// Sensors of this host; none are on without it.
@@ -18,6 +19,9 @@ pub struct Sections {
     /// What the program gives up after its start.
     #[serde(default)]
     pub sandbox: SandboxConfig,
+    /// Whose models are believed, and for what; without it every whole model is.
+    #[serde(default)]
+    pub model_trust: TrustConfig,
 }
 
 /// `[sandbox]`.
@@ -57,6 +61,15 @@ impl Sections {
         }
         Ok(sections)
     }
+
+    /// Checks what a model must be to be believed.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn trust(&self) -> Result<ModelTrust, ConfigError> {
+        ModelTrust::new(&self.model_trust)
+            .map_err(|reason| ConfigError::Value { name: "model_trust", reason })
+    }
 }
 
 #[cfg(test)]
@@ -94,5 +107,16 @@ mod tests {
         assert!(open("[host.flies]\n").1.is_err());
         assert!(open("[host.files]\npath = '/etc'\n").1.is_err());
         assert!(open("[sandbox]\nuesr = 'x'\n").1.is_err());
+        assert!(open("[model_trust]\nkey = []\n").1.is_err());
+    }
+
+    #[test]
+    fn trust_in_models_is_asked_for_and_its_keys_are_checked() {
+        let trust = |more| open(more).1.expect("it is right").trust();
+        assert!(!trust("").expect("nothing to refuse").is_strict());
+        assert!(trust("[model_trust]\nplatform = 'demo'\n").expect("a platform").is_strict());
+        let refused = trust("[model_trust]\nkeys = ['00']\n").expect_err("no key");
+        let said = "model_trust: keys[0]: no public Ed25519 key of 64 hexadecimal digits";
+        assert_eq!(refused.to_string(), said);
     }
 }

@@ -5,6 +5,8 @@ use outrider_gateway::codec;
 use outrider_gateway::spool::SpoolConfig;
 use outrider_gateway::uplink::{Link, Transport, TransportError, UplinkConfig};
 use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, MemoryStorage, SecurityEvent, fold};
+use outrider_ids::Basis;
+use outrider_ids::model::{CycleClass, Text};
 use outrider_types::{BootEpoch, BusId, Lane, Seed, Seq, TenantId, UnixMicros, VehicleId, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
@@ -13,6 +15,7 @@ use outrider_wire::{
 };
 
 use super::*;
+use crate::model_file::Refusal;
 
 const VEHICLE: VehicleId = VehicleId([5; 16]);
 const START: UnixMicros = UnixMicros(1_800_000_000_000_000);
@@ -334,6 +337,59 @@ fn a_number_that_does_not_grow_is_a_replay() {
 }
 
 #[test]
+fn sensors_tell_their_mode_and_a_detector_its_account_once_it_was_used() {
+    let told = |attack: bool| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (model, frames) = crate::bench::edge_input(1);
+        let mut vehicle = open_with_model(folder.path(), 1, &model);
+        vehicle.tick(VehicleMicros(0));
+        frames.iter().for_each(|frame| vehicle.frame(frame));
+        let last = frames.last().expect("frames").at;
+        if attack {
+            // An event message that the model knows without a cycle, a hundred a second.
+            let known = outrider_ids::model::VehicleModel::parse(&model).expect("a model");
+            let (bus, id) = known
+                .buses()
+                .find_map(|bus| {
+                    let event = bus
+                        .ids()
+                        .find(|entry| !matches!(entry.class, CycleClass::Periodic | CycleClass::Mixed));
+                    event.map(|entry| (bus.facts().bus, entry.id))
+                })
+                .expect("an event message");
+            for n in 0..300u64 {
+                let frame = Frame::classic(id, &[0; 8]).expect("eight bytes");
+                vehicle.frame(&TimedFrame { at: last.saturating_add(n * 8_000), bus, frame });
+            }
+        }
+        vehicle.tick(last.saturating_add(3_000_000));
+        // The windows of repetition are over after some minutes.
+        for minute in 2..20 {
+            vehicle.tick(last.saturating_add(minute * 60_000_000));
+        }
+        let rows = rows(&mut vehicle, last.saturating_add(1_300_000_000));
+        let mut texts: Vec<String> = rows
+            .iter()
+            .filter(|row| row.event_type == event::SENSOR_STATE)
+            .flat_map(|row| {
+                let text =
+                    |key| row.fields.iter().find(|(have, _)| *have == key).map(|(_, value)| value.clone());
+                [text(field::COMPONENT), text(field::OPERATING_MODE)]
+            })
+            .flatten()
+            .map(|value| format!("{value:?}"))
+            .collect();
+        texts.sort();
+        texts.dedup();
+        texts.join(" ")
+    };
+    let quiet = told(false);
+    assert!(quiet.contains("\"can\"") && quiet.contains("sleep") && !quiet.contains("can."), "{quiet}");
+    let attacked = told(true);
+    assert!(attacked.contains("can.event_rate"), "{attacked}");
+}
+
+#[test]
 fn sensors_tell_of_themselves_after_a_minute_and_then_every_hour() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut vehicle = open_with_model(folder.path(), 1, &crate::bench::edge_input(1).0);
@@ -381,4 +437,26 @@ fn what_is_wrong_on_a_lin_bus_becomes_events_of_that_bus() {
     assert!(status.heard > 1000 && status.observations >= 2 && status.rows > rows, "{status:?}");
     let states: Vec<_> = vehicle.scheduled().states().map(|state| (state.bus, state.medium())).collect();
     assert_eq!(states, [(lin_bus(BusId(0)), "lin")]);
+}
+
+#[test]
+fn a_refused_model_is_said_and_the_buses_are_learned_on_the_road() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut vehicle = open_with_model(folder.path(), 1, &[]);
+    assert_eq!((vehicle.model().state.as_str(), vehicle.edge().is_none()), ("none", true));
+    let release = |text| Text::new(text).expect("short");
+    let refusal = Refusal::Release { expected: release("8"), got: release("7") };
+    vehicle.refuse_model(&refusal, VehicleMicros(5));
+    let frame = Frame::classic(CanId::standard(0x100).expect("eleven bits"), &[1]);
+    vehicle.frame(&TimedFrame { at: VehicleMicros(10), bus: BusId(3), frame: frame.expect("it fits") });
+    let bases: Vec<_> = vehicle.edge().expect("learning").bases().collect();
+    assert_eq!(bases, [(BusId(3), Basis::WarmUp)]);
+    assert_eq!(vehicle.model().state, "refused");
+    let said = r#"vehicle model is for release "7", this vehicle has "8""#;
+    assert_eq!(vehicle.model().reason.as_deref(), Some(said));
+    let rows = rows(&mut vehicle, VehicleMicros(1_000_000));
+    let row = rows.iter().find(|row| row.event_type == event::IDS_MODEL_REFUSED).expect("it is an event");
+    let text = |text: &str| FieldValue::Text(text.to_owned());
+    assert!(row.fields.contains(&(field::REASON, text("other_release"))), "{row:?}");
+    assert!(row.fields.contains(&(field::MODEL_RELEASE, text("7"))), "{row:?}");
 }

@@ -28,6 +28,7 @@ use super::index::EventIndex;
 use super::listening::Listening;
 use super::observed::Told;
 use super::parts::{CloudLink, OpenError, Status, VehicleParts};
+use super::report::Model;
 use crate::edge::Edge;
 use crate::io::capture::write_candump;
 use crate::io::rolling::RollingCapture;
@@ -64,8 +65,9 @@ pub struct Vehicle<S: Storage> {
     ack: Ed25519Verifier,
     command: Ed25519Verifier,
     pub(super) edge: Option<Edge>,
-    net: Option<NetEdge>,
+    pub(super) net: Option<NetEdge>,
     pub(super) scheduled: ScheduledEdge,
+    pub(super) model: Model,
     pub(super) ids: IdsLayer,
     gateway: Gateway<S>,
     capture: RollingCapture,
@@ -114,6 +116,7 @@ impl<S: Storage> Vehicle<S> {
             ids: IdsLayer::default(),
             net,
             scheduled,
+            model: Model::default(),
             gateway: Gateway::new(parts.fold, spool, uplink),
             capture: RollingCapture::open(&parts.state.join("capture"), epoch, parts.capture_bytes_max)?,
             index: EventIndex::open(&parts.state.join("events.idx"))?,
@@ -236,6 +239,7 @@ impl<S: Storage> Vehicle<S> {
     /// Lets time pass; call it a few times a second.
     pub fn tick(&mut self, now: VehicleMicros) {
         if let Some(edge) = &mut self.edge {
+            edge.observe_charging(self.net.as_ref().is_some_and(|net| net.is_charging(now)));
             edge.tick(now);
         }
         if let Some(net) = &mut self.net {

@@ -55,6 +55,12 @@ struct Style {
 }
 
 impl Platform {
+    /// Returns its network description.
+    #[must_use]
+    pub const fn description(&self) -> &DbcModel {
+        &self.network
+    }
+
     /// Draws a platform; the same seed gives the same one.
     #[must_use]
     pub fn drawn(seed: u64) -> Self {
@@ -218,6 +224,7 @@ fn signal(
     let span = f64::from((1u32 << bits) - 1) * factor;
     // The highest bit of a big-endian signal, the lowest of a little-endian one.
     let start_bit = byte * 8 + if order == ByteOrder::Big { 7 } else { 0 };
+    let unit = if name.starts_with("VehicleSpeed") { "km/h".to_owned() } else { String::new() };
     DbcSignal {
         name,
         start_bit,
@@ -228,7 +235,7 @@ fn signal(
         offset,
         min: offset,
         max: offset + span,
-        unit: String::new(),
+        unit,
         receivers: Vec::new(),
         multiplex: Multiplex::Plain,
         values: BTreeMap::new(),

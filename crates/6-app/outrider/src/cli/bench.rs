@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use ed25519_dalek::SigningKey;
 use outrider_agent::bench::edge;
+use outrider_agent::cli::EdgeArguments;
 use outrider_detect::{Detector, DetectorConfig};
 use outrider_gateway::Ed25519Signer;
 use outrider_gateway::codec::Encoder;
@@ -39,11 +40,9 @@ enum What {
     ///
     /// JSON fields: events, cpu_seconds, wall_seconds, events_per_cpu_second, stages (CPU seconds of decode, detect and
     /// lake), rules, findings, wire_bytes_per_event, lake_bytes_per_event, edge_ns_per_frame_p50,
-    /// edge_ns_per_frame_p999, edge_frames, edge_state_bytes_per_bus.
+    /// edge_ns_per_frame_p999, edge_frames, edge_allocations, edge_state_bytes_per_bus.
     Spine(Spine),
-    /// The edge alone.
-    ///
-    /// JSON fields: ns_per_frame_p50, ns_per_frame_p999, frames, state_bytes_per_bus, observations.
+    /// The edge alone: time, allocations, memory and, where valgrind is, instructions a frame.
     Edge(EdgeArguments),
 }
 
@@ -63,16 +62,6 @@ struct Spine {
     json: bool,
 }
 
-#[derive(Debug, Args)]
-struct EdgeArguments {
-    /// Seconds of generated traffic on two buses.
-    #[arg(long, default_value_t = 60)]
-    seconds: u64,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Rows of one wire batch.
 const ROWS_PER_BATCH: u64 = 500;
 /// Wire batches that the worker takes in one step, as it does under load.
@@ -84,26 +73,8 @@ impl Bench {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.what {
             What::Spine(spine) => spine.run(),
-            What::Edge(arguments) => arguments.run(),
+            What::Edge(arguments) => arguments.run(&mut std::io::stdout().lock()).map_err(Failure::failed),
         }
-    }
-}
-
-impl EdgeArguments {
-    fn run(&self) -> Result<(), Failure> {
-        let bench = edge(self.seconds, None);
-        let object = json!({
-            "ns_per_frame_p50": bench.ns_per_frame_p50, "ns_per_frame_p999": bench.ns_per_frame_p999,
-            "frames": bench.frames, "state_bytes_per_bus": bench.state_bytes_per_bus,
-            "observations": bench.observations,
-        });
-        if self.json {
-            return print(&format!("{object}\n"));
-        }
-        print(&format!(
-            "{} frames, median {} ns, p99.9 {} ns, {} bytes of state a bus\n",
-            bench.frames, bench.ns_per_frame_p50, bench.ns_per_frame_p999, bench.state_bytes_per_bus
-        ))
     }
 }
 
@@ -188,7 +159,7 @@ impl Spine {
         if self.folder.is_none() {
             let _ = std::fs::remove_dir_all(&folder);
         }
-        let edge = edge(30, None);
+        let edge = edge(30);
         #[expect(clippy::cast_precision_loss, reason = "figures for a person")]
         let (count, wire, stored) = (events as f64, wire_bytes as f64, lake_bytes as f64);
         let object = json!({
@@ -197,7 +168,7 @@ impl Spine {
             "rules": rule_count, "findings": found, "wire_bytes_per_event": wire / count,
             "lake_bytes_per_event": stored / count, "edge_ns_per_frame_p50": edge.ns_per_frame_p50,
             "edge_ns_per_frame_p999": edge.ns_per_frame_p999, "edge_frames": edge.frames,
-            "edge_state_bytes_per_bus": edge.state_bytes_per_bus,
+            "edge_allocations": edge.allocations, "edge_state_bytes_per_bus": edge.state_bytes_per_bus,
         });
         if self.json {
             return print(&format!("{object}\n"));

@@ -86,6 +86,7 @@ fn an_alarm_that_the_clean_capture_raises_too_is_no_credit() {
         episode: 1,
         event_type: EventTypeId(7),
         can_id: stretch.labels.ids.first().copied(),
+        mode: outrider_ids::Mode::Awake,
     };
     let at = stretch.labels.first.saturating_add(1000);
     let hits = |clean: &[Alarm]| {

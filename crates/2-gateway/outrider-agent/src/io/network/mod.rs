@@ -16,6 +16,8 @@ mod fibex;
 mod from_dbc;
 mod ldf;
 mod model;
+mod offers;
+mod protected;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,8 @@ pub use model::{
     NotUnderstood, Offer, Place, Problem, Reason, ScheduleEntry, SecuredPdu, SecurityEventSpec, Service,
     SharedSlot, Signal,
 };
+pub use offers::Offers;
+pub use protected::{PduPlace, Protections};
 pub use report::{json, text};
 
 /// Longest description, in bytes; an ECU extract of a large vehicle has about 40 MiB.

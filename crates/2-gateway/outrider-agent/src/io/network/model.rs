@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use outrider_bus::can::CanId;
 
+use super::protected::PduPlace;
 use crate::io::dbc::{DbcMessage, DbcModel};
 
 /// A signal; all formats say the same of one, in the bit numbers of DBC files.
@@ -232,6 +233,10 @@ pub struct E2eProtection {
     pub counter_bit: Option<u32>,
     /// First bit of the checksum.
     pub crc_bit: Option<u32>,
+    /// First bit of the header in the protected part, where a transformer writes it.
+    pub header_bit: Option<u32>,
+    /// How the data identifier enters the checksum of profiles 1 and 11, as written.
+    pub data_id_mode: Option<String>,
     /// Largest step of the counter.
     pub max_delta: Option<u32>,
 }
@@ -371,6 +376,8 @@ pub struct Description {
     pub has_enhanced_checksums: Option<bool>,
     /// SOME/IP services.
     pub services: Vec<Service>,
+    /// Places of PDUs in frames.
+    pub pdus: Vec<PduPlace>,
     /// End-to-end protections.
     pub protections: Vec<E2eProtection>,
     /// PDUs with an authenticator.
@@ -400,6 +407,7 @@ impl Description {
             shared_slots: Vec::new(),
             has_enhanced_checksums: None,
             services: Vec::new(),
+            pdus: Vec::new(),
             protections: Vec::new(),
             secured: Vec::new(),
             security_events: Vec::new(),

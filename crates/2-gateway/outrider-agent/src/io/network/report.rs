@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use outrider_bus::e2e::Protection;
+use outrider_ids::model::protection::Guard;
 use serde_json::{Value, json};
 
 use super::model::{Description, Frame, FrameKey, Medium};
@@ -18,6 +20,17 @@ fn key(frame: &Frame) -> Value {
         FrameKey::FlexRay { slot, base_cycle, repetition } => {
             json!({"slot": slot, "base_cycle": base_cycle, "repetition": repetition})
         }
+    }
+}
+
+/// Returns what protects a frame in words.
+pub(crate) const fn guard(guard: &Guard) -> &'static str {
+    match guard {
+        Guard::E2e(Protection::P01(_)) => "e2e 1",
+        Guard::E2e(Protection::P02(_)) => "e2e 2",
+        Guard::E2e(Protection::P04(_)) => "e2e 4",
+        Guard::E2e(Protection::P05(_)) => "e2e 5",
+        Guard::Secured(_) => "secoc",
     }
 }
 
@@ -57,6 +70,7 @@ pub fn json(description: &Description) -> Value {
             })).collect::<Vec<_>>(),
         })
     };
+    let (protected, offered) = (description.protected(), description.offered());
     json!({
         "format": description.format.word(),
         "nodes": description.nodes,
@@ -90,13 +104,22 @@ pub fn json(description: &Description) -> Value {
         "e2e": description.protections.iter().map(|one| json!({
             "name": one.name, "profile": one.profile, "pdu": one.pdu, "data_ids": one.data_ids,
             "offset_bit": one.offset_bit, "data_bits": one.data_bits, "counter_bit": one.counter_bit, "crc_bit": one.crc_bit,
-            "max_delta": one.max_delta,
+            "max_delta": one.max_delta, "header_bit": one.header_bit, "data_id_mode": one.data_id_mode,
         })).collect::<Vec<_>>(),
         "secured_pdus": description.secured.iter().map(|one| json!({
             "name": one.name, "payload": one.payload, "data_id": one.data_id, "bytes": one.bytes,
             "freshness_bits": one.freshness_bits, "freshness_tx_bits": one.freshness_tx_bits,
             "auth_tx_bits": one.auth_tx_bits,
         })).collect::<Vec<_>>(),
+        "model": {
+            "can_frames": description.frames.iter().filter(|frame| medium(frame.key) == Medium::Can).count(),
+            "protected": protected.frames.iter().map(|one| json!({
+                "can_id": one.id.value(), "extended": one.id.is_extended(), "guard": guard(&one.guard),
+                "start": one.start, "bytes": one.bytes, "step_max": one.step_max,
+            })).collect::<Vec<_>>(),
+            "offers": offered.offers.len(),
+            "left_out": protected.left_out.iter().chain(&offered.left_out).collect::<Vec<_>>(),
+        },
         "security_events": description.security_events.iter().map(|one| json!({
             "name": one.name, "id": one.id, "symbol": one.symbol,
             "contexts": one.contexts.iter().map(|context| json!({
@@ -144,6 +167,19 @@ pub fn text(description: &Description) -> String {
     for (count, what) in rest.into_iter().filter(|(count, _)| *count > 0) {
         let _ = writeln!(out, "  {count} {what}");
     }
+    let (protected, offered) = (description.protected(), description.offered());
+    let can = description.frames.iter().filter(|frame| medium(frame.key) == Medium::Can).count();
+    let (frames, offers) = (protected.frames.len(), offered.offers.len());
+    let _ = writeln!(
+        out,
+        "a model takes: {can} CAN frames, protection of {frames} of them, {offers} service offers"
+    );
+    let left_out: Vec<&String> = protected.left_out.iter().chain(&offered.left_out).collect();
+    let _ = writeln!(out, "a model leaves out: {}", left_out.len());
+    for one in left_out.iter().take(SHOWN) {
+        let _ = writeln!(out, "  {one}");
+    }
+    more(&mut out, left_out.len() as u64);
     let mut kinds: Vec<_> = description.not_understood.iter().collect();
     kinds.sort_by(|one, other| other.1.count.cmp(&one.1.count).then(one.0.cmp(other.0)));
     let total: u64 = kinds.iter().map(|(_, one)| one.count).sum();

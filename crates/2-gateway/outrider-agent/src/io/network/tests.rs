@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use outrider_bus::can::{ByteOrder, CanId};
+use outrider_bus::e2e::{DataIdMode, Profile1, Profile2, Profile4, Profile5, Protection};
+use outrider_bus::secoc::Layout;
+use outrider_ids::model::protection::Guard;
 use proptest::prelude::*;
 
 use super::*;
@@ -393,4 +396,95 @@ fn what_schedules_share_and_the_static_segment_come_out() {
     let mut learner = crate::learn::scheduled::ScheduleLearner::default();
     learner.add(&description);
     assert_eq!(learner.summaries().last().map(|bus| bus.static_slots), Some(60));
+}
+
+fn e2e(profile: &str, change: impl FnOnce(&mut E2eProtection)) -> Protections {
+    let mut description = Description::new(Format::Arxml);
+    description.frames.push(Frame {
+        name: "F".to_owned(),
+        cluster: String::new(),
+        key: FrameKey::Can(CanId::standard(0x123).expect("small")),
+        is_fd: true,
+        bytes: 32,
+        cycle_us: None,
+        senders: Vec::new(),
+        signals: Vec::new(),
+        place: Place::default(),
+    });
+    description.pdus.push(PduPlace { frame: 0, pdu: "P".to_owned(), start: 4, bytes: Some(16) });
+    let mut one = E2eProtection {
+        name: "E".to_owned(),
+        profile: profile.to_owned(),
+        pdu: "P".to_owned(),
+        data_ids: vec![0x0123],
+        offset_bit: None,
+        data_bits: None,
+        counter_bit: None,
+        crc_bit: None,
+        max_delta: None,
+        header_bit: None,
+        data_id_mode: None,
+    };
+    change(&mut one);
+    description.protections.push(one);
+    description.protected()
+}
+
+#[test]
+fn protections_of_arxml_become_what_a_vehicle_checks() {
+    let found = read(ARXML).protected();
+    let [status, secured] = found.frames.as_slice() else { panic!("{found:?}") };
+    let profile = Profile1 { data_id: 513, mode: DataIdMode::Both, crc_byte: 0 };
+    assert_eq!((status.id.value(), status.guard), (256, Guard::E2e(Protection::P01(profile))));
+    assert_eq!((status.start, status.bytes, status.step_max), (0, 8, 3));
+    let layout = Layout::new(8, 24).expect("four bytes");
+    assert_eq!((secured.id.value(), secured.guard), (0x18FF_1234, Guard::Secured(layout)));
+    assert_eq!((secured.start, secured.bytes), (2, 20));
+    assert_eq!(found.left_out, [""; 0]);
+    let offered = read(ARXML).offered();
+    let [camera] = offered.offers.as_slice() else { panic!("{offered:?}") };
+    assert_eq!((camera.service, camera.instance, camera.port, camera.protocol), (0x2222, 1, 30_501, 17));
+    assert!(offered.left_out.iter().any(|one| one.contains("without sizes")), "{offered:?}");
+}
+
+#[test]
+fn each_profile_is_placed_and_what_cannot_be_checked_is_named() {
+    let guard = |found: Protections| match found.frames.as_slice() {
+        [one] => (one.guard, one.start, one.bytes),
+        _ => panic!("{found:?}"),
+    };
+    let p04 = Protection::P04(Profile4 { data_id: 0x0123, offset: 2 });
+    let at = |bit| move |one: &mut E2eProtection| one.header_bit = Some(bit);
+    assert_eq!(guard(e2e("PROFILE_04", at(16))), (Guard::E2e(p04), 4, 16));
+    let p05 = Protection::P05(Profile5 { data_id: 0x0123, offset: 0 });
+    let part = |one: &mut E2eProtection| (one.offset_bit, one.data_bits) = (Some(32), Some(64));
+    assert_eq!(guard(e2e("PROFILE_05", part)), (Guard::E2e(p05), 8, 8));
+    let ids: Vec<u32> = (0..16).collect();
+    let data_ids = std::array::from_fn(|index| u8::try_from(index).expect("small"));
+    let p22 = Protection::P02(Profile2 { data_ids, crc_byte: 1 });
+    let with = |one: &mut E2eProtection| (one.data_ids, one.header_bit) = (ids, Some(8));
+    assert_eq!(guard(e2e("PROFILE_22", with)), (Guard::E2e(p22), 4, 16));
+    let p11 = Protection::P01(Profile1 { data_id: 0x0123, mode: DataIdMode::Nibble, crc_byte: 0 });
+    let nibble = |one: &mut E2eProtection| one.data_id_mode = Some("LOWER-12-BIT".to_owned());
+    assert_eq!(guard(e2e("PROFILE_11", nibble)), (Guard::E2e(p11), 4, 16));
+    let left_out = |profile, change: fn(&mut E2eProtection)| {
+        let found = e2e(profile, change);
+        assert_eq!(found.frames, []);
+        found.left_out.join("; ")
+    };
+    let said = left_out("PROFILE_07", |_| {});
+    assert_eq!(said, r#"E2E protection E of P, frame F: profile "PROFILE_07" is not checked"#);
+    type Change = fn(&mut E2eProtection);
+    let cases: [(&str, Change, &str); 6] = [
+        ("PROFILE_01", |one| one.counter_bit = Some(12), "is not behind the checksum"),
+        ("PROFILE_01", |one| one.crc_bit = Some(4), "is at no byte"),
+        ("PROFILE_01", |one| one.data_ids = vec![0x1_0000], "more than 16 bits"),
+        ("PROFILE_02", |_| {}, "1 data identifiers, not 16"),
+        ("PROFILE_04", |one| one.data_bits = Some(64), "does not fit"),
+        ("PROFILE_05", |one| one.pdu = "Q".to_owned(), "in no CAN frame"),
+    ];
+    for (profile, change, expected) in cases {
+        let said = left_out(profile, change);
+        assert!(said.contains(expected), "{said}");
+    }
 }

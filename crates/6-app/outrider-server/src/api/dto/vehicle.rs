@@ -146,6 +146,22 @@ pub struct SensorState {
     /// Alarms an hour that it may raise on its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alarm_budget_per_hour: Option<u64>,
+    /// Operating mode of its bus: `sleep`, `start-up`, `awake`, `standing`, `driving`, `charging`, `workshop` or
+    /// `flashing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operating_mode: Option<String>,
+    /// Repeated alarms that it may still raise at once; only of one that has an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_left: Option<u64>,
+    /// Alarms in the span that were said as low because the detector was over its budget or demoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<u64>,
+    /// Observations in the span that the operating mode lowered or left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gated: Option<u64>,
+    /// Whether the detector is demoted because its alarms were open for too much of the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demoted: Option<bool>,
     /// Observations lost in the span because a table was full.
     pub dropped: u64,
     /// Length of the span, in seconds.

@@ -201,6 +201,10 @@ fn sensors(told: &[Event]) -> Vec<SensorState> {
             Some(Scalar::Integer(number)) => u64::try_from(*number).ok(),
             _ => None,
         };
+        let flag = |name: &str| match event.fields.get(name).map(|field| &field.value) {
+            Some(Scalar::Bool(flag)) => Some(*flag),
+            _ => None,
+        };
         let Some(sensor) = text("component") else { continue };
         sensors.entry((event.bus, sensor.clone())).or_insert_with(|| SensorState {
             sensor,
@@ -209,6 +213,11 @@ fn sensors(told: &[Event]) -> Vec<SensorState> {
             frames: number("frames").unwrap_or(0),
             alarms: number("alarms").unwrap_or(0),
             alarm_budget_per_hour: number("alarm_budget_per_hour"),
+            operating_mode: text("operating_mode"),
+            budget_left: number("budget_left"),
+            withheld: number("withheld"),
+            gated: number("gated"),
+            demoted: flag("demoted"),
             dropped: number("dropped").unwrap_or(0),
             span_s: number("duration_us").unwrap_or(0) / 1_000_000,
             as_of: event.event_time,
@@ -253,6 +262,30 @@ pub(crate) async fn timeline(
 mod tests {
     use super::*;
     use crate::api::dto::FieldValue;
+
+    #[test]
+    fn a_detector_shows_its_account_and_a_sensor_without_one_shows_none() {
+        let mut account = told(Some(0), "habit", 7);
+        let fields = [
+            ("component", Scalar::Text("can.payload".to_owned())),
+            ("budget_left", Scalar::Integer(1)),
+            ("withheld", Scalar::Integer(4)),
+            ("demoted", Scalar::Bool(true)),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), FieldValue { value, unit: None }));
+        account.fields.extend(fields);
+        let mut bus = told(Some(0), "model", 7);
+        let mode = FieldValue { value: Scalar::Text("flashing".to_owned()), unit: None };
+        bus.fields.insert("operating_mode".to_owned(), mode);
+        let shown = sensors(&[account, bus]);
+        let of = |state: &SensorState| {
+            (state.operating_mode.clone(), state.budget_left, state.withheld, state.demoted)
+        };
+        let shown: Vec<_> = shown.iter().map(of).collect();
+        let expected =
+            [(Some("flashing".to_owned()), None, None, None), (None, Some(1), Some(4), Some(true))];
+        assert_eq!(shown, expected);
+    }
 
     fn told(bus: Option<u32>, mode: &str, at: i64) -> Event {
         let text = |text: &str| FieldValue { value: Scalar::Text(text.to_owned()), unit: None };

@@ -159,7 +159,8 @@ impl<'t> Extract<'t> {
                 format!("{} ends behind frame {}", short_name(pdu), frame.name),
             );
         }
-        let (signals, cycle_us) = self.pdu(pdu, start);
+        let index = self.description.frames.len();
+        let (signals, cycle_us) = self.pdu(pdu, start, index);
         frame.signals.extend(signals);
         frame.cycle_us = match (frame.cycle_us, cycle_us) {
             (Some(one), Some(other)) => Some(one.min(other)),

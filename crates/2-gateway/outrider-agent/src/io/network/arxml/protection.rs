@@ -27,6 +27,10 @@ impl<'t> Extract<'t> {
                     data_bits: self.number(profile, &["DATA-LENGTH"]),
                     counter_bit: self.number(profile, &["COUNTER-OFFSET"]),
                     crc_bit: self.number(profile, &["CRC-OFFSET"]),
+                    header_bit: None,
+                    data_id_mode: profile
+                        .value(&["DATA-ID-MODE"])
+                        .map(|text| text.chars().take(32).collect()),
                     max_delta: self.number(profile, &["MAX-DELTA-COUNTER-INIT"]),
                 };
                 self.description.protections.push(one);
@@ -51,10 +55,14 @@ impl<'t> Extract<'t> {
                 profile: profile.chars().take(32).collect(),
                 pdu: short_name(signal),
                 data_ids: self.data_ids(values),
-                offset_bit: described.and_then(|one| self.number(one, &["OFFSET"])),
+                offset_bit: None,
                 data_bits: self.number(values, &["DATA-LENGTH"]),
                 counter_bit: described.and_then(|one| self.number(one, &["COUNTER-OFFSET"])),
                 crc_bit: described.and_then(|one| self.number(one, &["CRC-OFFSET"])),
+                header_bit: described.and_then(|one| self.number(one, &["OFFSET"])),
+                data_id_mode: described
+                    .and_then(|one| one.value(&["DATA-ID-MODE"]))
+                    .map(|text| text.chars().take(32).collect()),
                 max_delta,
             };
             self.description.protections.push(one);

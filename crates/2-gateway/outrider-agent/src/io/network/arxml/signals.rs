@@ -4,6 +4,7 @@ use outrider_bus::can::ByteOrder;
 
 use super::super::coding;
 use super::super::model::{Reason, Signal};
+use super::super::protected::PduPlace;
 use super::super::xml::Element;
 use super::{Extract, micros, short_name};
 use crate::io::dbc::Multiplex;
@@ -18,9 +19,11 @@ const PHYSICAL: [&str; 3] = ["PHYSICAL-PROPS", "SW-DATA-DEF-PROPS-VARIANTS", "SW
 
 impl<'t> Extract<'t> {
     /// Reads the signals of a PDU that begins at a bit of its frame, and its cycle.
-    pub(super) fn pdu(&mut self, pdu: Element<'t>, begin: u16) -> (Vec<Signal>, Option<u64>) {
+    pub(super) fn pdu(&mut self, pdu: Element<'t>, begin: u16, frame: usize) -> (Vec<Signal>, Option<u64>) {
         let mut pdu = pdu;
         for _ in 0..SECURED_MAX {
+            let (name, bytes) = (short_name(pdu), self.number(pdu, &["LENGTH"]));
+            self.description.pdus.push(PduPlace { frame, pdu: name, start: begin / 8, bytes });
             if pdu.name() != "SECURED-I-PDU" {
                 break;
             }

@@ -1,0 +1,105 @@
+//! Payloads of known identifiers, and what all of them share.
+
+use outrider_bus::can::{Frame, FrameKind};
+use outrider_types::VehicleMicros;
+
+use super::mode::Mode;
+use super::timing::{Timed, Verdict};
+use super::track::Tracks;
+use super::{BusDetector, limits, spoken};
+use crate::calibrate::Calibration;
+use crate::judgement::Detector;
+use crate::payload::{Context, Histories};
+use crate::signals::Signals;
+
+/// What the payloads of a bus share.
+#[derive(Debug, Clone)]
+pub(super) struct Habits {
+    pub(super) calibration: Calibration,
+    histories: Histories,
+    signals: Signals,
+}
+
+impl Habits {
+    pub(super) const fn new() -> Self {
+        Self { calibration: Calibration::new(), histories: Histories::new(), signals: Signals::new() }
+    }
+
+    /// Numbers that are compared with each other.
+    pub(super) const fn signals(&mut self) -> &mut Signals {
+        &mut self.signals
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.calibration = Calibration::new();
+        self.histories.clear();
+        self.signals.clear();
+    }
+
+    /// Does what no frame waits for; `clean` says that nothing suspicious is open.
+    pub(super) fn tick(&mut self, now: VehicleMicros, clean: bool, tracks: &mut Tracks) {
+        tracks.settle(now.0, &mut self.histories);
+        tracks.enroll(&mut self.signals);
+        self.signals.tick(now, clean);
+    }
+}
+
+impl BusDetector {
+    /// Holds the payload against what is usual for the identifier; returns the detector that flags the frame.
+    #[inline]
+    pub(super) fn payload(
+        &mut self,
+        at: VehicleMicros,
+        index: usize,
+        frame: &Frame,
+        timed: &Timed,
+    ) -> Option<Detector> {
+        let Self { table, tracks, fold, quorum, habits, operation, .. } = self;
+        let Habits { calibration, histories, signals } = habits;
+        let slot = table.slot_mut(index)?;
+        if frame.kind() == FrameKind::Remote {
+            return None;
+        }
+        let track = tracks.get_mut(slot.track)?;
+        let cycle = u64::from(slot.cycle_us);
+        let (least, most) = limits::FOLLOWS_EIGHTHS;
+        let on_time = |gap: u64| {
+            (cycle.saturating_mul(least)..=cycle.saturating_mul(most)).contains(&gap.saturating_mul(8))
+        };
+        let follows = timed.gap_us.is_some_and(|gap| cycle == 0 || on_time(gap));
+        let learns = !fold.is_alarmed() && timed.verdict == Verdict::Ordinary && operation.teaches();
+        let mut novel = false;
+        let context = Context { follows, learns, calibration, novel: &mut novel, histories, signals };
+        let finding = if operation.mode() == Mode::StartUp {
+            track.payload.pass(frame.data())
+        } else {
+            track.payload.receive(at.0, frame.data(), context)
+        };
+        if novel {
+            quorum.note(at, slot.track);
+        }
+        let finding = finding?;
+        if finding.alarm {
+            let (strike, wait_us) = spoken::payload(slot.id, &finding);
+            if fold.is_open(strike.event_type, strike.can_id) {
+                fold.strike(at, strike);
+            } else {
+                quorum.suspect(at, slot.track, strike, wait_us);
+            }
+        }
+        finding.flagged.then_some(finding.detector)
+    }
+
+    /// Says the suspicions that have waited, and forgives those that many shared.
+    #[inline]
+    pub(super) fn settle(&mut self, now: VehicleMicros) {
+        self.diagnosis.settle(now, &mut self.fold);
+        if let Some(settled) = self.quorum.settle(now, &mut self.fold)
+            && settled.forgiven
+            && let Some(track) = self.tracks.get_mut(settled.track)
+        {
+            track.payload.forgive(&mut self.habits.signals);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Values that come again in the same order: a recording.
+//!
+//! Of every number the latest eight values make a fingerprint. One fingerprint in four is remembered, wherever it
+//! falls, so that the same stretch leaves the same ones (Manber: "Finding Similar Files in a Large File System",
+//! 1994). Noise makes none twice; a recording of noise makes all of them twice.
+
+use crate::calibrate::Excess;
+
+/// Values of a fingerprint.
+const WINDOW: usize = 8;
+/// Moves among them before they tell anything: a number at rest repeats itself.
+const MOVES_MIN: u32 = 6;
+/// Different steps among them: with fewer, chance and rules make the same again.
+const STEPS_MIN: usize = 5;
+/// Fingerprints remembered on a bus.
+const MEMORY: usize = 4096;
+/// Quarters of octaves that one more repeat is worth: two more than ever, of the latest eight, are common, four not.
+const WORTH: u32 = 6;
+
+/// Fingerprints of a bus; the newer of two at one place stays.
+#[derive(Debug, Clone)]
+pub(super) struct Memory {
+    marks: [u16; MEMORY],
+}
+
+impl Memory {
+    pub(super) const fn new() -> Self {
+        Self { marks: [0; MEMORY] }
+    }
+
+    pub(super) const fn clear(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Remembers a fingerprint and returns whether it was there.
+    fn recall(&mut self, print: u32) -> bool {
+        let place = usize::try_from(print >> 4).unwrap_or(0) & (MEMORY - 1);
+        let mark = u16::try_from(print >> 16).unwrap_or(0) | 1;
+        self.marks.get_mut(place).is_some_and(|slot| core::mem::replace(slot, mark) == mark)
+    }
+}
+
+/// Latest values of one number and how often they came before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Echo {
+    values: [u16; WINDOW],
+    next: u8,
+    /// Whether each of the latest eight frames moved.
+    moves: u8,
+    /// Whether each of the latest eight remembered fingerprints was there before.
+    repeats: u8,
+    /// Most repeats at once in the stretches that are over, and in the one that goes on.
+    usual: u8,
+    peak: u8,
+}
+
+impl Echo {
+    pub(super) const NEW: Self =
+        Self { values: [0; WINDOW], next: 0, moves: 0, repeats: 0, usual: 0, peak: 0 };
+
+    /// Takes a value; returns how many repeats there are beyond what was usual, when a fingerprint was compared.
+    #[inline]
+    pub(super) fn receive(&mut self, name: u8, value: i32, memory: &mut Memory) -> Option<Excess> {
+        let value = u16::try_from(value.unsigned_abs() & 0xFFFF).unwrap_or(0);
+        let latest = self.next.wrapping_sub(1) & 7;
+        let moved = self.values.get(usize::from(latest)).is_some_and(|latest| *latest != value);
+        self.moves = self.moves << 1 | u8::from(moved);
+        if let Some(slot) = self.values.get_mut(usize::from(self.next & 7)) {
+            *slot = value;
+        }
+        self.next = self.next.wrapping_add(1) & 7;
+        if self.moves.count_ones() < MOVES_MIN {
+            return None;
+        }
+        let mut print = 0x811C_9DC5u32 ^ u32::from(name).wrapping_mul(0x9E37_79B1);
+        for step in 0..8u8 {
+            let value = self.values.get(usize::from(self.next.wrapping_add(step) & 7)).copied().unwrap_or(0);
+            print = (print ^ u32::from(value)).wrapping_mul(0x0100_0193);
+            print ^= print >> 15;
+        }
+        if print & 3 != 0 || !self.is_irregular() {
+            return None;
+        }
+        self.repeats = self.repeats << 1 | u8::from(memory.recall(print));
+        let level = u8::try_from(self.repeats.count_ones()).unwrap_or(8);
+        self.peak = self.peak.max(level);
+        if level <= self.usual {
+            return Some(Excess::NONE);
+        }
+        let more = u32::from(level.saturating_sub(self.usual)).saturating_mul(WORTH);
+        Some(Excess::above(more))
+    }
+
+    /// Returns whether the steps differ so much among themselves that nobody makes them twice by rule, as counters,
+    /// clocks and lamps that blink do.
+    fn is_irregular(&self) -> bool {
+        let mut steps = [0i32; WINDOW];
+        let mut distinct = 0usize;
+        for index in 0..7u8 {
+            let at = |step: u8| {
+                let place = usize::from(self.next.wrapping_add(index).wrapping_add(step) & 7);
+                i32::from(self.values.get(place).copied().unwrap_or(0))
+            };
+            let step = at(1).saturating_sub(at(0));
+            if !steps.iter().take(distinct).any(|other| *other == step)
+                && let Some(slot) = steps.get_mut(distinct)
+            {
+                *slot = step;
+                distinct = distinct.saturating_add(1);
+            }
+        }
+        distinct >= STEPS_MIN
+    }
+
+    /// Takes the most repeats of the stretch that goes on as usual.
+    pub(super) fn forgive(&mut self) {
+        self.usual = self.usual.max(self.peak);
+        self.peak = 0;
+    }
+}
