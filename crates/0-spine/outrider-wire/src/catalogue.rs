@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 128] = [
+pub static DEFAULTS: [EventDefaults; 133] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -412,6 +412,31 @@ pub static DEFAULTS: [EventDefaults; 128] = [
         event_type: event::HSM_OPERATION_FAILED,
         severity: Severity::Low,
         lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::ETH_STREAM_CONFLICT,
+        severity: Severity::High,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::ETH_STREAM_GAP,
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+    },
+    EventDefaults {
+        event_type: event::WORKSHOP_BEGUN,
+        severity: Severity::Info,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::WORKSHOP_ENDED,
+        severity: Severity::Info,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::WORKSHOP_REFUSED,
+        severity: Severity::High,
+        lane: Lane::Critical,
     },
     EventDefaults {
         event_type: event::TLS_CERTIFICATE_REJECTED,
@@ -825,6 +850,16 @@ pub mod event {
     pub const HSM_TAMPER: EventTypeId = EventTypeId(621);
     /// Security module operation failed (`hsm.operation_failed`).
     pub const HSM_OPERATION_FAILED: EventTypeId = EventTypeId(622);
+    /// Conflicting bytes in a stream (`eth.stream_conflict`).
+    pub const ETH_STREAM_CONFLICT: EventTypeId = EventTypeId(625);
+    /// Gap in a stream (`eth.stream_gap`).
+    pub const ETH_STREAM_GAP: EventTypeId = EventTypeId(626);
+    /// Workshop at work (`workshop.begun`).
+    pub const WORKSHOP_BEGUN: EventTypeId = EventTypeId(627);
+    /// Workshop's work ended (`workshop.ended`).
+    pub const WORKSHOP_ENDED: EventTypeId = EventTypeId(628);
+    /// Workshop ticket refused (`workshop.refused`).
+    pub const WORKSHOP_REFUSED: EventTypeId = EventTypeId(629);
     /// TLS certificate refused (`tls.certificate_rejected`).
     pub const TLS_CERTIFICATE_REJECTED: EventTypeId = EventTypeId(700);
     /// Mobile network downgraded (`cell.downgrade`).
@@ -1171,6 +1206,16 @@ pub mod field {
     pub const DATA_BYTES_EXPECTED: FieldKey = FieldKey(155);
     /// Payload bytes that the frame had, in B (int).
     pub const DATA_BYTES_OBSERVED: FieldKey = FieldKey(156);
+    /// Voltage that the charging station reports, in mV (int).
+    pub const CHARGE_VOLTAGE_MV: FieldKey = FieldKey(165);
+    /// Current that the charging station reports, negative while it takes, in mA (int).
+    pub const CHARGE_CURRENT_MA: FieldKey = FieldKey(166);
+    /// Voltage that the car asks for, or its limit, in mV (int).
+    pub const CHARGE_VOLTAGE_ASKED_MV: FieldKey = FieldKey(167);
+    /// Current that the car asks for, or its limit, in mA (int).
+    pub const CHARGE_CURRENT_ASKED_MA: FieldKey = FieldKey(168);
+    /// Number of the workshop's ticket, as its authority counts them (int).
+    pub const WORKSHOP_TICKET: FieldKey = FieldKey(169);
     /// Operating mode of a bus: sleep, start-up, awake, standing, driving, charging, workshop or flashing (text).
     pub const OPERATING_MODE: FieldKey = FieldKey(175);
     /// Alarms that were said as low because the detector was over its budget (int).

@@ -263,12 +263,12 @@ impl<'a> IpView<'a> {
             _ => return None,
         };
         let flags = if is_tcp { u8_at(self.payload, 13)? } else { 0 };
-        let sequence = if is_tcp { u32_at(self.payload, 4, ByteOrder::Big)? } else { 0 };
+        let number = |at| if is_tcp { u32_at(self.payload, at, ByteOrder::Big) } else { Some(0) };
         Some(PortsView {
             source: u16_at(self.payload, 0)?,
             destination: u16_at(self.payload, 2)?,
             is_tcp,
-            tcp: TcpFacts { flags, sequence },
+            tcp: TcpFacts { flags, sequence: number(4)?, acknowledgement: number(8)? },
             payload: self.payload.get(header..)?,
         })
     }
@@ -296,6 +296,8 @@ pub struct TcpFacts {
     pub flags: u8,
     /// Sequence number of the first byte.
     pub sequence: u32,
+    /// Number of the next byte that the sender waits for; says nothing without [`Self::acknowledges`].
+    pub acknowledgement: u32,
 }
 
 impl TcpFacts {
@@ -303,6 +305,24 @@ impl TcpFacts {
     #[must_use]
     pub const fn is_opening(self) -> bool {
         self.flags & 0x12 == 0x02
+    }
+
+    /// Returns whether the segment opens its direction of a connection, asking or answering.
+    #[must_use]
+    pub const fn is_synchronising(self) -> bool {
+        self.flags & 0x02 != 0
+    }
+
+    /// Returns whether the segment breaks a connection off.
+    #[must_use]
+    pub const fn is_reset(self) -> bool {
+        self.flags & 0x04 != 0
+    }
+
+    /// Returns whether the segment says what its sender has.
+    #[must_use]
+    pub const fn acknowledges(self) -> bool {
+        self.flags & 0x10 != 0
     }
 
     /// Returns whether the segment ends a connection.

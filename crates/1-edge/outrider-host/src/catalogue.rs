@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 128] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 133] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -85,6 +85,11 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 128] = [
     ("hsm.key_misuse", EventTypeId(620)),
     ("hsm.tamper", EventTypeId(621)),
     ("hsm.operation_failed", EventTypeId(622)),
+    ("eth.stream_conflict", EventTypeId(625)),
+    ("eth.stream_gap", EventTypeId(626)),
+    ("workshop.begun", EventTypeId(627)),
+    ("workshop.ended", EventTypeId(628)),
+    ("workshop.refused", EventTypeId(629)),
     ("tls.certificate_rejected", EventTypeId(700)),
     ("cell.downgrade", EventTypeId(701)),
     ("wifi.rogue_access_point", EventTypeId(702)),
@@ -138,7 +143,7 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 128] = [
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 128] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 133] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -259,6 +264,11 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 128] = [
     ("flexray_cycle", FieldKey(154), Kind::Int),
     ("data_bytes_expected", FieldKey(155), Kind::Int),
     ("data_bytes_observed", FieldKey(156), Kind::Int),
+    ("charge_voltage_mv", FieldKey(165), Kind::Int),
+    ("charge_current_ma", FieldKey(166), Kind::Int),
+    ("charge_voltage_asked_mv", FieldKey(167), Kind::Int),
+    ("charge_current_asked_ma", FieldKey(168), Kind::Int),
+    ("workshop_ticket", FieldKey(169), Kind::Int),
     ("operating_mode", FieldKey(175), Kind::Text),
     ("withheld", FieldKey(176), Kind::Int),
     ("budget_left", FieldKey(177), Kind::Int),

@@ -199,10 +199,17 @@ impl Calibration {
         self.pools.get_mut(habit as usize)
     }
 
-    /// Returns how surprising an excess is, or `None` while too little was seen to say.
+    /// Returns how surprising an excess is, or `None` while too little was seen to say. A number that begins to move
+    /// through its range is held against those that rest until others have done the same.
     pub(crate) fn surprise(&mut self, habit: Habit, excess: Excess) -> Option<Surprise> {
-        let pool = self.pool(habit)?;
-        (pool.seconds >= SECONDS_MIN).then(|| pool.surprise(excess))
+        let alike = match habit {
+            Habit::Step => Habit::Leap,
+            Habit::Leap => Habit::Step,
+            Habit::Swing | Habit::Calm | Habit::Discord | Habit::Echo => habit,
+        };
+        let ready = |pool: &&mut Pool| pool.seconds >= SECONDS_MIN;
+        let own = self.pool(habit).filter(ready).map(|pool| pool.surprise(excess));
+        own.or_else(|| self.pool(alike).filter(ready).map(|pool| pool.surprise(excess)))
     }
 
     /// Notes that a habit was kept, or broken by no more than belongs to this bus.

@@ -2,6 +2,10 @@
 //!
 //! [`Policy`] follows the testers of one bus or network and strikes for brute force, scans, sessions and programming
 //! while driving, and for changes outside the workshop. Who a tester is, is the business of the carrier.
+//!
+//! A vehicle whose motion is not known is not taken to stand still: where a speed has been read, or should be, and none
+//! is fresh, a tester with an accepted key is no workshop yet. A workshop's ticket says so then; while the vehicle is
+//! known to drive, nothing does.
 
 use outrider_bus::uds::{Message, Nrc, Request, SecurityStep, ServiceId, Session};
 use outrider_types::{EventTypeId, Severity, VehicleMicros};
@@ -42,11 +46,38 @@ pub(crate) enum Origin<K> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Situation {
     pub(crate) speed: Option<SpeedReading>,
+    /// Whether the bus carries a speed that should have been read.
+    pub(crate) expects_speed: bool,
     /// Whether a workshop is at work, with the vehicle's consent.
     pub(crate) workshop: bool,
     /// Whether an ECU of a vehicle that does not drive is being written: it granted a programming session or a part of a
     /// download, and neither lapsed. Switching off messages before, and a reset behind it, are parts of that.
     pub(crate) flashing: bool,
+}
+
+/// Whether the vehicle moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Motion {
+    /// The latest speed says so, and it is fresh.
+    Driving,
+    /// The same, of standing still.
+    Standing,
+    /// There is a speed to be read, and none is fresh: it was silenced, or sleeps.
+    Unknown,
+    /// No speed was ever read, and none is expected.
+    NoSource,
+}
+
+impl Situation {
+    fn motion(self, at: VehicleMicros) -> Motion {
+        match self.speed.map(|reading| reading.is_driving(at)) {
+            Some(Some(true)) => Motion::Driving,
+            Some(Some(false)) => Motion::Standing,
+            Some(None) => Motion::Unknown,
+            None if self.expects_speed => Motion::Unknown,
+            None => Motion::NoSource,
+        }
+    }
 }
 
 /// One tester.
@@ -271,9 +302,16 @@ impl<K: Tester> Conversation<'_, K> {
             tester.unlocked = true;
         }
         let tester = *tester;
-        let is_workshop = tester.unlocked && self.driving().is_none();
-        let severity = |usual| if is_workshop { Severity::Low } else { usual };
-        let is_flash = self.situation.flashing && self.driving().is_none();
+        let motion = self.situation.motion(self.at);
+        let has_ticket = self.situation.workshop && motion != Motion::Driving;
+        let severity = |usual: Severity| match motion {
+            Motion::Driving => usual,
+            Motion::Standing | Motion::NoSource if has_ticket || tester.unlocked => Severity::Low,
+            Motion::Unknown if has_ticket => Severity::Low,
+            Motion::Unknown if tester.unlocked => usual.min(Severity::Medium),
+            Motion::Standing | Motion::Unknown | Motion::NoSource => usual,
+        };
+        let is_flash = self.situation.flashing && motion != Motion::Driving;
         let part_of_flash = |usual| if is_flash { Severity::Low } else { severity(usual) };
         let sub = |fields: Fields| fields.int(field::UDS_SUBFUNCTION, tester.sub_function.into());
         let number = |key, value: Option<u64>| {
@@ -290,7 +328,7 @@ impl<K: Tester> Conversation<'_, K> {
             self.changed(event::DIAG_COMMUNICATION_CONTROL, tester.who, part_of_flash(Severity::Medium), sub);
         } else if service == ServiceId::RequestDownload {
             self.changed(event::DIAG_REQUEST_DOWNLOAD, tester.who, severity(Severity::High), address);
-        } else if self.situation.workshop {
+        } else if has_ticket {
             // What follows is a workshop's ordinary work.
         } else if service == ServiceId::WriteDataByIdentifier {
             self.changed(event::DIAG_WRITE_OUTSIDE_WORKSHOP, tester.who, severity(Severity::High), did);

@@ -20,6 +20,12 @@ pub const fn segment(source: BusId) -> BusId {
     BusId(source.0 | SEGMENT_BIT)
 }
 
+/// Returns whether a number is that of an Ethernet segment.
+#[must_use]
+pub const fn is_segment(bus: BusId) -> bool {
+    bus.0 & SEGMENT_BIT != 0
+}
+
 /// Cuts a model file into its CAN part and its Ethernet part; either may be empty. Whatever is neither is left to the
 /// CAN part, whose reader refuses it.
 #[must_use]
@@ -61,11 +67,15 @@ impl NetEdge {
         self.segments.iter_mut().find(|detector| detector.bus() == wanted)
     }
 
-    /// Takes one frame of a source's segment.
-    pub fn receive(&mut self, at: VehicleMicros, source: BusId, bytes: &[u8]) {
+    /// Takes one frame of a source's segment; returns whether it keeps the network together or carries diagnosis,
+    /// services or charging.
+    pub fn receive(&mut self, at: VehicleMicros, source: BusId, bytes: &[u8]) -> bool {
         match self.of(source) {
             Some(detector) => detector.receive(at, bytes),
-            None => self.foreign += 1,
+            None => {
+                self.foreign += 1;
+                false
+            }
         }
     }
 
@@ -146,7 +156,9 @@ mod tests {
         let model = learner.finish().expect("one segment fits a model").model;
         let mut edge = NetEdge::new(&model).expect("just written");
         let mut episodes = Episodes::new();
-        each(bytes, |at, frame| edge.receive(at, BusId(0), frame));
+        each(bytes, |at, frame| {
+            edge.receive(at, BusId(0), frame);
+        });
         edge.finish();
         while let Some(seen) = edge.pop() {
             episodes.add(&seen);

@@ -68,7 +68,11 @@ fn reasons(model: &[u8], frames: &Frames) -> BTreeSet<&'static str> {
         FieldValue::Text(word) => Some(word),
         FieldValue::Int(_) | FieldValue::Bool(_) | FieldValue::Ip(_) | FieldValue::Mac(_) => None,
     };
-    let above = episodes.finish().into_iter().filter(|event| event.severity > Severity::Low);
+    let all = episodes.finish();
+    for event in all.iter().filter(|event| event.severity <= Severity::Low) {
+        println!("  low: {:?} {:?}", event.event_type, event.fields.value(field::REASON));
+    }
+    let above = all.into_iter().filter(|event| event.severity > Severity::Low);
     above
         .map(|event| {
             let fields = event.fields;
@@ -87,7 +91,9 @@ fn a_vehicle_charges_while_car_and_station_speak_and_a_minute_longer() {
         let mut edge = NetEdge::new(&model).expect("just learned");
         let Some((last, ..)) = frames.last() else { continue };
         assert!(!edge.is_charging(VehicleMicros(0)));
-        frames.iter().for_each(|(at, bus, bytes)| edge.receive(*at, *bus, bytes));
+        frames.iter().for_each(|(at, bus, bytes)| {
+            edge.receive(*at, *bus, bytes);
+        });
         charged += usize::from(edge.is_charging(*last));
         assert!(!edge.is_charging(last.saturating_add(61_000_000)));
     }

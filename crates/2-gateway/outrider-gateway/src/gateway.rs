@@ -1,6 +1,6 @@
 //! The gateway as a whole: folding, spool and uplink behind `receive`, `tick` and `exchange`.
 
-use outrider_types::{ClockFix, Lane, Seq, VehicleMicros};
+use outrider_types::{BusId, ClockFix, Lane, Seq, VehicleMicros};
 
 use crate::SecurityEvent;
 use crate::fold::{FoldBalance, FoldConfig, Folder};
@@ -28,6 +28,8 @@ pub struct Numbered {
     pub lane: Lane,
     /// Number in lane and boot.
     pub seq: Seq,
+    /// Bus that it is about.
+    pub bus: Option<BusId>,
     /// When it was first seen.
     pub first: VehicleMicros,
     /// When it was last seen.
@@ -84,6 +86,7 @@ impl<S: Storage> Gateway<S> {
                 Ok(appended) => outcome.rows.push(Numbered {
                     lane: event.lane,
                     seq: appended.seq,
+                    bus: event.bus,
                     first: event.first,
                     last: event.last,
                 }),

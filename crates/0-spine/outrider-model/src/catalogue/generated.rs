@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
 use super::{EventType, Field, FieldKind};
 
 /// Every field, ordered by key.
-pub static FIELDS: [Field; 128] = [
+pub static FIELDS: [Field; 133] = [
     Field {
         key: FieldKey(1),
         name: "can_id",
@@ -848,6 +848,41 @@ pub static FIELDS: [Field; 128] = [
         title: "payload bytes that the frame had",
     },
     Field {
+        key: FieldKey(165),
+        name: "charge_voltage_mv",
+        kind: FieldKind::Int,
+        unit: "mV",
+        title: "voltage that the charging station reports",
+    },
+    Field {
+        key: FieldKey(166),
+        name: "charge_current_ma",
+        kind: FieldKind::Int,
+        unit: "mA",
+        title: "current that the charging station reports, negative while it takes",
+    },
+    Field {
+        key: FieldKey(167),
+        name: "charge_voltage_asked_mv",
+        kind: FieldKind::Int,
+        unit: "mV",
+        title: "voltage that the car asks for, or its limit",
+    },
+    Field {
+        key: FieldKey(168),
+        name: "charge_current_asked_ma",
+        kind: FieldKind::Int,
+        unit: "mA",
+        title: "current that the car asks for, or its limit",
+    },
+    Field {
+        key: FieldKey(169),
+        name: "workshop_ticket",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "number of the workshop's ticket, as its authority counts them",
+    },
+    Field {
         key: FieldKey(175),
         name: "operating_mode",
         kind: FieldKind::Text,
@@ -906,7 +941,7 @@ pub static FIELDS: [Field; 128] = [
 ];
 
 /// Every event type, ordered by id.
-pub static EVENT_TYPES: [EventType; 128] = [
+pub static EVENT_TYPES: [EventType; 133] = [
     EventType {
         id: EventTypeId(100),
         name: "can.unknown_id",
@@ -1922,6 +1957,71 @@ pub static EVENT_TYPES: [EventType; 128] = [
         autosar_ids: &[],
     },
     EventType {
+        id: EventTypeId(625),
+        name: "eth.stream_conflict",
+        title: "Conflicting bytes in a stream",
+        description: "Two segments of one TCP stream say different bytes for the same place: somebody inserts, or hides from whoever listens.",
+        severity: Severity::High,
+        lane: Lane::Critical,
+        fields: &[FieldKey(25), FieldKey(26), FieldKey(29), FieldKey(27), FieldKey(28), FieldKey(45)],
+        unr155: &["4.1", "5.1", "11.4"],
+        ocsf_class: 4001,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(626),
+        name: "eth.stream_gap",
+        title: "Gap in a stream",
+        description: "Bytes of a followed TCP stream were not seen, or were no message; what they said was not judged.",
+        severity: Severity::Low,
+        lane: Lane::Deferred,
+        fields: &[FieldKey(25), FieldKey(26), FieldKey(29), FieldKey(27), FieldKey(28), FieldKey(45)],
+        unr155: &["24.1"],
+        ocsf_class: 4001,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(627),
+        name: "workshop.begun",
+        title: "Workshop at work",
+        description: "A signed ticket opened the vehicle for a workshop: what diagnosis may change there is no event until it ends.",
+        severity: Severity::Info,
+        lane: Lane::Batched,
+        fields: &[FieldKey(169), FieldKey(96)],
+        unr155: &["15.2", "18.3"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(628),
+        name: "workshop.ended",
+        title: "Workshop's work ended",
+        description: "The ticket of a workshop expired, was taken back, or was replaced.",
+        severity: Severity::Info,
+        lane: Lane::Batched,
+        fields: &[FieldKey(169), FieldKey(45), FieldKey(96)],
+        unr155: &["15.2", "18.3"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(629),
+        name: "workshop.refused",
+        title: "Workshop ticket refused",
+        description: "Somebody laid down a workshop ticket that is forged, of another vehicle, out of its time or too long.",
+        severity: Severity::High,
+        lane: Lane::Critical,
+        fields: &[FieldKey(169), FieldKey(45)],
+        unr155: &["15.2", "18.3", "4.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
         id: EventTypeId(700),
         name: "tls.certificate_rejected",
         title: "TLS certificate refused",
@@ -2068,10 +2168,10 @@ pub static EVENT_TYPES: [EventType; 128] = [
         id: EventTypeId(732),
         name: "charge.session_anomaly",
         title: "Charging session abnormal",
-        description: "A charging session breaks its rules: several stations answer, a relay, a changed number or identity, a wrong order, a phase that does not end.",
+        description: "A charging session breaks its rules: several stations answer, a relay, a changed number or identity, a wrong order, a phase that does not end, values that no station or car can mean.",
         severity: Severity::Medium,
         lane: Lane::Batched,
-        fields: &[FieldKey(45), FieldKey(66), FieldKey(30), FieldKey(25), FieldKey(17), FieldKey(18), FieldKey(96)],
+        fields: &[FieldKey(45), FieldKey(66), FieldKey(30), FieldKey(25), FieldKey(17), FieldKey(18), FieldKey(96), FieldKey(165), FieldKey(166), FieldKey(167), FieldKey(168)],
         unr155: &["25.2", "4.1", "6.2"],
         ocsf_class: 2004,
         autosar_sev: None,

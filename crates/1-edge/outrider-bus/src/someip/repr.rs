@@ -124,6 +124,42 @@ pub struct Header {
 }
 
 impl Header {
+    /// Reads a header from the beginning of bytes, and the length of the payload that it says.
+    ///
+    /// # Errors
+    /// [`SomeIpError`] for each way there is none.
+    pub fn parse(bytes: &[u8]) -> Result<(Self, usize), SomeIpError> {
+        let short = SomeIpError::Truncated { needed: HEADER_BYTES, got: bytes.len() };
+        let word = |at| u16_at(bytes, at).ok_or(short);
+        let byte = |at| u8_at(bytes, at).ok_or(short);
+        let return_code = ReturnCode::from_code(byte(15)?);
+        let length = u32_at(bytes, 4, ByteOrder::Big).ok_or(short)?;
+        let version = byte(12)?;
+        if version != 1 {
+            return Err(SomeIpError::Version { got: version });
+        }
+        let payload_bytes = length.checked_sub(COVERED_BYTES).ok_or(SomeIpError::Length { got: length })?;
+        let kind = byte(14)?;
+        let header = Self {
+            service: word(0)?,
+            method: word(2)?,
+            client: word(8)?,
+            session: word(10)?,
+            interface_version: byte(13)?,
+            kind: MessageKind::from_code(kind & !TP_BIT),
+            is_segment: kind & TP_BIT != 0,
+            return_code,
+        };
+        Ok((header, usize::try_from(payload_bytes).unwrap_or(usize::MAX)))
+    }
+
+    /// Returns whether the message only marks a place in a stream, from which a reader finds messages again (the magic
+    /// cookies of PRS SOME/IP).
+    #[must_use]
+    pub const fn is_cookie(&self) -> bool {
+        self.service == 0xFFFF && matches!(self.method, 0x0000 | 0x8000) && self.client == 0xDEAD
+    }
+
     /// Returns whether the message is one of service discovery.
     #[must_use]
     pub const fn is_discovery(&self) -> bool {
@@ -146,30 +182,10 @@ impl<'a> Message<'a> {
     /// # Errors
     /// [`SomeIpError`] for each way there is none.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, SomeIpError> {
-        let short = SomeIpError::Truncated { needed: HEADER_BYTES, got: bytes.len() };
-        let word = |at| u16_at(bytes, at).ok_or(short);
-        let byte = |at| u8_at(bytes, at).ok_or(short);
-        let return_code = ReturnCode::from_code(byte(15)?);
-        let length = u32_at(bytes, 4, ByteOrder::Big).ok_or(short)?;
-        let version = byte(12)?;
-        if version != 1 {
-            return Err(SomeIpError::Version { got: version });
-        }
-        let payload_bytes = length.checked_sub(COVERED_BYTES).ok_or(SomeIpError::Length { got: length })?;
-        let end = HEADER_BYTES.saturating_add(usize::try_from(payload_bytes).unwrap_or(usize::MAX));
+        let (header, payload_bytes) = Header::parse(bytes)?;
+        let end = HEADER_BYTES.saturating_add(payload_bytes);
         let cut = SomeIpError::Truncated { needed: end, got: bytes.len() };
         let payload = bytes.get(HEADER_BYTES..end).ok_or(cut)?;
-        let kind = byte(14)?;
-        let header = Header {
-            service: word(0)?,
-            method: word(2)?,
-            client: word(8)?,
-            session: word(10)?,
-            interface_version: byte(13)?,
-            kind: MessageKind::from_code(kind & !TP_BIT),
-            is_segment: kind & TP_BIT != 0,
-            return_code,
-        };
         Ok(Self { header, payload })
     }
 

@@ -70,6 +70,48 @@ fn responses_say_their_code_and_notifications_are_seen() {
     );
 }
 
+/// A physical value of DIN 70121 behind its start: 10 to the power of `power`, and a number below 64.
+fn amount(power: u64, negative: u64, number: u64) -> Vec<(u64, u32)> {
+    std::vec![
+        (0, 2),
+        (power + 3, 3),
+        (0, 1),
+        (0, 2),
+        (0, 1),
+        (5, 4),
+        (0, 1),
+        (0, 2),
+        (negative, 1),
+        (number, 8),
+        (0, 2)
+    ]
+}
+
+/// State of a station in DIN 70121: insulation valid, ready, no notification.
+const STATION: [(u64, u32); 9] = [(0, 1), (0, 3), (1, 2), (0, 4), (1, 3), (0, 3), (0, 8), (0, 3), (0, 4)];
+
+#[test]
+fn what_a_station_gives_is_read_and_a_deviation_is_not_guessed() {
+    let mut fields = head(77, 1, 14);
+    fields.extend([(0, 2), (0, 5), (0, 1)]);
+    fields.extend(STATION);
+    fields.push((0, 1));
+    fields.extend(amount(1, 0, 35));
+    fields.push((0, 1));
+    fields.extend(amount(0, 1, 6));
+    fields.extend([(0, 12), (3, 3), (0, 8)]);
+    let values = Facts::parse(&pack(&fields)).expect("a message").values;
+    assert_eq!((values.present_voltage, values.present_current), (Some(350_000), Some(-7_000)));
+    assert_eq!((values.voltage_limit, values.target_current), (None, None));
+    // The first bit behind the response code says that something else than the schema comes.
+    let mut deviating = fields;
+    let position = deviating.len() - (STATION.len() + 1 + 11 + 1 + 11 + 3);
+    assert_eq!(deviating[position], STATION[0]);
+    deviating[position] = (1, 1);
+    let facts = Facts::parse(&pack(&deviating)).expect("a message");
+    assert_eq!((facts.values, facts.response_code), (Values::default(), Some(0)));
+}
+
 #[test]
 fn an_unknown_payload_type_is_a_message_all_the_same() {
     let mut out = [0; 32];

@@ -1,5 +1,7 @@
 //! V2GTP headers and the messages of a segment.
 
+use crate::bytes::{u16_at, u32_at};
+use crate::can::ByteOrder;
 use core::fmt;
 
 use crate::bytes::{NoSpace, Writer};
@@ -73,6 +75,41 @@ impl core::error::Error for V2gtpError {}
 pub struct V2gtpView<'a> {
     payload_type: PayloadType,
     payload: &'a [u8],
+}
+
+/// Payload type of one car maker's own messages, whose meaning is not public.
+const MAKERS_TYPE: u16 = 0x4C41;
+
+/// Returns the length of the payload that a header says, or `None` if the bytes do not begin with a header.
+#[must_use]
+pub fn payload_bytes(bytes: &[u8]) -> Option<u32> {
+    let length = u32_at(bytes, 4, ByteOrder::Big)?;
+    bytes.starts_with(&[1, 0xFE]).then_some(length)
+}
+
+/// Returns the payload type that a header says, or `None` if the bytes do not begin with a header.
+#[must_use]
+pub fn payload_type(bytes: &[u8]) -> Option<PayloadType> {
+    payload_bytes(bytes)?;
+    u16_at(bytes, 2).map(PayloadType::from_code)
+}
+
+/// Returns whether the bytes begin with a header of a type that is in use.
+#[must_use]
+pub fn is_message_type(bytes: &[u8]) -> bool {
+    payload_type(bytes).is_some_and(|kind| match kind {
+        PayloadType::Unknown(code) => code == MAKERS_TYPE,
+        PayloadType::Exi
+        | PayloadType::ExiMainstream
+        | PayloadType::ExiAc
+        | PayloadType::ExiDc
+        | PayloadType::ExiAcdp
+        | PayloadType::ExiWpt
+        | PayloadType::SdpRequest
+        | PayloadType::SdpResponse
+        | PayloadType::SdpWirelessRequest
+        | PayloadType::SdpWirelessResponse => true,
+    })
 }
 
 impl<'a> V2gtpView<'a> {

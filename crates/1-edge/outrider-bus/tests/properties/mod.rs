@@ -107,6 +107,7 @@ pub(crate) fn v2g_messages(bytes: &[u8]) -> bool {
         let facts = v2g::Facts::parse(view.payload());
         good |= facts.is_some() || v2g::sdp::Response::parse(view.payload()).is_some();
         assert!(facts.is_none_or(|facts| facts.session.bytes().len() <= 8));
+        assert!(facts.is_none_or(|facts| facts.values.charge_percent.is_none_or(|percent| percent <= 100)));
     }
     assert_eq!(taken + walk.rest().len(), bytes.len());
     good

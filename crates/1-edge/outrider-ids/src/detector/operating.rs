@@ -70,7 +70,12 @@ impl BusDetector {
 
     /// State of the vehicle that the policy over diagnosis depends on.
     pub(super) fn situation(&self, at: VehicleMicros) -> Situation {
-        Situation { speed: self.speed, workshop: self.workshop, flashing: self.operation.is_flashed(at) }
+        Situation {
+            speed: self.speed,
+            expects_speed: self.speed_signal.is_some(),
+            workshop: self.workshop,
+            flashing: self.operation.is_flashed(at),
+        }
     }
 
     /// Notes a frame of the bus, which may wake it.

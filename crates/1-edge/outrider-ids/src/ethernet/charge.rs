@@ -2,18 +2,19 @@
 
 use outrider_bus::ether::{EtherView, IpAddress, Mac};
 use outrider_bus::homeplug::{HomePlugView, Part, Topic};
-use outrider_bus::v2g::{Facts, Kind, Messages, PayloadType, SessionId, V2gtpView, sdp};
+use outrider_bus::v2g::{self, Facts, Kind, Messages, PayloadType, SessionId, V2gtpView, sdp};
 use outrider_types::{Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
 use super::limits;
 use super::packet::{Packet, Peer, strike};
-use super::streams::{StreamKey, Streams};
+use super::streams::{Framed, StreamKey};
+use super::supply::Supply;
 use super::table::Recent;
 use crate::fold::Fold;
 use crate::observation::{FieldValue, Fields};
 
-/// Messages of one segment that are looked at.
+/// Messages of one datagram that are looked at.
 const PARTS_MAX: usize = 32;
 
 /// One connection between a car and a station.
@@ -25,6 +26,7 @@ struct Connection {
     request: Option<Kind>,
     /// Loop that is running, and since when.
     phase: Option<(Phase, VehicleMicros)>,
+    supply: Supply,
 }
 
 /// Loops that end in time.
@@ -47,6 +49,8 @@ pub(super) struct Charge {
     search: Option<Search>,
     /// Who confirmed a match last.
     matched: Option<(Mac, VehicleMicros)>,
+    /// Where stations said that they wait.
+    stations: Recent<(IpAddress, u16), (), 8>,
     connections: Recent<StreamKey, Connection, 8>,
     /// The two stations of each session.
     sessions: Recent<SessionId, (Mac, Mac), 8>,
@@ -54,7 +58,13 @@ pub(super) struct Charge {
 
 impl Charge {
     pub(super) const fn new() -> Self {
-        Self { search: None, matched: None, connections: Recent::new(), sessions: Recent::new() }
+        Self {
+            search: None,
+            matched: None,
+            stations: Recent::new(),
+            connections: Recent::new(),
+            sessions: Recent::new(),
+        }
     }
 
     /// Returns when a car and a station last spoke.
@@ -86,36 +96,29 @@ impl Charge {
         }
     }
 
-    /// Takes a packet and returns whether it was charging communication.
-    pub(super) fn packet(
-        &mut self,
-        packet: &Packet<'_>,
-        streams: &mut Streams,
-        fold: &mut Fold<Peer>,
-    ) -> bool {
-        let Some(ports) = packet.ports else { return false };
-        let Some(key) = StreamKey::of(packet) else {
-            if !packet.has_port(sdp::PORT) {
-                return false;
-            }
-            Messages::new(ports.payload).take(PARTS_MAX).for_each(|view| self.discovery(packet, &view, fold));
-            return true;
-        };
-        let connection = key.connection();
-        let is_known = self.connections.find(connection).is_some();
-        if !is_known && !matches!(ports.payload, [1, 0xFE, 0x80 | 0x4C, ..]) {
+    /// Takes a datagram and returns whether it was a search for a station. What TCP carries comes to [`Self::framed`].
+    pub(super) fn packet(&mut self, packet: &Packet<'_>, fold: &mut Fold<Peer>) -> bool {
+        let Some(ports) = packet.ports.filter(|ports| !ports.is_tcp && packet.has_port(sdp::PORT)) else {
             return false;
-        }
-        let bytes = streams.fresh(packet.at, key, packet);
-        let mut walk = Messages::new(bytes);
-        for view in walk.by_ref().take(PARTS_MAX) {
-            self.message(packet, connection, &view, fold);
-        }
-        if let [1, 0xFE, _, _, a, b, c, d, rest @ ..] = walk.rest() {
-            let said = usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
-            streams.owe(packet.at, key, said.saturating_sub(rest.len()));
-        }
+        };
+        Messages::new(ports.payload).take(PARTS_MAX).for_each(|view| self.discovery(packet, &view, fold));
         true
+    }
+
+    /// Returns whether a packet is to or from the place that a station gave.
+    pub(super) fn is_station(&self, packet: &Packet<'_>) -> bool {
+        packet.ports.is_some_and(|ports| {
+            self.stations.find((packet.destination, ports.destination)).is_some()
+                || self.stations.find((packet.source, ports.source)).is_some()
+        })
+    }
+
+    /// Takes a message of a stream; of a long one its beginning is enough.
+    pub(super) fn framed(&mut self, packet: &Packet<'_>, message: Framed<'_>, fold: &mut Fold<Peer>) {
+        let Some(connection) = StreamKey::of(packet).map(StreamKey::connection) else { return };
+        let Some(kind) = v2g::payload_type(message.head) else { return };
+        let payload = message.head.get(v2g::HEADER_BYTES..).unwrap_or(&[]);
+        self.message(packet, connection, kind, payload, fold);
     }
 
     fn discovery(&mut self, packet: &Packet<'_>, view: &V2gtpView<'_>, fold: &mut Fold<Peer>) {
@@ -129,6 +132,9 @@ impl Charge {
             }
             PayloadType::SdpResponse => {
                 let Some(response) = sdp::Response::parse(view.payload()) else { return };
+                if !response.tls {
+                    self.stations.put(at, (IpAddress::V6(response.ip), response.port), ());
+                }
                 let answer = (packet.source_mac, packet.source, response);
                 let Some(search) = &mut self.search else { return };
                 if at.micros_since(search.at) >= limits::SDP_US {
@@ -158,17 +164,24 @@ impl Charge {
         }
     }
 
-    fn message(&mut self, packet: &Packet<'_>, key: StreamKey, view: &V2gtpView<'_>, fold: &mut Fold<Peer>) {
+    fn message(
+        &mut self,
+        packet: &Packet<'_>,
+        key: StreamKey,
+        kind: PayloadType,
+        payload: &[u8],
+        fold: &mut Fold<Peer>,
+    ) {
         let at = packet.at;
         let Some(connection) = self.connections.entry(at, key, Connection::default) else { return };
-        if let PayloadType::Unknown(code) = view.payload_type() {
+        if let PayloadType::Unknown(code) = kind {
             let fields = packet.source_field().int(field::CHARGE_STATE, code.into());
             anomaly(at, "unknown_type", Severity::Info, fields, fold);
         }
-        if view.payload_type() != PayloadType::Exi {
+        if kind != PayloadType::Exi {
             return;
         }
-        let Some(facts) = Facts::parse(view.payload()) else { return };
+        let Some(facts) = Facts::parse(payload) else { return };
         let about = packet.source_field().with(field::MAC_ADDRESS, FieldValue::Mac(packet.source_mac));
         if facts.has_notification {
             anomaly(at, "fault_notified", Severity::Medium, about, fold);
@@ -179,6 +192,11 @@ impl Charge {
         connection.identity(packet, &facts, about, fold);
         connection.order(at, &facts, about, fold);
         connection.duration(at, &facts, about, fold);
+        let found = facts.kind.and_then(|kind| connection.supply.receive(at, kind, &facts.values));
+        if let Some((reason, severity, numbers)) = found {
+            let fields = numbers.iter().fold(about, |fields, (key, value)| fields.with(key, value));
+            anomaly(at, reason, severity, fields, fold);
+        }
         if facts.session.is_zero() {
             return;
         }

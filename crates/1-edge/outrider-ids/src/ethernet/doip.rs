@@ -1,6 +1,6 @@
 //! Diagnosis over IP.
 
-use outrider_bus::doip::{DiagnosticNackCode, Message, Messages, PORT};
+use outrider_bus::doip::{DiagnosticNackCode, HeaderView, Message, Messages, PORT};
 use outrider_bus::ether::IpAddress;
 use outrider_bus::uds;
 use outrider_types::{Severity, VehicleMicros};
@@ -9,7 +9,7 @@ use outrider_wire::catalogue::{event, field};
 use super::limits;
 use super::model::{Lists, SegmentModel, TesterFact};
 use super::packet::{Packet, Peer, strike};
-use super::streams::{StreamKey, Streams};
+use super::streams::Framed;
 use super::table::{Recent, Table};
 use crate::fold::Fold;
 use crate::meter::{Leak, TimedMeter};
@@ -79,11 +79,11 @@ impl Doip {
         self.policy.finish(fold);
     }
 
-    /// Takes a packet and returns whether it was for or from the diagnostic port.
+    /// Takes a packet and returns whether it was for or from the diagnostic port. What TCP carries comes to
+    /// [`Self::framed`].
     pub(super) fn packet(
         &mut self,
         packet: &Packet<'_>,
-        streams: &mut Streams,
         situation: Situation,
         fold: &mut Fold<Peer>,
     ) -> bool {
@@ -94,23 +94,24 @@ impl Doip {
                     self.message(packet, &message, situation, fold);
                 }
             }
-            return true;
-        }
-        if ports.tcp.is_opening() && ports.destination == PORT {
+        } else if ports.tcp.is_opening() && ports.destination == PORT {
             self.attempt(packet, |attempts| &mut attempts.connections, limits::DOIP_CONNECTIONS, fold);
         }
-        let Some(key) = StreamKey::of(packet) else { return true };
-        let mut missing = 0;
-        for view in Messages::new(streams.fresh(packet.at, key, packet)) {
-            missing = view.missing();
-            if let Ok(message) = Message::parse(view.payload_type(), view.payload()) {
-                self.message(packet, &message, situation, fold);
-            }
-        }
-        if missing > 0 {
-            streams.owe(packet.at, key, missing);
-        }
         true
+    }
+
+    /// Takes a message of a stream; of a long one its beginning is enough.
+    pub(super) fn framed(
+        &mut self,
+        packet: &Packet<'_>,
+        message: Framed<'_>,
+        situation: Situation,
+        fold: &mut Fold<Peer>,
+    ) {
+        let Ok(view) = HeaderView::new(message.head) else { return };
+        if let Ok(message) = Message::parse(view.payload_type(), view.payload()) {
+            self.message(packet, &message, situation, fold);
+        }
     }
 
     fn attempt(

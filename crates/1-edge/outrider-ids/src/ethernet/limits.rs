@@ -43,3 +43,23 @@ pub const CABLE_CHECK_US: u64 = 40_000_000;
 pub const CHARGING_US: u64 = 60_000_000;
 /// Sessions known by their number for this long, in microseconds (guess: longer than any pause).
 pub const SESSION_US: u64 = 600_000_000;
+/// What a station reports may pass what the car asked by this, in mA: IEC 61851-23 allows 2.5 A below 50 A; twice that,
+/// for a station whose report is late …
+pub const CURRENT_EXCESS_MA: i64 = 5_000;
+/// … or by this share of it, in thousandths: twice the 5 % of IEC 61851-23 above 50 A …
+pub const CURRENT_EXCESS_PERMILLE: i64 = 100;
+/// … for this long, in microseconds: a station follows a request within one second (IEC 61851-23), and a report later.
+pub const CURRENT_EXCESS_US: u64 = 2_000_000;
+/// A voltage may pass a stated limit by this share, in thousandths: errors of two meters (guess).
+pub const VOLTAGE_EXCESS_PERMILLE: i64 = 20;
+/// Voltage that no charging system has, in mV: the megawatt system ends at 1,250 V.
+pub const VOLTAGE_MAX_MV: i64 = 1_500_000;
+/// Current that no charging system has, in mA: the megawatt system ends at 3,000 A.
+pub const CURRENT_MAX_MA: i64 = 3_300_000;
+/// A station that precharges begins below this, in mV: the voltage that may be touched (IEC 61851-23, 60 V), and as much
+/// for what a long cable keeps.
+pub const PRECHARGE_START_MV: i64 = 120_000;
+/// A report that stays the same for this long, in microseconds (guess: a meter's last digit never rests) …
+pub const FROZEN_US: u64 = 20_000_000;
+/// … while the request moved by this, in mA, is not measured.
+pub const FROZEN_ASKED_MA: i64 = 5_000;

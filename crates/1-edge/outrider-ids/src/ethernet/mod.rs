@@ -2,8 +2,8 @@
 //!
 //! **In:** frames in the order of their times, and an [`model::EthernetModel`] that says who is there and who does what.
 //! **Out:** the same [`Observation`]s that a CAN bus gives. **Never:** allocation, a panic on input, more than a fixed
-//! amount of work a frame, a payload put together beyond segmented service messages. **Start reading** at
-//! [`EthernetDetector::receive`].
+//! amount of work a frame, more than twelve streams and four segmented service messages put together. **Start reading**
+//! at [`EthernetDetector::receive`].
 //!
 //! What is judged by the model alone (stations, bindings, flows) is judged on closed segments only: on a charging port
 //! each station is a new one, and there the rules of the protocols are what is left.
@@ -18,13 +18,15 @@ pub mod model;
 mod packet;
 mod someip;
 mod streams;
+mod supply;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use outrider_bus::ether::{ETHERTYPE_HOMEPLUG, EtherView, PortsView};
 use outrider_bus::plca::{Reading, Tracker};
-use outrider_types::{BusId, VehicleMicros};
+use outrider_types::{BusId, Severity, VehicleMicros};
+use outrider_wire::catalogue::{event, field};
 
 use crate::detector::SpeedReading;
 use crate::detector::limits::CLOCK_STEP_US;
@@ -36,9 +38,9 @@ use charge::Charge;
 use doip::Doip;
 use flows::Flows;
 use model::SegmentModel;
-use packet::{Packet, Peer};
+use packet::{Packet, Peer, strike};
 use someip::SomeIp;
-use streams::Streams;
+use streams::{Framed, Framing, Receiver, StreamKey, Streams, Trouble};
 
 /// Counts of one segment since the detector was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,7 +91,7 @@ impl EthernetDetector {
             streams: Streams::new(),
             line: Tracker::new(),
             fold: Fold::new(bus),
-            situation: Situation { speed: None, workshop: false, flashing: false },
+            situation: Situation { speed: None, expects_speed: false, workshop: false, flashing: false },
             now: None,
             stats: EthernetStats::default(),
         }
@@ -125,16 +127,18 @@ impl EthernetDetector {
         self.charge.heard().is_some_and(|at| now.micros_since(at) < limits::CHARGING_US)
     }
 
-    /// Takes one frame, from the destination address on and without checksum; bounded work, no allocation.
-    pub fn receive(&mut self, at: VehicleMicros, bytes: &[u8]) {
+    /// Takes one frame, from the destination address on and without checksum; bounded work, no allocation. Returns
+    /// whether the frame keeps the network together or carries diagnosis, services or charging, of which evidence is made.
+    pub fn receive(&mut self, at: VehicleMicros, bytes: &[u8]) -> bool {
         let at = self.advance(at);
         self.stats.frames = self.stats.frames.saturating_add(1);
-        let Self { addresses, flows, doip, someip, charge, streams, fold, .. } = self;
+        let Self { addresses, flows, doip, someip, charge, streams, fold, situation, .. } = self;
         flows.frame(at, bytes.len(), fold);
         let Some(frame) = EtherView::new(bytes) else {
             self.stats.malformed = self.stats.malformed.saturating_add(1);
-            return;
+            return true;
         };
+        let mut is_evidence = frame.ip().is_none();
         addresses.frame(at, &frame, fold);
         if frame.ethertype() == ETHERTYPE_HOMEPLUG {
             charge.match_making(at, &frame, fold);
@@ -143,13 +147,30 @@ impl EthernetDetector {
             self.stats.packets = self.stats.packets.saturating_add(1);
             addresses.packet(&packet, fold);
             flows.packet(&packet, fold);
-            let is_application = doip.packet(&packet, streams, self.situation, fold)
-                || someip.packet(&packet, streams, fold)
-                || charge.packet(&packet, streams, fold);
+            let framing = if doip.packet(&packet, *situation, fold) {
+                Some(Framing::Doip)
+            } else if someip.packet(&packet, fold) {
+                Some(Framing::SomeIp)
+            } else if charge.packet(&packet, fold) || charge.is_station(&packet) {
+                Some(Framing::V2gtp)
+            } else {
+                None
+            };
+            let mut is_application = framing.is_some();
+            if let Some(key) = StreamKey::of(&packet) {
+                let (framing, is_known) = (framing.unwrap_or(Framing::V2gtp), framing.is_some());
+                let mut judges = Judges { doip, someip, charge, situation: *situation, fold };
+                streams.receive(&packet, framing, is_known, &mut judges);
+                is_application = is_application || streams.follows(key, framing);
+            }
             self.stats.applications = self.stats.applications.saturating_add(is_application.into());
+            is_evidence = is_application || flows::is_housekeeping(&packet);
         }
+        let mut judges = Judges { doip, someip, charge, situation: *situation, fold };
+        streams.settle_one(at, &mut judges);
         doip.settle(at, fold);
         fold.sweep_one(at);
+        is_evidence
     }
 
     /// Takes a reading of the segment's 10BASE-T1S PHY.
@@ -163,8 +184,10 @@ impl EthernetDetector {
         if self.now.is_some_and(|last| last > now) {
             return;
         }
-        self.doip.settle(now, &mut self.fold);
-        self.fold.sweep(now);
+        let Self { doip, someip, charge, streams, fold, situation, .. } = self;
+        streams.settle(now, &mut Judges { doip, someip, charge, situation: *situation, fold });
+        doip.settle(now, fold);
+        fold.sweep(now);
     }
 
     /// Ends every open episode, as at the end of a capture.
@@ -193,6 +216,37 @@ impl EthernetDetector {
         };
         self.now = Some(at);
         at
+    }
+}
+
+/// The judges of what streams carry.
+struct Judges<'a> {
+    doip: &'a mut Doip,
+    someip: &'a mut SomeIp,
+    charge: &'a mut Charge,
+    situation: Situation,
+    fold: &'a mut Fold<Peer>,
+}
+
+impl Receiver for Judges<'_> {
+    fn message(&mut self, framing: Framing, packet: &Packet<'_>, message: Framed<'_>) {
+        match framing {
+            Framing::Doip => self.doip.framed(packet, message, self.situation, self.fold),
+            Framing::SomeIp => self.someip.framed(packet, message, self.fold),
+            Framing::V2gtp => self.charge.framed(packet, message, self.fold),
+        }
+    }
+
+    fn trouble(&mut self, packet: &Packet<'_>, trouble: Trouble) {
+        let (what, severity, reason) = match trouble {
+            Trouble::Conflict => (event::ETH_STREAM_CONFLICT, Severity::High, "overlap"),
+            Trouble::Lost => (event::ETH_STREAM_GAP, Severity::Low, "lost"),
+            Trouble::Missing => (event::ETH_STREAM_GAP, Severity::Low, "missing"),
+            Trouble::Unframed => (event::ETH_STREAM_GAP, Severity::Low, "unframed"),
+            Trouble::Crowded => (event::ETH_STREAM_GAP, Severity::Low, "crowded"),
+        };
+        let fields = packet.fields().text(field::REASON, reason);
+        strike(self.fold, packet.at, what, Peer::Ip(packet.source), severity, fields);
     }
 }
 

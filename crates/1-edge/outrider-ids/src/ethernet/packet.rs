@@ -62,6 +62,19 @@ impl<'a> Packet<'a> {
         })
     }
 
+    /// Returns the packet without its payload.
+    pub(super) fn bare(&self) -> Packet<'static> {
+        let Packet { at, source_mac, destination_mac, source, destination, protocol, ports, bytes } = *self;
+        let ports = ports.map(|PortsView { source, destination, is_tcp, tcp, payload: _ }| PortsView {
+            source,
+            destination,
+            is_tcp,
+            tcp,
+            payload: &[],
+        });
+        Packet { at, source_mac, destination_mac, source, destination, protocol, ports, bytes }
+    }
+
     /// Returns the port that names the service, 0 without ports.
     pub(super) fn service_port(&self) -> u16 {
         self.ports.as_ref().map_or(0, super::service_port)

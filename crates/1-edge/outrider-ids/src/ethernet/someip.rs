@@ -1,16 +1,16 @@
 //! Services: who offers, who subscribes, what is called.
 
-use outrider_bus::ether::{IpAddress, PROTOCOL_TCP};
+use outrider_bus::ether::IpAddress;
 use outrider_bus::someip::sd::{Entry, EntryKind, SdOption, SdView};
 use outrider_bus::someip::tp::{Reassembler, TpEvent, TpKey};
-use outrider_bus::someip::{Header, Message, Messages, ReturnCode, SD_PORT, SomeIpError};
+use outrider_bus::someip::{Header, Message, Messages, ReturnCode, SD_PORT};
 use outrider_types::{Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
 use super::limits;
 use super::model::{Lists, Method, SegmentModel, Service, Subscription};
 use super::packet::{Packet, Peer, strike};
-use super::streams::{StreamKey, Streams};
+use super::streams::Framed;
 use super::table::{Recent, Table};
 use crate::fold::Fold;
 use crate::meter::{Leak, TimedMeter};
@@ -75,13 +75,9 @@ impl SomeIp {
         }
     }
 
-    /// Takes a packet and returns whether it was one of a service or of discovery.
-    pub(super) fn packet(
-        &mut self,
-        packet: &Packet<'_>,
-        streams: &mut Streams,
-        fold: &mut Fold<Peer>,
-    ) -> bool {
+    /// Takes a packet and returns whether it was one of a service or of discovery. What TCP carries comes to
+    /// [`Self::framed`].
+    pub(super) fn packet(&mut self, packet: &Packet<'_>, fold: &mut Fold<Peer>) -> bool {
         let Some(ports) = packet.ports else { return false };
         if packet.has_port(SD_PORT) && !ports.is_tcp {
             for message in Messages::new(ports.payload).take(PARTS_MAX) {
@@ -96,21 +92,29 @@ impl SomeIp {
         if !self.is_service_port(ports.source) && !self.is_service_port(ports.destination) {
             return false;
         }
-        let key = StreamKey::of(packet);
-        let bytes = match key {
-            Some(key) => streams.fresh(packet.at, key, packet),
-            None => ports.payload,
-        };
-        for message in Messages::new(bytes).take(PARTS_MAX) {
-            match (message, key) {
-                (Ok(message), _) => self.message(packet, &message, fold),
-                (Err(SomeIpError::Truncated { needed, got }), Some(key)) => {
-                    streams.owe(packet.at, key, needed.saturating_sub(got));
+        if !ports.is_tcp {
+            for message in Messages::new(ports.payload).take(PARTS_MAX) {
+                match message {
+                    Ok(message) => self.message(packet, &message, fold),
+                    Err(_) => malformed(packet, ports.payload.len(), "header", fold),
                 }
-                (Err(_), _) => malformed(packet, bytes.len(), "header", fold),
             }
         }
         true
+    }
+
+    /// Takes a message of a stream: its header and its length are what is judged.
+    pub(super) fn framed(&mut self, packet: &Packet<'_>, message: Framed<'_>, fold: &mut Fold<Peer>) {
+        let Ok((header, bytes)) = Header::parse(message.head) else { return };
+        if header.is_cookie() {
+            return;
+        }
+        if header.is_segment {
+            // Segments are for datagrams (PRS SOME/IP, SOME/IP-TP).
+            length(packet, &header, bytes, "segment", Severity::Low, fold);
+            return;
+        }
+        self.judge(packet, &header, bytes, fold);
     }
 
     fn is_service_port(&self, port: u16) -> bool {
@@ -350,11 +354,8 @@ fn length(
     strike(fold, packet.at, event::SOMEIP_LENGTH_VIOLATION, Peer::Ip(packet.source), severity, fields);
 }
 
-/// Strikes for bytes on a service's port that are no message. In a TCP stream that is joined midway they are ordinary.
+/// Strikes for a datagram on a service's port that is no message.
 fn malformed(packet: &Packet<'_>, bytes: usize, detector: &'static str, fold: &mut Fold<Peer>) {
-    if packet.protocol == PROTOCOL_TCP {
-        return;
-    }
     let size = u64::try_from(bytes).unwrap_or(u64::MAX);
     let fields = packet.source_field().int(field::SIZE_BYTES, size).text(field::DETECTOR, detector);
     let peer = Peer::Ip(packet.source);

@@ -2,6 +2,8 @@
 
 extern crate std;
 
+mod streams;
+
 use outrider_bus::doip::{ActivationCode, Message as DoipMessage};
 use outrider_bus::ether::{IpAddress, Mac};
 use outrider_bus::neighbour::{ArpPacket, Operation};
@@ -454,6 +456,41 @@ fn methods_have_their_versions_and_lengths() {
     assert_eq!(bench.feed(&call(1, 2, &[0; 4])), [(event::SOMEIP_UNKNOWN_METHOD, Severity::Medium)]);
     let cut = udp(CLIENT, SERVER, (40000, 30501), &[0x12, 0x34, 0, 1, 0, 0, 1, 0]);
     assert_eq!(bench.feed(&cut), [(event::SOMEIP_LENGTH_VIOLATION, Severity::Medium)]);
+}
+
+#[test]
+fn a_write_with_an_accepted_key_is_a_workshops_only_where_the_vehicle_is_known_to_stand() {
+    let write = |speed: Option<(u64, u16)>, workshop| {
+        let mut bench = Bench::new(true);
+        bench.detector.set_workshop(workshop);
+        if let Some((at, kmh)) = speed {
+            bench.detector.observe_speed(crate::SpeedReading { at: VehicleMicros(at), kmh });
+        }
+        bench.at = 10_000_000;
+        let (mut asked, mut answered) = (1, 1);
+        let mut seen = Vec::new();
+        for (from, data) in [
+            (TESTER, &[0x27, 1][..]),
+            (SERVER, &[0x67, 1, 9, 9]),
+            (TESTER, &[0x27, 2, 1, 2]),
+            (SERVER, &[0x67, 2]),
+            (TESTER, &[0x2E, 0xF1, 0x90, 1]),
+            (SERVER, &[0x6E, 0xF1, 0x90]),
+        ] {
+            let sequence = if from.ip == SERVER.ip { &mut answered } else { &mut asked };
+            seen.extend(bench.feed(&uds(from, *sequence, data)));
+            *sequence += 12 + u32::try_from(data.len()).expect("short");
+        }
+        assert!(seen.len() <= 1, "{seen:?}");
+        seen.first().map(|&(_, severity)| severity)
+    };
+    let fresh = 10_000_000;
+    assert_eq!(write(Some((fresh, 0)), false), Some(Severity::Low), "it stands");
+    assert_eq!(write(Some((fresh, 80)), false), Some(Severity::High), "it drives");
+    assert_eq!(write(Some((0, 0)), false), Some(Severity::Medium), "the speed fell silent");
+    assert_eq!(write(None, false), Some(Severity::Low), "there is no speed to be read");
+    assert_eq!(write(Some((0, 0)), true), None, "a ticket");
+    assert_eq!(write(Some((fresh, 80)), true), Some(Severity::High), "no ticket is for driving");
 }
 
 #[test]

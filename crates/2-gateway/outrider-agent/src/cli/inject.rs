@@ -11,7 +11,7 @@ use super::captures::{read, read_records};
 use super::{Failure, Terminal, chain, write_file};
 use crate::inject::scheduled::{self, ScheduledAttack, ScheduledPlan};
 use crate::inject::{Attack, AttackPlan, InjectError, Injector, Stretch, Truth};
-use crate::io::capture::{Record, write_pcapng, write_trc};
+use crate::io::capture::{Record, write_scheduled, write_trc};
 use crate::traffic::{FlexRayTraffic, LinTraffic};
 
 /// Most frames of a capture that is attacked; it is held in memory, at 96 bytes a frame.
@@ -201,7 +201,7 @@ impl Inject {
         if written.is_empty() {
             return Err(refused(InjectError::NoFrames));
         }
-        write_file(&self.output, |file| write_pcapng(file, start, written))?;
+        write_file(&self.output, |file| write_scheduled(file, start, written))?;
         problems.iter().for_each(|problem| terminal.note(problem));
         // Times of a pcapng file are counted from its first record.
         let base = written.first().map_or(0, |record| record.at().0);

@@ -17,6 +17,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod workshop;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -63,6 +64,8 @@ enum Command {
     Watch(watch::Watch),
     /// Show what a running vehicle program says of itself.
     Status(status::Status),
+    /// Open a vehicle for a workshop, with a signed ticket.
+    Workshop(workshop::Workshop),
     /// Measure the agent's parts on this machine.
     Bench(bench::Bench),
 }
@@ -118,6 +121,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
         Command::Run(command) => command.run(&mut terminal),
         Command::Watch(command) => command.run(&mut terminal),
         Command::Status(command) => command.run(&mut terminal),
+        Command::Workshop(command) => command.run(&mut terminal),
         Command::Bench(command) => command.run(&mut terminal),
     };
     let outcome = outcome.and_then(|()| terminal.out.flush().map_err(Failure::from));

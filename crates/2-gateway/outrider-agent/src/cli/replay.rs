@@ -210,6 +210,9 @@ impl Replay {
                     if let Some(session) = &mut session {
                         session.pass_time(frame.at);
                         stopwatch.time(|| session.receive(frame));
+                        if let (Some(net), Some(reading)) = (&mut net, session.edge().speed()) {
+                            net.edge.observe_speed(reading);
+                        }
                     }
                 }
                 Record::Ethernet { at, bus, bytes } => {

@@ -26,6 +26,7 @@ use crate::io::ids_udp::IdsUdp;
 use crate::io::live::LivePlace;
 use crate::io::packet_ring::PacketRing;
 use crate::model_file::{FILE_BYTES_MAX, ModelTrust, Refusal, Trusted};
+use crate::runtime::workshop::read_ticket;
 use crate::runtime::{Sections, Vehicle, VehicleConfig, VehicleParts};
 
 /// Time between two turns of the loop.
@@ -34,6 +35,9 @@ const TURN: Duration = Duration::from_millis(20);
 const TURNS_PER_EXCHANGE: u64 = 10;
 /// Turns between two syncs under load, after which durable numbers are said.
 const TURNS_PER_SYNC: u64 = 10;
+
+/// Turns between two looks for a workshop's ticket: one second.
+const TURNS_PER_TICKET: u64 = 50;
 
 /// Longest time without an exchange: what an analyst who waits for evidence has to wait (guess).
 const POLL_US: u64 = 15_000_000;
@@ -115,6 +119,9 @@ impl Run {
         let mut vehicle = self.open(&config, &trust, &clock, terminal)?;
         let ids = config.ids_layer(clock.mono()).map_err(|error| Failure::input(error.to_string()))?;
         vehicle.set_ids(ids);
+        vehicle
+            .set_workshop(config.workshop.as_ref())
+            .map_err(|error| Failure::input(format!("workshop: {error}")))?;
         vehicle.add_fix(clock.fix());
         let mut ids_udp = ids_udp(&config)?;
         if let Some(address) = ids_udp.local_address() {
@@ -243,6 +250,10 @@ impl Run {
                 ring.turn(|frame| vehicle.packet(now, *source, frame));
             }
             machine.feed(vehicle, now);
+            if config.workshop.is_some() && turn % TURNS_PER_TICKET == 0 {
+                // What cannot be read is as good as taken away.
+                vehicle.workshop_ticket(read_ticket(&config.state).unwrap_or(None).as_deref(), now);
+            }
             vehicle.tick(now);
             // A report that cannot be written is missed by whoever reads it; the vehicle goes on.
             let _ = machine.report(config, vehicle, clock.fix());

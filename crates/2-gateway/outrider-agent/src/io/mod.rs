@@ -8,6 +8,7 @@ pub mod ids_udp;
 pub mod live;
 pub mod network;
 pub mod packet_ring;
+pub mod packets;
 pub mod plca;
 pub mod rolling;
 

@@ -7,6 +7,7 @@ use outrider_types::{TenantId, VehicleId, VehicleMicros, hex_decode};
 use serde::{Deserialize, Serialize};
 
 use super::ids::{IdsLayer, Idsm, IdsmSection, IdsrSection, QualifySection};
+use super::workshop::WorkshopSection;
 
 /// Why a provisioning cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +65,7 @@ pub struct VehicleConfig {
     pub model: Option<PathBuf>,
     /// Folder of spool, capture and command state.
     pub state: PathBuf,
-    /// Bound of the rolling capture.
+    /// Bound of the rolling capture of CAN, and again of that of Ethernet.
     #[serde(default = "capture_bytes")]
     pub capture_bytes_max: u64,
     /// Filters of security events; without them every event passes at once.
@@ -76,6 +77,9 @@ pub struct VehicleConfig {
     /// IDS frames to another reporter.
     #[serde(default)]
     pub idsm: Option<IdsmSection>,
+    /// Who may open the vehicle for a workshop; without it nobody can.
+    #[serde(default)]
+    pub workshop: Option<WorkshopSection>,
 }
 
 /// 64 MiB: about ten minutes of two fully loaded buses at 500 kbit/s.

@@ -5,22 +5,38 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use outrider_gateway::Numbered;
 use outrider_types::{BootEpoch, Lane, Seq, VehicleMicros};
+
+use crate::net::is_segment;
 
 /// Events remembered: at the usual few a day this is years, in an event storm it is the newest.
 const ENTRIES_MAX: usize = 16_384;
 /// Bytes of an entry: epoch, seq, first, last, lane.
 const ENTRY_BYTES: usize = 33;
+/// Bit of the lane's byte that says the event is of an Ethernet segment.
+const ETHERNET_BIT: u8 = 0x80;
 
 /// Key of an event within its vehicle.
 type Key = (BootEpoch, Lane, Seq);
+
+/// Where an event happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Happened {
+    /// When it was first seen.
+    pub first: VehicleMicros,
+    /// When it was last seen.
+    pub last: VehicleMicros,
+    /// Whether it is of an Ethernet segment.
+    pub is_ethernet: bool,
+}
 
 /// Bounded index on disk; best effort, as the capture is that it points into.
 #[derive(Debug)]
 pub struct EventIndex {
     path: PathBuf,
     file: File,
-    entries: BTreeMap<Key, (VehicleMicros, VehicleMicros)>,
+    entries: BTreeMap<Key, Happened>,
     order: VecDeque<Key>,
     written: usize,
 }
@@ -52,20 +68,15 @@ impl EventIndex {
     }
 
     /// Remembers an event; a failure to write is no reason to stop anything.
-    pub fn insert(
-        &mut self,
-        epoch: BootEpoch,
-        lane: Lane,
-        seq: Seq,
-        first: VehicleMicros,
-        last: VehicleMicros,
-    ) {
-        let key = (epoch, lane, seq);
-        if self.entries.insert(key, (first, last)).is_none() {
+    pub fn insert(&mut self, epoch: BootEpoch, row: &Numbered) {
+        let key = (epoch, row.lane, row.seq);
+        let happened =
+            Happened { first: row.first, last: row.last, is_ethernet: row.bus.is_some_and(is_segment) };
+        if self.entries.insert(key, happened).is_none() {
             self.order.push_back(key);
         }
         self.forget();
-        let written = self.file.write_all(&encode(key, (first, last)));
+        let written = self.file.write_all(&encode(key, happened));
         self.written += 1;
         if written.is_err() || self.written > ENTRIES_MAX {
             // The index in memory goes on; the file catches up when it can be written again.
@@ -73,9 +84,9 @@ impl EventIndex {
         }
     }
 
-    /// Returns the first and last time of an event.
+    /// Returns when and where an event happened.
     #[must_use]
-    pub fn find(&self, epoch: BootEpoch, lane: Lane, seq: Seq) -> Option<(VehicleMicros, VehicleMicros)> {
+    pub fn find(&self, epoch: BootEpoch, lane: Lane, seq: Seq) -> Option<Happened> {
         self.entries.get(&(epoch, lane, seq)).copied()
     }
 
@@ -104,25 +115,30 @@ impl EventIndex {
     }
 }
 
-fn encode(key: Key, span: (VehicleMicros, VehicleMicros)) -> [u8; ENTRY_BYTES] {
+fn encode(key: Key, happened: Happened) -> [u8; ENTRY_BYTES] {
     let mut out = [0; ENTRY_BYTES];
     out[..8].copy_from_slice(&key.0.0.to_le_bytes());
     out[8..16].copy_from_slice(&key.2.0.to_le_bytes());
-    out[16..24].copy_from_slice(&span.0.0.to_le_bytes());
-    out[24..32].copy_from_slice(&span.1.0.to_le_bytes());
-    out[32] = key.1.code();
+    out[16..24].copy_from_slice(&happened.first.0.to_le_bytes());
+    out[24..32].copy_from_slice(&happened.last.0.to_le_bytes());
+    out[32] = key.1.code() | if happened.is_ethernet { ETHERNET_BIT } else { 0 };
     out
 }
 
-fn decode(entry: &[u8]) -> Option<(Key, (VehicleMicros, VehicleMicros))> {
+fn decode(entry: &[u8]) -> Option<(Key, Happened)> {
     let number = |at: usize| Some(u64::from_le_bytes(entry.get(at..at + 8)?.try_into().ok()?));
-    let lane = Lane::from_code(*entry.get(32)?)?;
+    let byte = *entry.get(32)?;
+    let lane = Lane::from_code(byte & !ETHERNET_BIT)?;
     let key = (BootEpoch(number(0)?), lane, Seq(number(8)?));
-    Some((key, (VehicleMicros(number(16)?), VehicleMicros(number(24)?))))
+    let is_ethernet = byte & ETHERNET_BIT != 0;
+    let (first, last) = (VehicleMicros(number(16)?), VehicleMicros(number(24)?));
+    Some((key, Happened { first, last, is_ethernet }))
 }
 
 #[cfg(test)]
 mod tests {
+    use outrider_types::BusId;
+
     use super::*;
 
     #[test]
@@ -132,7 +148,9 @@ mod tests {
         let mut index = EventIndex::open(&path).expect("it opens");
         let count = ENTRIES_MAX as u64 + 10;
         for seq in 1..=count {
-            index.insert(BootEpoch(1), Lane::Batched, Seq(seq), VehicleMicros(seq), VehicleMicros(seq + 1));
+            let (first, last) = (VehicleMicros(seq), VehicleMicros(seq + 1));
+            let bus = Some(BusId(if seq.is_multiple_of(2) { 0 } else { 0x80 }));
+            index.insert(BootEpoch(1), &Numbered { lane: Lane::Batched, seq: Seq(seq), bus, first, last });
         }
         drop(index);
         let mut torn = fs::read(&path).expect("it reads");
@@ -140,8 +158,11 @@ mod tests {
         fs::write(&path, torn).expect("it writes");
         let index = EventIndex::open(&path).expect("it opens");
         assert_eq!(index.find(BootEpoch(1), Lane::Batched, Seq(9)), None, "the oldest are forgotten");
-        let span = (VehicleMicros(count - 1), VehicleMicros(count));
-        assert_eq!(index.find(BootEpoch(1), Lane::Batched, Seq(count - 1)), Some(span));
+        let (first, last) = (VehicleMicros(count - 1), VehicleMicros(count));
+        let happened = Happened { first, last, is_ethernet: count.is_multiple_of(2) };
+        assert_eq!(index.find(BootEpoch(1), Lane::Batched, Seq(count - 1)), Some(happened));
+        let before = index.find(BootEpoch(1), Lane::Batched, Seq(count - 2)).expect("it is there");
+        assert_eq!(before.is_ethernet, !happened.is_ethernet);
         assert_eq!(index.find(BootEpoch(1), Lane::Batched, Seq(count)), None, "its entry was torn");
     }
 }

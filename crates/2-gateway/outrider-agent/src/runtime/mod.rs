@@ -6,6 +6,7 @@
 
 mod commands;
 mod config;
+mod evidence;
 pub mod ids;
 mod index;
 mod listening;
@@ -18,10 +19,11 @@ mod sensed;
 mod tests;
 mod trusted;
 mod vehicle;
+pub mod workshop;
 
 pub use commands::{Job, Jobs};
 pub use config::{ConfigError, VehicleConfig, VehicleKeys};
-pub use index::EventIndex;
+pub use index::{EventIndex, Happened};
 pub use parts::{CloudLink, OpenError, Status, VehicleParts};
 pub use report::{Report, ReportError, STALE_S};
 pub use sections::{SandboxConfig, Sections};

@@ -1,3 +1,5 @@
+mod ethernet;
+
 use std::path::Path;
 
 use outrider_bus::can::{CanId, Frame, TimedFrame};
@@ -7,7 +9,9 @@ use outrider_gateway::uplink::{Link, Transport, TransportError, UplinkConfig};
 use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, MemoryStorage, SecurityEvent, fold};
 use outrider_ids::Basis;
 use outrider_ids::model::{CycleClass, Text};
-use outrider_types::{BootEpoch, BusId, Lane, Seed, Seq, TenantId, UnixMicros, VehicleId, VehicleMicros};
+use outrider_types::{
+    BootEpoch, BusId, EventTypeId, Lane, Seed, Seq, TenantId, UnixMicros, VehicleId, VehicleMicros,
+};
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
     Ack, Batch, Command, CommandHead, CommandId, EvidenceWindow, IntentHash, Parameters, PermitId, Reply,

@@ -6,7 +6,7 @@ use outrider_bus::can::TimedFrame;
 use outrider_bus::flexray::TimedFlexRay;
 use outrider_bus::lin::TimedLin;
 use outrider_gateway::spool::Spool;
-use outrider_gateway::uplink::{ExchangeReport, Keys, Link, TransportError, Uplink, UplinkConfig};
+use outrider_gateway::uplink::{ExchangeReport, Keys, Link, Uplink, UplinkConfig};
 use outrider_gateway::{
     CommandCaps, CommandContext, CommandStore, Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, Outcome,
     SecurityEvent, Storage, Verdict, judge, receipt,
@@ -16,12 +16,10 @@ use outrider_types::{
 };
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
-    CommandHead, DictId, EnvelopeHeader, EvidenceHash, EvidenceWindow, Outcome as CommandOutcome,
-    RECEIPT_BYTES, Receipt, RefuseReason,
+    CommandHead, DictId, EnvelopeHeader, Outcome as CommandOutcome, RECEIPT_BYTES, Receipt, RefuseReason,
 };
-use sha2::{Digest, Sha256};
 
-use super::commands::{Job, Jobs, described, hex};
+use super::commands::{Jobs, described};
 use super::config::VehicleKeys;
 use super::ids::IdsLayer;
 use super::index::EventIndex;
@@ -29,16 +27,15 @@ use super::listening::Listening;
 use super::observed::Told;
 use super::parts::{CloudLink, OpenError, Status, VehicleParts};
 use super::report::Model;
+use super::workshop::Workshop;
 use crate::edge::Edge;
-use crate::io::capture::write_candump;
+use crate::io::packets::PacketCapture;
 use crate::io::rolling::RollingCapture;
 use crate::net::{NetEdge, split_model};
 use crate::scheduled::{ScheduledEdge, schedule_sections};
 
 /// Version of the event catalogue that this program was built with.
 const CATALOGUE_ID: u32 = 1;
-/// Frames that one evidence file holds at most: a minute and a half of two full buses.
-const EVIDENCE_FRAMES_MAX: usize = 500_000;
 /// Frames sent in one exchange before commands get their turn.
 const FRAMES_PER_EXCHANGE: u32 = 64;
 /// A clock fix of the cloud is good for this long; then drift is larger than a round trip.
@@ -59,8 +56,8 @@ const fn poll(tenant: TenantId, vehicle: VehicleId, epoch: BootEpoch) -> Envelop
 
 /// The program of one vehicle; all time comes as an argument.
 pub struct Vehicle<S: Storage> {
-    tenant: TenantId,
-    vehicle: VehicleId,
+    pub(super) tenant: TenantId,
+    pub(super) vehicle: VehicleId,
     signer: Ed25519Signer,
     ack: Ed25519Verifier,
     command: Ed25519Verifier,
@@ -70,17 +67,19 @@ pub struct Vehicle<S: Storage> {
     pub(super) model: Model,
     pub(super) ids: IdsLayer,
     gateway: Gateway<S>,
-    capture: RollingCapture,
-    index: EventIndex,
+    pub(super) capture: RollingCapture,
+    pub(super) packets: PacketCapture,
+    pub(super) workshop: Option<Workshop>,
+    pub(super) index: EventIndex,
     store: CommandStore,
-    jobs: Jobs,
-    fix: Option<ClockFix>,
+    pub(super) jobs: Jobs,
+    pub(super) fix: Option<ClockFix>,
     poll_us: u64,
     called_at: Option<VehicleMicros>,
     /// What open episodes have reported so far.
     pub(super) reported: BTreeMap<(BusId, EventTypeId, u32), u32>,
     pub(super) told: Told,
-    status: Status,
+    pub(super) status: Status,
 }
 
 impl<S: Storage> Vehicle<S> {
@@ -119,6 +118,8 @@ impl<S: Storage> Vehicle<S> {
             model: Model::default(),
             gateway: Gateway::new(parts.fold, spool, uplink),
             capture: RollingCapture::open(&parts.state.join("capture"), epoch, parts.capture_bytes_max)?,
+            packets: PacketCapture::open(&parts.state.join("packets"), epoch, parts.capture_bytes_max)?,
+            workshop: None,
             index: EventIndex::open(&parts.state.join("events.idx"))?,
             store: CommandStore::open(&parts.state.join("last-command"))?,
             jobs: Jobs::open(&parts.state.join("jobs"), &command)?,
@@ -195,12 +196,11 @@ impl<S: Storage> Vehicle<S> {
         self.drain(frame.at);
     }
 
-    /// Takes an Ethernet frame from a source's segment. It is judged, not kept: the rolling capture has CAN only.
+    /// Takes an Ethernet frame from a source's segment.
     pub fn packet(&mut self, at: VehicleMicros, source: BusId, bytes: &[u8]) {
         self.status.packets += 1;
-        if let Some(net) = &mut self.net {
-            net.receive(at, source, bytes);
-        }
+        let is_evidence = self.net.as_mut().is_some_and(|net| net.receive(at, source, bytes));
+        self.packets.push(at, source, bytes, is_evidence);
         self.drain(at);
     }
 
@@ -247,11 +247,13 @@ impl<S: Storage> Vehicle<S> {
         }
         self.scheduled.tick(now);
         self.drain(now);
+        self.tick_workshop(now);
         self.tell_sensors(now);
         self.tick_ids(now);
         let outcome = self.gateway.tick(now);
         self.note(outcome);
         self.capture.flush();
+        self.packets.flush();
     }
 
     /// Makes everything durable, as before an orderly end; returns whether the medium took it.
@@ -269,6 +271,7 @@ impl<S: Storage> Vehicle<S> {
         let is_durable = outcome.sync_error.is_none();
         self.note(outcome);
         self.capture.flush();
+        self.packets.flush();
         is_durable
     }
 
@@ -290,7 +293,7 @@ impl<S: Storage> Vehicle<S> {
         self.status.rows += outcome.rows.len() as u64;
         self.status.lost += outcome.lost.len() as u64;
         for row in outcome.rows {
-            self.index.insert(epoch, row.lane, row.seq, row.first, row.last);
+            self.index.insert(epoch, &row);
         }
     }
 
@@ -345,7 +348,7 @@ impl<S: Storage> Vehicle<S> {
         }
     }
 
-    fn trusted_now(&self, now: VehicleMicros) -> Option<UnixMicros> {
+    pub(super) fn trusted_now(&self, now: VehicleMicros) -> Option<UnixMicros> {
         self.fix.map(|fix| fix.event_time(now).best)
     }
 
@@ -387,20 +390,6 @@ impl<S: Storage> Vehicle<S> {
         }
     }
 
-    /// Returns whether the event is known and its window is still captured, or will be.
-    fn has_capture(&self, window: &EvidenceWindow, now: VehicleMicros) -> bool {
-        let Some((from, to)) = self.span(window) else { return false };
-        let is_ahead = window.epoch == self.epoch() && now < to;
-        is_ahead || self.capture.covers(window.epoch, from, to)
-    }
-
-    /// Returns the times that a window of evidence means.
-    fn span(&self, window: &EvidenceWindow) -> Option<(VehicleMicros, VehicleMicros)> {
-        let (first, last) = self.index.find(window.epoch, window.lane, window.seq)?;
-        let from = VehicleMicros(first.0.saturating_sub(u64::from(window.before_s) * 1_000_000));
-        Some((from, last.saturating_add(u64::from(window.after_s) * 1_000_000)))
-    }
-
     fn refuse(
         &mut self,
         reason: RefuseReason,
@@ -423,7 +412,12 @@ impl<S: Storage> Vehicle<S> {
     }
 
     /// Sends a receipt; one that is lost is repeated when the cloud sends the command again.
-    fn answer(&self, head: &CommandHead, outcome: CommandOutcome, link: &mut dyn CloudLink) -> bool {
+    pub(super) fn answer(
+        &self,
+        head: &CommandHead,
+        outcome: CommandOutcome,
+        link: &mut dyn CloudLink,
+    ) -> bool {
         let context = CommandContext {
             tenant: self.tenant,
             vehicle: self.vehicle,
@@ -436,65 +430,6 @@ impl<S: Storage> Vehicle<S> {
         match receipt.emit(&self.signer, &mut frame) {
             Ok(length) => link.exchange(&frame[..length]).is_ok(),
             Err(_) => false,
-        }
-    }
-
-    /// Does what accepted commands ask for, as far as it can be done now.
-    fn work(&mut self, link: &mut dyn CloudLink, now: VehicleMicros) {
-        for job in self.jobs.waiting() {
-            if !job.is_announced && self.answer(&job.head, CommandOutcome::Accepted, link) {
-                self.jobs.announced(job.head.sequence);
-            }
-            if self.trusted_now(now).is_some_and(|wall| wall >= job.head.expires) {
-                self.jobs.remove(job.head.sequence);
-                continue;
-            }
-            self.evidence(&job, link, now);
-        }
-    }
-
-    fn evidence(&mut self, job: &Job, link: &mut dyn CloudLink, now: VehicleMicros) {
-        let window = job.window;
-        let Some((from, to)) = self.span(&window) else {
-            self.jobs.remove(job.head.sequence);
-            return;
-        };
-        if window.epoch == self.epoch() && now < to {
-            return;
-        }
-        let Ok(frames) = self.capture.cut(window.epoch, from, to, EVIDENCE_FRAMES_MAX) else { return };
-        if frames.is_empty() {
-            // Overwritten since the command was accepted.
-            self.answer(&job.head, CommandOutcome::Failed, link);
-            self.jobs.remove(job.head.sequence);
-            return;
-        }
-        let mut content = Vec::new();
-        let start = if window.epoch == self.epoch() {
-            self.fix.map_or(UnixMicros(0), |fix| fix.event_time(VehicleMicros(0)).best)
-        } else {
-            UnixMicros(0)
-        };
-        if write_candump(&mut content, start, &frames).is_err() {
-            return;
-        }
-        let digest: [u8; 32] = Sha256::digest(&content).into();
-        let (command_id, sha256) = (hex(&job.head.id.0), hex(&digest));
-        match link.upload(&command_id, &sha256, "text/x-candump", &content) {
-            Ok(()) => {
-                self.status.evidence_sent += 1;
-                let done =
-                    CommandOutcome::Done { evidence: EvidenceHash(digest), bytes: content.len() as u64 };
-                self.answer(&job.head, done, link);
-                self.jobs.remove(job.head.sequence);
-            }
-            // The cloud does not want it: it has it, or the command is void there.
-            Err(TransportError::Refused { status: 400 | 403 | 404 | 409 | 413 }) => {
-                self.jobs.remove(job.head.sequence);
-            }
-            Err(
-                TransportError::Refused { .. } | TransportError::Unreachable(_) | TransportError::TimedOut,
-            ) => {}
         }
     }
 }

@@ -153,6 +153,7 @@ pub(super) fn write_vehicle(
         qualify: None,
         idsr: None,
         idsm: None,
+        workshop: None,
     };
     fs::create_dir_all(out).map_err(|error| Failure::failed(format!("{}: {error}", out.display())))?;
     if let Some(model) = model {

@@ -52,7 +52,7 @@ pub use detect::Format;
 pub use error::{CaptureError, CaptureStats, ErrorClass, FIRST_PROBLEMS_MAX, Place, Problem, ProblemReason};
 pub use input::{BYTES_MAX_DEFAULT, EXPANSION_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};
 pub use label::class_of;
-pub use write::{write_candump, write_pcapng, write_trc};
+pub use write::{write_candump, write_pcapng, write_scheduled, write_trc};
 
 use source::{Context, Source};
 

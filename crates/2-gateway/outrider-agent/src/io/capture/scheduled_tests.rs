@@ -249,7 +249,8 @@ fn what_is_written_as_pcapng_comes_back() {
     records.push(Record::FlexRay(Box::new(own(9000, FlexRayHeard::Frame(two)))));
     records.push(Record::FlexRay(Box::new(own(9001, FlexRayHeard::Symbol { channel: Channel::A }))));
     let mut bytes = Vec::new();
-    write_pcapng(&mut bytes, UnixMicros(1_700_000_000_000_000), &records).expect("memory takes everything");
+    write_scheduled(&mut bytes, UnixMicros(1_700_000_000_000_000), &records)
+        .expect("memory takes everything");
     let mut capture = from_bytes(&bytes, None).expect("a capture");
     let (back, failure) = drain(&mut capture);
     assert!(failure.is_none() && capture.stats().problems_total() == 0, "{:?}", capture.stats());

@@ -1,5 +1,6 @@
 //! Writers of captures, for injected and simulated traffic.
 
+use std::collections::BTreeSet;
 use std::io::{Result, Write};
 
 use outrider_bus::can::{FrameKind, TimedFrame};
@@ -7,6 +8,7 @@ use outrider_bus::lin::{ChecksumKind, Fault, Heard};
 use outrider_types::{BusId, UnixMicros};
 
 use super::Record;
+use crate::io::packets::KeptPacket;
 
 /// Days from the epoch of OLE dates, 1899-12-30, to 1970-01-01.
 const OLE_EPOCH_DAYS: i64 = 25_569;
@@ -64,6 +66,43 @@ pub fn write_trc(out: &mut dyn Write, start: UnixMicros, frames: &[TimedFrame]) 
     Ok(())
 }
 
+/// Writes packets as a pcapng file, with segment n as interface `eth<n>` and times in microseconds.
+///
+/// # Errors
+/// What `out` returns.
+pub fn write_pcapng(out: &mut dyn Write, start: UnixMicros, packets: &[KeptPacket]) -> Result<()> {
+    /// Link type of Ethernet.
+    const ETHERNET: u16 = 1;
+    let section = [0x1A2B_3C4Du32.to_le_bytes(), [1, 0, 0, 0], [0xFF; 4], [0xFF; 4]].concat();
+    block(out, 0x0A0D_0D0A, &section)?;
+    let buses: BTreeSet<BusId> = packets.iter().map(|packet| packet.bus).collect();
+    for bus in &buses {
+        let name = format!("eth{bus}");
+        let mut body = ETHERNET.to_le_bytes().to_vec();
+        body.extend([0; 6]);
+        // Option 2 is the name, option 0 the end.
+        body.extend(2u16.to_le_bytes());
+        body.extend(u16::try_from(name.len()).unwrap_or(0).to_le_bytes());
+        body.extend(name.as_bytes());
+        body.resize(body.len().next_multiple_of(4), 0);
+        body.extend([0; 4]);
+        block(out, 1, &body)?;
+    }
+    for packet in packets {
+        let interface = buses.range(..packet.bus).count();
+        let at = u64::try_from(i128::from(start.0) + i128::from(packet.at.0)).unwrap_or(0);
+        let mut body = u32::try_from(interface).unwrap_or(0).to_le_bytes().to_vec();
+        body.extend(&(at >> 32).to_le_bytes()[..4]);
+        body.extend(&at.to_le_bytes()[..4]);
+        body.extend(u32::try_from(packet.bytes.len()).unwrap_or(0).to_le_bytes());
+        body.extend(packet.original_bytes.to_le_bytes());
+        body.extend(&packet.bytes);
+        body.resize(body.len().next_multiple_of(4), 0);
+        block(out, 6, &body)?;
+    }
+    Ok(())
+}
+
 /// Writes frames as a candump log, with bus n as interface `can<n>`.
 ///
 /// # Errors
@@ -110,7 +149,7 @@ const fn link_of(record: &Record) -> (u16, &'static str) {
 ///
 /// # Errors
 /// What `out` returns.
-pub fn write_pcapng(out: &mut dyn Write, start: UnixMicros, records: &[Record]) -> Result<()> {
+pub fn write_scheduled(out: &mut dyn Write, start: UnixMicros, records: &[Record]) -> Result<()> {
     let mut section = vec![];
     section.extend(0x1A2B_3C4Du32.to_le_bytes());
     section.extend([1, 0, 0, 0]);
