@@ -3,7 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use outrider_ids::BusDetector;
-use outrider_ids::model::{SECTIONS_MAX, VehicleModel};
+use outrider_ids::flexray::{FlexRayDetector, model::Clusters};
+use outrider_ids::lin::{LinDetector, model::Buses};
+use outrider_ids::model::{SECTIONS_MAX, SectionKind, VehicleModel};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(model) = VehicleModel::parse(bytes) else { return };
@@ -14,5 +16,11 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(bus.ids().count(), bus.id_count());
         let detector = Box::new(BusDetector::new(&bus));
         assert_eq!(detector.bus(), bus.facts().bus);
+    }
+    for bus in Buses::new(model.section(SectionKind::LIN_SCHEDULE).unwrap_or_default()) {
+        assert_eq!(LinDetector::new(&bus).bus(), bus.bus);
+    }
+    for cluster in Clusters::new(model.section(SectionKind::FLEXRAY_SLOTS).unwrap_or_default()) {
+        assert_eq!(FlexRayDetector::new(&cluster).bus(), cluster.bus);
     }
 });

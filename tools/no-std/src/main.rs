@@ -8,9 +8,15 @@
 use core::panic::PanicInfo;
 
 use outrider_bus::can::{CanId, Frame};
+use outrider_bus::flexray::FlexRayView;
+use outrider_bus::lin::LinView;
 use outrider_ids::BusDetector;
 use outrider_ids::ethernet::EthernetDetector;
 use outrider_ids::ethernet::model::EthernetModel;
+use outrider_ids::flexray::FlexRayDetector;
+use outrider_ids::flexray::model::Clusters;
+use outrider_ids::lin::LinDetector;
+use outrider_ids::lin::model::Buses;
 use outrider_ids::model::VehicleModel;
 use outrider_types::{BusId, VehicleMicros};
 use outrider_wire::Batch;
@@ -27,18 +33,22 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 /// Entry point: what the linker keeps hangs on it. Never run.
 ///
 /// # Safety
-/// `bytes` points to `length` bytes, `can` and `ethernet` to detectors.
+/// `bytes` points to `length` bytes, the others to detectors.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn _start(
     bytes: *const u8,
     length: usize,
     can: *mut BusDetector,
     ethernet: *mut EthernetDetector,
+    lin: *mut LinDetector,
+    flexray: *mut FlexRayDetector,
 ) -> u64 {
     // SAFETY: the caller's promise.
     let (input, can, ethernet) =
         unsafe { (core::slice::from_raw_parts(bytes, length), &mut *can, &mut *ethernet) };
-    let mut said = model(input, can);
+    // SAFETY: as above.
+    let (lin, flexray) = unsafe { (&mut *lin, &mut *flexray) };
+    let mut said = model(input, can) ^ scheduled(input, lin, flexray);
     for chunk in input.chunks(32) {
         let Some((head, data)) = chunk.split_first_chunk::<8>() else { continue };
         let word = u64::from_le_bytes(*head);
@@ -58,6 +68,35 @@ pub unsafe extern "C" fn _start(
     can.finish();
     ethernet.finish();
     said ^ batch(input)
+}
+
+/// Makes detectors of LIN and FlexRay, and gives them what is heard.
+fn scheduled(input: &[u8], lin: &mut LinDetector, flexray: &mut FlexRayDetector) -> u64 {
+    if let Some(bus) = Buses::new(input).next() {
+        *lin = LinDetector::new(&bus);
+    }
+    if let Some(cluster) = Clusters::new(input).next() {
+        *flexray = FlexRayDetector::new(&cluster);
+    }
+    let (mut said, mut now) = (0, 0u64);
+    for chunk in input.chunks(32) {
+        now = now.wrapping_add(u64::from(chunk.first().copied().unwrap_or(0)) << 8);
+        let at = VehicleMicros(now);
+        if let Some(heard) = LinView::new(chunk).and_then(|view| view.heard()) {
+            said ^= u64::from(lin.receive(at, &heard).is_flagged());
+        }
+        if let Some(heard) = FlexRayView::hear(chunk) {
+            said ^= u64::from(flexray.receive(at, &heard).is_flagged());
+        }
+        lin.tick(at);
+        flexray.tick(at);
+        while let Some(seen) = lin.pop().or_else(|| flexray.pop()) {
+            said ^= u64::from(seen.episode) ^ seen.at.0;
+        }
+    }
+    lin.finish();
+    flexray.finish();
+    said
 }
 
 /// Reads models and makes detectors of them.

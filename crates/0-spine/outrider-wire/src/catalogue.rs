@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 119] = [
+pub static DEFAULTS: [EventDefaults; 133] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -604,6 +604,76 @@ pub static DEFAULTS: [EventDefaults; 119] = [
         lane: Lane::Batched,
     },
     EventDefaults {
+        event_type: event::LIN_UNKNOWN_FRAME,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::LIN_SCHEDULE_VIOLATION,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::LIN_SECOND_MASTER,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::LIN_PUBLISHER_MISMATCH,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::LIN_RESPONSE_COLLISION,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::LIN_SLAVE_SILENT,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::LIN_DIAGNOSTIC_SCAN,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::LIN_SLEEP_ABUSE,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::FLEXRAY_SLOT_VIOLATION,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::FLEXRAY_FRAME_MISSING,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::FLEXRAY_LENGTH_VIOLATION,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::FLEXRAY_FLAG_VIOLATION,
+        severity: Severity::High,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::FLEXRAY_ERROR_BURST,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
+        event_type: event::FLEXRAY_ORDER_VIOLATION,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+    },
+    EventDefaults {
         event_type: event::SENSOR_OVER_BUDGET,
         severity: Severity::Low,
         lane: Lane::Batched,
@@ -856,6 +926,34 @@ pub mod event {
     pub const IDS_COMMUNICATION_ERROR: EventTypeId = EventTypeId(823);
     /// Report of an ECU refused (`ids.report_refused`).
     pub const IDS_REPORT_REFUSED: EventTypeId = EventTypeId(824);
+    /// Unknown LIN frame (`lin.unknown_frame`).
+    pub const LIN_UNKNOWN_FRAME: EventTypeId = EventTypeId(830);
+    /// LIN schedule violated (`lin.schedule_violation`).
+    pub const LIN_SCHEDULE_VIOLATION: EventTypeId = EventTypeId(831);
+    /// Second LIN master (`lin.second_master`).
+    pub const LIN_SECOND_MASTER: EventTypeId = EventTypeId(832);
+    /// LIN response of another publisher (`lin.publisher_mismatch`).
+    pub const LIN_PUBLISHER_MISMATCH: EventTypeId = EventTypeId(833);
+    /// LIN responses collide (`lin.response_collision`).
+    pub const LIN_RESPONSE_COLLISION: EventTypeId = EventTypeId(834);
+    /// LIN slave silent (`lin.slave_silent`).
+    pub const LIN_SLAVE_SILENT: EventTypeId = EventTypeId(835);
+    /// LIN diagnostic scan (`lin.diagnostic_scan`).
+    pub const LIN_DIAGNOSTIC_SCAN: EventTypeId = EventTypeId(836);
+    /// LIN bus put to sleep or woken (`lin.sleep_abuse`).
+    pub const LIN_SLEEP_ABUSE: EventTypeId = EventTypeId(837);
+    /// FlexRay slot violated (`flexray.slot_violation`).
+    pub const FLEXRAY_SLOT_VIOLATION: EventTypeId = EventTypeId(840);
+    /// FlexRay frame missing (`flexray.frame_missing`).
+    pub const FLEXRAY_FRAME_MISSING: EventTypeId = EventTypeId(841);
+    /// FlexRay payload length violated (`flexray.length_violation`).
+    pub const FLEXRAY_LENGTH_VIOLATION: EventTypeId = EventTypeId(842);
+    /// FlexRay sync or startup flag violated (`flexray.flag_violation`).
+    pub const FLEXRAY_FLAG_VIOLATION: EventTypeId = EventTypeId(843);
+    /// FlexRay disturbed (`flexray.error_burst`).
+    pub const FLEXRAY_ERROR_BURST: EventTypeId = EventTypeId(844);
+    /// FlexRay order violated (`flexray.order_violation`).
+    pub const FLEXRAY_ORDER_VIOLATION: EventTypeId = EventTypeId(845);
     /// Detector over its alarm budget (`sensor.over_budget`).
     pub const SENSOR_OVER_BUDGET: EventTypeId = EventTypeId(850);
     /// Detector demoted (`sensor.always_on`).
@@ -1094,6 +1192,20 @@ pub mod field {
     pub const MODEL_PLATFORM: FieldKey = FieldKey(145);
     /// Software release that a vehicle model says it is for (text).
     pub const MODEL_RELEASE: FieldKey = FieldKey(146);
+    /// Identifier of a LIN frame, 0 to 63 (int).
+    pub const LIN_ID: FieldKey = FieldKey(150);
+    /// Identifier of the LIN header before (int).
+    pub const LIN_ID_BEFORE: FieldKey = FieldKey(151);
+    /// Node address of a LIN diagnostic request (int).
+    pub const LIN_NAD: FieldKey = FieldKey(152);
+    /// Slot of a FlexRay cycle, 1 to 2047 (int).
+    pub const FLEXRAY_SLOT: FieldKey = FieldKey(153);
+    /// Counter of a FlexRay cycle, 0 to 63 (int).
+    pub const FLEXRAY_CYCLE: FieldKey = FieldKey(154);
+    /// Payload bytes that a frame has otherwise, in B (int).
+    pub const DATA_BYTES_EXPECTED: FieldKey = FieldKey(155);
+    /// Payload bytes that the frame had, in B (int).
+    pub const DATA_BYTES_OBSERVED: FieldKey = FieldKey(156);
     /// Voltage that the charging station reports, in mV (int).
     pub const CHARGE_VOLTAGE_MV: FieldKey = FieldKey(165);
     /// Current that the charging station reports, negative while it takes, in mA (int).

@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 119] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 133] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -123,13 +123,27 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 119] = [
     ("ids.traffic_limited", EventTypeId(822)),
     ("ids.communication_error", EventTypeId(823)),
     ("ids.report_refused", EventTypeId(824)),
+    ("lin.unknown_frame", EventTypeId(830)),
+    ("lin.schedule_violation", EventTypeId(831)),
+    ("lin.second_master", EventTypeId(832)),
+    ("lin.publisher_mismatch", EventTypeId(833)),
+    ("lin.response_collision", EventTypeId(834)),
+    ("lin.slave_silent", EventTypeId(835)),
+    ("lin.diagnostic_scan", EventTypeId(836)),
+    ("lin.sleep_abuse", EventTypeId(837)),
+    ("flexray.slot_violation", EventTypeId(840)),
+    ("flexray.frame_missing", EventTypeId(841)),
+    ("flexray.length_violation", EventTypeId(842)),
+    ("flexray.flag_violation", EventTypeId(843)),
+    ("flexray.error_burst", EventTypeId(844)),
+    ("flexray.order_violation", EventTypeId(845)),
     ("sensor.over_budget", EventTypeId(850)),
     ("sensor.always_on", EventTypeId(851)),
     ("vehicle.service_mode", EventTypeId(852)),
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 126] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 133] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -243,6 +257,13 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 126] = [
     ("ids_signed", FieldKey(144), Kind::Bool),
     ("model_platform", FieldKey(145), Kind::Text),
     ("model_release", FieldKey(146), Kind::Text),
+    ("lin_id", FieldKey(150), Kind::Int),
+    ("lin_id_before", FieldKey(151), Kind::Int),
+    ("lin_nad", FieldKey(152), Kind::Int),
+    ("flexray_slot", FieldKey(153), Kind::Int),
+    ("flexray_cycle", FieldKey(154), Kind::Int),
+    ("data_bytes_expected", FieldKey(155), Kind::Int),
+    ("data_bytes_observed", FieldKey(156), Kind::Int),
     ("charge_voltage_mv", FieldKey(165), Kind::Int),
     ("charge_current_ma", FieldKey(166), Kind::Int),
     ("charge_voltage_asked_mv", FieldKey(167), Kind::Int),

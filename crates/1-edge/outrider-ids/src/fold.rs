@@ -54,9 +54,13 @@ struct Episode<S> {
 
 /// Open episodes of one bus and the queue behind them.
 #[derive(Debug, Clone)]
-pub(crate) struct Fold<S = Option<CanId>> {
+pub(crate) struct Fold<
+    S = Option<CanId>,
+    const EPISODES: usize = EPISODES_MAX,
+    const QUEUE: usize = QUEUE_MAX,
+> {
     bus: BusId,
-    open: [Option<Episode<S>>; EPISODES_MAX],
+    open: [Option<Episode<S>>; EPISODES],
     open_count: usize,
     /// Open episodes above low.
     alarms: usize,
@@ -64,25 +68,25 @@ pub(crate) struct Fold<S = Option<CanId>> {
     pub(crate) budget: Budget,
     next_number: u32,
     cursor: usize,
-    queue: [Option<Observation>; QUEUE_MAX],
+    queue: [Option<Observation>; QUEUE],
     head: usize,
     queued: usize,
     /// Observations and episodes lost because a table was full.
     pub(crate) dropped: u64,
 }
 
-impl<S: Subject> Fold<S> {
+impl<S: Subject, const EPISODES: usize, const QUEUE: usize> Fold<S, EPISODES, QUEUE> {
     pub(crate) const fn new(bus: BusId) -> Self {
         Self {
             bus,
-            open: [None; EPISODES_MAX],
+            open: [None; EPISODES],
             open_count: 0,
             alarms: 0,
             gates: Gates::open(),
             budget: Budget::new(),
             next_number: 1,
             cursor: 0,
-            queue: [None; QUEUE_MAX],
+            queue: [None; QUEUE],
             head: 0,
             queued: 0,
             dropped: 0,
@@ -208,7 +212,7 @@ impl<S: Subject> Fold<S> {
             return Some(index);
         }
         let rank = |severity: Severity, kind: Kind| (severity, kind.budgeted().is_none());
-        let open = (0..EPISODES_MAX).filter_map(|index| Some((index, self.open.get(index)?.as_ref()?)));
+        let open = (0..EPISODES).filter_map(|index| Some((index, self.open.get(index)?.as_ref()?)));
         let (index, rank_least) = open
             .map(|(index, open)| (index, (rank(open.strike.severity, open.kind), open.last)))
             .min_by_key(|(_, key)| *key)
@@ -284,7 +288,7 @@ impl<S: Subject> Fold<S> {
 
     /// Ends the alarms of a detector and goes on with them as low ones.
     fn demote(&mut self, now: VehicleMicros, kind: Kind, demoted: &mut impl FnMut(S)) {
-        for index in 0..EPISODES_MAX {
+        for index in 0..EPISODES {
             let open = self.open.get(index).and_then(Option::as_ref);
             let Some(mut episode) =
                 open.filter(|open| open.kind == kind && open.strike.severity > Severity::Low).copied()
@@ -333,20 +337,20 @@ impl<S: Subject> Fold<S> {
             return;
         }
         self.cursor =
-            if self.cursor.saturating_add(1) < EPISODES_MAX { self.cursor.saturating_add(1) } else { 0 };
+            if self.cursor.saturating_add(1) < EPISODES { self.cursor.saturating_add(1) } else { 0 };
         self.end_if_quiet(self.cursor, now, HOLD_OFF_US);
     }
 
     /// Ends every episode that was quiet for long enough.
     pub(crate) fn sweep(&mut self, now: VehicleMicros) {
         if self.open_count > 0 {
-            (0..EPISODES_MAX).for_each(|index| self.end_if_quiet(index, now, HOLD_OFF_US));
+            (0..EPISODES).for_each(|index| self.end_if_quiet(index, now, HOLD_OFF_US));
         }
     }
 
     /// Ends every episode.
     pub(crate) fn finish(&mut self, now: VehicleMicros) {
-        (0..EPISODES_MAX).for_each(|index| self.end_if_quiet(index, now, 0));
+        (0..EPISODES).for_each(|index| self.end_if_quiet(index, now, 0));
     }
 
     fn end_if_quiet(&mut self, index: usize, now: VehicleMicros, quiet_us: u64) {
@@ -382,9 +386,9 @@ impl<S: Subject> Fold<S> {
     }
 
     fn push(&mut self, observation: Observation) {
-        let index = self.head.saturating_add(self.queued).checked_rem(QUEUE_MAX).unwrap_or(0);
+        let index = self.head.saturating_add(self.queued).checked_rem(QUEUE).unwrap_or(0);
         match self.queue.get_mut(index) {
-            Some(slot) if self.queued < QUEUE_MAX => {
+            Some(slot) if self.queued < QUEUE => {
                 *slot = Some(observation);
                 self.queued = self.queued.saturating_add(1);
             }
@@ -398,7 +402,7 @@ impl<S: Subject> Fold<S> {
             return None;
         }
         let observation = self.queue.get_mut(self.head)?.take();
-        self.head = self.head.saturating_add(1).checked_rem(QUEUE_MAX).unwrap_or(0);
+        self.head = self.head.saturating_add(1).checked_rem(QUEUE).unwrap_or(0);
         self.queued = self.queued.saturating_sub(1);
         observation
     }

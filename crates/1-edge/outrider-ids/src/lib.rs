@@ -1,7 +1,7 @@
 //! Intrusion detectors for vehicle buses over fixed tables.
 //!
-//! **In:** frames in the order of their times, one [`BusDetector`] a bus, and a [`model::VehicleModel`] that says
-//! what is normal. **Out:** [`Observation`]s, one when an attack begins, one when it turns out worse, one when it
+//! **In:** frames in the order of their times, one [`BusDetector`] a CAN bus ([`ethernet`], [`lin`] and [`flexray`] have
+//! their own), and a [`model::VehicleModel`] that says what is normal. **Out:** [`Observation`]s, one when an attack begins, one when it turns out worse, one when it
 //! is over, with everything between folded into a count. **Never:** allocation, I/O, a clock, floating point, a
 //! panic on input, more than a fixed amount of work a frame. **Start reading** at [`BusDetector`].
 //!
@@ -47,9 +47,12 @@ mod calibrate;
 mod crc;
 mod detector;
 pub mod ethernet;
+mod evidence;
+pub mod flexray;
 mod fold;
 pub mod gates;
 mod judgement;
+pub mod lin;
 mod meter;
 pub mod model;
 mod observation;
@@ -57,6 +60,7 @@ mod payload;
 mod policy;
 pub mod qualify;
 mod signals;
+mod verdict;
 
 /// Counts the items of a bounded iterator. `Iterator::count` may panic where overflow is checked, and the edge has no
 /// path to a panic.
@@ -69,3 +73,4 @@ pub use detector::{Basis, BusDetector, BusStats, Granted, Mode, SpeedReading, li
 pub use judgement::{Detector, Judgement};
 pub use meter::CycleMeter;
 pub use observation::{FieldValue, Fields, Observation, Phase};
+pub use verdict::{Rule, Verdict};

@@ -209,7 +209,7 @@ impl Edge {
 }
 
 /// Returns the word for what a bus is judged by.
-const fn basis_word(basis: Basis) -> &'static str {
+pub(crate) const fn basis_word(basis: Basis) -> &'static str {
     match basis {
         Basis::Matching => "matching",
         Basis::Model => "model",

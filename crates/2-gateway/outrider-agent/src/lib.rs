@@ -11,4 +11,5 @@ pub mod model_file;
 pub mod net;
 pub mod replay;
 pub mod runtime;
+pub mod scheduled;
 pub mod traffic;

@@ -7,6 +7,7 @@ use outrider_ids::{Fields, Observation};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 
 use crate::edge::Edge;
+use crate::scheduled::ScheduledEdge;
 
 /// Time between two ticks of the detectors while no frame says otherwise, in microseconds.
 const TICK_US: u64 = 100_000;
@@ -112,6 +113,49 @@ impl Replay {
     #[must_use]
     pub fn span_us(&self) -> u64 {
         self.last.micros_since(self.first.unwrap_or(self.last))
+    }
+}
+
+/// Feeds what was heard on LIN and FlexRay to a [`ScheduledEdge`], ticks it by the capture's own time, and gathers its
+/// events.
+#[derive(Debug)]
+pub struct ScheduledReplay {
+    /// The detectors.
+    pub edge: ScheduledEdge,
+    episodes: Episodes,
+    next_tick: VehicleMicros,
+}
+
+impl ScheduledReplay {
+    /// Creates a replay over fresh detectors.
+    #[must_use]
+    pub const fn new(edge: ScheduledEdge) -> Self {
+        Self { edge, episodes: Episodes::new(), next_tick: VehicleMicros(0) }
+    }
+
+    /// Lets time pass up to what was heard, gives it to the detectors, and returns what they made of it.
+    pub fn tick<T>(&mut self, at: VehicleMicros, receive: impl FnOnce(&mut ScheduledEdge) -> T) -> T {
+        if at >= self.next_tick || at.saturating_add(TICK_US) < self.next_tick {
+            self.edge.tick(at);
+            self.next_tick = at.saturating_add(TICK_US);
+        }
+        let result = receive(&mut self.edge);
+        self.drain();
+        result
+    }
+
+    fn drain(&mut self) {
+        while let Some(observation) = self.edge.pop() {
+            self.episodes.add(&observation);
+        }
+    }
+
+    /// Ends the replay and returns its events in the order in which they were said.
+    #[must_use]
+    pub fn finish(mut self) -> (Vec<ReplayEvent>, ScheduledEdge) {
+        self.edge.finish();
+        self.drain();
+        (self.episodes.finish(), self.edge)
     }
 }
 

@@ -108,3 +108,37 @@ fn taking_ethernet_frames_allocates_nothing_even_under_attack() {
     println!("state of a segment: {state} bytes");
     assert!(state <= 256 * 1024);
 }
+
+#[test]
+fn taking_what_is_heard_on_lin_and_flexray_allocates_nothing_even_under_attack() {
+    use outrider_agent::inject::scheduled::{ScheduledAttack, ScheduledPlan, attack};
+    use outrider_agent::io::capture::Record;
+    use outrider_agent::scheduled::{ScheduleSections, ScheduledEdge};
+    use outrider_agent::traffic::{FlexRayTraffic, LinTraffic};
+
+    let lin = LinTraffic::drawn(1, BusId(0)).take(6_000).map(Record::Lin).collect::<Vec<_>>();
+    let flexray = FlexRayTraffic::drawn(1, BusId(0), 8).take(30_000);
+    let flexray = flexray.map(|heard| Record::FlexRay(Box::new(heard))).collect::<Vec<_>>();
+    let kinds = [(&lin, ScheduledAttack::LinPublisher), (&flexray, ScheduledAttack::FlexRayLength)];
+    for (clean, kind) in kinds {
+        let plan = ScheduledPlan { attack: kind, seed: 1, start_us: None, length_us: None };
+        let records = attack(clean, &plan).expect("generated traffic has a target").records;
+        let mut edge = ScheduledEdge::new(ScheduleSections::default());
+        let (mut observations, mut seen) = (0, 0u64);
+        let mut work = || {
+            for record in &records {
+                match record {
+                    Record::Lin(heard) => seen += u64::from(edge.lin(heard).is_flagged()),
+                    Record::FlexRay(heard) => seen += u64::from(edge.flexray(heard).is_flagged()),
+                    Record::Can(_) | Record::CanXl(_) | Record::Ethernet { .. } => {}
+                }
+                edge.tick(record.at());
+                while edge.pop().is_some() {
+                    observations += 1;
+                }
+            }
+        };
+        assert_eq!(count(&mut work), 0, "{}", kind.word());
+        assert!(observations >= 2 && seen > 0, "{} must have been seen: {observations}, {seen}", kind.word());
+    }
+}

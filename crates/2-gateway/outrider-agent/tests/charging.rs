@@ -35,7 +35,7 @@ fn recording(path: &Path) -> Frames {
     let capture = capture::open(path, &ReadOptions::default()).expect("the recording opens");
     let frames = capture.filter_map(|record| match record.expect("the recording reads to its end") {
         Record::Ethernet { at, bus, bytes } => Some((at, bus, bytes)),
-        Record::Can(_) => None,
+        Record::Can(_) | Record::CanXl(_) | Record::Lin(_) | Record::FlexRay(_) => None,
     });
     frames.collect()
 }

@@ -46,7 +46,7 @@ fn recording(path: &Path) -> Recording {
     let capture = capture::open(path, &ReadOptions::default()).expect("the recording opens");
     let frames = capture.filter_map(|record| match record.expect("the recording reads to its end") {
         Record::Can(frame) => Some(frame),
-        Record::Ethernet { .. } => None,
+        Record::Ethernet { .. } | Record::CanXl(_) | Record::Lin(_) | Record::FlexRay(_) => None,
     });
     Recording {
         name: path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),

@@ -34,7 +34,7 @@ fn recordings() -> Option<Vec<(String, Vec<TimedFrame>)>> {
         let capture = capture::open(path, &ReadOptions::default()).expect("the recording opens");
         let frames = capture.filter_map(|record| match record.expect("the recording reads to its end") {
             Record::Can(frame) => Some(frame),
-            Record::Ethernet { .. } => None,
+            Record::Ethernet { .. } | Record::CanXl(_) | Record::Lin(_) | Record::FlexRay(_) => None,
         });
         (name, frames.collect())
     };

@@ -12,8 +12,10 @@ use outrider_wire::catalogue::field;
 use crate::{FieldValue, SecurityEvent};
 
 /// Fields that say *what* an event is about; the others are measurements.
-pub const IDENTITY_FIELDS: [FieldKey; 34] = [
+pub const IDENTITY_FIELDS: [FieldKey; 36] = [
     field::CAN_ID,
+    field::LIN_ID,
+    field::FLEXRAY_SLOT,
     field::UDS_SERVICE,
     field::UDS_SUBFUNCTION,
     field::UDS_NRC,

@@ -181,6 +181,20 @@ impl Occupancy {
         self.slot
     }
 
+    /// Returns the cycles, one a bit from the lowest.
+    #[must_use]
+    pub const fn cycles(&self) -> u64 {
+        let mut mask = 0u64;
+        let mut cycle = self.base;
+        while cycle < 64 {
+            if let Some(bit) = 1u64.checked_shl(cycle as u32) {
+                mask |= bit;
+            }
+            cycle = cycle.saturating_add(self.repetition);
+        }
+        mask
+    }
+
     /// Returns whether a header is in a slot and cycle that belong to this frame.
     #[must_use]
     pub const fn holds(&self, header: &Header) -> bool {

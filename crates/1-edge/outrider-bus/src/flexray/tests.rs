@@ -41,11 +41,38 @@ fn a_record_gives_header_payload_and_whether_it_is_whole() {
 }
 
 #[test]
+fn a_listener_hears_frames_errors_and_symbols_and_writes_them_again() {
+    let header = Header { is_data: true, slot: 60, words: 1, cycle: 5, ..Header::default() };
+    let broken = |errors, slot| Heard::Broken { channel: Channel::A, errors, slot };
+    let all = [
+        Heard::Frame(Frame::new(Channel::B, header, &[0xAB, 0xCD]).expect("legal")),
+        broken(RecordErrors::CODING, Some(7)),
+        Heard::Symbol { channel: Channel::B },
+    ];
+    for heard in all {
+        let mut out = [0; 16];
+        let length = heard.emit(&mut out).expect("it fits");
+        assert_eq!(FlexRayView::hear(&out[..length]), Some(heard));
+        assert!(heard.emit(&mut out[..1]).is_err());
+    }
+    let mut record = vec![0x01, 0];
+    record.extend(header.emit().expect("legal"));
+    record.extend([0xAB, 0xCD, 0, 0, 0]);
+    assert_eq!(FlexRayView::hear(&record), Some(broken(RecordErrors::FRAME_CRC, Some(60))));
+    record[3] ^= 1;
+    assert_eq!(FlexRayView::hear(&record), Some(broken(RecordErrors::HEADER_CRC, None)));
+    assert_eq!((FlexRayView::hear(&record[..6]), FlexRayView::hear(&[3, 0])), (None, None));
+}
+
+#[test]
 fn a_slot_belongs_to_a_frame_in_its_cycles_only() {
     let occupancy = Occupancy::new(60, 1, 4).expect("legal");
     let at = |slot, cycle| occupancy.holds(&Header { slot, cycle, ..Header::default() });
     assert!(at(60, 1) && at(60, 5) && at(60, 61));
     assert!(!at(60, 2) && !at(60, 0) && !at(61, 1));
+    let cycles = occupancy.cycles();
+    assert!((0..64).all(|cycle| (cycles >> cycle & 1 == 1) == at(60, cycle)));
+    assert_eq!(Occupancy::new(1, 63, 64).map(|one| one.cycles()), Some(1 << 63));
     for (slot, base, repetition) in [(0, 0, 1), (1, 1, 1), (1, 0, 3), (2048, 0, 1), (1, 0, 0), (1, 0, 128)] {
         assert_eq!(Occupancy::new(slot, base, repetition), None);
     }
@@ -70,6 +97,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_viewed_without_harm(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        let _ = FlexRayView::hear(&bytes);
         if let Some(view) = FlexRayView::new(&bytes)
             && let Ok(header) = view.header()
         {

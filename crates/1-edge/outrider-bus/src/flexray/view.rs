@@ -3,6 +3,7 @@
 //! Layout: channel and type (1; bit 7 set for channel B, low bits 1 for a frame, 2 for a symbol), error flags (1),
 //! header (5), payload, frame checksum (3) as far as it was captured.
 
+use super::heard::{Frame, Heard};
 use super::repr::{Channel, FlexRayError, HEADER_BYTES, Header, TRAILER_BYTES, frame_crc};
 use crate::bytes::{u8_at, uint_be};
 use crate::codes::flag_byte;
@@ -20,6 +21,15 @@ flag_byte! {
         /// A frame checksum was wrong.
         frame_crc = 0x10,
     }
+}
+
+impl RecordErrors {
+    /// A frame checksum that is wrong.
+    pub const FRAME_CRC: Self = Self(0x10);
+    /// A header checksum that is wrong.
+    pub const HEADER_CRC: Self = Self(0x08);
+    /// A byte's start sequence that is wrong.
+    pub const CODING: Self = Self(0x02);
 }
 
 /// Borrowed record of a frame.
@@ -46,6 +56,37 @@ impl<'a> FlexRayView<'a> {
     #[must_use]
     pub fn errors(&self) -> RecordErrors {
         RecordErrors::new(u8_at(self.bytes, 1).unwrap_or(0))
+    }
+
+    /// Returns what a listener heard, or `None` for a record that is neither frame nor symbol, or is cut before the end
+    /// of a header that nothing is said to be wrong with.
+    #[must_use]
+    pub fn hear(bytes: &'a [u8]) -> Option<Heard> {
+        let channel = if u8_at(bytes, 0)? & 0x80 == 0 { Channel::A } else { Channel::B };
+        if u8_at(bytes, 0)? & 0x7F == 2 {
+            return Some(Heard::Symbol { channel });
+        }
+        let view = Self::new(bytes)?;
+        let slot = |header: &Result<Header, FlexRayError>| header.as_ref().ok().map(|header| header.slot);
+        let header = view.header();
+        if view.errors().bits() & 0x1F != 0 {
+            let errors = view.errors();
+            return Some(Heard::Broken { channel, errors, slot: slot(&header) });
+        }
+        match header {
+            Ok(header) if view.is_whole(&header) == Some(false) => {
+                Some(Heard::Broken { channel, errors: RecordErrors::FRAME_CRC, slot: Some(header.slot) })
+            }
+            Ok(header) => {
+                let all = view.frame().get(HEADER_BYTES..).unwrap_or(&[]);
+                let payload = all.get(..header.payload_bytes()).unwrap_or(all);
+                Frame::new(channel, header, payload).ok().map(Heard::Frame)
+            }
+            Err(FlexRayError::HeaderCrc { .. } | FlexRayError::Slot { .. }) => {
+                Some(Heard::Broken { channel, errors: RecordErrors::HEADER_CRC, slot: None })
+            }
+            Err(FlexRayError::Truncated { .. } | FlexRayError::Range) => None,
+        }
     }
 
     fn frame(&self) -> &'a [u8] {

@@ -1,19 +1,19 @@
-//! Schedule tables and who follows them.
-
-use outrider_types::VehicleMicros;
+//! Schedule tables, and which header may follow which.
 
 use super::repr::Pid;
 
 /// Most slots of a schedule table; tables of real LIN clusters have below fifty.
 pub const SLOTS_MAX: usize = 64;
+/// Identifiers there are.
+const IDS: usize = 64;
 
 /// One slot of a schedule table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Slot {
     /// Whose header is sent.
     pub pid: Pid,
-    /// Data bytes of the response, 1 to 8, or 0 if it may be any (diagnostic and event-triggered frames).
-    pub bytes: u8,
+    /// The master may leave the slot empty, as it does with sporadic frames.
+    pub is_optional: bool,
     /// Time until the next slot, in microseconds.
     pub length_us: u32,
 }
@@ -50,59 +50,87 @@ impl Schedule {
     }
 }
 
-/// How a header fits the schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Occurrence {
-    /// The first one: the place in the table is now known.
-    Locked,
-    /// The slot that was due.
-    InOrder,
-    /// A slot of the table, but not the one that was due: the master skipped or went back.
-    OutOfOrder {
-        /// Slots passed over.
-        skipped: u8,
-    },
-    /// The slot that was due, more than the tolerance too early.
-    Early {
-        /// By how much, in microseconds.
-        by_us: u64,
-    },
-    /// An identifier that the table does not have.
-    Foreign,
+/// Which header may follow which, over all schedule tables of a master, changes of the table included.
+///
+/// A master changes its table at the end of a slot, and begins the new one at its first slot (ISO 17987-3, schedule
+/// table handling). Every question is O(1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// By identifier, the identifiers that may follow, one a bit.
+    follows: [u64; IDS],
+    /// Identifiers that begin a table.
+    firsts: u64,
+    /// By identifier, its shortest slot in microseconds; `u32::MAX` without one.
+    slot_us: [u32; IDS],
+    /// Whether anything is known; without that, any header may follow any.
+    is_known: bool,
 }
 
-/// Follows the headers on a bus along a table; O(slots) a header.
-#[derive(Debug, Clone, Copy)]
-pub struct Follower {
-    schedule: Schedule,
-    /// Slot seen last and when.
-    last: Option<(usize, VehicleMicros)>,
+impl Default for Order {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
-impl Follower {
-    /// Creates a follower that does not know its place yet.
+impl Order {
+    /// Creates the order of a master whose tables are not known: any header may follow any.
     #[must_use]
-    pub const fn new(schedule: Schedule) -> Self {
-        Self { schedule, last: None }
+    pub const fn new() -> Self {
+        Self { follows: [0; IDS], firsts: 0, slot_us: [u32::MAX; IDS], is_known: false }
     }
 
-    /// Takes one header. Early means by more than an eighth of the slot, which covers the jitter that ISO 17987 allows
-    /// a master.
-    pub fn receive(&mut self, at: VehicleMicros, pid: Pid) -> Occurrence {
-        let slots = self.schedule.slots();
-        let first = self.last.map_or(0, |(index, _)| index.saturating_add(1));
-        let count = slots.len();
-        let found = (0..count).find_map(|step| {
-            let index = first.saturating_add(step).checked_rem(count)?;
-            slots.get(index).filter(|slot| slot.pid == pid).map(|_| (step, index))
-        });
-        let Some((step, index)) = found else { return Occurrence::Foreign };
-        let Some((before, then)) = self.last.replace((index, at)) else { return Occurrence::Locked };
-        if step > 0 {
-            return Occurrence::OutOfOrder { skipped: u8::try_from(step).unwrap_or(u8::MAX) };
+    /// Adds a table, O(slots squared) where all are optional.
+    pub fn add(&mut self, schedule: &Schedule) {
+        let slots = schedule.slots();
+        for slot in slots {
+            self.firsts |= bit(slot.pid);
+            if !slot.is_optional {
+                break;
+            }
         }
-        let due = slots.get(before).map_or(0, |slot| u64::from(slot.length_us));
-        let by_us = due.saturating_sub(at.micros_since(then));
-        if by_us > due >> 3 { Occurrence::Early { by_us } } else { Occurrence::InOrder }
+        let mut behind = slots;
+        while let [slot, rest @ ..] = behind {
+            self.learn_slot(slot.pid, slot.length_us);
+            // The rest of this round, then the next one from its beginning.
+            for next in rest.iter().chain(slots) {
+                self.learn(slot.pid, next.pid);
+                if !next.is_optional {
+                    break;
+                }
+            }
+            behind = rest;
+        }
     }
+
+    /// Allows one header to follow another.
+    pub fn learn(&mut self, before: Pid, after: Pid) {
+        self.is_known = true;
+        if let Some(follows) = self.follows.get_mut(usize::from(before.id())) {
+            *follows |= bit(after);
+        }
+    }
+
+    /// Notes the length of a slot; the shortest counts.
+    pub fn learn_slot(&mut self, pid: Pid, length_us: u32) {
+        if let Some(shortest) = self.slot_us.get_mut(usize::from(pid.id())) {
+            *shortest = (*shortest).min(length_us);
+        }
+    }
+
+    /// Returns whether a header may follow another.
+    #[must_use]
+    pub fn allows(&self, before: Pid, after: Pid) -> bool {
+        let follows = self.follows.get(usize::from(before.id())).copied().unwrap_or(0);
+        !self.is_known || (follows | self.firsts) & bit(after) != 0
+    }
+
+    /// Returns the shortest slot of an identifier in microseconds, or `None` if it has none.
+    #[must_use]
+    pub fn slot_us(&self, pid: Pid) -> Option<u32> {
+        self.slot_us.get(usize::from(pid.id())).copied().filter(|&length_us| length_us != u32::MAX)
+    }
+}
+
+fn bit(pid: Pid) -> u64 {
+    1u64.checked_shl(pid.id().into()).unwrap_or(0)
 }

@@ -2,7 +2,6 @@
 
 extern crate std;
 
-use outrider_types::VehicleMicros;
 use proptest::prelude::*;
 
 use super::*;
@@ -52,25 +51,63 @@ fn records_tell_frames_silence_and_collisions_apart() {
     };
     assert!(errors.framing() && !errors.no_response() && !errors.parity() && !errors.checksum());
     record[4] |= 0x0C;
-    assert_eq!(LinView::new(&record).map(|view| view.record()), Some(LinRecord::Event));
+    assert_eq!(LinView::new(&record).map(|view| view.record()), Some(LinRecord::Event(None)));
     assert!(LinView::new(&record[..7]).is_none());
 }
 
 #[test]
-fn the_follower_says_what_does_not_fit_the_schedule() {
-    let slot = |id| Slot { pid: pid(id), bytes: 2, length_us: 10_000 };
-    let schedule = Schedule::new(&[slot(1), slot(2), slot(3)]).expect("three slots");
-    assert_eq!(schedule.round_us(), 30_000);
-    let mut follower = Follower::new(schedule);
-    let mut at = |us, id| follower.receive(VehicleMicros(us), pid(id));
-    assert_eq!(at(0, 2), Occurrence::Locked);
-    assert_eq!(at(10_000, 3), Occurrence::InOrder);
-    assert_eq!(at(20_000, 1), Occurrence::InOrder);
-    assert_eq!(at(22_000, 2), Occurrence::Early { by_us: 8000 });
-    assert_eq!(at(32_000, 9), Occurrence::Foreign);
-    assert_eq!(at(33_000, 1), Occurrence::OutOfOrder { skipped: 1 });
+fn a_listener_hears_frames_faults_and_signals_whatever_the_record_says() {
+    let mut record = [1, 0, 0, 0, 0x41, 0xCA, 0xE6, 0, 0x4A, 0x55, 0x93, 0xE5];
+    let heard = |record: &[u8]| LinView::new(record).and_then(|view| view.heard());
+    assert_eq!(heard(&record).and_then(|heard| heard.pid()), Some(pid(0x0A)));
+    let fault = |fault| Some(Heard::Fault { pid: pid(0x0A), fault });
+    for (errors, expected) in [
+        (0x01, fault(Fault::Silence)),
+        (0x02, fault(Fault::Framing)),
+        (0x08, fault(Fault::Checksum)),
+        (0x04, Some(Heard::Header)),
+    ] {
+        record[7] = errors;
+        assert_eq!(heard(&record), expected, "{errors:#x}");
+    }
+    record[7] = 0x20;
+    assert!(
+        matches!(heard(&record), Some(Heard::Frame { has_checksum: true, .. })),
+        "lost before, not broken"
+    );
+    record[6] = 0;
+    record[7] = 0;
+    assert_eq!(heard(&record), fault(Fault::Checksum));
+    record[4] = 0x91;
+    assert_eq!(heard(&record[..]), fault(Fault::Checksum), "what is not there is no payload");
+    for (kind, expected) in
+        [(1, Some(Heard::Asleep)), (2, Some(Heard::Asleep)), (4, Some(Heard::WakeUp)), (3, None)]
+    {
+        assert_eq!(heard(&[1, 0, 0, 0, 0x4C, 0, 0, 0, 0xB0, 0xB0, 0, kind]), expected);
+    }
+}
+
+#[test]
+fn the_order_is_that_of_all_tables_with_empty_slots_and_changes_of_the_table() {
+    let slot = |id, is_optional| Slot { pid: pid(id), is_optional, length_us: 10_000 };
+    let usual = Schedule::new(&[slot(1, false), slot(2, true), slot(3, false)]).expect("three slots");
+    let other =
+        Schedule::new(&[slot(9, false), Slot { length_us: 5000, ..slot(3, false) }]).expect("two slots");
+    assert_eq!(usual.round_us(), 30_000);
+    let mut order = Order::new();
+    assert!(order.allows(pid(1), pid(1)) && order.slot_us(pid(1)).is_none(), "nothing is known");
+    order.add(&usual);
+    let allows = |order: &Order, before, after| order.allows(pid(before), pid(after));
+    assert!(allows(&order, 1, 2) && allows(&order, 1, 3), "the second slot may stay empty");
+    assert!(allows(&order, 3, 1) && allows(&order, 2, 3) && !allows(&order, 3, 2) && !allows(&order, 3, 9));
+    order.add(&other);
+    assert!(allows(&order, 3, 9) && allows(&order, 1, 9), "a table begins at the end of any slot");
+    assert!(!allows(&order, 9, 2));
+    assert_eq!(order.slot_us(pid(3)), Some(5000));
+    order.learn(pid(9), pid(2));
+    assert!(allows(&order, 9, 2));
     assert_eq!(Schedule::new(&[]), None);
-    assert_eq!(Schedule::new(&[slot(1); SLOTS_MAX + 1]), None);
+    assert_eq!(Schedule::new(&[slot(1, false); SLOTS_MAX + 1]), None);
 }
 
 proptest! {
@@ -89,6 +126,9 @@ proptest! {
     fn any_bytes_are_a_frame_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..20)) {
         if let Ok(frame) = Frame::parse(&bytes) {
             prop_assert_eq!(frame.data().len() + 2, bytes.len());
+        }
+        if let Some(view) = LinView::new(&bytes) {
+            let _ = view.heard();
         }
         if let Some(view) = LinView::new(&bytes)
             && let LinRecord::Frame(frame) = view.record()

@@ -3,12 +3,15 @@
 //! Layout: format revision (1), reserved (3), payload length in the high four bits, message type in bits 2 and 3 and
 //! checksum kind in bits 0 and 1 (1 byte together), protected identifier (1), checksum (1), error flags (1), payload.
 
+use super::heard::{Fault, Heard};
 use super::repr::{ChecksumKind, Frame, LinError, Pid};
-use crate::bytes::u8_at;
+use crate::bytes::{ByteOrder, u8_at, u32_at};
 use crate::codes::flag_byte;
 
 /// Bytes before the payload.
 const HEADER_BYTES: usize = 8;
+/// Complaints about this frame; the others are about what was lost before it, and reserved identifiers.
+const FRAME_ERRORS: u8 = 0x0F;
 
 flag_byte! {
     /// What the capturing node complained about.
@@ -24,6 +27,17 @@ flag_byte! {
     }
 }
 
+/// Signal of the bus as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BusEvent {
+    /// It fell asleep by a go-to-sleep command.
+    SleepCommanded,
+    /// It fell asleep because nobody spoke for four seconds.
+    SleepIdle,
+    /// A node woke it.
+    WakeUp,
+}
+
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinRecord {
@@ -36,8 +50,8 @@ pub enum LinRecord {
         /// Complaints of the capturing node.
         errors: RecordErrors,
     },
-    /// A wake-up, sleep or event record: no frame.
-    Event,
+    /// A signal of the bus, or `None` for one that is not known: no frame.
+    Event(Option<BusEvent>),
     /// Bytes that are no frame although the capturing node did not say so.
     Broken(LinError),
 }
@@ -79,18 +93,54 @@ impl<'a> LinView<'a> {
         rest.get(..said).unwrap_or(rest)
     }
 
+    fn event(&self) -> Option<BusEvent> {
+        match (self.control() >> 2 & 3, u32_at(self.payload(), 0, ByteOrder::Big)?) {
+            (3, 0xB0B0_0001) => Some(BusEvent::SleepCommanded),
+            (3, 0xB0B0_0002) => Some(BusEvent::SleepIdle),
+            (3, 0xB0B0_0004) => Some(BusEvent::WakeUp),
+            _ => None,
+        }
+    }
+
+    /// Returns what a listener heard, or `None` for a signal that is not known and a payload no frame has.
+    #[must_use]
+    pub fn heard(&self) -> Option<Heard> {
+        Some(match self.record() {
+            LinRecord::Frame(frame) => Heard::Frame { frame, has_checksum: true },
+            LinRecord::Header { errors, .. } if errors.parity() => Heard::Header,
+            LinRecord::Header { pid, errors } => {
+                let fault = match () {
+                    () if errors.no_response() => Fault::Silence,
+                    () if errors.framing() => Fault::Framing,
+                    () if errors.checksum() => Fault::Checksum,
+                    () => Fault::Silence,
+                };
+                Heard::Fault { pid, fault }
+            }
+            LinRecord::Event(event) => match event? {
+                BusEvent::SleepCommanded | BusEvent::SleepIdle => Heard::Asleep,
+                BusEvent::WakeUp => Heard::WakeUp,
+            },
+            LinRecord::Broken(LinError::Parity { .. }) => Heard::Header,
+            LinRecord::Broken(LinError::Checksum { .. }) => {
+                Heard::Fault { pid: Pid::parse(self.pid_byte()).ok()?, fault: Fault::Checksum }
+            }
+            LinRecord::Broken(LinError::Length { .. }) => return None,
+        })
+    }
+
     /// Reads the record as a checked value.
     #[must_use]
     pub fn record(&self) -> LinRecord {
         if self.control() >> 2 & 3 != 0 {
-            return LinRecord::Event;
+            return LinRecord::Event(self.event());
         }
         let pid = match Pid::parse(self.pid_byte()) {
             Ok(pid) => pid,
             Err(error) => return LinRecord::Broken(error),
         };
         let errors = self.errors();
-        if self.payload().is_empty() || errors.bits() != 0 {
+        if self.payload().is_empty() || errors.bits() & FRAME_ERRORS != 0 {
             return LinRecord::Header { pid, errors };
         }
         let got = u8_at(self.bytes, 6).unwrap_or(0);

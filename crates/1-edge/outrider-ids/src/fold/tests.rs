@@ -10,7 +10,7 @@ fn strike(severity: Severity) -> Strike {
 
 #[test]
 fn repeats_fold_a_rise_is_said_and_quiet_ends() {
-    let mut fold = Fold::new(BusId(3));
+    let mut fold = <Fold>::new(BusId(3));
     for n in 0..10 {
         fold.strike(VehicleMicros(n * 1000), strike(Severity::Low));
     }
@@ -28,7 +28,7 @@ fn repeats_fold_a_rise_is_said_and_quiet_ends() {
 
 #[test]
 fn what_does_not_fit_is_counted() {
-    let mut fold = Fold::new(BusId(0));
+    let mut fold = <Fold>::new(BusId(0));
     for n in 0..200u32 {
         let can_id = CanId::standard(n);
         fold.strike(VehicleMicros(0), Strike { can_id, ..strike(Severity::Low) });
@@ -65,7 +65,7 @@ fn once(fold: &mut Fold, at: u64, strike: Strike) -> std::vec::Vec<Observation> 
 
 #[test]
 fn an_alarm_beyond_the_budget_is_low_and_one_event_says_why() {
-    let mut fold = Fold::new(BusId(0));
+    let mut fold = <Fold>::new(BusId(0));
     let said: std::vec::Vec<_> = (0..5)
         .flat_map(|n| once(&mut fold, n * 10 * SECOND, payload(1)))
         .map(|seen| (seen.event_type, seen.severity))
@@ -85,7 +85,7 @@ fn an_alarm_beyond_the_budget_is_low_and_one_event_says_why() {
 
 #[test]
 fn a_withheld_alarm_does_not_rise_by_repeating_and_a_graver_one_does() {
-    let mut fold = Fold::new(BusId(0));
+    let mut fold = <Fold>::new(BusId(0));
     (0..2).for_each(|n| drop(once(&mut fold, n * 10 * SECOND, payload(1))));
     let at = VehicleMicros(60 * SECOND);
     (0..50).for_each(|_| fold.strike(at, payload(1)));
@@ -99,7 +99,7 @@ fn a_withheld_alarm_does_not_rise_by_repeating_and_a_graver_one_does() {
 
 #[test]
 fn a_cheap_detector_uses_up_neither_the_budget_nor_the_place_of_a_critical_one() {
-    let mut fold = Fold::new(BusId(0));
+    let mut fold = <Fold>::new(BusId(0));
     let at = VehicleMicros(SECOND);
     // Every identifier of a small bus cries, and each cries again and again.
     for round in 0..3 {
@@ -136,7 +136,7 @@ fn a_cheap_detector_uses_up_neither_the_budget_nor_the_place_of_a_critical_one()
 
 #[test]
 fn small_things_make_room_for_alarms_and_alarms_for_nothing_smaller() {
-    let mut fold = Fold::new(BusId(0));
+    let mut fold = <Fold>::new(BusId(0));
     for value in 0..48 {
         fold.strike(
             VehicleMicros(u64::from(value)),
@@ -147,7 +147,7 @@ fn small_things_make_room_for_alarms_and_alarms_for_nothing_smaller() {
     fold.strike(VehicleMicros(100), about(event::CAN_UNKNOWN_ID, 99, Severity::Low, "unknown_id"));
     fold.strike(VehicleMicros(100), payload(99));
     assert_eq!((drain(&mut fold).len(), fold.dropped), (0, 2));
-    let mut fold = Fold::new(BusId(0));
+    let mut fold = <Fold>::new(BusId(0));
     for value in 0..48 {
         fold.strike(
             VehicleMicros(u64::from(value)),
@@ -169,7 +169,7 @@ fn small_things_make_room_for_alarms_and_alarms_for_nothing_smaller() {
 
 #[test]
 fn a_detector_that_is_always_on_becomes_low_and_its_identifiers_are_named() {
-    let mut fold = Fold::new(BusId(0));
+    let mut fold = <Fold>::new(BusId(0));
     let mut demoted = std::vec::Vec::new();
     let mut seen = std::vec::Vec::new();
     for second in 0..400u64 {
@@ -208,7 +208,7 @@ fn a_detector_that_is_always_on_becomes_low_and_its_identifiers_are_named() {
 
 #[test]
 fn what_a_mode_leaves_out_is_counted_and_opens_nothing() {
-    let mut fold = Fold::new(BusId(0));
+    let mut fold = <Fold>::new(BusId(0));
     fold.gates.set(crate::detector::Mode::StartUp, None);
     fold.strike(VehicleMicros(0), payload(1));
     fold.strike(VehicleMicros(0), about(event::CAN_CYCLE_TIME, 1, ALARM, "cycle_cusum"));

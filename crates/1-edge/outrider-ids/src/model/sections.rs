@@ -58,7 +58,11 @@ impl SectionKind {
 type Check = fn(&[u8]) -> Result<(), usize>;
 
 /// Owners of kinds.
-static OWNERS: &[(SectionKind, Check)] = &[(SectionKind::PROTECTION, protection::check)];
+static OWNERS: &[(SectionKind, Check)] = &[
+    (SectionKind::PROTECTION, protection::check),
+    (SectionKind::LIN_SCHEDULE, crate::lin::model::check),
+    (SectionKind::FLEXRAY_SLOTS, crate::flexray::model::check),
+];
 
 fn check(kind: SectionKind, bytes: &[u8]) -> Result<(), usize> {
     OWNERS.iter().filter(|(owned, _)| *owned == kind).try_for_each(|(_, check)| check(bytes))

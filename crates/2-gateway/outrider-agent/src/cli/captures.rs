@@ -15,6 +15,9 @@ pub(super) struct Read {
     pub(super) path: String,
     pub(super) frames: u64,
     pub(super) packets: u64,
+    pub(super) xl: u64,
+    pub(super) lin: u64,
+    pub(super) flexray: u64,
     pub(super) start: Option<UnixMicros>,
     problems_total: u64,
     problems: Vec<String>,
@@ -43,6 +46,9 @@ impl Read {
             "path": self.path,
             "frames": self.frames,
             "packets": self.packets,
+            "xl": self.xl,
+            "lin": self.lin,
+            "flexray": self.flexray,
             "problems": self.problems_total,
         })
     }
@@ -51,18 +57,9 @@ impl Read {
 /// Reads a capture to its end and hands out every CAN frame. A capture that becomes unreadable midway counts for
 /// what it had.
 pub(super) fn read(path: &Path, bus: BusId, mut each: impl FnMut(&TimedFrame)) -> Result<Read, Failure> {
-    read_labelled(path, bus, |frame, _| each(frame))
-}
-
-/// Does the same and hands out what the capture says of each frame, as [`capture::Capture::label`].
-pub(super) fn read_labelled(
-    path: &Path,
-    bus: BusId,
-    mut each: impl FnMut(&TimedFrame, Option<Option<&str>>),
-) -> Result<Read, Failure> {
-    let read = read_all(path, bus, |record, label| match record {
-        Record::Can(frame) => each(frame, label),
-        Record::Ethernet { .. } => {}
+    let read = read_all(path, bus, |record, _| match record {
+        Record::Can(frame) => each(frame),
+        Record::CanXl(_) | Record::Ethernet { .. } | Record::Lin(_) | Record::FlexRay(_) => {}
     })?;
     if read.frames == 0 { Err(read.empty("CAN frames")) } else { Ok(read) }
 }
@@ -72,7 +69,8 @@ pub(super) fn read_records(path: &Path, bus: BusId, mut each: impl FnMut(&Record
     read_all(path, bus, |record, _| each(record))
 }
 
-fn read_all(
+/// Does the same and hands out what the capture says of each record, as [`capture::Capture::label`].
+pub(super) fn read_all(
     path: &Path,
     bus: BusId,
     mut each: impl FnMut(&Record, Option<Option<&str>>),
@@ -89,6 +87,7 @@ fn read_all(
         }
     }
     let stats = capture.stats();
+    let taken = stats.taken();
     let mut problems: Vec<String> = stats.first_problems.iter().map(ToString::to_string).collect();
     let broken_count = u64::from(broken.is_some());
     problems.extend(broken);
@@ -96,9 +95,12 @@ fn read_all(
         path: name,
         frames: stats.frames,
         packets: stats.packets,
+        xl: stats.xl,
+        lin: stats.lin,
+        flexray: stats.flexray,
         start: capture.start().map(|start| start.at),
         problems_total: stats.problems_total().saturating_add(broken_count),
         problems,
     };
-    if read.frames + read.packets == 0 { Err(read.empty("frames")) } else { Ok(read) }
+    if taken == 0 { Err(read.empty("frames")) } else { Ok(read) }
 }

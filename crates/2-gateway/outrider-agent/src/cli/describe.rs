@@ -12,10 +12,12 @@ The content decides what the file is read as: ARXML, FIBEX, LDF or DBC.
 
 JSON fields of --json (one object, last line of standard output):
   format, nodes   what it is, ECUs
-  clusters        [{name, medium, bit_rate}]
+  clusters        [{name, medium, bit_rate, static_slots, static_words}]: the last two of FlexRay
   frames          [{name, cluster, medium, key, bytes, cycle_us, senders, line, signals}]
                   key: {can_id, extended, fd}, {lin_id} or {slot, base_cycle, repetition}
-  schedules       [{name, entries: [{frame, delay_us}]}]
+  schedules       [{name, cluster, entries: [{frame, delay_us}]}]
+  shared_slots    [{name, lin_id, frames}]: sporadic (lin_id null) and event-triggered frames of LIN
+  enhanced_checksums  whether LIN checksums are over the identifier too, or null
   services        [{name, service_id, provided, required, methods, events, event_groups, offers}]
   e2e             [{name, profile, pdu, data_ids, offset_bit, data_bits, counter_bit, crc_bit, max_delta, header_bit,
                   data_id_mode}]

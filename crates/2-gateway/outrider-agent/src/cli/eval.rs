@@ -6,10 +6,12 @@ use clap::Args;
 use outrider_bus::can::TimedFrame;
 use outrider_types::{BusId, UnixMicros};
 
-use super::captures::read_labelled;
+use super::captures::read_all;
 use super::{Failure, Terminal, chain, write_file};
 use crate::eval::labels::{LABEL_BYTES_MAX, LabelFile, Truths};
-use crate::eval::{Bench, Settings, Simulated, html, report, simulate};
+use crate::eval::{Bench, Settings, Simulated, html, report, simulate, stand_ins};
+use crate::io::capture::Record;
+use crate::scheduled::{ScheduleSections, ScheduledEdge};
 
 /// Most frames of one capture; it is held in memory, at 96 bytes a frame.
 const FRAMES_MAX: usize = 20_000_000;
@@ -55,7 +57,9 @@ Protocol: captures of --train are learned from. A capture of --clean that shares
 is of a known vehicle; any other vehicle is unknown and learned from the beginning of its own capture alone (the
 warm-up), which is not judged. Behind it, attacks of every class are put into copies of the capture, each judged
 for itself; the capture as it is gives the false alarms. An event is found if an alarm opens from its start to a
-second after its end that the clean capture does not raise too. Exit codes: see outrider-agent --help.";
+second after its end that the clean capture does not raise too. What a capture has of LIN and FlexRay is a row of its
+own: learned from its own beginning, judged by its labels, no attacks put in (inject writes captures with labels).
+Exit codes: see outrider-agent --help.";
 
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
@@ -115,6 +119,8 @@ struct Loaded {
     start: Option<UnixMicros>,
     /// What the capture says of each of its frames; empty if it says nothing of any.
     labels: Vec<Option<String>>,
+    /// What was heard on LIN and FlexRay.
+    scheduled: Vec<Record>,
 }
 
 impl Loaded {
@@ -147,9 +153,13 @@ impl Eval {
         bench.close_training().map_err(|error| Failure::input(chain(&error)))?;
         for path in self.clean.iter().chain(&self.labelled) {
             let capture = self.load(path, &mut problems)?;
-            terminal.note(&format!("{}: {} frames to judge on", capture.name, capture.frames.len()));
+            let (frames, heard) = (capture.frames.len(), capture.scheduled.len());
+            terminal.note(&format!("{}: {} frames to judge on", capture.name, frames + heard));
             let is_labelled = self.labelled.contains(path) || capture.is_attacked();
-            self.judge(&capture, is_labelled, &labels, &mut bench, &mut problems)?;
+            self.scheduled(&capture, is_labelled, &labels, &mut bench)?;
+            if !capture.frames.is_empty() || capture.scheduled.is_empty() {
+                self.judge(&capture, is_labelled, &labels, &mut bench, &mut problems)?;
+            }
         }
         problems.iter().for_each(|problem| terminal.note(problem));
         let outcome = bench.finish();
@@ -188,6 +198,34 @@ impl Eval {
         };
         let simulated = simulate(self.attack_seed, length_us, self.platforms, &mut progress);
         simulated.map(Some).map_err(|error| Failure::input(format!("simulated traffic: {}", chain(&error))))
+    }
+
+    /// Judges what a capture has of LIN and FlexRay: by the labels that are about it, or as clean traffic.
+    fn scheduled(
+        &self,
+        capture: &Loaded,
+        is_labelled: bool,
+        labels: &[(String, LabelFile)],
+        bench: &mut Bench,
+    ) -> Result<(), Failure> {
+        if capture.scheduled.is_empty() {
+            return Ok(());
+        }
+        let name = &capture.name;
+        let may_be = is_labelled || self.labelled.is_empty() && self.clean.len() == 1;
+        let about = |file: &LabelFile| file.names(name) || may_be && file.is_about(name);
+        let truths = match labels.iter().find(|(_, file)| about(file)) {
+            Some((path, file)) => file
+                .resolve(name, &stand_ins(&capture.scheduled), capture.start)
+                .map_err(|error| Failure::input(format!("{path}: {name}: {}", chain(&error))))?,
+            None if is_labelled && capture.frames.is_empty() => {
+                return Err(Failure::input(format!("{name}: none of --labels is about it")));
+            }
+            None => Truths::default(),
+        };
+        let edge = ScheduledEdge::new(ScheduleSections::default());
+        bench.scheduled(name, &capture.scheduled, edge, &truths);
+        Ok(())
     }
 
     /// Judges one capture: by its labels if it has any, else with attacks put in.
@@ -229,9 +267,20 @@ impl Eval {
     }
 
     fn load(&self, path: &Path, problems: &mut Vec<String>) -> Result<Loaded, Failure> {
-        let (mut frames, mut labels) = (Vec::new(), Vec::new());
+        let (mut frames, mut labels, mut scheduled) = (Vec::new(), Vec::new(), Vec::new());
         let mut total = 0usize;
-        let capture = read_labelled(path, BusId(self.bus), |frame, label| {
+        let capture = read_all(path, BusId(self.bus), |record, label| {
+            let frame = match record {
+                Record::Can(frame) => frame,
+                Record::Lin(_) | Record::FlexRay(_) => {
+                    total += 1;
+                    if total <= FRAMES_MAX {
+                        scheduled.push(record.clone());
+                    }
+                    return;
+                }
+                Record::CanXl(_) | Record::Ethernet { .. } => return,
+            };
             total += 1;
             if total <= FRAMES_MAX {
                 frames.push(*frame);
@@ -244,11 +293,17 @@ impl Eval {
         if total > FRAMES_MAX {
             return Err(Failure::input(format!("{}: more than {FRAMES_MAX} frames", capture.path)));
         }
+        if total == 0 {
+            return Err(Failure::input(format!(
+                "{}: capture contains no frames of CAN, LIN or FlexRay",
+                capture.path
+            )));
+        }
         if !labels.is_empty() {
             labels.resize(frames.len(), None);
         }
         problems.extend(capture.problems());
-        Ok(Loaded { start: capture.start, name: capture.path, frames, labels })
+        Ok(Loaded { start: capture.start, name: capture.path, frames, labels, scheduled })
     }
 }
 

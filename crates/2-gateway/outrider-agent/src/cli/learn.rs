@@ -18,6 +18,7 @@ use crate::io::capture::Record;
 use crate::io::dbc::DbcModel;
 use crate::io::network::{self, Format};
 use crate::learn::ethernet::{EthernetLearner, LearnedEthernet, SegmentSummary};
+use crate::learn::scheduled::{ScheduleLearner, ScheduledSummary};
 use crate::learn::{BusSummary, Learned, Learner};
 
 const HELP: &str = "\
@@ -38,6 +39,10 @@ JSON fields of --json (one object, last line of standard output):
   segments     [{bus, closed, hosts, ethertypes, vlans, bindings, services, subscriptions, methods, testers, flows}]
                Ethernet segments, numbered from 128: how many of each the model lists; closed: the same stations
                in every capture, so that a new one is an event
+  scheduled    [{bus, name, medium, frames, tables, static_slots}]: LIN buses, numbered from 64, and FlexRay clusters,
+               from 96, in the order of the descriptions; frames: LIN frames or FlexRay slots
+  heard        frames of LIN and FlexRay in the captures; the vehicle learns these buses on the road where no
+               description has them
   problems     texts, with the place of each
 
 Use captures of ordinary traffic only: what is in them is normal from then on. Several captures of the same
@@ -107,6 +112,7 @@ impl Learn {
         let mut learner = Learner::new(head);
         let mut ethernet = EthernetLearner::new(head);
         let mut problems = Vec::new();
+        let mut schedules = ScheduleLearner::default();
         let mut offers = 0;
         let given = [
             (&self.dbc, Format::Dbc),
@@ -116,7 +122,7 @@ impl Learn {
         ];
         for (paths, format) in given {
             for path in paths {
-                let mut described = describe_network(path, format, terminal)?;
+                let mut described = describe_network(path, format, &mut schedules, terminal)?;
                 problems.append(&mut described.problems);
                 learner.add_protections(&described.protected);
                 learner.add_database(described.can);
@@ -124,6 +130,9 @@ impl Learn {
                 described.offers.into_iter().for_each(|offer| ethernet.allow_service(BusId(0), offer));
             }
         }
+        problems.extend(schedules.problems().iter().cloned());
+        learner.add_schedules(&schedules);
+        let mut heard = 0u64;
         for tester in &self.tester {
             ethernet.allow_tester(BusId(0), *tester);
         }
@@ -132,6 +141,9 @@ impl Learn {
             let capture = read_records(path, BusId(self.bus), |record| match record {
                 Record::Can(frame) => learner.add(frame),
                 Record::Ethernet { at, bus, bytes } => ethernet.add(*at, *bus, bytes),
+                Record::Lin(_) | Record::FlexRay(_) => heard += 1,
+                // Nothing about CAN XL is learned yet.
+                Record::CanXl(_) => {}
             })?;
             learner.end_capture();
             ethernet.end_capture();
@@ -144,7 +156,7 @@ impl Learn {
             problems
                 .push(format!("{offers} service offers are left out: the captures have no Ethernet frame"));
         }
-        let result = Outcome::new(learner, ethernet)?;
+        let result = Outcome::new(learner, ethernet, &schedules)?;
         for bus in result.buses() {
             problems.extend(bus.problems.iter().map(|problem| format!("bus {}: {problem}", bus.facts.bus.0)));
         }
@@ -160,8 +172,12 @@ impl Learn {
         problems.iter().for_each(|problem| terminal.note(problem));
         result.buses().iter().for_each(|bus| terminal.note(&describe(bus)));
         result.segments().iter().for_each(|segment| terminal.note(&describe_segment(segment)));
+        let scheduled = schedules.summaries();
+        scheduled.iter().for_each(|bus| terminal.note(&describe_scheduled(bus)));
         if self.json {
-            let report = self.report(&result, bytes.len(), &captures, &problems);
+            let mut report = self.report(&result, bytes.len(), &captures, &problems);
+            report["scheduled"] = scheduled.iter().map(scheduled_json).collect();
+            report["heard"] = heard.into();
             writeln!(terminal.out, "{report}")?;
         } else {
             writeln!(terminal.out, "{}", self.output.display())?;
@@ -199,7 +215,12 @@ struct Described {
 }
 
 /// Reads a network description.
-fn describe_network(path: &Path, format: Format, terminal: &mut Terminal<'_>) -> Result<Described, Failure> {
+fn describe_network(
+    path: &Path,
+    format: Format,
+    schedules: &mut ScheduleLearner,
+    terminal: &mut Terminal<'_>,
+) -> Result<Described, Failure> {
     let name = path.display();
     let description =
         network::open(path).map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
@@ -218,6 +239,9 @@ fn describe_network(path: &Path, format: Format, terminal: &mut Terminal<'_>) ->
     problems.extend(left_out.map(|one| format!("{name}: left out: {one}")));
     let passed: u64 = description.not_understood.values().map(|one| one.count).sum();
     let all = description.frames.len();
+    let before = schedules.summaries().len();
+    schedules.add(&description);
+    let is_scheduled = schedules.summaries().len() > before;
     let can = description.into_can();
     terminal.note(&format!(
         "{name}: {} CAN messages of {all} frames, {} protected, {} service offers; {passed} elements not understood \
@@ -226,9 +250,9 @@ fn describe_network(path: &Path, format: Format, terminal: &mut Terminal<'_>) ->
         protections.frames.len(),
         offered.offers.len(),
     ));
-    if can.messages.is_empty() && offered.offers.is_empty() {
+    if can.messages.is_empty() && offered.offers.is_empty() && !is_scheduled {
         problems.push(format!(
-            "{name}: has no CAN frame and no service offer, so the model takes nothing from it"
+            "{name}: has no CAN frame, LIN bus, FlexRay cluster or service offer, so the model takes nothing from it"
         ));
     }
     Ok(Described { can, protected: protections.frames, offers: offered.offers, problems })
@@ -241,13 +265,17 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn new(learner: Learner, ethernet: EthernetLearner) -> Result<Self, Failure> {
+    fn new(
+        learner: Learner,
+        ethernet: EthernetLearner,
+        schedules: &ScheduleLearner,
+    ) -> Result<Self, Failure> {
         let ethernet = if ethernet.frames() > 0 {
             Some(ethernet.finish().map_err(|error| Failure::input(chain(&error)))?)
         } else {
             None
         };
-        let can = if learner.frames() > 0 || ethernet.is_none() {
+        let can = if learner.frames() > 0 || !schedules.is_empty() || ethernet.is_none() {
             Some(learner.finish().map_err(|error| Failure::input(chain(&error)))?)
         } else {
             None
@@ -285,6 +313,28 @@ fn describe_segment(segment: &SegmentSummary) -> String {
         .map(|(list, count)| format!("{count} {}", format!("{list:?}").to_lowercase()))
         .collect();
     format!("segment {}: {kind}, {}", segment.facts.bus.0, counts.join(", "))
+}
+
+fn scheduled_json(bus: &ScheduledSummary) -> Value {
+    json!({
+        "bus": bus.bus.0,
+        "name": bus.name,
+        "medium": bus.medium,
+        "frames": bus.frames,
+        "tables": bus.tables,
+        "static_slots": bus.static_slots,
+    })
+}
+
+fn describe_scheduled(bus: &ScheduledSummary) -> String {
+    let (number, name) = (bus.bus.0, &bus.name);
+    match bus.medium {
+        "lin" => format!("bus {number}: LIN {name}, {} frames, {} schedule tables", bus.frames, bus.tables),
+        _ => format!(
+            "bus {number}: FlexRay {name}, {} slots, {} of them possible in the static segment",
+            bus.frames, bus.static_slots
+        ),
+    }
 }
 
 fn seconds(ms: u64) -> f64 {

@@ -16,6 +16,7 @@ use crate::io::host::{HostState, HostThread};
 use crate::io::live::{LivePlace, LiveSource, Pump};
 use crate::runtime::report::{self, Report};
 use crate::runtime::{Sections, Vehicle, VehicleConfig};
+use crate::scheduled::{ScheduledEdge, ScheduledState};
 
 /// Time between two reports.
 const REPORT_US: u64 = 1_000_000;
@@ -141,8 +142,8 @@ impl Machine {
             uptime_s: now.0 / 1_000_000,
             budget,
             model: vehicle.model().clone(),
-            buses: buses(vehicle.edge(), now),
-            foreign_frames: vehicle.edge().map_or(0, Edge::foreign),
+            buses: buses(vehicle.edge(), now).into_iter().chain(scheduled(vehicle.scheduled())).collect(),
+            foreign_frames: vehicle.edge().map_or(0, Edge::foreign) + vehicle.scheduled().foreign(),
             sources: self.pumps.iter().map(source).collect(),
             host_outbox: host.outbox,
             host: sensors(&host),
@@ -200,6 +201,26 @@ fn buses(edge: Option<&Edge>, now: VehicleMicros) -> Vec<report::Bus> {
             }
         })
         .collect()
+}
+
+fn scheduled(edge: &ScheduledEdge) -> Vec<report::Bus> {
+    let bus = |state: ScheduledState| {
+        let [frames, unknown, errors, dropped] = state.counts();
+        let known = frames.saturating_sub(unknown);
+        report::Bus {
+            bus: state.bus.0,
+            frames,
+            known,
+            unknown,
+            errors,
+            dropped,
+            mode: String::new(),
+            mode_s: 0,
+            gated: 0,
+            accounts: Vec::new(),
+        }
+    };
+    edge.states().map(bus).collect()
 }
 
 fn account(kind: Kind, used: &Used) -> report::Account {

@@ -18,7 +18,8 @@ use crate::edge::{Edge, Operation};
 use crate::io::capture::Record;
 use crate::io::plca;
 use crate::net::{NetEdge, split_model};
-use crate::replay::{Episodes, Replay as Session, ReplayEvent};
+use crate::replay::{Episodes, Replay as Session, ReplayEvent, ScheduledReplay};
+use crate::scheduled::{ScheduledEdge, schedule_sections};
 
 /// Largest model file: all buses and segments of the formats, full.
 const MODEL_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -27,6 +28,10 @@ const HELP: &str = "\
 JSON fields of --json (one object, last line of standard output):
   frames       CAN frames replayed
   packets      Ethernet frames replayed
+  lin, flexray  frames, faults and signals of LIN and FlexRay replayed; their buses are numbered from 64 and 96, and
+               learned on the road where the model does not have them
+  xl           CAN XL frames in the captures; they are counted, not judged
+  flagged      of those of LIN and FlexRay, the ones that a detector held against the bus
   seconds      time they span, summed over the captures
   events       [{event_type, severity, at_us, severe_at_us, bus, can_id, count, first_us, last_us, fields, capture}]
                one a detected episode, repeats folded into count; times in microseconds since the capture
@@ -35,8 +40,8 @@ JSON fields of --json (one object, last line of standard output):
   by_severity  number of events (before --min-severity) by severity: info, low, medium, high, critical
   ns_per_frame_p50, ns_per_frame_p99, ns_per_frame_p999
                time of the detectors for one frame of either kind on this computer, less the time of reading the clock
-  captures     [{path, frames, packets, problems, buses}]; buses: [{bus, mode, modes {mode: seconds}, gated,
-               detectors {detector: {alarms, withheld, left, over, demoted, alarmed_seconds}}}], mode: the last one
+  captures     [{path, frames, packets, xl, lin, flexray, problems, buses}]; buses: [{bus, mode, modes {mode: seconds},
+               gated, detectors {detector: {alarms, withheld, left, over, demoted, alarmed_seconds}}}], mode: the last one
   foreign_frames    frames on buses that the model does not have; they were not judged
   foreign_packets   the same for Ethernet frames
   dropped      events lost because a table was full
@@ -89,6 +94,10 @@ struct Outcome {
     captures: Vec<Value>,
     foreign: BTreeMap<BusId, u64>,
     packets: u64,
+    xl: u64,
+    lin: u64,
+    flexray: u64,
+    flagged: u64,
     foreign_packets: u64,
     dropped: u64,
     clock_steps: u64,
@@ -104,7 +113,8 @@ impl Replay {
             self.capture(index, path, &model, &mut stopwatch, &mut outcome)?;
         }
         let foreign: u64 = outcome.foreign.values().sum();
-        if foreign == outcome.frames && outcome.foreign_packets == outcome.packets {
+        let scheduled = outcome.lin + outcome.flexray;
+        if foreign == outcome.frames && outcome.foreign_packets == outcome.packets && scheduled == 0 {
             let buses: Vec<String> = outcome.foreign.keys().map(|bus| bus.0.to_string()).collect();
             let packets = outcome.packets;
             let text = format!(
@@ -130,7 +140,7 @@ impl Replay {
         let nanos = stopwatch.finish();
         terminal.note(&format!(
             "{} frames, {:.1} s, {} events, {} ns a frame (median)",
-            outcome.frames + outcome.packets,
+            outcome.frames + outcome.packets + scheduled,
             micros(outcome.span_us),
             outcome.events.len(),
             nanos.p50
@@ -184,6 +194,8 @@ impl Replay {
                 Some(NetSession { edge, episodes: Episodes::new(), readings: self.readings(outcome)?.into() })
             }
         };
+        let mut scheduled = ScheduledReplay::new(ScheduledEdge::new(schedule_sections(can)));
+        scheduled.edge.set_workshop(self.workshop);
         let known: Vec<BusId> =
             session.iter().flat_map(|session| session.edge().buses().collect::<Vec<_>>()).collect();
         let mut span = Span::default();
@@ -210,6 +222,17 @@ impl Replay {
                         None => outcome.foreign_packets += 1,
                     }
                 }
+                Record::Lin(heard) => {
+                    outcome.lin += 1;
+                    let verdict = scheduled.tick(heard.at, |edge| stopwatch.time(|| edge.lin(heard)));
+                    outcome.flagged += u64::from(verdict.is_flagged());
+                }
+                Record::FlexRay(heard) => {
+                    outcome.flexray += 1;
+                    let verdict = scheduled.tick(heard.at, |edge| stopwatch.time(|| edge.flexray(heard)));
+                    outcome.flagged += u64::from(verdict.is_flagged());
+                }
+                Record::CanXl(_) => outcome.xl += 1,
             }
         })?;
         outcome.span_us += span.us();
@@ -232,6 +255,9 @@ impl Replay {
             outcome.foreign_packets += edge.foreign();
             outcome.events.extend(events.into_iter().map(|event| (index, event)));
         }
+        let (events, edge) = scheduled.finish();
+        outcome.dropped += edge.states().map(|state| state.counts()[3]).sum::<u64>();
+        outcome.events.extend(events.into_iter().map(|event| (index, event)));
         outcome.problems.extend(capture.problems());
         let mut json = capture.json();
         if let Some(object) = json.as_object_mut() {
@@ -348,6 +374,10 @@ fn report(outcome: &Outcome, shown: &[&(usize, ReplayEvent)], nanos: &Nanos) -> 
     json!({
         "frames": outcome.frames,
         "packets": outcome.packets,
+        "xl": outcome.xl,
+        "lin": outcome.lin,
+        "flexray": outcome.flexray,
+        "flagged": outcome.flagged,
         "seconds": micros(outcome.span_us),
         "events": shown.iter().map(|(index, event)| event_json(*index, event)).collect::<Vec<_>>(),
         "by_severity": by_severity,

@@ -8,16 +8,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use outrider_bus::can::TimedFrame;
+use outrider_bus::flexray::TimedFlexRay;
+use outrider_bus::lin::TimedLin;
 use outrider_gateway::spool::SpoolConfig;
 use outrider_gateway::uplink::Link;
 use outrider_gateway::{FieldValue, FileStorage, SecurityEvent, fold};
 use outrider_types::{BootEpoch, BusId, ClockFix, ClockSource, Lane, Seed, UnixMicros, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
-use super::captures::read;
+use super::captures::read_records;
 use super::machine::Machine;
 use super::watch::open;
 use super::{Failure, Terminal};
+use crate::io::capture::Record;
 use crate::io::https::{HttpsLink, LinkFiles};
 use crate::io::ids_udp::IdsUdp;
 use crate::io::live::LivePlace;
@@ -48,7 +51,7 @@ pub(super) struct Run {
     /// Provisioning of the vehicle, as `outrider provision` writes it.
     #[arg(long)]
     config: PathBuf,
-    /// Captures to replay in real time, one after the other.
+    /// Captures of CAN, LIN and FlexRay to replay in real time, one after the other.
     captures: Vec<PathBuf>,
     /// Ethernet interfaces to listen on, in the order of the model's segments; may be given several times.
     #[arg(long, value_name = "INTERFACE")]
@@ -76,7 +79,7 @@ struct Inputs<'a> {
     machine: &'a mut Machine,
     ids_udp: &'a mut IdsUdp,
     rings: &'a mut [(BusId, PacketRing)],
-    frames: &'a [TimedFrame],
+    records: &'a [Record],
 }
 
 /// The clock of the machine that the vehicle program runs on.
@@ -125,7 +128,7 @@ impl Run {
             terminal.note(&format!("IDS frames are taken at {address}"));
         }
         terminal.note(&format!("vehicle {} boot {}", config.vehicle, vehicle.epoch()));
-        let frames = self.frames()?;
+        let records = self.records()?;
         let mut rings = open(&self.ethernet)?;
         // Everything that needs rights is open by now: the machine may put the program into its sandbox.
         let mut machine = Machine::start(&config, sections, &self.places, move || clock.mono())?;
@@ -134,7 +137,7 @@ impl Run {
             machine: &mut machine,
             ids_udp: &mut ids_udp,
             rings: &mut rings,
-            frames: &frames,
+            records: &records,
         };
         self.turn(&mut vehicle, &mut link, &clock, inputs, &mut *terminal.out)?;
         say_ids(&vehicle, terminal);
@@ -187,20 +190,29 @@ impl Run {
         Ok(vehicle)
     }
 
-    /// Reads the captures into one stretch of time.
-    fn frames(&self) -> Result<Vec<TimedFrame>, Failure> {
-        let mut frames: Vec<TimedFrame> = Vec::new();
+    /// Reads the captures into one stretch of time. Ethernet comes from interfaces, and CAN XL is not judged.
+    fn records(&self) -> Result<Vec<Record>, Failure> {
+        let mut records: Vec<Record> = Vec::new();
         for path in &self.captures {
-            let base = frames.last().map_or(0, |frame| frame.at.0 + 1000);
-            let mut capture = Vec::new();
-            read(path, BusId(0), |frame| capture.push(*frame))?;
-            let begin = capture.first().map_or(0, |frame| frame.at.0);
-            frames.extend(capture.into_iter().map(|frame| {
-                let at = VehicleMicros(base + frame.at.0.saturating_sub(begin));
-                TimedFrame { at, ..frame }
-            }));
+            let base = records.last().map_or(0, |record| record.at().0 + 1000);
+            let begin = records.len();
+            read_records(path, BusId(0), |record| {
+                if matches!(record, Record::Can(_) | Record::Lin(_) | Record::FlexRay(_)) {
+                    records.push(record.clone());
+                }
+            })?;
+            let first = records.get(begin).map_or(0, |record| record.at().0);
+            for record in records.iter_mut().skip(begin) {
+                let at = VehicleMicros(base + record.at().0.saturating_sub(first));
+                match record {
+                    Record::Can(frame) => frame.at = at,
+                    Record::Lin(heard) => heard.at = at,
+                    Record::FlexRay(heard) => heard.at = at,
+                    Record::CanXl(_) | Record::Ethernet { .. } => {}
+                }
+            }
         }
-        Ok(frames)
+        Ok(records)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the vehicle program's loop waits for the next turn")]
@@ -212,18 +224,20 @@ impl Run {
         inputs: Inputs<'_>,
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
-        let Inputs { config, machine, ids_udp, rings, frames } = inputs;
+        let Inputs { config, machine, ids_udp, rings, records } = inputs;
         vehicle.set_link(Link::Unmetered);
         let (mut next, mut base) = (0usize, clock.mono());
         let mut made = 0u64;
         let mut said = BTreeMap::new();
         for turn in 0u64.. {
             let now = clock.mono();
-            while let Some(frame) = frames.get(next).filter(|frame| base.saturating_add(frame.at.0) <= now) {
-                vehicle.frame(&TimedFrame { at: base.saturating_add(frame.at.0), ..*frame });
+            while let Some(record) =
+                records.get(next).filter(|record| base.saturating_add(record.at().0) <= now)
+            {
+                replay(vehicle, record, base.saturating_add(record.at().0));
                 next += 1;
             }
-            if next >= frames.len() && self.repeat && !frames.is_empty() {
+            if next >= records.len() && self.repeat && !records.is_empty() {
                 (next, base) = (0, now);
             }
             let due = now.0 / 1000 * u64::from(self.load) / 1000;
@@ -249,7 +263,7 @@ impl Run {
             if turn % TURNS_PER_EXCHANGE == 0 {
                 vehicle.exchange(link, now);
             }
-            let is_replayed = next >= frames.len() && !self.repeat && !machine.is_live();
+            let is_replayed = next >= records.len() && !self.repeat && !machine.is_live();
             if self.is_over(vehicle, now, is_replayed) {
                 break;
             }
@@ -271,6 +285,16 @@ impl Run {
         }
         let is_fed = !self.captures.is_empty() || !self.places.is_empty();
         is_fed && is_replayed && self.load == 0 && self.ethernet.is_empty()
+    }
+}
+
+/// Gives the vehicle one record of a capture at its time in this run.
+fn replay(vehicle: &mut Vehicle<FileStorage>, record: &Record, at: VehicleMicros) {
+    match record {
+        Record::Can(frame) => vehicle.frame(&TimedFrame { at, ..*frame }),
+        Record::Lin(heard) => vehicle.lin(&TimedLin { at, ..*heard }),
+        Record::FlexRay(heard) => vehicle.flexray(&TimedFlexRay { at, ..**heard }),
+        Record::CanXl(_) | Record::Ethernet { .. } => {}
     }
 }
 

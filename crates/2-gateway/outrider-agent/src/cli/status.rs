@@ -90,10 +90,14 @@ fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     };
     writeln!(out, "model   {}{detail}", model.state)?;
     for bus in &report.buses {
+        let mode = match bus.mode.as_str() {
+            "" => String::new(),
+            mode => format!("{mode} for {} s; ", bus.mode_s),
+        };
         writeln!(
             out,
-            "bus {:<3} {} for {} s; {} frames, {} unknown, {} errors, {} observations dropped, {} gated by mode",
-            bus.bus, bus.mode, bus.mode_s, bus.frames, bus.unknown, bus.errors, bus.dropped, bus.gated
+            "bus {:<3} {mode}{} frames, {} unknown, {} errors, {} observations dropped, {} gated by mode",
+            bus.bus, bus.frames, bus.unknown, bus.errors, bus.dropped, bus.gated
         )?;
         // An account that nobody has used says nothing.
         for account in bus.accounts.iter().filter(|account| account.alarms + account.withheld > 0) {

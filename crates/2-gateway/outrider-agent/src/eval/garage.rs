@@ -40,6 +40,11 @@ pub(super) struct Match {
     pub(super) id_share: f64,
 }
 
+impl Match {
+    /// Nothing of training is like it.
+    pub(super) const NONE: Self = Self { vehicle: None, id_share: 0.0 };
+}
+
 impl Garage {
     /// Adds a training capture to the vehicle it belongs to, or as a new one.
     pub(super) fn add(&mut self, frames: &[TimedFrame]) {

@@ -90,39 +90,37 @@ impl Bench {
                 row.clean.frames.add(false, flagged);
             }
         }
-        self.settle(truths, &probe, &mut row, &mut events);
+        settle(truths, &probe, &mut row, &mut events);
         self.outcome.events.extend(events);
         self.outcome.captures.push(row);
         Ok(())
     }
+}
 
-    /// Gives each alarm to the attacks during which it opened, or to nobody.
-    fn settle(&self, truths: &Truths, probe: &Probe, row: &mut CaptureRow, events: &mut [Event]) {
-        let mut stray = Vec::new();
-        for alarm in probe.alarms() {
-            let mut is_credited = false;
-            for (event, counted) in truths.events.iter().zip(&mut *events) {
-                if (event.start_us..=event.end_us.saturating_add(TOLERANCE_US)).contains(&alarm.at.0) {
-                    is_credited = true;
-                    counted.hits.push(Hit {
-                        score: alarm.score,
-                        delay_us: alarm.at.0.saturating_sub(event.start_us),
-                        located: alarm
-                            .can_id
-                            .is_some_and(|id| event.ids.is_empty() || event.ids.contains(&id)),
-                    });
-                }
-            }
-            if !is_credited {
-                stray.push(*alarm);
+/// Gives each alarm to the attacks during which it opened, or to nobody.
+pub(super) fn settle(truths: &Truths, probe: &Probe, row: &mut CaptureRow, events: &mut [Event]) {
+    let mut stray = Vec::new();
+    for alarm in probe.alarms() {
+        let mut is_credited = false;
+        for (event, counted) in truths.events.iter().zip(&mut *events) {
+            if (event.start_us..=event.end_us.saturating_add(TOLERANCE_US)).contains(&alarm.at.0) {
+                is_credited = true;
+                counted.hits.push(Hit {
+                    score: alarm.score,
+                    delay_us: alarm.at.0.saturating_sub(event.start_us),
+                    located: alarm.can_id.is_some_and(|id| event.ids.is_empty() || event.ids.contains(&id)),
+                });
             }
         }
-        row.clean.alarms = highest(&stray);
-        row.false_alarms = firsts(&stray).into_iter().filter(|alarm| alarm.score >= Score::ALARM).collect();
-        row.clean.clean_us = row.span_us.saturating_sub(row.warm_up_us).saturating_sub(attacked_us(truths));
-        row.clean.alarmed_us = probe.alarmed_us().min(row.clean.clean_us);
-        row.operate(probe);
+        if !is_credited {
+            stray.push(*alarm);
+        }
     }
+    row.clean.alarms = highest(&stray);
+    row.false_alarms = firsts(&stray).into_iter().filter(|alarm| alarm.score >= Score::ALARM).collect();
+    row.clean.clean_us = row.span_us.saturating_sub(row.warm_up_us).saturating_sub(attacked_us(truths));
+    row.clean.alarmed_us = probe.alarmed_us().min(row.clean.clean_us);
+    row.operate(probe);
 }
 
 /// Time covered by attacks and the time after in which they may still be found, overlaps once, in microseconds.

@@ -16,6 +16,7 @@ mod labelled;
 pub mod labels;
 mod probe;
 pub mod report;
+mod scheduled;
 mod score;
 mod simulated;
 #[cfg(test)]
@@ -31,7 +32,8 @@ use crate::inject::{Attack, AttackPlan, Injector, Stretch, Truth};
 use crate::learn::LearnError;
 pub use accounts::Accounts;
 use garage::{Garage, Match};
-pub use probe::{Alarm, Probe, Score};
+pub use probe::{Alarm, Probe, Score, Watched};
+pub use scheduled::stand_ins;
 pub use score::{Clean, Event, FrameCount, Hit, percentile, recall, threshold};
 pub use simulated::{ModePart, Simulated, simulate};
 
@@ -124,7 +126,7 @@ impl CaptureRow {
         for alarm in &self.false_alarms {
             self.modes.entry(alarm.mode).or_default().false_alarms += 1;
         }
-        self.accounts.add(probe.edge());
+        probe.edge().into_iter().for_each(|edge| self.accounts.add(edge));
     }
 }
 

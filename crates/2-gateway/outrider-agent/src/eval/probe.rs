@@ -8,6 +8,8 @@ use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use outrider_wire::catalogue::field;
 
 use crate::edge::Edge;
+use crate::io::capture::Record;
+use crate::scheduled::ScheduledEdge;
 
 /// Time between two ticks of the detectors, in microseconds, as a vehicle's timer gives them.
 const TICK_US: u64 = 100_000;
@@ -63,10 +65,43 @@ impl Alarm {
     }
 }
 
+/// Whose detectors are observed.
+#[derive(Debug, Clone)]
+pub enum Watched {
+    /// Those of CAN buses.
+    Can(Edge),
+    /// Those of LIN and FlexRay.
+    Scheduled(Box<ScheduledEdge>),
+}
+
+impl Watched {
+    fn tick(&mut self, now: VehicleMicros) {
+        match self {
+            Self::Can(edge) => edge.tick(now),
+            Self::Scheduled(edge) => edge.tick(now),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Observation> {
+        match self {
+            Self::Can(edge) => edge.pop(),
+            Self::Scheduled(edge) => edge.pop(),
+        }
+    }
+
+    /// Returns the operating mode; the detectors of LIN and FlexRay know none, so that all their time is awake.
+    fn mode(&self) -> Mode {
+        match self {
+            Self::Can(edge) => edge.mode(),
+            Self::Scheduled(_) => Mode::Awake,
+        }
+    }
+}
+
 /// Detectors and everything they said.
 #[derive(Debug, Clone)]
 pub struct Probe {
-    edge: Edge,
+    edge: Watched,
     next_tick: VehicleMicros,
     /// Open episodes: their score and identifier.
     open: BTreeMap<(BusId, u32), (Score, Option<CanId>)>,
@@ -81,9 +116,15 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Observes detectors from now on.
+    /// Observes the detectors of CAN buses from now on.
     #[must_use]
     pub const fn new(edge: Edge) -> Self {
+        Self::of(Watched::Can(edge))
+    }
+
+    /// Observes detectors from now on.
+    #[must_use]
+    pub const fn of(edge: Watched) -> Self {
         Self {
             edge,
             next_tick: VehicleMicros(0),
@@ -99,14 +140,37 @@ impl Probe {
 
     /// Takes one frame and returns whether the detectors hold it for an attacker's.
     pub fn receive(&mut self, timed: &TimedFrame) -> bool {
-        self.now = self.now.max(timed.at);
-        if timed.at >= self.next_tick || timed.at.saturating_add(TICK_US) < self.next_tick {
-            self.pass(timed.at);
-            self.next_tick = timed.at.saturating_add(TICK_US);
-        }
-        let judgement = self.edge.receive(timed);
+        self.pass_time(timed.at);
+        let flagged = match &mut self.edge {
+            Watched::Can(edge) => edge.receive(timed).is_flagged(),
+            Watched::Scheduled(_) => false,
+        };
         self.drain();
-        judgement.is_flagged()
+        flagged
+    }
+
+    /// Takes one record and returns whether the detectors hold it for an attacker's; what is not their bus's is passed
+    /// over.
+    pub fn record(&mut self, record: &Record) -> bool {
+        if let Record::Can(timed) = record {
+            return self.receive(timed);
+        }
+        self.pass_time(record.at());
+        let flagged = match (&mut self.edge, record) {
+            (Watched::Scheduled(edge), Record::Lin(heard)) => edge.lin(heard).is_flagged(),
+            (Watched::Scheduled(edge), Record::FlexRay(heard)) => edge.flexray(heard).is_flagged(),
+            (Watched::Can(_) | Watched::Scheduled(_), _) => false,
+        };
+        self.drain();
+        flagged
+    }
+
+    fn pass_time(&mut self, at: VehicleMicros) {
+        self.now = self.now.max(at);
+        if at >= self.next_tick || at.saturating_add(TICK_US) < self.next_tick {
+            self.pass(at);
+            self.next_tick = at.saturating_add(TICK_US);
+        }
     }
 
     /// Lets time pass without a frame.
@@ -136,10 +200,13 @@ impl Probe {
         &self.modes
     }
 
-    /// Returns the detectors.
+    /// Returns the detectors of CAN buses.
     #[must_use]
-    pub const fn edge(&self) -> &Edge {
-        &self.edge
+    pub const fn edge(&self) -> Option<&Edge> {
+        match &self.edge {
+            Watched::Can(edge) => Some(edge),
+            Watched::Scheduled(_) => None,
+        }
     }
 
     /// Returns the alarms so far, in the order in which they were said; an episode that turns out worse is there

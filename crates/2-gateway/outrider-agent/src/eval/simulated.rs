@@ -130,7 +130,7 @@ impl Simulated {
         self.clean.clean_us = before.saturating_add(length_us);
         self.clean.alarms.extend(highest(probe.alarms()));
         self.clean.alarmed_us += probe.alarmed_us();
-        self.accounts.add(probe.edge());
+        probe.edge().into_iter().for_each(|edge| self.accounts.add(edge));
         progress(self.clean.clean_us);
     }
 

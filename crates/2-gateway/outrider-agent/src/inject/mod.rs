@@ -12,6 +12,7 @@ mod diagnosis;
 mod fields;
 mod flood;
 mod masquerade;
+pub mod scheduled;
 mod survey;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 pub mod ethernet;
 mod pairs;
 mod protection;
+pub mod scheduled;
 mod speed;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use outrider_types::BusId;
 use crate::io::dbc::DbcModel;
 use pairs::PairFinder;
 use protection::Protections;
+use scheduled::ScheduleLearner;
 
 /// Most frames of all captures together: a day of two loaded buses. Each costs eight bytes of memory.
 pub const FRAMES_MAX: u64 = 500_000_000;
@@ -132,6 +134,8 @@ pub struct Learner {
     current: BTreeMap<BusId, BusTrack>,
     pairs: BTreeMap<BusId, PairFinder>,
     protections: Protections,
+    /// Sections of LIN and FlexRay, empty where there are none.
+    schedules: (Vec<u8>, Vec<u8>),
     frames: u64,
     refused: u64,
 }
@@ -182,6 +186,11 @@ impl Learner {
         self.protections.end_capture();
     }
 
+    /// Adds what descriptions say of LIN and FlexRay.
+    pub fn add_schedules(&mut self, schedules: &ScheduleLearner) {
+        self.schedules = schedules.sections();
+    }
+
     /// Adds a whole capture.
     pub fn add_capture<'a>(&mut self, frames: impl IntoIterator<Item = &'a TimedFrame>) {
         frames.into_iter().for_each(|frame| self.add(frame));
@@ -197,7 +206,13 @@ impl Learner {
         if self.refused > 0 {
             return Err(LearnError::TooManyFrames { limit: FRAMES_MAX });
         }
-        if self.captures.values().flatten().all(|track| track.ids.is_empty()) {
+        let (lin, flexray) = &self.schedules;
+        let shared: Vec<SectionDraft<'_>> =
+            [(SectionKind::LIN_SCHEDULE, lin.as_slice()), (SectionKind::FLEXRAY_SLOTS, flexray.as_slice())]
+                .into_iter()
+                .filter(|(_, bytes)| !bytes.is_empty())
+                .collect();
+        if shared.is_empty() && self.captures.values().flatten().all(|track| track.ids.is_empty()) {
             return Err(LearnError::NoFrames);
         }
         let mut head = self.head;
@@ -224,7 +239,7 @@ impl Learner {
                 sections,
             })
             .collect();
-        let draft = ModelDraft { head, buses: &buses, sections: &[] };
+        let draft = ModelDraft { head, buses: &buses, sections: &shared };
         let mut bytes = vec![0; model::encoded_bytes(&draft)];
         model::write(&draft, &mut bytes).map_err(LearnError::Write)?;
         Ok(Learned { model: bytes, head, buses: drafts.into_iter().map(|draft| draft.summary).collect() })

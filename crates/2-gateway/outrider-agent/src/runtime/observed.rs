@@ -9,7 +9,7 @@ use outrider_types::{BusId, Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
 use super::Vehicle;
-use crate::edge::{Edge, Operation};
+use crate::edge::{Edge, Operation, basis_word};
 
 /// Open episodes remembered; the detectors' own tables are smaller.
 const EPISODES_MAX: usize = 1024;
@@ -88,19 +88,26 @@ impl<S: Storage> Vehicle<S> {
         }
         let begun = self.told.begun.replace(now).unwrap_or(now);
         self.told.next = Some(now.saturating_add(EVERY_US));
-        let states: Vec<_> = self.edge.iter().flat_map(|edge| edge.states().collect::<Vec<_>>()).collect();
         let span_us = now.micros_since(begun);
         let operations: Vec<Operation> = self.edge.iter().flat_map(Edge::operations).collect();
-        for (bus, mode, stats) in states {
-            let before = self.told.counts.insert(bus, (stats.frames, stats.dropped)).unwrap_or_default();
+        let can = self.edge.iter().flat_map(|edge| edge.states().collect::<Vec<_>>());
+        let can = can.map(|(bus, mode, stats)| ("can", bus, mode, (stats.frames, stats.dropped)));
+        let scheduled = self.scheduled.states().map(|state| {
+            let [frames, _, _, dropped] = state.counts();
+            (state.medium(), state.bus, basis_word(state.basis), (frames, dropped))
+        });
+        let states: Vec<_> = can.chain(scheduled).collect();
+        for (component, bus, mode, counts) in states {
+            let (frames, dropped) = counts;
+            let before = self.told.counts.insert(bus, counts).unwrap_or_default();
             let alarms = self.told.alarms.remove(&bus).unwrap_or(0);
             let mut state = SecurityEvent::new(event::SENSOR_STATE, now)
-                .with(field::COMPONENT, FieldValue::Text("can".to_owned()))
+                .with(field::COMPONENT, FieldValue::Text(component.to_owned()))
                 .with(field::SENSOR_MODE, FieldValue::Text(mode.to_owned()))
-                .with(field::FRAMES, FieldValue::Uint(stats.frames.saturating_sub(before.0)))
+                .with(field::FRAMES, FieldValue::Uint(frames.saturating_sub(before.0)))
                 .with(field::ALARMS, FieldValue::Uint(alarms))
                 .with(field::ALARM_BUDGET_PER_HOUR, FieldValue::Uint(CAN_BUDGET_PER_HOUR))
-                .with(field::DROPPED, FieldValue::Uint(stats.dropped.saturating_sub(before.1)))
+                .with(field::DROPPED, FieldValue::Uint(dropped.saturating_sub(before.1)))
                 .with(field::DURATION_US, FieldValue::Uint(span_us));
             if let Some(operation) = operations.iter().find(|operation| operation.bus == bus) {
                 state = self.told.operated(operation, state);

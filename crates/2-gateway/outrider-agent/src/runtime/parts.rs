@@ -80,6 +80,8 @@ pub struct VehicleParts<'a, S> {
 pub struct Status {
     /// Ethernet frames taken.
     pub packets: u64,
+    /// Frames, faults and signals heard on LIN and FlexRay.
+    pub heard: u64,
     /// Frames seen.
     pub frames: u64,
     /// Observations of detectors that became events.

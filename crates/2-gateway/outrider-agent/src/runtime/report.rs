@@ -129,7 +129,7 @@ pub struct Bus {
     pub errors: u64,
     /// Observations lost.
     pub dropped: u64,
-    /// Operating mode.
+    /// Operating mode; empty for LIN and FlexRay, whose detectors know none.
     pub mode: String,
     /// Seconds for which it has lasted.
     pub mode_s: u64,

@@ -410,6 +410,40 @@ fn sensors_tell_of_themselves_after_a_minute_and_then_every_hour() {
 }
 
 #[test]
+fn what_is_wrong_on_a_lin_bus_becomes_events_of_that_bus() {
+    use crate::inject::scheduled::{ScheduledAttack, ScheduledPlan, attack};
+    use crate::io::capture::Record;
+    use crate::scheduled::lin_bus;
+    use crate::traffic::LinTraffic;
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut vehicle = open(folder.path(), 1);
+    let traffic = LinTraffic::drawn(1, BusId(0)).take_while(|heard| heard.at.0 < 40_000_000);
+    let clean: Vec<Record> = traffic.map(Record::Lin).collect();
+    let plan = ScheduledPlan {
+        attack: ScheduledAttack::LinPublisher,
+        seed: 1,
+        start_us: Some(30_000_000),
+        length_us: None,
+    };
+    let attacked = attack(&clean, &plan).expect("generated traffic has a target");
+    let (rows, mut quiet) = (vehicle.status().rows, None);
+    for record in &attacked.records {
+        let Record::Lin(heard) = record else { continue };
+        if heard.at >= attacked.start {
+            quiet.get_or_insert(vehicle.status().observations);
+        }
+        vehicle.lin(heard);
+    }
+    assert_eq!(quiet, Some(0), "nothing is said before the attack");
+    vehicle.tick(second(50));
+    let status = vehicle.status();
+    assert!(status.heard > 1000 && status.observations >= 2 && status.rows > rows, "{status:?}");
+    let states: Vec<_> = vehicle.scheduled().states().map(|state| (state.bus, state.medium())).collect();
+    assert_eq!(states, [(lin_bus(BusId(0)), "lin")]);
+}
+
+#[test]
 fn a_refused_model_is_said_and_the_buses_are_learned_on_the_road() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut vehicle = open_with_model(folder.path(), 1, &[]);

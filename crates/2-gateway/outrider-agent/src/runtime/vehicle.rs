@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use outrider_bus::can::TimedFrame;
+use outrider_bus::flexray::TimedFlexRay;
+use outrider_bus::lin::TimedLin;
 use outrider_gateway::spool::Spool;
 use outrider_gateway::uplink::{ExchangeReport, Keys, Link, Uplink, UplinkConfig};
 use outrider_gateway::{
@@ -30,6 +32,7 @@ use crate::edge::Edge;
 use crate::io::packets::PacketCapture;
 use crate::io::rolling::RollingCapture;
 use crate::net::{NetEdge, split_model};
+use crate::scheduled::{ScheduledEdge, schedule_sections};
 
 /// Version of the event catalogue that this program was built with.
 const CATALOGUE_ID: u32 = 1;
@@ -60,6 +63,7 @@ pub struct Vehicle<S: Storage> {
     command: Ed25519Verifier,
     pub(super) edge: Option<Edge>,
     pub(super) net: Option<NetEdge>,
+    pub(super) scheduled: ScheduledEdge,
     pub(super) model: Model,
     pub(super) ids: IdsLayer,
     gateway: Gateway<S>,
@@ -101,6 +105,7 @@ impl<S: Storage> Vehicle<S> {
             [] => None,
             ethernet => Some(NetEdge::new(ethernet).map_err(OpenError::EthernetModel)?),
         };
+        let scheduled = ScheduledEdge::new(schedule_sections(can));
         let mut machine = Self {
             tenant,
             vehicle,
@@ -109,6 +114,7 @@ impl<S: Storage> Vehicle<S> {
             edge,
             ids: IdsLayer::default(),
             net,
+            scheduled,
             model: Model::default(),
             gateway: Gateway::new(parts.fold, spool, uplink),
             capture: RollingCapture::open(&parts.state.join("capture"), epoch, parts.capture_bytes_max)?,
@@ -198,6 +204,26 @@ impl<S: Storage> Vehicle<S> {
         self.drain(at);
     }
 
+    /// Takes what was heard on a source's LIN bus. It is judged, not kept: the rolling capture has CAN only.
+    pub fn lin(&mut self, heard: &TimedLin) {
+        self.status.heard += 1;
+        self.scheduled.lin(heard);
+        self.drain(heard.at);
+    }
+
+    /// Takes what was heard on a source's FlexRay cluster. It is judged, not kept.
+    pub fn flexray(&mut self, heard: &TimedFlexRay) {
+        self.status.heard += 1;
+        self.scheduled.flexray(heard);
+        self.drain(heard.at);
+    }
+
+    /// Returns the detectors of LIN and FlexRay.
+    #[must_use]
+    pub const fn scheduled(&self) -> &ScheduledEdge {
+        &self.scheduled
+    }
+
     /// Returns the counts of the Ethernet segments.
     #[must_use]
     pub fn net(&self) -> Option<&NetEdge> {
@@ -219,6 +245,7 @@ impl<S: Storage> Vehicle<S> {
         if let Some(net) = &mut self.net {
             net.tick(now);
         }
+        self.scheduled.tick(now);
         self.drain(now);
         self.tick_workshop(now);
         self.tell_sensors(now);
@@ -237,6 +264,7 @@ impl<S: Storage> Vehicle<S> {
         if let Some(net) = &mut self.net {
             net.finish();
         }
+        self.scheduled.finish();
         self.drain(now);
         self.flush_ids(now);
         let outcome = self.gateway.shut_down();
@@ -250,9 +278,8 @@ impl<S: Storage> Vehicle<S> {
     fn drain(&mut self, now: VehicleMicros) {
         loop {
             let observation = self.edge.as_mut().and_then(Edge::pop);
-            let Some(observation) = observation.or_else(|| self.net.as_mut().and_then(NetEdge::pop)) else {
-                break;
-            };
+            let observation = observation.or_else(|| self.net.as_mut().and_then(NetEdge::pop));
+            let Some(observation) = observation.or_else(|| self.scheduled.pop()) else { break };
             self.told.note(&observation);
             if let Some(event) = self.qualify(&observation) {
                 self.status.observations += 1;

@@ -3,7 +3,8 @@
 //! **In:** a [`DbcModel`], a seed and a [`Drive`]; or a [`Platform`], which is drawn, and the hours it lives.
 //! **Out:** an endless-or-bounded iterator of frames in the order of time: cycles with jitter, counters that count,
 //! checksums that hold, signals that fit the drive. **Never:** an ambient clock or ambient randomness, or all frames
-//! in memory. **Start reading** at [`generate`], or at [`Life`] for a vehicle that sleeps, drives and is serviced.
+//! in memory. **Start reading** at [`generate`], or at [`Life`] for a vehicle that sleeps, drives and is serviced;
+//! [`LinTraffic`] and [`FlexRayTraffic`] are buses of their own.
 //!
 //! Conventions of `content/vehicles/outrider-demo.dbc`: names of messages begin with `Pt` on bus 0 and with `Bd` on
 //! bus 1; signals whose names end in `Counter` and `Checksum` are an alive counter and a CRC-8 (SAE J1850) over
@@ -12,7 +13,9 @@
 
 mod bits;
 mod drive;
+mod flexray;
 mod life;
+mod lin;
 mod platform;
 mod sender;
 mod tester;
@@ -29,7 +32,9 @@ use crate::io::dbc::{self, DbcMessage, DbcModel};
 pub(crate) use bits::crc8;
 use drive::Motion;
 pub use drive::{Drive, DriveProfile};
+pub use flexray::FlexRayTraffic;
 pub use life::{Life, Mode};
+pub use lin::LinTraffic;
 pub use platform::Platform;
 use sender::{Habits, Sender};
 

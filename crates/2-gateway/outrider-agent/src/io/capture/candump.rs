@@ -1,14 +1,15 @@
 //! candump logs (`candump -l`) and console text with absolute times.
 //!
 //! Log: `(1436509052.249713) can0 044#2A366C2B`, `123#R4` remote, `123##3…` CAN FD with a digit of flags,
-//! `123#…_E` a data length code above 8, an error frame with its flag in the identifier, and perhaps a
-//! direction letter (`R`, `T`) or a label of the frame at the end. Console: ` (1436509052.249713)  can0  044   [4]  2A 36 6C 2B`.
+//! `123#…_E` a data length code above 8, `45123#81:03:12345678#…` CAN XL (network and priority, then flags, type of the
+//! payload and acceptance field; a priority alone is of network 0), an error frame with its flag in the identifier, and
+//! perhaps a direction letter (`R`, `T`) or a label of the frame at the end. Console: ` (1436509052.249713)  can0  044   [4]  2A 36 6C 2B`.
 
-use outrider_bus::can::{CanId, Dlc, ErrorClass, FdFlags, Frame, TimedFrame};
+use outrider_bus::can::{CanId, Dlc, ErrorClass, FdFlags, Frame, TimedFrame, XL_DATA_BYTES_MAX, XlHeader};
 
-use super::ProblemReason;
 use super::source::{Context, LineError, LineFormat, Parsed, built};
 use super::text::{Payload, number, packed, scaled};
+use super::{ProblemReason, Record, TimedXl};
 
 /// Flag of an error frame in an identifier of eight digits.
 const ERROR_FLAG: u32 = 0x2000_0000;
@@ -30,6 +31,7 @@ impl CandumpLines {
     pub fn frame(&mut self, line: &str) -> Result<Option<TimedFrame>, ProblemReason> {
         match Candump.parse(line, 0, &mut self.0) {
             Ok(Parsed::Frame(frame)) => Ok(Some(frame)),
+            Ok(Parsed::Record(_)) => Err(ProblemReason::CanXl),
             Ok(Parsed::Note | Parsed::Nothing) => Ok(None),
             Err(LineError::Problem(reason)) => Err(reason),
             // A line on its own is never the end of all reading.
@@ -80,6 +82,12 @@ fn parse(line: &str, context: &mut Context) -> Result<Parsed, ProblemReason> {
     let stamp = i64::try_from(stamp).map_err(|_| ProblemReason::Time)?;
     let channel = tokens.next().ok_or(ProblemReason::Fields)?;
     let word = tokens.next().ok_or(ProblemReason::Fields)?;
+    if let Some((id, rest)) = word.split_once('#').filter(|(_, rest)| rest.contains(':')) {
+        let (header, payload) = xl_frame(id, rest)?;
+        let bus = context.channels.bus(channel, 0)?;
+        let at = context.since_first(stamp);
+        return Ok(Parsed::Record(Record::CanXl(Box::new(TimedXl { at, bus, header, payload }))));
+    }
     let frame = match word.split_once('#') {
         Some((id, rest)) => log_frame(id, rest)?,
         None => console_frame(word, &mut tokens)?,
@@ -106,6 +114,38 @@ fn head(text: &str) -> Result<Head, ProblemReason> {
         }
     }
     text.parse().map(Head::Id).map_err(|_| ProblemReason::Identifier)
+}
+
+/// Reads `flags:type:acceptance#payload` behind the network and priority of a CAN XL frame.
+fn xl_frame(id: &str, rest: &str) -> Result<(XlHeader, Vec<u8>), ProblemReason> {
+    let digits = match id.len() {
+        3 | 5 => number::<u32>(id, 16),
+        _ => None,
+    };
+    let word = digits.ok_or(ProblemReason::Identifier)?;
+    let (head, data) = rest.split_once('#').ok_or(ProblemReason::Fields)?;
+    let mut parts = head.splitn(3, ':');
+    let mut part = || parts.next().ok_or(ProblemReason::Fields);
+    let (flags, sdu_type, acceptance) = (part()?, part()?, part()?);
+    let flags: u8 = number(flags, 16).ok_or(ProblemReason::Fields)?;
+    let header = XlHeader {
+        priority: u16::try_from(word & 0xFFF)
+            .ok()
+            .filter(|&priority| priority <= 0x7FF)
+            .ok_or(ProblemReason::Identifier)?,
+        network: u8::try_from(word >> 12).map_err(|_| ProblemReason::Identifier)?,
+        sec: flags & 1 != 0,
+        rrs: flags & 2 != 0,
+        sdu_type: number(sdu_type, 16).ok_or(ProblemReason::Type)?,
+        acceptance: number(acceptance, 16).ok_or(ProblemReason::Fields)?,
+    };
+    let digits: Vec<u8> = data.bytes().filter(|&byte| byte != b'.').collect();
+    if digits.is_empty() || !digits.len().is_multiple_of(2) || digits.len() / 2 > XL_DATA_BYTES_MAX {
+        return Err(ProblemReason::Length);
+    }
+    let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| number(pair, 16));
+    let payload: Option<Vec<u8>> = digits.chunks_exact(2).map(byte).collect();
+    Ok((header, payload.ok_or(ProblemReason::Data)?))
 }
 
 fn log_frame(id: &str, rest: &str) -> Result<Frame, ProblemReason> {

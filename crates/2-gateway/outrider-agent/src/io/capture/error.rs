@@ -197,8 +197,8 @@ reasons! {
     RecordTooLong => "record_too_long", "record is too long";
     /// Packet bytes that are no frame of their link type.
     Frame => "frame", "packet is no frame";
-    /// A CAN XL frame.
-    CanXl => "can_xl", "CAN XL frames are not supported";
+    /// A CAN XL frame where only CAN and CAN FD are taken, or in a form that is not known.
+    CanXl => "can_xl", "CAN XL frame is not supported here";
 }
 
 /// One line or record that was passed over.
@@ -225,6 +225,12 @@ pub struct CaptureStats {
     pub frames: u64,
     /// Ethernet frames that came out.
     pub packets: u64,
+    /// CAN XL frames that came out.
+    pub xl: u64,
+    /// Frames, faults and signals of LIN that came out.
+    pub lin: u64,
+    /// Frames, faults and symbols of FlexRay that came out.
+    pub flexray: u64,
     /// Records that were understood and are no frame: statistics, status changes, notes, metadata.
     pub skipped: u64,
     /// Records passed over, by reason.
@@ -245,7 +251,13 @@ impl CaptureStats {
     /// Returns whether every record is accounted for once. Holds between any two calls of the iterator.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
-        self.records == self.frames + self.packets + self.skipped + self.problems_total()
+        self.records == self.taken() + self.skipped + self.problems_total()
+    }
+
+    /// Returns how many records of all kinds came out.
+    #[must_use]
+    pub const fn taken(&self) -> u64 {
+        self.frames + self.packets + self.xl + self.lin + self.flexray
     }
 
     pub(super) fn problem(&mut self, place: Place, reason: ProblemReason) {

@@ -1,10 +1,11 @@
 //! Readers and writers of recorded bus traffic.
 //!
 //! **In:** PCAN TRC 1.0 to 2.1, candump logs and console text, Vector ASC and BLF, BUSMASTER logs, tables (CSV or
-//! columns) with or without a header, text with named fields, pcap and pcapng (link types 1, 113 and 227), each of
-//! them also gzip-compressed. **Out:** [`Record`]s in file order, one at a time, with memory
+//! columns) with or without a header, text with named fields, pcap and pcapng (link types 1, 113, 210, 212 and 227),
+//! each of them also gzip-compressed. CAN XL comes from candump and link type 227, LIN and FlexRay from ASC, BLF and
+//! their own link types. **Out:** [`Record`]s in file order, one at a time, with memory
 //! bounded by [`LINE_BYTES_MAX`] and [`RECORD_BYTES_MAX`]. **Never:** a panic on input, a bad line that stops
-//! the rest, or a loss that is not counted: `records = frames + packets + skipped + problems`
+//! the rest, or a loss that is not counted: `records = taken + skipped + problems`
 //! ([`CaptureStats::is_balanced`]). **Start reading** at [`open`].
 //!
 //! Times are microseconds since the capture began; [`Capture::start`] says when that was, where the file does.
@@ -24,6 +25,8 @@ mod label;
 mod link;
 mod pcap;
 mod pcapng;
+#[cfg(test)]
+mod scheduled_tests;
 mod source;
 mod table;
 #[cfg(test)]
@@ -39,7 +42,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use outrider_bus::can::TimedFrame;
+use outrider_bus::can::{TimedFrame, XlHeader};
+use outrider_bus::flexray::TimedFlexRay;
+use outrider_bus::lin::TimedLin;
 use outrider_types::{BusId, UnixMicros, VehicleMicros};
 
 pub use candump::CandumpLines;
@@ -47,7 +52,7 @@ pub use detect::Format;
 pub use error::{CaptureError, CaptureStats, ErrorClass, FIRST_PROBLEMS_MAX, Place, Problem, ProblemReason};
 pub use input::{BYTES_MAX_DEFAULT, EXPANSION_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};
 pub use label::class_of;
-pub use write::{write_candump, write_pcapng, write_trc};
+pub use write::{write_candump, write_pcapng, write_scheduled, write_trc};
 
 use source::{Context, Source};
 
@@ -88,11 +93,26 @@ impl Default for ReadOptions {
     }
 }
 
+/// A CAN XL frame and when it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimedXl {
+    /// Time since the capture began.
+    pub at: VehicleMicros,
+    /// Bus it was seen on.
+    pub bus: BusId,
+    /// Its header.
+    pub header: XlHeader,
+    /// Its payload, 1 to 2048 bytes.
+    pub payload: Vec<u8>,
+}
+
 /// One record of a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// A CAN frame.
+    /// A CAN or CAN FD frame.
     Can(TimedFrame),
+    /// A CAN XL frame.
+    CanXl(Box<TimedXl>),
     /// An Ethernet frame. In a Linux cooked capture the header is rebuilt, with a destination of zeros.
     Ethernet {
         /// Time since the capture began.
@@ -102,15 +122,22 @@ pub enum Record {
         /// The frame, as far as it was captured.
         bytes: Vec<u8>,
     },
+    /// What was heard on LIN.
+    Lin(TimedLin),
+    /// What was heard on FlexRay.
+    FlexRay(Box<TimedFlexRay>),
 }
 
 impl Record {
     /// Returns the time since the capture began.
     #[must_use]
-    pub const fn at(&self) -> VehicleMicros {
+    pub fn at(&self) -> VehicleMicros {
         match self {
             Self::Can(frame) => frame.at,
+            Self::CanXl(frame) => frame.at,
             Self::Ethernet { at, .. } => *at,
+            Self::Lin(heard) => heard.at,
+            Self::FlexRay(heard) => heard.at,
         }
     }
 }
@@ -227,7 +254,10 @@ impl Iterator for Capture {
             Ok(Some(record)) => {
                 match record {
                     Record::Can(_) => self.context.stats.frames += 1,
+                    Record::CanXl(_) => self.context.stats.xl += 1,
                     Record::Ethernet { .. } => self.context.stats.packets += 1,
+                    Record::Lin(_) => self.context.stats.lin += 1,
+                    Record::FlexRay(_) => self.context.stats.flexray += 1,
                 }
                 Some(Ok(record))
             }

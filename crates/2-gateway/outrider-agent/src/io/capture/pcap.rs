@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 
 use outrider_bus::can::{ByteOrder, TimedFrame};
+use outrider_bus::flexray::TimedFlexRay;
+use outrider_bus::lin::TimedLin;
 use outrider_types::BusId;
 
 use super::input::Input;
 use super::link::{Decoded, LinkType, decode, sense};
 use super::source::{Context, Source};
-use super::{CaptureError, IdOrder, Place, ProblemReason, RECORD_BYTES_MAX, Record};
+use super::{CaptureError, IdOrder, Place, ProblemReason, RECORD_BYTES_MAX, Record, TimedXl};
 
 /// Packets looked at to find the order of identifier bytes.
 const ORDER_PACKETS: usize = 64;
@@ -96,7 +98,14 @@ impl<F: PacketFormat> Source for Packets<F> {
                     let at = context.since_first(packet.unix_us);
                     return Ok(Some(match decoded {
                         Decoded::Can(frame) => Record::Can(TimedFrame { at, bus, frame }),
+                        Decoded::CanXl(header, payload) => {
+                            Record::CanXl(Box::new(TimedXl { at, bus, header, payload }))
+                        }
                         Decoded::Ethernet(bytes) => Record::Ethernet { at, bus, bytes },
+                        Decoded::Lin(heard) => Record::Lin(TimedLin { at, bus, heard }),
+                        Decoded::FlexRay(heard) => {
+                            Record::FlexRay(Box::new(TimedFlexRay { at, bus, heard: *heard }))
+                        }
                     }));
                 }
                 Err(reason) => context.stats.problem(packet.place, reason),

@@ -191,7 +191,13 @@ impl PcapNg {
             options = options.get(4 + length.next_multiple_of(4)..).unwrap_or(&[]);
         }
         let link = LinkType::from_code(code);
-        let bus = context.channels.bus(&name, 0);
+        let bus = match link {
+            LinkType::Lin => context.lin.bus(&name, 0),
+            LinkType::FlexRay => context.flexray.bus(&name, 0),
+            LinkType::Ethernet | LinkType::LinuxSll | LinkType::SocketCan | LinkType::Unsupported => {
+                context.channels.bus(&name, 0)
+            }
+        };
         self.interfaces.push(Interface { link, bus, snap_bytes, ticks, offset_s });
         Ok(())
     }

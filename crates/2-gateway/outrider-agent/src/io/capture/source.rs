@@ -12,6 +12,9 @@ use super::{CaptureError, CaptureStart, CaptureStats, Place, ProblemReason, Read
 pub(super) struct Context {
     pub(super) stats: CaptureStats,
     pub(super) channels: Channels,
+    /// Channels of LIN and FlexRay are counted for themselves, as files and models do.
+    pub(super) lin: Channels,
+    pub(super) flexray: Channels,
     pub(super) labels: Labels,
     pub(super) start: Option<CaptureStart>,
     /// Unix time that is zero in the records, for formats that state absolute times.
@@ -23,6 +26,8 @@ impl Context {
         Self {
             stats: CaptureStats::default(),
             channels: Channels::new(options.first_bus, &options.buses),
+            lin: Channels::new(options.first_bus, &options.buses),
+            flexray: Channels::new(options.first_bus, &options.buses),
             labels: Labels::default(),
             start: None,
             origin: None,
@@ -53,8 +58,10 @@ pub(super) trait Source: Send {
 
 /// What a line was.
 pub(super) enum Parsed {
-    /// A frame.
+    /// A frame of CAN or CAN FD.
     Frame(TimedFrame),
+    /// What was heard on another bus.
+    Record(Record),
     /// Something understood that is no frame.
     Note,
     /// No record at all: a header, a comment, a blank line.
@@ -103,6 +110,10 @@ impl<F: LineFormat> Source for Lines<F> {
                 Ok(Parsed::Frame(frame)) => {
                     context.stats.records += 1;
                     return Ok(Some(Record::Can(frame)));
+                }
+                Ok(Parsed::Record(record)) => {
+                    context.stats.records += 1;
+                    return Ok(Some(record));
                 }
                 Ok(Parsed::Note) => {
                     context.stats.records += 1;

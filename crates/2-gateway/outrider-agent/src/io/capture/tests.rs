@@ -42,7 +42,7 @@ fn frames(bytes: &[u8], extension: Option<&str>) -> (Vec<TimedFrame>, Vec<String
 fn can(record: Record) -> Option<TimedFrame> {
     match record {
         Record::Can(frame) => Some(frame),
-        Record::Ethernet { .. } => None,
+        Record::Ethernet { .. } | Record::CanXl(_) | Record::Lin(_) | Record::FlexRay(_) => None,
     }
 }
 
@@ -227,7 +227,7 @@ mod candump_files {
             "line 3: identifier is wrong",
             "line 4: payload byte is no number",
             "line 5: length is wrong",
-            "line 6: CAN XL frames are not supported",
+            "line 6: CAN XL frame is not supported here",
             "line 7: fields are missing",
             "line 8: time is no number in range",
             "line 9: length is wrong",

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::io::{Result, Write};
 
 use outrider_bus::can::{FrameKind, TimedFrame};
+use outrider_bus::lin::{ChecksumKind, Fault, Heard};
 use outrider_types::{BusId, UnixMicros};
 
+use super::Record;
 use crate::io::packets::KeptPacket;
 
 /// Days from the epoch of OLE dates, 1899-12-30, to 1970-01-01.
@@ -101,15 +103,6 @@ pub fn write_pcapng(out: &mut dyn Write, start: UnixMicros, packets: &[KeptPacke
     Ok(())
 }
 
-/// Writes one block: kind, length, body, length.
-fn block(out: &mut dyn Write, kind: u32, body: &[u8]) -> Result<()> {
-    let length = u32::try_from(body.len() + 12).unwrap_or(u32::MAX).to_le_bytes();
-    out.write_all(&kind.to_le_bytes())?;
-    out.write_all(&length)?;
-    out.write_all(body)?;
-    out.write_all(&length)
-}
-
 /// Writes frames as a candump log, with bus n as interface `can<n>`.
 ///
 /// # Errors
@@ -139,4 +132,112 @@ pub fn write_candump(out: &mut dyn Write, start: UnixMicros, frames: &[TimedFram
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// Link type of a record in pcapng, and the name of its interface without its number.
+const fn link_of(record: &Record) -> (u16, &'static str) {
+    match record {
+        Record::Can(_) | Record::CanXl(_) => (227, "can"),
+        Record::Ethernet { .. } => (1, "eth"),
+        Record::Lin(_) => (212, "lin"),
+        Record::FlexRay(_) => (210, "flexray"),
+    }
+}
+
+/// Writes records of LIN and FlexRay as pcapng, one interface a bus; others are left out, because they have formats that
+/// keep more of them.
+///
+/// # Errors
+/// What `out` returns.
+pub fn write_scheduled(out: &mut dyn Write, start: UnixMicros, records: &[Record]) -> Result<()> {
+    let mut section = vec![];
+    section.extend(0x1A2B_3C4Du32.to_le_bytes());
+    section.extend([1, 0, 0, 0]);
+    section.extend(u64::MAX.to_le_bytes());
+    block(out, 0x0A0D_0D0A, &section)?;
+    let mut interfaces: Vec<(u16, BusId)> = Vec::new();
+    for record in records {
+        let (bus, bytes) = match record {
+            Record::Lin(heard) => (heard.bus, lin_bytes(&heard.heard)),
+            Record::FlexRay(heard) => {
+                let mut bytes = [0; 272];
+                let length = heard.heard.emit(&mut bytes).unwrap_or(0);
+                (heard.bus, bytes.get(..length).unwrap_or(&[]).to_vec())
+            }
+            Record::Can(_) | Record::CanXl(_) | Record::Ethernet { .. } => continue,
+        };
+        let (link, name) = link_of(record);
+        let index = match interfaces.iter().position(|known| *known == (link, bus)) {
+            Some(index) => index,
+            None => {
+                let mut body = vec![];
+                body.extend(link.to_le_bytes());
+                body.extend([0; 6]);
+                option(&mut body, 2, format!("{name}{}", bus.0).as_bytes());
+                option(&mut body, 0, &[]);
+                block(out, 1, &body)?;
+                interfaces.push((link, bus));
+                interfaces.len() - 1
+            }
+        };
+        let at = i128::from(start.0) + i128::from(record.at().0);
+        let at = u64::try_from(at).unwrap_or(0);
+        let length = u32::try_from(bytes.len()).unwrap_or(0);
+        let mut body = vec![];
+        body.extend(u32::try_from(index).unwrap_or(0).to_le_bytes());
+        body.extend(u32::try_from(at >> 32).unwrap_or(0).to_le_bytes());
+        body.extend(u32::try_from(at & 0xFFFF_FFFF).unwrap_or(0).to_le_bytes());
+        body.extend(length.to_le_bytes());
+        body.extend(length.to_le_bytes());
+        body.extend(&bytes);
+        block(out, 6, &body)?;
+    }
+    Ok(())
+}
+
+/// Writes an option of a block, padded to four bytes.
+fn option(body: &mut Vec<u8>, code: u16, value: &[u8]) {
+    body.extend(code.to_le_bytes());
+    body.extend(u16::try_from(value.len()).unwrap_or(0).to_le_bytes());
+    body.extend(value);
+    body.resize(body.len().next_multiple_of(4), 0);
+}
+
+/// Writes a block of pcapng, padded to four bytes.
+fn block(out: &mut dyn Write, kind: u32, body: &[u8]) -> Result<()> {
+    let padded = body.len().next_multiple_of(4);
+    let length = u32::try_from(padded + 12).unwrap_or(u32::MAX).to_le_bytes();
+    out.write_all(&kind.to_le_bytes())?;
+    out.write_all(&length)?;
+    out.write_all(body)?;
+    out.write_all(&[0; 3][..padded - body.len()])?;
+    out.write_all(&length)
+}
+
+/// Bytes of a record of pcap link type 212.
+fn lin_bytes(heard: &Heard) -> Vec<u8> {
+    match heard {
+        Heard::Frame { frame, .. } => {
+            let kind = match frame.kind() {
+                ChecksumKind::Classic => 1,
+                ChecksumKind::Enhanced => 2,
+            };
+            let length = u8::try_from(frame.data().len()).unwrap_or(0);
+            let mut bytes = vec![1, 0, 0, 0, length << 4 | kind, frame.pid().byte(), frame.checksum(), 0];
+            bytes.extend(frame.data());
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        }
+        Heard::Fault { pid, fault } => {
+            let errors = match fault {
+                Fault::Silence => 0x01,
+                Fault::Framing => 0x02,
+                Fault::Checksum => 0x08,
+            };
+            vec![1, 0, 0, 0, 0, pid.byte(), 0, errors]
+        }
+        Heard::Header => vec![1, 0, 0, 0, 0, 0x80, 0, 0x04],
+        Heard::WakeUp => vec![1, 0, 0, 0, 0x4C, 0, 0, 0, 0xB0, 0xB0, 0, 4],
+        Heard::Asleep => vec![1, 0, 0, 0, 0x4C, 0, 0, 0, 0xB0, 0xB0, 0, 1],
+    }
 }

@@ -121,7 +121,11 @@ impl<'t> Extract<'t> {
                 }
             };
             let bit_rate = self.number(cluster, &["SPEED"]);
-            self.description.clusters.push(Cluster { name: name.clone(), medium, bit_rate });
+            let static_slots = self.number(cluster, &["NUMBER-OF-STATIC-SLOTS"]);
+            let static_words = self.number(cluster, &["PAYLOAD-LENGTH-STATIC"]);
+            let stated =
+                Cluster { bit_rate, static_slots, static_words, ..Cluster::new(name.clone(), medium) };
+            self.description.clusters.push(stated);
             let references =
                 cluster.child("CHANNEL-REFS").into_iter().flat_map(|list| list.all("CHANNEL-REF"));
             for reference in references {

@@ -10,7 +10,7 @@ use super::model::{
 pub(super) fn convert(dbc: DbcModel) -> Description {
     let mut description = Description::new(Format::Dbc);
     description.nodes.clone_from(&dbc.nodes);
-    description.clusters.push(Cluster { name: "CAN".to_owned(), medium: Medium::Can, bit_rate: None });
+    description.clusters.push(Cluster::new("CAN".to_owned(), Medium::Can));
     for message in &dbc.messages {
         description.frames.push(Frame {
             name: message.name.clone(),

@@ -29,7 +29,7 @@ pub use error::DescriptionError;
 pub use model::{
     Cluster, ContextProps, Description, E2eProtection, Format, Frame, FrameKey, LinSchedule, Medium,
     NotUnderstood, Offer, Place, Problem, Reason, ScheduleEntry, SecuredPdu, SecurityEventSpec, Service,
-    Signal,
+    SharedSlot, Signal,
 };
 pub use offers::Offers;
 pub use protected::{PduPlace, Protections};

@@ -92,6 +92,18 @@ pub struct Cluster {
     pub medium: Medium,
     /// Bits a second, if stated.
     pub bit_rate: Option<u64>,
+    /// Slots of the static segment of a FlexRay cluster, if stated.
+    pub static_slots: Option<u16>,
+    /// Payload of its static frames in words of two bytes, if stated.
+    pub static_words: Option<u8>,
+}
+
+impl Cluster {
+    /// Creates a cluster about which nothing is stated.
+    #[must_use]
+    pub const fn new(name: String, medium: Medium) -> Self {
+        Self { name, medium, bit_rate: None, static_slots: None, static_words: None }
+    }
 }
 
 /// What tells a frame from others on its bus.
@@ -149,8 +161,21 @@ pub struct ScheduleEntry {
 pub struct LinSchedule {
     /// Its name.
     pub name: String,
+    /// Name of its cluster.
+    pub cluster: String,
     /// Its entries, in order.
     pub entries: Vec<ScheduleEntry>,
+}
+
+/// A slot of a LIN schedule whose frame is not always the same, or that may stay empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedSlot {
+    /// Its name in schedules.
+    pub name: String,
+    /// Identifier of an event-triggered frame; `None` for a sporadic one, which has those of its frames.
+    pub id: Option<u8>,
+    /// Frames that may be in it.
+    pub frames: Vec<String>,
 }
 
 /// Where a service instance is offered.
@@ -345,6 +370,10 @@ pub struct Description {
     pub frames: Vec<Frame>,
     /// LIN schedules.
     pub schedules: Vec<LinSchedule>,
+    /// Sporadic and event-triggered frames of LIN.
+    pub shared_slots: Vec<SharedSlot>,
+    /// Whether LIN checksums are over the identifier too, if the file says so: from version 2 of the protocol on.
+    pub has_enhanced_checksums: Option<bool>,
     /// SOME/IP services.
     pub services: Vec<Service>,
     /// Places of PDUs in frames.
@@ -375,6 +404,8 @@ impl Description {
             clusters: Vec::new(),
             frames: Vec::new(),
             schedules: Vec::new(),
+            shared_slots: Vec::new(),
+            has_enhanced_checksums: None,
             services: Vec::new(),
             pdus: Vec::new(),
             protections: Vec::new(),

@@ -76,13 +76,18 @@ pub fn json(description: &Description) -> Value {
         "nodes": description.nodes,
         "clusters": description.clusters.iter().map(|cluster| json!({
             "name": cluster.name, "medium": cluster.medium.word(), "bit_rate": cluster.bit_rate,
+            "static_slots": cluster.static_slots, "static_words": cluster.static_words,
         })).collect::<Vec<_>>(),
         "frames": description.frames.iter().map(frame).collect::<Vec<_>>(),
         "schedules": description.schedules.iter().map(|schedule| json!({
             "name": schedule.name,
+            "cluster": schedule.cluster,
             "entries": schedule.entries.iter()
                 .map(|entry| json!({"frame": entry.frame, "delay_us": entry.delay_us})).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
+        "shared_slots": description.shared_slots.iter()
+            .map(|slot| json!({"name": slot.name, "lin_id": slot.id, "frames": slot.frames})).collect::<Vec<_>>(),
+        "enhanced_checksums": description.has_enhanced_checksums,
         "services": description.services.iter().map(|service| json!({
             "name": service.name,
             "service_id": service.service_id,
@@ -153,6 +158,7 @@ pub fn text(description: &Description) -> String {
     let rest = [
         (signals, "signals"),
         (description.schedules.len(), "schedules"),
+        (description.shared_slots.len(), "sporadic and event-triggered frames"),
         (description.services.len(), "SOME/IP services"),
         (description.protections.len(), "E2E protections"),
         (description.secured.len(), "secured PDUs"),

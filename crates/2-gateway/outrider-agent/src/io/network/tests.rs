@@ -197,7 +197,7 @@ fn what_an_ldf_file_says_in_vain_is_listed_by_line() {
     ];
     assert_eq!(problems(&description), expected);
     let passed: Vec<_> = description.not_understood.keys().map(String::as_str).collect();
-    assert_eq!(passed, ["Node_attributes", "Sporadic_frames"]);
+    assert_eq!(passed, ["Node_attributes"]);
     let cases = [
         ("  WindowPosition: 8,", "  WindowPosition: 65,", "Signals", Reason::Value),
         ("WindowControl: 18,", "WindowControl: 64,", "Frames", Reason::Value),
@@ -368,6 +368,34 @@ proptest! {
         bytes.truncate(cut.index(bytes.len()));
         let _ = parse(&bytes);
     }
+}
+
+#[test]
+fn what_schedules_share_and_the_static_segment_come_out() {
+    let events = "Event_triggered_frames {\n  Any: Collisions, 58, WindowStatus, WindowSerial;\n  Old: 59, WindowStatus;\n  \
+        Bad: Nothing;\n}\n\nSporadic_frames {";
+    let description = read(&LDF.replace("Sporadic_frames {", events));
+    let shared: Vec<_> = description
+        .shared_slots
+        .iter()
+        .map(|slot| (slot.name.as_str(), slot.id, slot.frames.len()))
+        .collect();
+    assert_eq!(shared, [("Rare", None, 1), ("Any", Some(58), 2), ("Old", Some(59), 1)]);
+    assert!(problems(&description).iter().any(|one| one.1 == "Event_triggered_frames"));
+    assert_eq!(description.has_enhanced_checksums, Some(true));
+    let first = LDF.replace("LIN_protocol_version = \"2.1\"", "LIN_protocol_version = \"1.3\"");
+    assert_eq!(read(&first).has_enhanced_checksums, Some(false));
+    let begin = "<FLEXRAY-CLUSTER-CONDITIONAL>";
+    let stated = "<NUMBER-OF-STATIC-SLOTS>60</NUMBER-OF-STATIC-SLOTS><PAYLOAD-LENGTH-STATIC>16</PAYLOAD-LENGTH-STATIC>";
+    let description = read(&ARXML.replace(begin, &format!("{begin}{stated}")));
+    let cluster = description.clusters.iter().find(|cluster| cluster.medium == Medium::FlexRay);
+    assert_eq!(
+        cluster.map(|cluster| (cluster.static_slots, cluster.static_words)),
+        Some((Some(60), Some(16)))
+    );
+    let mut learner = crate::learn::scheduled::ScheduleLearner::default();
+    learner.add(&description);
+    assert_eq!(learner.summaries().last().map(|bus| bus.static_slots), Some(60));
 }
 
 fn e2e(profile: &str, change: impl FnOnce(&mut E2eProtection)) -> Protections {

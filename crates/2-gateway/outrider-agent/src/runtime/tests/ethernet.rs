@@ -84,7 +84,9 @@ fn evidence_of_an_ethernet_event_is_a_pcapng_file_without_the_vehicles_number() 
     let packets: Vec<Vec<u8>> = records
         .map(|record| match record.expect("it reads") {
             Record::Ethernet { bytes, .. } => bytes,
-            Record::Can(_) => panic!("no frames of CAN"),
+            Record::Can(_) | Record::CanXl(_) | Record::Lin(_) | Record::FlexRay(_) => {
+                panic!("only Ethernet")
+            }
         })
         .collect();
     assert_eq!(packets.len(), 3, "two seconds on either side");

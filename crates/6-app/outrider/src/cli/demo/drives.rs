@@ -151,7 +151,8 @@ fn captures(folder: &Path) -> Result<Vec<(PathBuf, Vec<TimedFrame>)>, Failure> {
         let frames: Vec<TimedFrame> = capture
             .filter_map(|record| match record {
                 Ok(Record::Can(frame)) => Some(frame),
-                Ok(Record::Ethernet { .. }) | Err(_) => None,
+                Ok(Record::Ethernet { .. } | Record::CanXl(_) | Record::Lin(_) | Record::FlexRay(_))
+                | Err(_) => None,
             })
             .collect();
         if frames.len() >= 1000 {

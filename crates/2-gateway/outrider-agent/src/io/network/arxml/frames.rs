@@ -25,7 +25,11 @@ impl<'t> Extract<'t> {
                     continue;
                 };
                 let bit_rate = self.number(variant, &["BAUDRATE"]);
-                self.description.clusters.push(Cluster { name: name.clone(), medium, bit_rate });
+                let static_slots = self.number(variant, &["NUMBER-OF-STATIC-SLOTS"]);
+                let static_words = self.number(variant, &["PAYLOAD-LENGTH-STATIC"]);
+                let stated =
+                    Cluster { bit_rate, static_slots, static_words, ..Cluster::new(name.clone(), medium) };
+                self.description.clusters.push(stated);
                 let Some(channels) = variant.child("PHYSICAL-CHANNELS") else { continue };
                 for channel in channels.peek().filter(|channel| channel.name().ends_with("-PHYSICAL-CHANNEL"))
                 {
@@ -52,7 +56,7 @@ impl<'t> Extract<'t> {
         if medium == Medium::Lin
             && let Some(tables) = channel.child("SCHEDULE-TABLES")
         {
-            tables.all("LIN-SCHEDULE-TABLE").for_each(|table| self.schedule(table));
+            tables.all("LIN-SCHEDULE-TABLE").for_each(|table| self.schedule(table, cluster));
         }
     }
 
@@ -178,14 +182,20 @@ impl<'t> Extract<'t> {
         senders
     }
 
-    fn schedule(&mut self, table: Element<'t>) {
+    fn schedule(&mut self, table: Element<'t>, cluster: &str) {
         let mut entries = Vec::new();
         if let Some(list) = table.child("TABLE-ENTRYS") {
             for entry in list.peek() {
                 let delay_us = entry.value(&["DELAY"]).and_then(micros);
                 let frame = match entry.name() {
                     "APPLICATION-ENTRY" => {
-                        self.follow_at(entry.mark(), &["FRAME-TRIGGERING-REF"]).map(short_name)
+                        let triggering = self.follow_at(entry.mark(), &["FRAME-TRIGGERING-REF"]);
+                        triggering.map(|triggering| {
+                            // The frame has the name that frames are known by; a triggering may have another.
+                            let path =
+                                triggering.value(&["FRAME-REF"]).and_then(|path| path.rsplit('/').next());
+                            path.map_or_else(|| short_name(triggering), str::to_owned)
+                        })
                     }
                     _ => Some(entry.mark().name().to_ascii_lowercase()),
                 };
@@ -196,7 +206,11 @@ impl<'t> Extract<'t> {
                 }
             }
         }
-        self.description.schedules.push(LinSchedule { name: short_name(table), entries });
+        self.description.schedules.push(LinSchedule {
+            name: short_name(table),
+            cluster: cluster.to_owned(),
+            entries,
+        });
     }
 }
 

@@ -8,7 +8,8 @@ use outrider_bus::can::ByteOrder;
 
 use super::error::DescriptionError;
 use super::model::{
-    Cluster, Description, Format, Frame, FrameKey, LinSchedule, Medium, Place, Reason, ScheduleEntry, Signal,
+    Cluster, Description, Format, Frame, FrameKey, LinSchedule, Medium, Place, Reason, ScheduleEntry,
+    SharedSlot, Signal,
 };
 use super::{NAME_BYTES_MAX, VALUES_MAX, arxml, coding};
 use syntax::{Statement, Word, statements};
@@ -75,7 +76,9 @@ pub(super) fn parse(text: &str) -> Result<Description, DescriptionError> {
             import.section(statement);
         }
     }
-    for section in ["Frames", "Diagnostic_frames", "Schedule_tables"] {
+    for section in
+        ["Frames", "Diagnostic_frames", "Sporadic_frames", "Event_triggered_frames", "Schedule_tables"]
+    {
         for statement in top.iter().filter(|statement| statement.head() == section) {
             import.section(statement);
         }
@@ -128,6 +131,12 @@ impl Import {
                         self.problem(statement, "LIN_speed", Reason::Value, "");
                     }
                 }
+                "LIN_protocol_version" => {
+                    let version =
+                        statement.parts("=").first().and_then(|part| part.first()).map(|word| word.text);
+                    self.description.has_enhanced_checksums =
+                        version.map(|version| !version.starts_with('1'));
+                }
                 "Channel_name" => {
                     if let Some(channel) = single(statement.parts("=").first()) {
                         self.cluster = name(channel);
@@ -136,7 +145,8 @@ impl Import {
                 _ => {}
             }
         }
-        self.description.clusters.push(Cluster { name: self.cluster.clone(), medium: Medium::Lin, bit_rate });
+        let cluster = Cluster { bit_rate, ..Cluster::new(self.cluster.clone(), Medium::Lin) };
+        self.description.clusters.push(cluster);
     }
 
     fn section(&mut self, section: &Statement<'_>) {
@@ -147,6 +157,8 @@ impl Import {
                 "Signal_encoding_types" => self.encoding(statement),
                 "Signal_representation" => self.representation(statement),
                 "Frames" | "Diagnostic_frames" => self.frame(statement, section.head()),
+                "Sporadic_frames" => self.shared(statement, false),
+                "Event_triggered_frames" => self.shared(statement, true),
                 "Schedule_tables" => self.schedule(statement),
                 _ => {}
             }
@@ -313,8 +325,26 @@ impl Import {
         })
     }
 
+    /// Reads `name: frame, …` of a sporadic slot, or `name: [table,] identifier, frame, …` of an event-triggered one.
+    fn shared(&mut self, statement: &Statement<'_>, is_event: bool) {
+        let parts = statement.parts(":");
+        let at = parts.iter().position(|part| number::<u8>(Some(part)).is_some_and(|id| id < 64));
+        let (id, rest) = match at.filter(|_| is_event) {
+            Some(at) => (number::<u8>(parts.get(at)), at + 1),
+            None if is_event => {
+                return self.problem(statement, "Event_triggered_frames", Reason::Value, statement.head());
+            }
+            None => (None, 0),
+        };
+        let frames =
+            parts.iter().skip(rest).take(SIGNALS_MAX).filter_map(|part| single(Some(part))).map(name);
+        let slot = SharedSlot { name: name(statement.head()), id, frames: frames.collect() };
+        self.description.shared_slots.push(slot);
+    }
+
     fn schedule(&mut self, statement: &Statement<'_>) {
-        let mut schedule = LinSchedule { name: name(statement.head()), entries: Vec::new() };
+        let mut schedule =
+            LinSchedule { name: name(statement.head()), cluster: self.cluster.clone(), entries: Vec::new() };
         for entry in statement.inside() {
             // `frame delay 10 ms`, or a command with its arguments before the delay.
             let at = entry.words.iter().position(|word| word.text == "delay");
@@ -332,7 +362,7 @@ impl Import {
 
     /// Counts the sections that nothing was taken from.
     fn rest(&mut self, top: &[Statement<'_>]) {
-        const READ: [&str; 11] = [
+        const READ: [&str; 14] = [
             "LIN_description_file",
             "LIN_speed",
             "Channel_name",
@@ -343,14 +373,13 @@ impl Import {
             "Signal_representation",
             "Frames",
             "Diagnostic_frames",
+            "Sporadic_frames",
+            "Event_triggered_frames",
             "Schedule_tables",
-        ];
-        const ADMINISTRATIVE: [&str; 4] = [
             "LIN_protocol_version",
-            "LIN_language_version",
-            "LDF_file_revision",
-            "LIN_sig_byte_order_little_endian",
         ];
+        const ADMINISTRATIVE: [&str; 3] =
+            ["LIN_language_version", "LDF_file_revision", "LIN_sig_byte_order_little_endian"];
         for statement in top {
             let head = statement.head();
             if !READ.contains(&head) && !ADMINISTRATIVE.contains(&head) {

@@ -1,13 +1,18 @@
 //! Vector binary logs.
 //!
 //! A file header, then objects, most of them in containers that may be compressed with zlib and that cut objects
-//! in two. Read: classic, CAN FD and error frames on CAN. Every other object is understood as no frame and passed
-//! over. Layout: Vector's published `binlog_objects.h`.
+//! in two. Read: classic, CAN FD and error frames on CAN, what was heard on LIN ([`lin`]) and FlexRay ([`flexray`]).
+//! Every other object is understood as no frame and passed over. Layout: Vector's published `binlog_objects.h`.
+
+mod flexray;
+mod lin;
 
 use std::io::{ErrorKind, Read};
 
 use flate2::read::ZlibDecoder;
 use outrider_bus::can::{ByteOrder, CanId, Dlc, ErrorClass, FdFlags, Frame, TimedFrame};
+use outrider_bus::flexray::TimedFlexRay;
+use outrider_bus::lin::TimedLin;
 use outrider_types::{UnixMicros, VehicleMicros};
 
 use super::input::Input;
@@ -171,11 +176,8 @@ impl Source for Blf {
                 continue;
             };
             context.stats.records += 1;
-            match frame(&object) {
-                Ok(Some((at, channel, frame))) => match context.channels.bus(&channel.to_string(), 1) {
-                    Ok(bus) => return Ok(Some(Record::Can(TimedFrame { at, bus, frame }))),
-                    Err(reason) => context.stats.problem(Place::Offset(offset), reason),
-                },
+            match record(&object, context) {
+                Ok(Some(record)) => return Ok(Some(record)),
                 Ok(None) => context.stats.skipped += 1,
                 Err(reason) => context.stats.problem(Place::Offset(offset), reason),
             }
@@ -204,11 +206,12 @@ fn contents(body: &[u8]) -> Result<Vec<u8>, ProblemReason> {
     }
 }
 
-/// Reads an object: time, channel and frame, or `None` if it is no frame.
-fn frame(object: &[u8]) -> Result<Option<(VehicleMicros, u16, Frame)>, ProblemReason> {
+/// Reads an object, or returns `None` if it is about no frame.
+fn record(object: &[u8], context: &mut Context) -> Result<Option<Record>, ProblemReason> {
     let kind = long(object, 12).ok_or(ProblemReason::Block)?;
     let header = usize::from(short(object, 4).ok_or(ProblemReason::Block)?);
-    if !matches!(kind, 1 | 2 | 73 | 86 | 100 | 101 | 104) {
+    let is_can = matches!(kind, 1 | 2 | 73 | 86 | 100 | 101 | 104);
+    if !is_can && !lin::is_kind(kind) && !flexray::is_kind(kind) {
         return Ok(None);
     }
     if header < HEADER_BYTES {
@@ -219,6 +222,23 @@ fn frame(object: &[u8]) -> Result<Option<(VehicleMicros, u16, Frame)>, ProblemRe
     let raw = object.get(24..).and_then(|bytes| bytes.first_chunk::<8>()).ok_or(ProblemReason::Time)?;
     let ticks = u64::from_le_bytes(*raw);
     let at = VehicleMicros(if flags == 1 { ticks.saturating_mul(10) } else { ticks / 1000 });
+    if lin::is_kind(kind) {
+        let Some((channel, heard)) = lin::heard(kind, body)? else { return Ok(None) };
+        let bus = context.lin.bus(&channel.to_string(), 1)?;
+        return Ok(Some(Record::Lin(TimedLin { at, bus, heard })));
+    }
+    if flexray::is_kind(kind) {
+        let Some((channel, heard)) = flexray::heard(kind, body)? else { return Ok(None) };
+        let bus = context.flexray.bus(&channel.to_string(), 1)?;
+        return Ok(Some(Record::FlexRay(Box::new(TimedFlexRay { at, bus, heard }))));
+    }
+    let (channel, frame) = can(kind, body)?;
+    let bus = context.channels.bus(&channel.to_string(), 1)?;
+    Ok(Some(Record::Can(TimedFrame { at, bus, frame })))
+}
+
+/// Reads the body of an object about a CAN frame: its channel and the frame.
+fn can(kind: u32, body: &[u8]) -> Result<(u16, Frame), ProblemReason> {
     let (channel, frame) = match kind {
         1 | 86 => (short(body, 0), classic(body)?),
         100 => (short(body, 0), fd(body)?),
@@ -226,7 +246,7 @@ fn frame(object: &[u8]) -> Result<Option<(VehicleMicros, u16, Frame)>, ProblemRe
         104 => (body.first().map(|channel| u16::from(*channel)), error()?),
         _ => (short(body, 0), error()?),
     };
-    Ok(Some((at, channel.ok_or(ProblemReason::Channel)?, frame)))
+    Ok((channel.ok_or(ProblemReason::Channel)?, frame))
 }
 
 fn error() -> Result<Frame, ProblemReason> {

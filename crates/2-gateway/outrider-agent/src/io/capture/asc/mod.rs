@@ -1,15 +1,24 @@
 //! Vector ASCII logs.
 //!
 //! Every event line begins with a time in seconds. Read: classic frames (`1 64 Rx d 4 …`), remote frames (`r`),
-//! error frames and `CANFD` lines, in base hex or dec, with absolute or relative times. Known and passed over:
-//! statistics, status, J1939 summaries of frames that are listed anyway, requests to transmit, other buses.
+//! error frames and `CANFD` lines, in base hex or dec, with absolute or relative times; lines of LIN ([`lin`]) and
+//! FlexRay ([`flexray`]). Known and passed over: statistics, status, J1939 summaries of frames that are listed anyway,
+//! requests to transmit, other buses.
+
+mod flexray;
+mod lin;
 
 use outrider_bus::can::{CanId, Dlc, ErrorClass, FdFlags, Frame, TimedFrame};
+use outrider_bus::flexray::TimedFlexRay;
+use outrider_bus::lin::TimedLin;
 use outrider_types::{UnixMicros, VehicleMicros};
+
+pub(super) use flexray::{Stated, flag};
+pub(super) use lin::by_checksum;
 
 use super::source::{Context, LineError, LineFormat, Parsed, built};
 use super::text::{Payload, number, scaled, vector_date};
-use super::{CaptureStart, ProblemReason};
+use super::{CaptureStart, ProblemReason, Record};
 
 /// Bits of the flags word of a `CANFD` line.
 const FLAG_REMOTE: u32 = 0x10;
@@ -69,7 +78,16 @@ impl Asc {
         let at = if self.is_relative { self.last_us.saturating_add(stated) } else { stated };
         self.last_us = at;
         let word = words.next().ok_or(ProblemReason::Fields)?;
+        let at = VehicleMicros(at);
         let (channel, frame) = match word {
+            "Fr" => {
+                let Some((channel, heard)) = flexray::heard(&mut words, self.base)? else {
+                    return Ok(Parsed::Note);
+                };
+                number::<u16>(channel, 10).ok_or(ProblemReason::Channel)?;
+                let bus = context.flexray.bus(channel, 1)?;
+                return Ok(Parsed::Record(Record::FlexRay(Box::new(TimedFlexRay { at, bus, heard }))));
+            }
             "CANFD" => {
                 let channel = words.next().ok_or(ProblemReason::Fields)?;
                 (channel, self.fd(&mut words)?)
@@ -80,12 +98,17 @@ impl Asc {
                 return Ok(Parsed::Note);
             }
             _ if word.bytes().all(|byte| byte.is_ascii_digit()) => (word, self.classic(&mut words)?),
-            _ => return Err(ProblemReason::Type),
+            _ => {
+                let channel = lin::channel(word).ok_or(ProblemReason::Type)?;
+                let Some(heard) = lin::heard(&mut words, self.base)? else { return Ok(Parsed::Note) };
+                let bus = context.lin.bus(&channel.to_string(), 1)?;
+                return Ok(Parsed::Record(Record::Lin(TimedLin { at, bus, heard })));
+            }
         };
         let Some(frame) = frame else { return Ok(Parsed::Note) };
         number::<u16>(channel, 10).ok_or(ProblemReason::Channel)?;
         let bus = context.channels.bus(channel, 1)?;
-        Ok(Parsed::Frame(TimedFrame { at: VehicleMicros(at), bus, frame }))
+        Ok(Parsed::Frame(TimedFrame { at, bus, frame }))
     }
 
     fn id(&self, word: &str) -> Result<CanId, ProblemReason> {
