@@ -202,7 +202,7 @@ pub const SEQUENCE_ROOM: u32 = 16;
 pub const SEQUENCE_STREAK: u32 = 2;
 /// Time after which the pairs of one more identifier are forgotten, in microseconds: all of them in 40 minutes (guess).
 pub const SEQUENCE_FADE_US: u64 = 10_000_000;
-/// Other identifiers that must be suspect at the same time for it to be the vehicle rather than an attacker …
+/// Other identifiers that must do something new at the same time for it to be the vehicle rather than an attacker …
 pub const QUORUM_IDS: usize = 2;
 /// … which is within this time, in microseconds: drivers and relays act on several ECUs within a second.
 pub const QUORUM_US: u64 = 700_000;
