@@ -85,7 +85,7 @@ fn impossible_conditions_are_reported() {
         ],
     );
     check(
-        &rule("  s: {tx_errors: 1, can_id: 2}\n  condition: s\n"),
+        &rule("  s: {tx_errors: 1, dlc_expected: 2}\n  condition: s\n"),
         expect![
             "a.yml:9:14: error [rule.impossible] no single event type carries all the fields that the condition needs together (use a correlation over two rules)"
         ],
