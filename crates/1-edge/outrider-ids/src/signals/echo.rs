@@ -8,6 +8,9 @@ use crate::calibrate::Excess;
 
 /// Values of a fingerprint.
 const WINDOW: usize = 8;
+/// Factor of the polynomial over a window (odd, from the golden ratio), and its seventh power.
+const FACTOR: u32 = 0x9E37_79B1;
+const FACTOR_7: u32 = FACTOR.wrapping_pow(7);
 /// Moves among them before they tell anything: a number at rest repeats itself.
 const MOVES_MIN: u32 = 6;
 /// Different steps among them: with fewer, chance and rules make the same again.
@@ -48,6 +51,8 @@ impl Memory {
 pub(super) struct Echo {
     values: [u16; WINDOW],
     next: u8,
+    /// Polynomial over the values.
+    sum: u32,
     /// Whether each of the latest eight frames moved.
     moves: u8,
     /// Whether each of the latest eight remembered fingerprints was there before.
@@ -61,7 +66,7 @@ pub(super) struct Echo {
 
 impl Echo {
     pub(super) const NEW: Self =
-        Self { values: [0; WINDOW], next: 0, moves: 0, repeats: 0, usual: 0, peak: 0, prints: 0 };
+        Self { values: [0; WINDOW], next: 0, sum: 0, moves: 0, repeats: 0, usual: 0, peak: 0, prints: 0 };
 
     /// Takes a value; returns how many repeats there are beyond what was usual, when a fingerprint was compared.
     #[inline]
@@ -70,19 +75,20 @@ impl Echo {
         let latest = self.next.wrapping_sub(1) & 7;
         let moved = self.values.get(usize::from(latest)).is_some_and(|latest| *latest != value);
         self.moves = self.moves << 1 | u8::from(moved);
-        if let Some(slot) = self.values.get_mut(usize::from(self.next & 7)) {
-            *slot = value;
-        }
+        let oldest = self.values.get_mut(usize::from(self.next & 7));
+        let oldest = oldest.map_or(0, |slot| core::mem::replace(slot, value));
+        // A polynomial over the window, of which the oldest value falls out (Karp and Rabin, 1987).
+        self.sum = self
+            .sum
+            .wrapping_sub(u32::from(oldest).wrapping_mul(FACTOR_7))
+            .wrapping_mul(FACTOR)
+            .wrapping_add(value.into());
         self.next = self.next.wrapping_add(1) & 7;
         if self.moves.count_ones() < MOVES_MIN {
             return None;
         }
-        let mut print = 0x811C_9DC5u32 ^ u32::from(name).wrapping_mul(0x9E37_79B1);
-        for step in 0..8u8 {
-            let value = self.values.get(usize::from(self.next.wrapping_add(step) & 7)).copied().unwrap_or(0);
-            print = (print ^ u32::from(value)).wrapping_mul(0x0100_0193);
-            print ^= print >> 15;
-        }
+        let print = (self.sum ^ u32::from(name).wrapping_mul(0x9E37_79B1)).wrapping_mul(0x85EB_CA6B);
+        let print = print ^ print >> 15;
         if print & 3 != 0 || !self.is_irregular() {
             return None;
         }

@@ -223,33 +223,32 @@ impl Signals {
 
     /// Holds a number against what others predict.
     fn predict(&mut self, index: usize, learns: bool, calibration: &mut Calibration) -> Option<Conflict> {
-        let mut own = *self.signals.get(index)?;
-        if own.predictors.iter().all(|predictor| !predictor.is_used()) {
+        let own = self.signals.get(index)?;
+        let mut others: [Option<(i32, u32)>; PREDICTORS_MAX] = [None; PREDICTORS_MAX];
+        for (slot, predictor) in others.iter_mut().zip(&own.predictors) {
+            let other = predictor.other().and_then(|other| self.signals.get(other));
+            *slot = other.map(|other| (other.value, other.step));
+        }
+        if others.iter().all(Option::is_none) {
             return None;
         }
-        let (value, step, span) = (own.value, own.step, own.span());
+        let own = self.signals.get_mut(index)?;
+        let moved = (own.value, own.step, own.span());
         let mut votes: [Option<(Excess, i32)>; PREDICTORS_MAX] = [None; PREDICTORS_MAX];
-        for (vote, predictor) in votes.iter_mut().zip(&mut own.predictors) {
-            let Some(other) = predictor.other().and_then(|other| self.signals.get(other)) else { continue };
-            *vote = predictor.receive((value, step, span), (other.value, other.step), learns);
+        for ((vote, predictor), other) in votes.iter_mut().zip(&mut own.predictors).zip(others) {
+            *vote = other.and_then(|other| predictor.receive(moved, other, learns));
         }
-        let verdict = majority(&votes);
-        let conflict = verdict.and_then(|(excess, expected)| {
-            let (surprise, over) = own.discord.follow(Habit::Discord, excess, learns, calibration);
-            if over {
-                own.predictors.iter_mut().for_each(Predictor::forgive);
-                own.discord = Excursion::NONE;
-            }
-            let raw = expected.max(0).unsigned_abs().checked_shl(own.drop.into()).unwrap_or(0);
-            // One against one: who lies is open.
-            let alone = own.predictors.iter().filter(|predictor| predictor.is_used()).nth(1).is_none();
-            let surprise = surprise.map(|told| if alone { told.min(Surprise::HINT) } else { told });
-            surprise.map(|surprise| Conflict { habit: Habit::Discord, surprise, expected: raw })
-        });
-        if let Some(slot) = self.signals.get_mut(index) {
-            *slot = own;
+        let (excess, expected) = majority(&votes)?;
+        let (surprise, over) = own.discord.follow(Habit::Discord, excess, learns, calibration);
+        if over {
+            own.predictors.iter_mut().for_each(Predictor::forgive);
+            own.discord = Excursion::NONE;
         }
-        conflict
+        let raw = expected.max(0).unsigned_abs().checked_shl(own.drop.into()).unwrap_or(0);
+        // One against one: who lies is open.
+        let alone = own.predictors.iter().filter(|predictor| predictor.is_used()).nth(1).is_none();
+        let surprise = surprise.map(|told| if alone { told.min(Surprise::HINT) } else { told });
+        surprise.map(|surprise| Conflict { habit: Habit::Discord, surprise, expected: raw })
     }
 
     /// Takes what was held against a number as usual after all.
