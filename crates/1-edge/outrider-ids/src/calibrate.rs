@@ -183,7 +183,7 @@ impl Pool {
     }
 }
 
-/// The pools of one bus, 600 bytes.
+/// The pools of one bus, below a kilobyte.
 #[derive(Debug, Clone)]
 pub(crate) struct Calibration {
     pools: [Pool; HABITS],
@@ -225,6 +225,11 @@ impl Calibration {
         {
             swings.active = true;
         }
+    }
+
+    /// Ends the second at hand with the next frame after the clock was set back.
+    pub(crate) const fn restart(&mut self, at: VehicleMicros) {
+        self.block_end = at;
     }
 
     /// Lets time pass; `clean` says that nothing suspicious is open.

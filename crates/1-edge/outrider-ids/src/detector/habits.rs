@@ -37,9 +37,15 @@ impl Habits {
         self.signals.clear();
     }
 
+    /// Starts over after the clock was set back; what was learned stays.
+    pub(super) const fn restart(&mut self, at: VehicleMicros) {
+        self.calibration.restart(at);
+        self.signals.restart(at);
+    }
+
     /// Does what no frame waits for; `clean` says that nothing suspicious is open.
     pub(super) fn tick(&mut self, now: VehicleMicros, clean: bool, tracks: &mut Tracks) {
-        tracks.settle(now.0, &mut self.histories);
+        tracks.settle(now.0, &mut self.histories, &mut self.signals);
         tracks.enroll(&mut self.signals);
         self.signals.tick(now, clean);
     }

@@ -287,6 +287,7 @@ impl BusDetector {
                 self.unknown = Unknown::new();
                 self.load.meter.clear();
                 self.operation.restart(at);
+                self.habits.restart(at);
                 self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
                 at
             }

@@ -42,9 +42,9 @@ impl Tracks {
     }
 
     /// Splits payloads of which enough was gathered, a few at a time.
-    pub(crate) fn settle(&mut self, at_us: u64, histories: &mut Histories) {
+    pub(crate) fn settle(&mut self, at_us: u64, histories: &mut Histories, signals: &mut Signals) {
         let tracks = self.tracks.iter_mut().take(self.len.into());
-        let split = tracks.filter_map(|track| track.payload.settle(at_us, histories).then_some(()));
+        let split = tracks.filter_map(|track| track.payload.settle(at_us, histories, signals).then_some(()));
         split.take(SPLITS_MAX).for_each(drop);
     }
 

@@ -26,12 +26,6 @@ const HEAD_BYTES: usize = 8;
 pub struct SectionKind(pub u16);
 
 impl SectionKind {
-    /// Learned habits of the payloads of CAN identifiers.
-    pub const PAYLOAD: Self = Self(1);
-    /// Signals that go together.
-    pub const TOGETHER: Self = Self(2);
-    /// Calibration of the detectors.
-    pub const CALIBRATION: Self = Self(3);
     /// Protection of CAN frames: E2E and `SecOC`.
     pub const PROTECTION: Self = Self(4);
     /// LIN schedules; belongs to the model, not to a CAN bus.
@@ -43,9 +37,6 @@ impl SectionKind {
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
         match self {
-            Self::PAYLOAD => Some("payload habits"),
-            Self::TOGETHER => Some("signals that go together"),
-            Self::CALIBRATION => Some("calibration"),
             Self::PROTECTION => Some("protection"),
             Self::LIN_SCHEDULE => Some("LIN schedules"),
             Self::FLEXRAY_SLOTS => Some("FlexRay slots"),

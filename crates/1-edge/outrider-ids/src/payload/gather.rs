@@ -4,6 +4,7 @@
 
 use super::split::split;
 use super::{Check, FIELDS_MAX, Field, Payload};
+use crate::signals::Signals;
 
 /// Payloads that are kept to be split.
 pub(crate) const HISTORY: usize = 24;
@@ -161,18 +162,18 @@ impl Payload {
 
     /// Splits the payload if enough of it was gathered and returns whether it did; a few microseconds of work, which
     /// is why no frame waits for it.
-    pub(crate) fn settle(&mut self, at_us: u64, histories: &mut Histories) -> bool {
+    pub(crate) fn settle(&mut self, at_us: u64, histories: &mut Histories, signals: &mut Signals) -> bool {
         let Some(place) = self.place.filter(|_| self.pending) else { return false };
         self.pending = false;
         self.place = None;
         if let Some(history) = histories.get_mut(place) {
-            self.arrange(at_us, history.payloads());
+            self.arrange(at_us, history.payloads(), signals);
         }
         histories.give_back(place);
         true
     }
 
-    fn arrange(&mut self, at_us: u64, history: &[u64]) {
+    fn arrange(&mut self, at_us: u64, history: &[u64], signals: &mut Signals) {
         let now = self.last;
         if !self.checked {
             self.checked = true;
@@ -181,7 +182,7 @@ impl Payload {
             self.counters.exclude(self.check_bits());
             return;
         }
-        self.drop_broken();
+        self.drop_broken(signals);
         let taken = self.kept_bits();
         let moved = history.iter().fold(0, |moved, payload| moved | (payload ^ now));
         if moved & !taken == 0 {
@@ -201,10 +202,12 @@ impl Payload {
     }
 
     /// Removes the parts that turned out to be none.
-    fn drop_broken(&mut self) {
+    fn drop_broken(&mut self, signals: &mut Signals) {
         let (mut fields, mut len) = ([Field::EMPTY; FIELDS_MAX], 0u8);
-        for field in self.fields.iter().take(usize::from(self.len)).filter(|field| !field.is_broken()) {
-            if let Some(slot) = fields.get_mut(usize::from(len)) {
+        for field in self.fields.iter().take(usize::from(self.len)) {
+            if field.is_broken() {
+                signals.release(field.signal);
+            } else if let Some(slot) = fields.get_mut(usize::from(len)) {
                 *slot = *field;
                 len = len.saturating_add(1);
             }

@@ -166,10 +166,13 @@ impl Payload {
             self.seen = true;
             if self.bytes != bytes {
                 self.place.into_iter().for_each(|place| histories.give_back(place));
+                self.retire_names(signals);
                 *self = Self { last: now, bytes, seen: true, ..Self::EMPTY };
             }
             return None;
         }
+        // A clock that was set back must not keep the habits from being judged until it has caught up.
+        self.since_us = self.since_us.min(at_us);
         let law = self.law(before, now, follows, learns);
         if learns && self.wants && !self.pending {
             self.gather(at_us, before, now, histories);
@@ -374,7 +377,7 @@ impl Payload {
                 field.forgive();
             }
         }
-        if worst.is_none() && learns && self.len > 0 && !self.wants {
+        if worst.is_none() && learns && !self.wants {
             self.watch_rest(before, now);
         }
         worst
@@ -411,6 +414,12 @@ impl Payload {
             });
         }
         worst
+    }
+
+    /// Takes its numbers out of those that are compared.
+    fn retire_names(&self, signals: &mut Signals) {
+        let fields = self.fields.iter().take(usize::from(self.len));
+        fields.for_each(|field| signals.release(field.signal));
     }
 
     /// Takes its numbers among those that are compared with each other.

@@ -76,7 +76,7 @@ impl Bus {
     fn settle(&mut self, payload: &mut Payload, at_us: u64) -> bool {
         payload.enroll(&mut self.signals);
         self.signals.tick(VehicleMicros(at_us), true);
-        payload.settle(at_us, &mut self.histories)
+        payload.settle(at_us, &mut self.histories, &mut self.signals)
     }
 }
 

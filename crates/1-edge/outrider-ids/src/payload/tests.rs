@@ -30,7 +30,7 @@ impl Bench {
         let context =
             Context { follows: true, learns: true, calibration, novel: &mut novel, histories, signals };
         let finding = payload.receive(at_us, data, context);
-        payload.settle(at_us, histories);
+        payload.settle(at_us, histories, signals);
         calibration.advance(VehicleMicros(at_us), true);
         finding
     }
@@ -196,4 +196,35 @@ fn noise_is_told_from_numbers() {
 #[test]
 fn a_track_stays_small() {
     assert!(size_of::<Payload>() <= 500, "{}", size_of::<Payload>());
+}
+
+#[test]
+fn a_payload_that_had_no_part_at_first_is_taken_apart_when_it_moves() {
+    let mut bench = Bench::new();
+    let mut at_us = 0;
+    let mut send = |bench: &mut Bench, data: [u8; 8]| {
+        at_us += 20_000;
+        bench.receive(at_us, &data);
+    };
+    // A switch of one bit is no number.
+    (0..1500u64).for_each(|n| send(&mut bench, [0, 0, 0, 0, 0, 0, 0, u8::from(n / 7 % 2 == 0)]));
+    assert_eq!((bench.payload.len, bench.payload.wants), (0, false));
+    let mut sender = Sender::new();
+    for _ in 0..1500 {
+        let [high, low] = sender.value().to_be_bytes();
+        sender.count += 1;
+        send(&mut bench, [0, high, low, 0, 0, 0, 0, 0]);
+    }
+    assert!(bench.payload.len > 0, "the number is found");
+}
+
+#[test]
+fn a_clock_set_back_does_not_keep_habits_from_being_judged() {
+    let (mut bench, mut sender) = learned();
+    bench.calibration.restart(VehicleMicros(0));
+    sender.count = 0;
+    let found = run(&mut bench, &mut sender, 400, |n, value| if n >= 300 { 50_000 } else { value });
+    let jump =
+        |(n, one): &(u64, Finding)| *n >= 300 && one.surprise.is_some_and(|told| told >= Surprise::ALARM);
+    assert!(found.iter().any(jump), "{found:?}");
 }

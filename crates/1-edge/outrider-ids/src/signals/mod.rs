@@ -39,6 +39,7 @@ const LIVELY_S: u8 = 6;
 /// One number.
 #[derive(Debug, Clone, Copy)]
 struct Signal {
+    used: bool,
     /// Bits that are dropped so that sixteen are left.
     drop: u8,
     /// Latest value, and its step.
@@ -95,6 +96,7 @@ impl Excursion {
 
 impl Signal {
     const EMPTY: Self = Self {
+        used: false,
         drop: 0,
         value: 0,
         step: 0,
@@ -177,16 +179,34 @@ impl Signals {
         self.memory.clear();
     }
 
+    /// Samples anew after the clock was set back.
+    pub(crate) const fn restart(&mut self, at: VehicleMicros) {
+        self.sampled = at;
+        self.samples = 0;
+    }
+
     /// Takes a number in and returns its name; `bits` is its width with everything it may grow into.
     pub(crate) fn enroll(&mut self, bits: u8) -> Option<u8> {
-        let slot = self.signals.get_mut(self.len)?;
-        *slot = Signal { drop: bits.saturating_sub(16), ..Signal::EMPTY };
-        let name = u8::try_from(self.len).ok()?;
-        self.len = self.len.saturating_add(1);
+        let used = self.signals.iter().take(self.len);
+        let free = (0u8..).zip(used).find(|(_, signal)| !signal.used).map(|(name, _)| name);
+        let name = free.or_else(|| u8::try_from(self.len).ok())?;
+        let slot = self.signals.get_mut(usize::from(name))?;
+        *slot = Signal { used: true, drop: bits.saturating_sub(16), ..Signal::EMPTY };
+        self.len = self.len.max(usize::from(name).saturating_add(1));
         // Sums over different times cannot be compared.
         self.pairs.clear();
         self.samples = 0;
         Some(name)
+    }
+
+    /// Takes a number out; its name may be given to another, so nobody is predicted from it any more.
+    pub(crate) fn release(&mut self, name: u8) {
+        let Some(signal) = self.signals.get_mut(usize::from(name)) else { return };
+        *signal = Signal::EMPTY;
+        let predictors = self.signals.iter_mut().flat_map(|signal| &mut signal.predictors);
+        for predictor in predictors.filter(|predictor| predictor.other() == Some(usize::from(name))) {
+            *predictor = Predictor::NONE;
+        }
     }
 
     /// Takes the next value of a number and says what speaks against it.

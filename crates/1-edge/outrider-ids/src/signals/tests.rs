@@ -137,3 +137,13 @@ fn everything_is_bounded_and_nothing_is_said_of_names_that_are_none() {
     }
     assert!(size_of::<Signals>() <= 32 * 1024, "{}", size_of::<Signals>());
 }
+
+#[test]
+fn a_name_given_back_is_free_again_and_predicts_nobody() {
+    let mut bench = Bench::learned();
+    bench.signals.release(0);
+    let all = bench.signals.signals.iter().flat_map(|signal| &signal.predictors);
+    assert_eq!(all.filter(|predictor| predictor.other() == Some(0)).count(), 0);
+    assert_eq!(bench.signals.enroll(16), Some(0));
+    assert_eq!(bench.signals.enroll(16), Some(4));
+}
