@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use outrider_bus::can::TimedFrame;
-use outrider_types::{BusId, UnixMicros};
+use outrider_types::{BusId, Seed, UnixMicros};
 
 use super::captures::read_all;
 use super::{Failure, Terminal, chain, write_file};
@@ -12,10 +12,13 @@ use crate::eval::labels::{LABEL_BYTES_MAX, LabelFile, Truths};
 use crate::eval::{Bench, Settings, Simulated, html, report, simulate, stand_ins};
 use crate::io::capture::Record;
 use crate::scheduled::{ScheduleSections, ScheduledEdge};
+use crate::traffic::{Platform, drive};
 
 /// Most frames of one capture; it is held in memory, at 96 bytes a frame.
 const FRAMES_MAX: usize = 20_000_000;
 
+/// Branch of the seed for generated drives.
+const DRIVES: u64 = 0x4472_6976;
 /// Longest simulation: a year, in microseconds.
 const HOURS_US_MAX: u64 = 366 * 24 * 3600 * 1_000_000;
 
@@ -69,7 +72,7 @@ pub(super) struct Eval {
     #[arg(long, num_args = 1.., value_name = "CAPTURE")]
     train: Vec<PathBuf>,
     /// Captures of ordinary traffic to judge on, of known or unknown vehicles.
-    #[arg(long, num_args = 1.., required_unless_present_any = ["labelled", "simulate_hours"], value_name = "CAPTURE")]
+    #[arg(long, num_args = 1.., required_unless_present_any = ["labelled", "simulate_hours", "generated_drives"], value_name = "CAPTURE")]
     clean: Vec<PathBuf>,
     /// Captures that carry attacks, with labels in them or in --labels.
     #[arg(long, num_args = 1.., value_name = "CAPTURE")]
@@ -92,6 +95,12 @@ pub(super) struct Eval {
     /// Platforms that these hours are spread over.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64), value_name = "N")]
     platforms: u32,
+    /// Generated drives to judge on like captures of --clean, each of another drawn platform.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    generated_drives: u32,
+    /// Length of each of them in seconds.
+    #[arg(long, value_parser = super::inject::seconds, default_value = "75", value_name = "S")]
+    drive_seconds: u64,
     /// Number of the first bus in files that do not say.
     #[arg(long, default_value_t = 0, value_name = "BUS")]
     bus: u8,
@@ -161,6 +170,7 @@ impl Eval {
                 self.judge(&capture, is_labelled, &labels, &mut bench, &mut problems)?;
             }
         }
+        self.drives(&mut bench, &mut problems, terminal);
         problems.iter().for_each(|problem| terminal.note(problem));
         let outcome = bench.finish();
         if outcome.captures.is_empty() && self.simulate_hours.is_none() {
@@ -178,6 +188,18 @@ impl Eval {
             writeln!(terminal.out, "{}", serde_json::Value::from(object))?;
         }
         Ok(())
+    }
+
+    /// Judges the generated drives asked for.
+    fn drives(&self, bench: &mut Bench, problems: &mut Vec<String>, terminal: &mut Terminal<'_>) {
+        for number in 1..=self.generated_drives {
+            let seed = Seed::new(self.attack_seed).fork(DRIVES).fork(number.into()).next_u64();
+            let frames = drive(&Platform::drawn(seed), seed, self.drive_seconds);
+            let name = format!("generated drive {number}");
+            terminal.note(&format!("{name}: {} frames to judge on", frames.len()));
+            let judged = bench.clean(&name, &frames);
+            problems.extend(judged.err().map(|error| format!("{name}: not judged: {}", chain(&error))));
+        }
     }
 
     /// Lives through the hours asked for.

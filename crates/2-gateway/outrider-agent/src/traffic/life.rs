@@ -221,6 +221,34 @@ impl Life {
     }
 }
 
+/// Longest piece of a drive that [`drive`] cuts out, in microseconds: the shortest drive is longer.
+pub const DRIVE_US_MAX: u64 = 6 * MINUTE;
+
+/// Cuts a piece out of a drive of a platform, as a logger that is plugged in on the road records it: it begins at any
+/// moment after the first twenty seconds, perhaps at a light. At most [`DRIVE_US_MAX`] long.
+#[must_use]
+pub fn drive(platform: &Platform, seed: u64, length_us: u64) -> Vec<TimedFrame> {
+    let length_us = length_us.min(DRIVE_US_MAX);
+    let after_us = 20 * SECOND + Seed::new(seed).fork(0x4375_7421).below(MINUTE);
+    let mut life = Life::new(platform, seed);
+    let (mut frames, mut begun): (Vec<TimedFrame>, Option<VehicleMicros>) = (Vec::new(), None);
+    while let Some(frame) = life.next() {
+        // The first round is shortened.
+        if life.round == 0 || life.mode() != Mode::Driving {
+            (frames, begun) = (Vec::new(), None);
+            continue;
+        }
+        let since_us = frame.at.micros_since(*begun.get_or_insert(frame.at));
+        if since_us >= after_us.saturating_add(length_us) {
+            break;
+        }
+        if since_us >= after_us {
+            frames.push(frame);
+        }
+    }
+    frames
+}
+
 impl Iterator for Life {
     type Item = TimedFrame;
 

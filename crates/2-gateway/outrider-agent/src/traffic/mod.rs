@@ -33,7 +33,7 @@ pub(crate) use bits::crc8;
 use drive::Motion;
 pub use drive::{Drive, DriveProfile};
 pub use flexray::FlexRayTraffic;
-pub use life::{Life, Mode};
+pub use life::{DRIVE_US_MAX, Life, Mode, drive};
 pub use lin::LinTraffic;
 pub use platform::Platform;
 use sender::{Habits, Sender};
