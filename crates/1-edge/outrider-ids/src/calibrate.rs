@@ -26,10 +26,12 @@ pub(crate) enum Habit {
     Discord,
     /// A number repeats what it said before.
     Echo,
+    /// A number that goes through its values one by one, at leisure, leaves some out.
+    Skip,
 }
 
 /// Number of habits.
-pub(crate) const HABITS: usize = 6;
+pub(crate) const HABITS: usize = 7;
 /// Steps of an excess: quarters of octaves from a sixteenth of what was usual up to 4096 times.
 const STEPS: usize = 64;
 /// Step of what was just as large as ever.
@@ -40,8 +42,10 @@ const TAIL_MIN: u32 = 8;
 const PRIOR_COUNT: u32 = 4;
 /// … of one octave, in quarters: a step twice as large as any before is common, four times is not.
 const PRIOR_Q2: u32 = 4;
-/// Shortest mean of a tail that is believed, in 1/256 quarters: numbers of few steps seem to have none at all.
+/// Shortest mean of a tail that is believed, in 1/256 quarters: numbers of few steps seem to have none at all …
 const MEAN_Q8_MIN: u32 = 256;
+/// … and numbers in motion, of which most seconds show nothing new, until a gear is changed or a pedal is pressed hard.
+const MEAN_Q8_MOTION: u32 = 512;
 /// Clean seconds before a p-value means anything.
 pub(crate) const SECONDS_MIN: u32 = 8;
 /// Seconds after which all counts are halved, so that the pool follows the vehicle: an hour.
@@ -138,7 +142,8 @@ impl Pool {
         })
     }
 
-    fn surprise(&self, excess: Excess) -> Surprise {
+    /// Returns how surprising an excess is if no tail is shorter than `shortest_q8`.
+    fn surprise(&self, excess: Excess, shortest_q8: u32) -> Surprise {
         let step = usize::from(excess.0);
         let all = octaves_q2(self.seconds.saturating_add(1));
         let empirical = |count: u32| all.saturating_sub(octaves_q2(count.saturating_add(1)));
@@ -154,8 +159,8 @@ impl Pool {
                 .saturating_add(PRIOR_COUNT.saturating_mul(PRIOR_Q2))
                 .saturating_mul(256)
                 .checked_div(weight)
-                .unwrap_or(MEAN_Q8_MIN)
-                .max(MEAN_Q8_MIN);
+                .unwrap_or(shortest_q8)
+                .max(shortest_q8);
             let over = u32::try_from(step.saturating_sub(from)).unwrap_or(0);
             let tail = over.saturating_mul(NATS_Q8).checked_div(mean_q8).unwrap_or(0);
             let fitted = empirical(seen).saturating_add(tail);
@@ -202,14 +207,14 @@ impl Calibration {
     /// Returns how surprising an excess is, or `None` while too little was seen to say. A number that begins to move
     /// through its range is held against those that rest until others have done the same.
     pub(crate) fn surprise(&mut self, habit: Habit, excess: Excess) -> Option<Surprise> {
-        let alike = match habit {
-            Habit::Step => Habit::Leap,
-            Habit::Leap => Habit::Step,
-            Habit::Swing | Habit::Calm | Habit::Discord | Habit::Echo => habit,
+        let (alike, shortest_q8) = match habit {
+            Habit::Step => (Habit::Leap, MEAN_Q8_MOTION),
+            Habit::Leap => (Habit::Step, MEAN_Q8_MOTION),
+            Habit::Swing | Habit::Calm | Habit::Discord | Habit::Echo | Habit::Skip => (habit, MEAN_Q8_MIN),
         };
         let ready = |pool: &&mut Pool| pool.seconds >= SECONDS_MIN;
-        let own = self.pool(habit).filter(ready).map(|pool| pool.surprise(excess));
-        own.or_else(|| self.pool(alike).filter(ready).map(|pool| pool.surprise(excess)))
+        let own = self.pool(habit).filter(ready).map(|pool| pool.surprise(excess, shortest_q8));
+        own.or_else(|| self.pool(alike).filter(ready).map(|pool| pool.surprise(excess, shortest_q8)))
     }
 
     /// Notes that a habit was kept, or broken by no more than belongs to this bus.
@@ -220,7 +225,7 @@ impl Calibration {
             pool.open = pool.open.max(excess.0);
         }
         // Whoever steps could have gone back on a step before.
-        if matches!(habit, Habit::Step | Habit::Leap)
+        if matches!(habit, Habit::Step | Habit::Leap | Habit::Skip)
             && let Some(swings) = self.pool(Habit::Swing)
         {
             swings.active = true;

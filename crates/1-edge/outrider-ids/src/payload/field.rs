@@ -19,6 +19,8 @@ const DYNAMIC_PART: u32 = 4;
 /// Steps of a dynamic field are held against its largest so far, and at least against this part of its span: smaller
 /// ones do nothing to a vehicle.
 const SPAN_PART: u32 = 32;
+/// Frames for each move of a field that goes through its values one by one.
+const CRISP_FRAMES: u32 = 4;
 /// Steps this many times larger than every step so far wait for the next one, which may go back.
 const REVERSAL_FACTOR: u32 = 3;
 /// Widest field, in bits.
@@ -176,8 +178,20 @@ impl Field {
             >= self.step_max.saturating_mul(DYNAMIC_STEPS).max(DYNAMIC_STEPS).max(range / DYNAMIC_PART)
     }
 
+    /// Returns whether the field goes through its values one by one, at leisure: all steps are alike, few frames
+    /// have one, and it came far enough that it is not noise around one value.
+    fn is_crisp(&self) -> bool {
+        let moves = u32::from(self.moves);
+        self.span() >= self.step_max.saturating_mul(DYNAMIC_STEPS)
+            && moves.saturating_mul(CRISP_FRAMES) <= self.frames.into()
+            && self.travel.saturating_mul(5) >= self.step_max.saturating_mul(moves).saturating_mul(4)
+    }
+
     /// What a step is held against.
     fn usual_step(&self) -> (Habit, u32) {
+        if self.is_crisp() {
+            return (Habit::Skip, self.step_max.max(self.span() / SPAN_PART).max(1));
+        }
         if self.is_dynamic() {
             return (Habit::Step, self.step_max.max(self.span() / SPAN_PART).max(1));
         }

@@ -201,11 +201,12 @@ impl Payload {
         self.wants = false;
     }
 
-    /// Removes the parts that turned out to be none.
-    fn drop_broken(&mut self, signals: &mut Signals) {
+    /// Removes the parts that turned out to be none, or part of a counter.
+    pub(super) fn drop_broken(&mut self, signals: &mut Signals) {
         let (mut fields, mut len) = ([Field::EMPTY; FIELDS_MAX], 0u8);
+        let counted = self.counters.mask();
         for field in self.fields.iter().take(usize::from(self.len)) {
-            if field.is_broken() {
+            if field.is_broken() || field.bits() & counted != 0 {
                 signals.release(field.signal);
             } else if let Some(slot) = fields.get_mut(usize::from(len)) {
                 *slot = *field;

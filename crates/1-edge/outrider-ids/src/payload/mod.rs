@@ -173,7 +173,12 @@ impl Payload {
         }
         // A clock that was set back must not keep the habits from being judged until it has caught up.
         self.since_us = self.since_us.min(at_us);
+        let counts = self.counters.is_ready();
         let law = self.law(before, now, follows, learns);
+        if self.counters.is_ready() != counts {
+            // A slow counter proves itself after its payload was taken apart.
+            self.drop_broken(signals);
+        }
         if learns && self.wants && !self.pending {
             self.gather(at_us, before, now, histories);
         }

@@ -5,7 +5,7 @@ use super::field::{Field, WIDTH_MAX};
 /// Most fields of a payload.
 pub(crate) const FIELDS_MAX: usize = 4;
 /// Narrowest, in bits: less is a switch.
-const WIDTH_MIN: u32 = 3;
+const WIDTH_MIN: u32 = 2;
 /// Candidates of one byte order.
 const CANDIDATES_MAX: usize = 8;
 

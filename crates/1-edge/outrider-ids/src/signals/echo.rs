@@ -13,8 +13,10 @@ const FACTOR: u32 = 0x9E37_79B1;
 const FACTOR_7: u32 = FACTOR.wrapping_pow(7);
 /// Moves among them before they tell anything: a number at rest repeats itself.
 const MOVES_MIN: u32 = 6;
-/// Different steps among them: with fewer, chance and rules make the same again.
+/// Different steps among them, and different values: with fewer, chance and rules make the same again. Noise at the end
+/// of a range, where half of it is cut off, has many steps between few values.
 const STEPS_MIN: usize = 5;
+const VALUES_MIN: usize = 5;
 /// Fingerprints, one in four frames, before repeats are held against a number: pages of a multiplexed message come again
 /// by rule.
 const PRINTS_MIN: u8 = 64;
@@ -107,25 +109,15 @@ impl Echo {
         Some(Excess::above(more))
     }
 
-    /// Returns whether the steps differ so much among themselves that nobody makes them twice by rule, as counters,
-    /// clocks and lamps that blink do.
+    /// Returns whether the values and steps differ so much among themselves that nobody makes them twice by rule, as
+    /// counters, clocks and lamps that blink do, or by chance.
     fn is_irregular(&self) -> bool {
-        let mut steps = [0i32; WINDOW];
-        let mut distinct = 0usize;
-        for index in 0..7u8 {
-            let at = |step: u8| {
-                let place = usize::from(self.next.wrapping_add(index).wrapping_add(step) & 7);
-                i32::from(self.values.get(place).copied().unwrap_or(0))
-            };
-            let step = at(1).saturating_sub(at(0));
-            if !steps.iter().take(distinct).any(|other| *other == step)
-                && let Some(slot) = steps.get_mut(distinct)
-            {
-                *slot = step;
-                distinct = distinct.saturating_add(1);
-            }
-        }
-        distinct >= STEPS_MIN
+        let at = |index: u8| {
+            let place = usize::from(self.next.wrapping_add(index) & 7);
+            i32::from(self.values.get(place).copied().unwrap_or(0))
+        };
+        distinct((0..7u8).map(|index| at(index.wrapping_add(1)).saturating_sub(at(index)))) >= STEPS_MIN
+            && distinct((0..8).map(at)) >= VALUES_MIN
     }
 
     /// Takes the most repeats of the stretch that goes on as usual.
@@ -133,4 +125,18 @@ impl Echo {
         self.usual = self.usual.max(self.peak);
         self.peak = 0;
     }
+}
+
+/// Counts the different ones of at most eight numbers.
+fn distinct(numbers: impl Iterator<Item = i32>) -> usize {
+    let (mut known, mut count) = ([0i32; WINDOW], 0usize);
+    for number in numbers {
+        if !known.iter().take(count).any(|other| *other == number)
+            && let Some(slot) = known.get_mut(count)
+        {
+            *slot = number;
+            count = count.saturating_add(1);
+        }
+    }
+    count
 }
