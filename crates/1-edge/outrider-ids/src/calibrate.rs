@@ -44,6 +44,8 @@ const PRIOR_COUNT: u32 = 4;
 const PRIOR_Q2: u32 = 4;
 /// Shortest mean of a tail that is believed, in 1/256 quarters: numbers of few steps seem to have none at all …
 const MEAN_Q8_MIN: u32 = 256;
+/// … those that go through their values one by one leave hardly any out …
+const MEAN_Q8_SKIP: u32 = 200;
 /// … and numbers in motion, of which most seconds show nothing new, until a gear is changed or a pedal is pressed hard.
 const MEAN_Q8_MOTION: u32 = 512;
 /// Clean seconds before a p-value means anything.
@@ -210,7 +212,8 @@ impl Calibration {
         let (alike, shortest_q8) = match habit {
             Habit::Step => (Habit::Leap, MEAN_Q8_MOTION),
             Habit::Leap => (Habit::Step, MEAN_Q8_MOTION),
-            Habit::Swing | Habit::Calm | Habit::Discord | Habit::Echo | Habit::Skip => (habit, MEAN_Q8_MIN),
+            Habit::Swing | Habit::Calm | Habit::Discord | Habit::Echo => (habit, MEAN_Q8_MIN),
+            Habit::Skip => (habit, MEAN_Q8_SKIP),
         };
         let ready = |pool: &&mut Pool| pool.seconds >= SECONDS_MIN;
         let own = self.pool(habit).filter(ready).map(|pool| pool.surprise(excess, shortest_q8));

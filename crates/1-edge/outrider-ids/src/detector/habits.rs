@@ -77,7 +77,12 @@ impl BusDetector {
         let learns = !fold.is_alarmed() && timed.verdict == Verdict::Ordinary && operation.teaches();
         let mut novel = false;
         let context = Context { follows, learns, calibration, novel: &mut novel, histories, signals };
-        let finding = if operation.mode() == Mode::StartUp {
+        // Whoever was away begins anew, perhaps with initial values.
+        let was_away = cycle > 0
+            && timed
+                .gap_us
+                .is_some_and(|gap| gap >= limits::AWAY_US.max(cycle.saturating_mul(limits::AWAY_CYCLES)));
+        let finding = if operation.mode() == Mode::StartUp || was_away {
             track.payload.pass(frame.data())
         } else {
             track.payload.receive(at.0, frame.data(), context)

@@ -215,3 +215,7 @@ pub const WAIT_CALM_US: u64 = 500_000;
 /// Eighths of its cycle after which a frame follows the one before: earlier is an extra frame that some event
 /// caused, whose counter need not count, later may be one after a loss.
 pub const FOLLOWS_EIGHTHS: (u64, u64) = (5, 12);
+/// An identifier was away if it paused for so long, in microseconds, …
+pub const AWAY_US: u64 = 2_000_000;
+/// … and for so many of its cycles.
+pub const AWAY_CYCLES: u64 = 8;

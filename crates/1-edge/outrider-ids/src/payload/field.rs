@@ -19,6 +19,10 @@ const DYNAMIC_PART: u32 = 4;
 /// Steps of a dynamic field are held against its largest so far, and at least against this part of its span: smaller
 /// ones do nothing to a vehicle.
 const SPAN_PART: u32 = 32;
+/// Frames after which a field without order is looked at again: it has one if it travels less than this part of its
+/// span a frame.
+const SMOOTH_FRAMES: u16 = 100;
+const SMOOTH_PART: u32 = 16;
 /// Frames for each move of a field that goes through its values one by one.
 const CRISP_FRAMES: u32 = 4;
 /// Steps this many times larger than every step so far wait for the next one, which may go back.
@@ -77,8 +81,8 @@ pub(crate) struct Field {
     pub(crate) frames: u16,
     /// Sum of all steps, for the mean; saturates.
     pub(crate) travel: u32,
-    /// Largest step that was held against the field since it was last forgiven.
-    rejected: u32,
+    /// Largest step beyond the usual since the field was last forgiven.
+    held: u32,
     pub(crate) step_last: i32,
     /// Steps up and down, held at 255.
     ups: u8,
@@ -108,7 +112,7 @@ impl Field {
             moves: 0,
             frames: 0,
             travel: 0,
-            rejected: 0,
+            held: 0,
             step_last: 0,
             ups: 0,
             downs: 0,
@@ -317,12 +321,12 @@ impl Field {
             self.is_ripe().then(|| self.compare(step, size, value, run_before)).filter(|m| refuses(*m));
         if learns && refused.is_none() {
             // A large step that nobody went back on was one of the signal.
-            self.step_max = self.step_max.max(self.step_last.unsigned_abs());
+            self.widen(self.step_last.unsigned_abs());
         }
         let stepped = |moved: Move| moved.habit != Habit::Calm;
         self.step_last = if refused.is_some_and(stepped) { 0 } else { step };
         if refused.is_some_and(stepped) {
-            self.rejected = self.rejected.max(size);
+            self.held = self.held.max(size);
         }
         if learns && refused.is_none() && size < self.swing() {
             self.learn(value, step, size);
@@ -332,7 +336,10 @@ impl Field {
     /// Returns the habit that a step touches, and how it compares.
     fn compare(&self, step: i32, size: u32, value: u32, run_before: u16) -> Move {
         let (habit, usual) = self.usual_step();
-        let excess = Excess::of(size, usual);
+        // What moves from rest does so ever faster: only what a step has more than the one before it is new.
+        let goes_on = (step > 0) == (self.step_last > 0);
+        let sudden = if goes_on { size.saturating_sub(self.step_last.unsigned_abs()) } else { size };
+        let excess = Excess::of(sudden, usual);
         if self.rough || excess <= Excess::EVEN {
             // Told once for every step of the comparison that a run reaches.
             let longest = self.run_max.max(RUN_MIN);
@@ -355,12 +362,17 @@ impl Field {
     }
 
     fn learn(&mut self, value: u32, step: i32, size: u32) {
-        self.step_max = self.step_max.max(size);
+        self.widen(size);
         self.low = self.low.min(value);
         self.high = self.high.max(value);
         self.travel = self.travel.saturating_add(step.unsigned_abs());
         self.ups = self.ups.saturating_add(u8::from(step > 0));
         self.downs = self.downs.saturating_add(u8::from(step < 0));
+        if self.rough && self.frames == SMOOTH_FRAMES {
+            // Of the payloads it was split by, only those that differed were kept.
+            let whole = self.span().saturating_mul(self.frames.into());
+            self.rough = self.travel.saturating_mul(SMOOTH_PART) > whole;
+        }
         if self.frames < u16::MAX {
             self.frames = self.frames.saturating_add(1);
             self.moves = self.moves.saturating_add(u16::from(size > 0));
@@ -385,13 +397,28 @@ impl Field {
         }
     }
 
+    /// Takes a step as one of the field's own. One that is larger than all before waits for [`Self::accept`]: an attack
+    /// that begins with a small step must not excuse the larger ones that follow at once.
+    fn widen(&mut self, size: u32) {
+        if size <= self.step_max {
+            return;
+        }
+        let slot = if self.is_ripe() { &mut self.held } else { &mut self.step_max };
+        *slot = size.max(*slot);
+    }
+
     /// Takes what was held against the field as usual after all.
     pub(crate) fn forgive(&mut self) {
-        self.step_max = self.step_max.max(self.rejected);
+        self.accept();
         self.run_max = self.run_max.max(self.run);
         self.low = self.low.min(self.last);
         self.high = self.high.max(self.last);
-        self.rejected = 0;
+    }
+
+    /// Takes the largest step as usual that waited for it.
+    pub(crate) fn accept(&mut self) {
+        self.step_max = self.step_max.max(self.held);
+        self.held = 0;
     }
 
     /// Step that is part of a swing rather than of the signal, if the next one goes back.

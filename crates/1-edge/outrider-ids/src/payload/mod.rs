@@ -42,6 +42,9 @@ const COUNT: u8 = 2;
 /// Time after a jump during which its field is suspect, if it does not jump back, in microseconds (published attacks
 /// last up to half a minute).
 const SUSPECT_US: u64 = 20_000_000;
+/// Time after which what fields did for the first time becomes usual, if nobody held it against them, as the power of
+/// two of microseconds: at the end of each such stretch, two seconds long.
+const HELD_LOG2_US: u32 = 21;
 /// Frames without evidence between two alarms that are two.
 const QUIET_FRAMES: u8 = 100;
 
@@ -115,6 +118,8 @@ pub(crate) struct Payload {
     fields: [Field; FIELDS_MAX],
     len: u8,
     since_us: u64,
+    /// Number of the stretch in which the latest frame came; what was new in one before is usual.
+    stretch: u8,
     /// The payload is to be taken apart, and where it is kept meanwhile.
     wants: bool,
     place: Option<Place>,
@@ -140,6 +145,7 @@ impl Payload {
         fields: [Field::EMPTY; FIELDS_MAX],
         len: 0,
         since_us: 0,
+        stretch: 0,
         wants: true,
         place: None,
     };
@@ -178,6 +184,10 @@ impl Payload {
         if self.counters.is_ready() != counts {
             // A slow counter proves itself after its payload was taken apart.
             self.drop_broken(signals);
+        }
+        let stretch = u8::try_from(at_us >> HELD_LOG2_US & 0xFF).unwrap_or(0);
+        if learns && core::mem::replace(&mut self.stretch, stretch) != stretch {
+            self.fields.iter_mut().take(usize::from(self.len)).for_each(Field::accept);
         }
         if learns && self.wants && !self.pending {
             self.gather(at_us, before, now, histories);

@@ -4,8 +4,10 @@ use super::field::{Field, WIDTH_MAX};
 
 /// Most fields of a payload.
 pub(crate) const FIELDS_MAX: usize = 4;
-/// Narrowest, in bits: less is a switch.
-const WIDTH_MIN: u32 = 2;
+/// Narrowest, in bits: of a number that moves by one now and then, one bit may be all that was seen to flip.
+const WIDTH_MIN: u32 = 1;
+/// Narrowest without order: of fewer bits, chance shows the same for long.
+const ROUGH_WIDTH_MIN: u32 = 3;
 /// Candidates of one byte order.
 const CANDIDATES_MAX: usize = 8;
 
@@ -102,7 +104,8 @@ impl Found {
         // Noise travels a third of its span a frame, a signal less.
         let whole = probe.span().saturating_mul(samples).max(1);
         let rough = probe.travel.saturating_mul(5) > whole;
-        if rough && u32::from(probe.moves).saturating_mul(2) < samples || probe.moves < 2 {
+        let often = u32::from(probe.moves).saturating_mul(2) >= samples && width >= ROUGH_WIDTH_MIN;
+        if rough && !often || probe.moves < 2 {
             return;
         }
         // Numbers that move often and smoothly first, then the wider ones.

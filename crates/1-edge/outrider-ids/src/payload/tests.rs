@@ -228,3 +228,85 @@ fn a_clock_set_back_does_not_keep_habits_from_being_judged() {
         |(n, one): &(u64, Finding)| *n >= 300 && one.surprise.is_some_and(|told| told >= Surprise::ALARM);
     assert!(found.iter().any(jump), "{found:?}");
 }
+
+/// Payloads of temperatures, 20 times a second: each moves by one now and then; the second is what `change` makes of it.
+fn temperatures(
+    bench: &mut Bench,
+    from: u64,
+    frames: u64,
+    change: impl Fn(u64, u8) -> u8,
+) -> Vec<(u64, Finding)> {
+    let mut found = Vec::new();
+    for n in from..from + frames {
+        // Every second or so, one step along a slow wave.
+        let wave =
+            |n: u64, phase: u64| u8::try_from(60 + ((n / 22 + phase) % 24).abs_diff(12)).expect("small");
+        let data = [wave(n, 0), 0, change(n - from, wave(n, 5)), 0, wave(n, 11), 0, 0, 0];
+        let finding = bench.receive(n * 50_000, &data);
+        found.extend(finding.map(|finding| (n - from, finding)));
+    }
+    found
+}
+
+#[test]
+fn a_number_that_goes_value_by_value_may_not_leave_some_out() {
+    let mut bench = Bench::new();
+    assert_eq!(temperatures(&mut bench, 0, 1600, |_, value| value), []);
+    let found = temperatures(&mut bench, 1600, 40, |_, value| value + 9);
+    let (frame, finding) = *found.first().expect("it is found");
+    assert!(frame == 0 && finding.detector == Detector::Payload && finding.flagged, "{found:?}");
+    let mut bench = Bench::new();
+    temperatures(&mut bench, 0, 1600, |_, value| value);
+    let found = temperatures(&mut bench, 1600, 40, |_, value| value + 2);
+    assert!(!found.iter().any(|(_, finding)| finding.flagged), "two at once happen: {found:?}");
+}
+
+#[test]
+fn small_steps_at_the_beginning_do_not_excuse_larger_ones_that_follow() {
+    let mut bench = Bench::new();
+    temperatures(&mut bench, 0, 1600, |_, value| value);
+    // Two, four, eight beyond: each would be no more than twice the largest before.
+    let found = temperatures(&mut bench, 1600, 30, |n, value| match n {
+        0..4 => value + 2,
+        4..8 => value - 2,
+        8..12 => value + 6,
+        _ => value - 6,
+    });
+    assert!(found.iter().any(|(_, finding)| finding.flagged), "{found:?}");
+}
+
+#[test]
+fn what_leaves_rest_ever_faster_is_no_jump() {
+    let mut bench = Bench::new();
+    let send = |bench: &mut Bench, n: u64, value: u64| {
+        let [high, low] = u16::try_from(value).expect("small").to_be_bytes();
+        bench.receive(n * 20_000, &[0x10, high, low, 0, 0, 0, 0, 0])
+    };
+    // It creeps, and then speeds up without noise.
+    let mut found = Vec::new();
+    for n in 0..3000u64 {
+        found.extend(send(&mut bench, n, 1000 + (n / 25 % 60).abs_diff(30)));
+    }
+    let (mut value, mut speed) = (1000 + (2999 / 25 % 60u64).abs_diff(30), 0);
+    for n in 3000..3300u64 {
+        speed += u64::from(n % 4 == 0);
+        value += speed;
+        found.extend(send(&mut bench, n, value));
+    }
+    assert!(!found.iter().any(|finding| finding.flagged), "{found:?}");
+}
+
+#[test]
+fn a_slow_counter_is_no_number_once_it_has_proven_itself() {
+    let mut bench = Bench::new();
+    for n in 0..200u64 {
+        // Every half second; the number beside it walks.
+        let data =
+            [0, u8::try_from(100 + (n / 3 % 20)).expect("small"), 0, u8::try_from(n % 16).expect("a nibble")];
+        bench.receive(n * 500_000, &data);
+    }
+    let Bench { payload, .. } = bench;
+    assert!(payload.counters.is_ready() && payload.counters.mask() != 0);
+    let overlaps = |field: &Field| field.bits() & payload.counters.mask() != 0;
+    assert!(!payload.fields[..usize::from(payload.len)].iter().any(overlaps));
+}

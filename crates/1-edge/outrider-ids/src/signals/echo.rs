@@ -17,6 +17,10 @@ const MOVES_MIN: u32 = 6;
 /// of a range, where half of it is cut off, has many steps between few values.
 const STEPS_MIN: usize = 5;
 const VALUES_MIN: usize = 5;
+/// Turns from faster to slower or back among the steps, beyond what rounding does: from rest one drives the same way
+/// twice, but no noise comes twice.
+const TURNS_MIN: u8 = 2;
+const ROUNDED: u32 = 1;
 /// Fingerprints, one in four frames, before repeats are held against a number: pages of a multiplexed message come again
 /// by rule.
 const PRINTS_MIN: u8 = 64;
@@ -116,7 +120,17 @@ impl Echo {
             let place = usize::from(self.next.wrapping_add(index) & 7);
             i32::from(self.values.get(place).copied().unwrap_or(0))
         };
-        distinct((0..7u8).map(|index| at(index.wrapping_add(1)).saturating_sub(at(index)))) >= STEPS_MIN
+        let step = |index: u8| at(index.wrapping_add(1)).saturating_sub(at(index));
+        let (mut faster, mut turns) = (None, 0u8);
+        for index in 0..6u8 {
+            let change = step(index.wrapping_add(1)).saturating_sub(step(index));
+            if change.unsigned_abs() > ROUNDED {
+                turns = turns.saturating_add(u8::from(faster.is_some_and(|faster| faster != (change > 0))));
+                faster = Some(change > 0);
+            }
+        }
+        turns >= TURNS_MIN
+            && distinct((0..7).map(step)) >= STEPS_MIN
             && distinct((0..8).map(at)) >= VALUES_MIN
     }
 

@@ -17,7 +17,7 @@ use outrider_types::VehicleMicros;
 use crate::calibrate::{Calibration, Excess, Habit, Surprise};
 use echo::{Echo, Memory};
 use pairs::Pairs;
-use predict::Predictor;
+use predict::{Own, Predictor};
 
 /// Most numbers that are compared with each other: 780 pairs, whose sums fit seven kilobytes.
 pub(crate) const SIGNALS_MAX: usize = 40;
@@ -112,10 +112,6 @@ impl Signal {
         echo: Echo::NEW,
         repeats: Excursion::NONE,
     };
-
-    fn span(&self) -> u32 {
-        self.high.saturating_sub(self.low).max(1).unsigned_abs()
-    }
 
     /// Takes the change of the latest second and follows how lively the number is.
     fn note_change(&mut self, now: VehicleMicros, change: i32) {
@@ -253,7 +249,7 @@ impl Signals {
             return None;
         }
         let own = self.signals.get_mut(index)?;
-        let moved = (own.value, own.step, own.span());
+        let moved = Own { value: own.value, step: own.step, low: own.low, high: own.high };
         let mut votes: [Option<(Excess, i32)>; PREDICTORS_MAX] = [None; PREDICTORS_MAX];
         for ((vote, predictor), other) in votes.iter_mut().zip(&mut own.predictors).zip(others) {
             *vote = other.and_then(|other| predictor.receive(moved, other, learns));

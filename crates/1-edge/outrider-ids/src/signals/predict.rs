@@ -37,6 +37,15 @@ pub(super) struct Predictor {
     recent: [Excess; 2],
 }
 
+/// The number that is predicted: its value, the step to it, and where it was seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Own {
+    pub(super) value: i32,
+    pub(super) step: u32,
+    pub(super) low: i32,
+    pub(super) high: i32,
+}
+
 impl Predictor {
     pub(super) const NONE: Self = Self {
         other: NO_SIGNAL,
@@ -66,11 +75,11 @@ impl Predictor {
         self.peak = 0;
     }
 
-    /// Takes a value of the number, given as value, step and span, beside value and step of the other; returns the
-    /// excess of its deviation and the value predicted, if the line is known for such values.
+    /// Takes a value of the number beside value and step of the other; returns the excess of its deviation and the value
+    /// predicted, if the line is known for such values.
     pub(super) fn receive(
         &mut self,
-        (value, step, span): (i32, u32, u32),
+        Own { value, step, low, high }: Own,
         (other, other_step): (i32, u32),
         learns: bool,
     ) -> Option<(Excess, i32)> {
@@ -86,6 +95,11 @@ impl Predictor {
             return None;
         }
         let predicted = i32::try_from(self.offset.saturating_add(scaled)).unwrap_or(i32::MAX);
+        let span = high.saturating_sub(low).max(1).unsigned_abs();
+        if predicted < low.saturating_sub_unsigned(span) || predicted > high.saturating_add_unsigned(span) {
+            // The other says what stands for no value, or was never there: it predicts nothing.
+            return None;
+        }
         // The other's value may be one of its frames old.
         let age = (self.slope_q16.unsigned_abs().saturating_mul(other_step.into()) >> 16)
             .saturating_add(step.into())

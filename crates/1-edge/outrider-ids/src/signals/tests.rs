@@ -147,3 +147,23 @@ fn a_name_given_back_is_free_again_and_predicts_nobody() {
     assert_eq!(bench.signals.enroll(16), Some(0));
     assert_eq!(bench.signals.enroll(16), Some(4));
 }
+
+#[test]
+fn a_start_driven_twice_the_same_way_is_no_echo() {
+    let (mut signals, mut calibration) = (Signals::new(), Calibration::new());
+    let name = signals.enroll(16).expect("there is room");
+    let mut found = Vec::new();
+    let mut at_us = 0;
+    for drive in 0..6u32 {
+        let (mut value, mut speed) = (0u32, 0);
+        for frame in 0..400u32 {
+            // The first drives differ, the last ones do not.
+            speed += u32::from(frame % (5 + drive.min(3)) == 0);
+            value += speed;
+            found.extend(signals.receive(name, value, true, &mut calibration));
+            at_us += 20_000;
+            calibration.advance(VehicleMicros(at_us), true);
+        }
+    }
+    assert!(!found.iter().any(|conflict| conflict.surprise >= Surprise::ALARM), "{found:?}");
+}
