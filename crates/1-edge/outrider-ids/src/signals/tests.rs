@@ -154,11 +154,11 @@ fn a_start_driven_twice_the_same_way_is_no_echo() {
     let name = signals.enroll(16).expect("there is room");
     let mut found = Vec::new();
     let mut at_us = 0;
-    for drive in 0..6u32 {
+    for drive in 0..20u32 {
         let (mut value, mut speed) = (0u32, 0);
-        for frame in 0..400u32 {
+        for frame in 0..100u32 {
             // The first drives differ, the last ones do not.
-            speed += u32::from(frame % (5 + drive.min(3)) == 0);
+            speed += 1 + frame * drive.min(12) % 13;
             value += speed;
             found.extend(signals.receive(name, value, true, &mut calibration));
             at_us += 20_000;
