@@ -178,7 +178,7 @@ impl Payload {
         if !self.checked {
             self.checked = true;
             self.checks = Check::find(history, self.bytes);
-            self.check_proofs = 0;
+            (self.check_proofs, self.varied) = (0, 0);
             self.counters.exclude(self.check_bits());
             return;
         }

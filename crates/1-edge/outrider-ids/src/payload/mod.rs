@@ -108,6 +108,8 @@ pub(crate) struct Payload {
     checked: bool,
     law_alarms: u8,
     check_proofs: u8,
+    /// Bytes that moved while the checksum held: what follows from one other byte alone is that byte said twice.
+    varied: u8,
     /// Bits that belong to a part that is known, or to one that moves without any order.
     mapped: u64,
     counters: Counters,
@@ -138,6 +140,7 @@ impl Payload {
         checked: false,
         law_alarms: 0,
         check_proofs: 0,
+        varied: 0,
         mapped: 0,
         counters: Counters::EMPTY,
         checks: [None; CHECKS_MAX],
@@ -314,15 +317,16 @@ impl Payload {
             for slot in &mut self.checks {
                 *slot = slot.filter(|check| check.holds(now, bytes));
             }
+            self.varied |= changed_bytes((before ^ now) & !first.bits());
             if (before ^ now) & !(self.counters.mask() | first.bits()) != 0 {
                 self.check_proofs = self.check_proofs.saturating_add(1);
             }
             return None;
         }
-        if self.check_proofs < CHECK_PROOFS {
+        if self.check_proofs < CHECK_PROOFS || self.varied.count_ones() < 2 {
             // It was chance, or too little moved to tell.
             self.checks = [None; CHECKS_MAX];
-            self.check_proofs = 0;
+            (self.check_proofs, self.varied) = (0, 0);
             return None;
         }
         Some(first.expected(now))
@@ -452,4 +456,14 @@ impl Payload {
     fn check_bits(&self) -> u64 {
         self.checks.iter().flatten().fold(0, |bits, check| bits | check.bits())
     }
+}
+
+/// Returns which bytes of a word are not zero, a bit for each.
+const fn changed_bytes(word: u64) -> u8 {
+    let word = word | word >> 4 & 0x0F0F_0F0F_0F0F_0F0F;
+    let word = word | word >> 2 & 0x3333_3333_3333_3333;
+    let word = word | word >> 1;
+    let low = word & 0x0101_0101_0101_0101;
+    // Every product of two set bits has a place of its own in the highest byte.
+    low.wrapping_mul(0x0102_0408_1020_4080).to_be_bytes()[0]
 }

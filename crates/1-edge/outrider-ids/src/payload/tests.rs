@@ -310,3 +310,28 @@ fn a_slow_counter_is_no_number_once_it_has_proven_itself() {
     let overlaps = |field: &Field| field.bits() & payload.counters.mask() != 0;
     assert!(!payload.fields[..usize::from(payload.len)].iter().any(overlaps));
 }
+
+#[test]
+fn a_number_said_twice_is_no_checksum() {
+    let mut bench = Bench::new();
+    let mut found = Vec::new();
+    for n in 0..3000u64 {
+        // Two wheels; after a minute they turn fast enough to carry into the upper bytes.
+        let speed = if n < 2900 { 0x1600 + (n / 3 % 400).abs_diff(200) } else { 0x16C0 + (n - 2900) };
+        let [high, low] = u16::try_from(speed).expect("small").to_be_bytes();
+        found.extend(bench.receive(n * 20_000, &[high, low, high, low]));
+    }
+    assert!(!found.iter().any(|finding| finding.detector == Detector::Checksum), "{found:?}");
+}
+
+#[test]
+fn bytes_that_changed_are_told_one_by_one() {
+    for byte in 0..8u32 {
+        for bit in 0..8u32 {
+            assert_eq!(changed_bytes(1 << (byte * 8 + bit)).count_ones(), 1);
+        }
+    }
+    assert_eq!(changed_bytes(0), 0);
+    assert_eq!(changed_bytes(0x0100_8000_0010_0001).count_ones(), 4);
+    assert_eq!(changed_bytes(u64::MAX), 0xFF);
+}
