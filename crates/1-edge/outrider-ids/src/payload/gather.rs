@@ -18,12 +18,12 @@ const CHECK_GAP_US: u64 = 60_000;
 /// The same while numbers are looked for: four seconds in all, so that slow ones have moved.
 const HISTORY_GAP_US: u64 = 120_000;
 /// Payloads that are enough …
-const HISTORY_MIN: usize = 12;
+const HISTORY_MIN: usize = 8;
 /// … after this time, in microseconds: a number that moves once a second is split, too.
 const PATIENCE_US: u64 = 6_000_000;
 const CHECK_PATIENCE_US: u64 = 3_000_000;
 /// Frames with a move in bits that belong to no field, after which the payload is split anew.
-const UNMAPPED_MAX: u8 = 24;
+const UNMAPPED_MAX: u8 = 12;
 /// Times that a payload is split anew; one that never fits has no order.
 pub(super) const SPLITS_MAX: u8 = 8;
 
@@ -196,7 +196,10 @@ impl Payload {
                 self.len = self.len.saturating_add(1);
             }
         }
-        self.mapped = self.kept_bits() | moved;
+        // What moved once only may be the beginning of a slow number: it is looked at again.
+        let flips = history.iter().zip(history.iter().skip(1)).map(|(one, next)| one ^ next);
+        let (_, again) = flips.fold((0, 0), |(once, again), flips| (once | flips, again | once & flips));
+        self.mapped = self.kept_bits() | again;
         self.since_us = at_us;
         self.wants = false;
     }
