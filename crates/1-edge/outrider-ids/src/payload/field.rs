@@ -19,6 +19,8 @@ const DYNAMIC_PART: u32 = 4;
 /// Steps of a dynamic field are held against its largest so far, and at least against this part of its span: smaller
 /// ones do nothing to a vehicle.
 const SPAN_PART: u32 = 32;
+/// Narrowest field that has a value for none, in bits.
+const NONE_BITS_MIN: u32 = 8;
 /// Frames after which a field without order is looked at again: it has one if it travels less than this part of its
 /// span a frame.
 const SMOOTH_FRAMES: u16 = 100;
@@ -169,6 +171,13 @@ impl Field {
         if above == 0 || above.count_ones() == 1 && smooth { low } else { signed(self.last, value) }
     }
 
+    /// Returns whether a value says that there is none: all bits are set, as SAE J1939-71 has it and most ECUs do until
+    /// their sensors answer.
+    pub(crate) fn is_none(&self, value: u32) -> bool {
+        let bits = u32::from(self.width).saturating_add(self.reach.into());
+        bits >= NONE_BITS_MIN && value == 1u32.checked_shl(bits).unwrap_or(0).wrapping_sub(1)
+    }
+
     /// Width of what was seen, at least 1.
     pub(crate) fn span(&self) -> u32 {
         self.high.saturating_sub(self.low).max(1)
@@ -312,9 +321,18 @@ impl Field {
             (self.low, self.high) = (value, value);
             return;
         }
+        if self.run == 0 && self.is_none(self.last) {
+            // Nothing follows from no value.
+            self.last = value;
+            self.step_last = 0;
+            return;
+        }
         let step = self.step(value);
         let size = self.size(step);
         self.last = value;
+        // A number may also go there by steps of its own.
+        let gone = size > self.step_max && self.is_none(value);
+        let learns = learns && !gone;
         let run_before = self.run;
         self.run(step, learns);
         let refused =
@@ -330,6 +348,9 @@ impl Field {
         }
         if learns && refused.is_none() && size < self.swing() {
             self.learn(value, step, size);
+        }
+        if gone {
+            (self.run, self.step_last) = (0, 0);
         }
     }
 

@@ -188,6 +188,10 @@ impl Payload {
         if moved & !taken == 0 {
             return;
         }
+        if self.len == 0 {
+            // Numbers that are known go on being judged; new ones have to ripen in any case.
+            self.since_us = at_us;
+        }
         let (found, count) = split(history, self.bytes, taken);
         for field in found.iter().take(count) {
             if let Some(slot) = self.fields.get_mut(usize::from(self.len)) {
@@ -200,7 +204,6 @@ impl Payload {
         let flips = history.iter().zip(history.iter().skip(1)).map(|(one, next)| one ^ next);
         let (_, again) = flips.fold((0, 0), |(once, again), flips| (once | flips, again | once & flips));
         self.mapped = self.kept_bits() | again;
-        self.since_us = at_us;
         self.wants = false;
     }
 

@@ -414,6 +414,9 @@ impl Payload {
         let fields = self.fields.iter().take(usize::from(self.len));
         for field in fields.filter(|field| field.signal != NO_SIGNAL) {
             let observed = field.value(now);
+            if field.is_none(observed) {
+                continue;
+            }
             let Some(conflict) = signals.receive(field.signal, observed, learns, calibration) else {
                 continue;
             };

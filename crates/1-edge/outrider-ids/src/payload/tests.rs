@@ -335,3 +335,17 @@ fn bytes_that_changed_are_told_one_by_one() {
     assert_eq!(changed_bytes(0x0100_8000_0010_0001).count_ones(), 4);
     assert_eq!(changed_bytes(u64::MAX), 0xFF);
 }
+
+#[test]
+fn a_value_that_stands_for_none_is_no_habit_and_no_jump_when_it_ends() {
+    let mut bench = Bench::new();
+    temperatures(&mut bench, 0, 1600, |_, value| value);
+    // The sensor is away while the ECU starts, and answers again.
+    let mut data = bench.payload.last.to_be_bytes();
+    data[2] = 0xFF;
+    bench.payload.pass(&data);
+    let found = temperatures(&mut bench, 1600, 60, |n, value| if n < 30 { 0xFF } else { value });
+    assert_eq!(found, []);
+    let found = temperatures(&mut bench, 1660, 10, |_, value| value + 9);
+    assert!(found.iter().any(|(_, finding)| finding.flagged), "its habits are what they were: {found:?}");
+}
