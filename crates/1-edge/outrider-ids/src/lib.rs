@@ -44,6 +44,7 @@
 
 mod budget;
 mod calibrate;
+mod clock;
 mod crc;
 mod detector;
 pub mod ethernet;

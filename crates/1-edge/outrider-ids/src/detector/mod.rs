@@ -49,6 +49,7 @@ use track::Tracks;
 use unknown::Unknown;
 use warmup::{Turn, WarmUp};
 
+use crate::clock::{Clock, Stamp};
 use crate::fold::{Fold, Strike};
 use crate::judgement::{Detector, Judgement};
 use crate::model::{BusModel, CycleClass, SpeedSignal};
@@ -98,7 +99,7 @@ pub struct BusDetector {
     operation: Operation,
     granted: Option<(VehicleMicros, Granted)>,
     workshop: bool,
-    now: Option<VehicleMicros>,
+    clock: Clock,
     /// Before this time a flood distorts everybody's timing.
     distorted_until: VehicleMicros,
     stats: BusStats,
@@ -145,7 +146,7 @@ impl BusDetector {
             operation: Operation::new(),
             granted: None,
             workshop: false,
-            now: None,
+            clock: Clock::new(),
             distorted_until: VehicleMicros(0),
             stats: BusStats { frames: 0, known: 0, unknown: 0, errors: 0, clock_steps: 0, dropped: 0 },
         }
@@ -247,7 +248,7 @@ impl BusDetector {
 
     /// Lets time pass without a frame; O(identifiers). A few times a second is enough.
     pub fn tick(&mut self, now: VehicleMicros) {
-        if self.now.is_some_and(|last| last > now) {
+        if self.clock.is_past(now) {
             return;
         }
         let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until };
@@ -263,7 +264,7 @@ impl BusDetector {
 
     /// Ends every open episode, as at the end of a capture.
     pub fn finish(&mut self) {
-        let now = self.now.unwrap_or_default();
+        let now = self.clock.now();
         self.tick(now);
         self.diagnosis.finish(&mut self.fold);
         self.fold.finish(now);
@@ -277,10 +278,14 @@ impl BusDetector {
     /// Returns the time to use for a frame: small steps back are held, large ones restart the detectors.
     #[inline]
     fn advance(&mut self, at: VehicleMicros) -> VehicleMicros {
-        let at = match self.now {
-            Some(last) if at < last && last.micros_since(at) > limits::CLOCK_STEP_US => {
+        let stamp = self.clock.stamp(at);
+        match stamp {
+            Stamp::First(at) => self.stamps.restart(at),
+            Stamp::On(at) => self.stamps.frame(at),
+            Stamp::Held(_) => {}
+            Stamp::Back { from, at } => {
                 self.stats.clock_steps = self.stats.clock_steps.saturating_add(1);
-                self.fold.finish(last);
+                self.fold.finish(from);
                 self.table.restart();
                 self.silence.restart();
                 self.stamps.restart(at);
@@ -289,20 +294,9 @@ impl BusDetector {
                 self.operation.restart(at);
                 self.habits.restart(at);
                 self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
-                at
             }
-            Some(last) if at < last => last,
-            Some(_) => {
-                self.stamps.frame(at);
-                at
-            }
-            None => {
-                self.stamps.restart(at);
-                at
-            }
-        };
-        self.now = Some(at);
-        at
+        }
+        stamp.at()
     }
 
     /// Takes a frame whose identifier is known.

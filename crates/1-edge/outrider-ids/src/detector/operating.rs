@@ -34,7 +34,7 @@ impl BusDetector {
     /// Returns what each detector by habit has used of its budget.
     #[must_use]
     pub fn used(&self) -> [(Kind, Used); Kind::BUDGETED] {
-        let mut used = self.fold.used(self.now.unwrap_or_default()).into_iter();
+        let mut used = self.fold.used(self.clock.now()).into_iter();
         Kind::HABITS.map(|kind| (kind, used.next().unwrap_or_default()))
     }
 

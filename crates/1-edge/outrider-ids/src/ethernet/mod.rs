@@ -28,8 +28,8 @@ use outrider_bus::plca::{Reading, Tracker};
 use outrider_types::{BusId, Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
+use crate::clock::{Clock, Stamp};
 use crate::detector::SpeedReading;
-use crate::detector::limits::CLOCK_STEP_US;
 use crate::fold::Fold;
 use crate::observation::Observation;
 use crate::policy::Situation;
@@ -72,7 +72,7 @@ pub struct EthernetDetector {
     line: Tracker,
     fold: Fold<Peer>,
     situation: Situation,
-    now: Option<VehicleMicros>,
+    clock: Clock,
     stats: EthernetStats,
 }
 
@@ -92,7 +92,7 @@ impl EthernetDetector {
             line: Tracker::new(),
             fold: Fold::new(bus),
             situation: Situation { speed: None, expects_speed: false, workshop: false, flashing: false },
-            now: None,
+            clock: Clock::new(),
             stats: EthernetStats::default(),
         }
     }
@@ -181,7 +181,7 @@ impl EthernetDetector {
 
     /// Lets time pass without a frame. A few times a second is enough.
     pub fn tick(&mut self, now: VehicleMicros) {
-        if self.now.is_some_and(|last| last > now) {
+        if self.clock.is_past(now) {
             return;
         }
         let Self { doip, someip, charge, streams, fold, situation, .. } = self;
@@ -192,7 +192,7 @@ impl EthernetDetector {
 
     /// Ends every open episode, as at the end of a capture.
     pub fn finish(&mut self) {
-        let now = self.now.unwrap_or_default();
+        let now = self.clock.now();
         self.tick(now);
         self.doip.finish(&mut self.fold);
         self.fold.finish(now);
@@ -205,17 +205,12 @@ impl EthernetDetector {
 
     /// Returns the time to use: small steps back are held, large ones end what was going on.
     fn advance(&mut self, at: VehicleMicros) -> VehicleMicros {
-        let at = match self.now {
-            Some(last) if at < last && last.micros_since(at) > CLOCK_STEP_US => {
-                self.stats.clock_steps = self.stats.clock_steps.saturating_add(1);
-                self.fold.finish(last);
-                at
-            }
-            Some(last) => last.max(at),
-            None => at,
-        };
-        self.now = Some(at);
-        at
+        let stamp = self.clock.stamp(at);
+        if let Stamp::Back { from, .. } = stamp {
+            self.stats.clock_steps = self.stats.clock_steps.saturating_add(1);
+            self.fold.finish(from);
+        }
+        stamp.at()
     }
 }
 

@@ -20,8 +20,8 @@ use outrider_bus::flexray::{Channel, Frame, Header, Heard};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
+use crate::clock::{Clock, Stamp};
 use crate::detector::Basis;
-use crate::detector::limits::CLOCK_STEP_US;
 use crate::evidence::{Evidence, Ladder};
 use crate::fold::{Fold, Strike, Subject};
 use crate::observation::{Fields, Observation};
@@ -90,7 +90,7 @@ pub struct FlexRayDetector {
     errors: Evidence,
     symbols: Evidence,
     fold: FlexRayFold,
-    now: Option<VehicleMicros>,
+    clock: Clock,
     stats: FlexRayStats,
 }
 
@@ -124,7 +124,7 @@ impl FlexRayDetector {
             errors: Evidence::NONE,
             symbols: Evidence::NONE,
             fold: Fold::new(bus),
-            now: None,
+            clock: Clock::new(),
             stats: FlexRayStats {
                 frames: 0,
                 nulls: 0,
@@ -196,11 +196,11 @@ impl FlexRayDetector {
 
     /// Lets time pass, O(slots). A few times a second is enough.
     pub fn tick(&mut self, now: VehicleMicros) {
-        if self.now.is_some_and(|last| last > now) {
+        if self.clock.is_past(now) {
             return;
         }
         self.settle();
-        let is_running = self.now.is_some_and(|last| now.micros_since(last) < limits::STOPPED_US);
+        let is_running = self.clock.since_us(now).is_some_and(|since_us| since_us < limits::STOPPED_US);
         if is_running && matches!(self.basis, Basis::Model | Basis::Learned) {
             for index in 0..self.rows.all().len() {
                 self.missing(now, index);
@@ -211,7 +211,7 @@ impl FlexRayDetector {
 
     /// Ends every open episode, as at the end of a capture.
     pub fn finish(&mut self) {
-        self.fold.finish(self.now.unwrap_or_default());
+        self.fold.finish(self.clock.now());
     }
 
     /// Takes the oldest observation not yet fetched.
@@ -221,18 +221,13 @@ impl FlexRayDetector {
 
     /// Returns the time to use: small steps back are held, large ones end what was going on.
     fn advance(&mut self, at: VehicleMicros) -> VehicleMicros {
-        let at = match self.now {
-            Some(last) if at < last && last.micros_since(at) > CLOCK_STEP_US => {
-                self.stats.clock_steps = self.stats.clock_steps.saturating_add(1);
-                self.fold.finish(last);
-                self.cycle = None;
-                at
-            }
-            Some(last) => last.max(at),
-            None => at,
-        };
-        self.now = Some(at);
-        at
+        let stamp = self.clock.stamp(at);
+        if let Stamp::Back { from, .. } = stamp {
+            self.stats.clock_steps = self.stats.clock_steps.saturating_add(1);
+            self.fold.finish(from);
+            self.cycle = None;
+        }
+        stamp.at()
     }
 
     /// Decides whether a model fits its cluster, and when a cluster is learned, O(slots) once.

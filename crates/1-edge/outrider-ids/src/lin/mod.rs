@@ -22,8 +22,8 @@ use outrider_bus::lin::{Frame, Heard, Order, Pid};
 use outrider_types::{BusId, EventTypeId, Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
+use crate::clock::{Clock, Stamp};
 use crate::detector::Basis;
-use crate::detector::limits::CLOCK_STEP_US;
 use crate::evidence::{Evidence, Ladder};
 use crate::fold::{Fold, Strike, Subject};
 use crate::observation::{Fields, Observation};
@@ -89,7 +89,7 @@ pub struct LinDetector {
     headers_broken: Evidence,
     fold: LinFold,
     workshop: bool,
-    now: Option<VehicleMicros>,
+    clock: Clock,
     stats: LinStats,
 }
 
@@ -125,7 +125,7 @@ impl LinDetector {
             headers_broken: Evidence::NONE,
             fold: Fold::new(bus),
             workshop: false,
-            now: None,
+            clock: Clock::new(),
             stats: LinStats {
                 frames: 0,
                 silent: 0,
@@ -193,7 +193,7 @@ impl LinDetector {
 
     /// Lets time pass without anything heard. A few times a second is enough.
     pub fn tick(&mut self, now: VehicleMicros) {
-        if self.now.is_some_and(|last| last > now) {
+        if self.clock.is_past(now) {
             return;
         }
         self.fold.sweep(now);
@@ -201,7 +201,7 @@ impl LinDetector {
 
     /// Ends every open episode, as at the end of a capture.
     pub fn finish(&mut self) {
-        self.fold.finish(self.now.unwrap_or_default());
+        self.fold.finish(self.clock.now());
     }
 
     /// Takes the oldest observation not yet fetched.
@@ -211,18 +211,13 @@ impl LinDetector {
 
     /// Returns the time to use: small steps back are held, large ones end what was going on.
     fn advance(&mut self, at: VehicleMicros) -> VehicleMicros {
-        let at = match self.now {
-            Some(last) if at < last && last.micros_since(at) > CLOCK_STEP_US => {
-                self.stats.clock_steps = self.stats.clock_steps.saturating_add(1);
-                self.fold.finish(last);
-                self.timeline.restart();
-                at
-            }
-            Some(last) => last.max(at),
-            None => at,
-        };
-        self.now = Some(at);
-        at
+        let stamp = self.clock.stamp(at);
+        if let Stamp::Back { from, .. } = stamp {
+            self.stats.clock_steps = self.stats.clock_steps.saturating_add(1);
+            self.fold.finish(from);
+            self.timeline.restart();
+        }
+        stamp.at()
     }
 
     fn row(&mut self, pid: Pid) -> Option<&mut Row> {
