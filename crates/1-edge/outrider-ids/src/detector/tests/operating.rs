@@ -14,8 +14,8 @@ fn blocks(from: u64, to: u64) -> Vec<(u64, Frame)> {
     (from..to).step_by(500_000).map(|at| (at, frame(0x7E8, &[2, 0x76, 1]))).collect()
 }
 
-fn told(mut frames: Vec<(u64, Frame)>) -> (Box<BusDetector>, Vec<Observation>) {
-    let mut detector = detector();
+/// Lets a bus hear frames, in the order of time and with ticks between them; returns all that was said.
+fn hear(detector: &mut BusDetector, mut frames: Vec<(u64, Frame)>) -> Vec<Observation> {
     frames.sort_by_key(|(at, _)| *at);
     let mut seen = Vec::new();
     let mut tick = 0;
@@ -27,6 +27,12 @@ fn told(mut frames: Vec<(u64, Frame)>) -> (Box<BusDetector>, Vec<Observation>) {
         detector.receive(VehicleMicros(at), &frame);
         seen.extend(core::iter::from_fn(|| detector.pop()));
     }
+    seen
+}
+
+fn told(frames: Vec<(u64, Frame)>) -> (Box<BusDetector>, Vec<Observation>) {
+    let mut detector = detector();
+    let seen = hear(&mut detector, frames);
     (detector, seen)
 }
 
@@ -162,17 +168,7 @@ fn woken(jump: u16) -> Vec<Observation> {
     let parked = |step: u64| swing(step) + 9_000;
     frames.extend(number(wake + SECOND, wake + 8 * SECOND, parked));
     frames.extend(number(wake + 8 * SECOND, wake + 12 * SECOND, |step| parked(step) + jump));
-    frames.sort_by_key(|(at, _)| *at);
-    let mut seen = Vec::new();
-    let mut tick = 0;
-    for (at, frame) in frames {
-        while tick <= at {
-            detector.tick(VehicleMicros(tick));
-            tick += 100_000;
-        }
-        detector.receive(VehicleMicros(at), &frame);
-        seen.extend(core::iter::from_fn(|| detector.pop()));
-    }
+    let mut seen = hear(&mut detector, frames);
     seen.retain(|one| Kind::of(one.event_type, &one.fields).budgeted().is_some());
     seen
 }
