@@ -11,7 +11,7 @@ use outrider_bus::uds::{Message, Nrc, Request, SecurityStep, ServiceId, Session}
 use outrider_types::{EventTypeId, Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
-use crate::detector::{SpeedReading, limits};
+use crate::detector::{Run, SpeedReading, limits};
 use crate::fold::{Fold, HOLD_OFF_US, Strike, Subject};
 use crate::meter::{Leak, TimedMeter};
 use crate::observation::{FieldValue, Fields};
@@ -98,8 +98,8 @@ struct Asking<K> {
     sub_function: u8,
     /// Identifier of the latest request that names one, and how many before it were its neighbours.
     did: Option<u16>,
-    did_run: u16,
-    service_run: u16,
+    did_run: Run,
+    service_run: Run,
     routine: Option<u16>,
     address: Option<u64>,
 }
@@ -150,6 +150,25 @@ impl<K: Tester> Policy<K> {
                 conversation.negative(*service, *nrc);
             }
         }
+    }
+
+    /// Strikes for a tester that asks for everything.
+    pub(crate) fn scan(
+        at: VehicleMicros,
+        who: K,
+        service: Option<ServiceId>,
+        did: Option<u16>,
+        fold: &mut Fold<K::Subject>,
+    ) {
+        let mut fields = who.fields();
+        if let Some(service) = service {
+            fields = fields.int(field::UDS_SERVICE, service.code().into());
+        }
+        if let Some(did) = did {
+            fields = fields.int(field::DID, did.into());
+        }
+        let event_type = event::DIAG_SERVICE_SCAN;
+        fold.strike(at, Strike { event_type, can_id: who.subject(), severity: Severity::Medium, fields });
     }
 
     /// Says that a key was refused once it is clear that it was no brute force.
@@ -210,8 +229,8 @@ impl<K: Tester> Conversation<'_, K> {
                 asked: ServiceId::Unknown(0),
                 sub_function: 0,
                 did: None,
-                did_run: 0,
-                service_run: 0,
+                did_run: Run::default(),
+                service_run: Run::default(),
                 routine: None,
                 address: None,
             });
@@ -246,7 +265,7 @@ impl<K: Tester> Conversation<'_, K> {
         }
         tester.last = at;
         note_run(tester, request);
-        let (did_run, service_run) = (tester.did_run, tester.service_run);
+        let (did_run, service_run) = (tester.did_run.steps(), tester.service_run.steps());
         tester.asked = request.service;
         tester.sub_function = request.sub_function.map_or(0, |sub| sub.value);
         tester.routine = request.routine().map(|(_, routine)| routine);
@@ -423,14 +442,7 @@ impl<K: Tester> Conversation<'_, K> {
     }
 
     fn scan(&mut self, who: K, service: Option<ServiceId>, did: Option<u16>) {
-        let mut fields = who.fields();
-        if let Some(service) = service {
-            fields = fields.int(field::UDS_SERVICE, service.code().into());
-        }
-        if let Some(did) = did {
-            fields = fields.int(field::DID, did.into());
-        }
-        self.strike(event::DIAG_SERVICE_SCAN, who, Severity::Medium, fields);
+        Policy::scan(self.at, who, service, did, self.fold);
     }
 
     fn strike(&mut self, event_type: EventTypeId, who: K, severity: Severity, fields: Fields) {
@@ -438,18 +450,11 @@ impl<K: Tester> Conversation<'_, K> {
     }
 }
 
-/// Counts how many requests in a row asked for the neighbour of what the one before asked for.
+/// Counts how many requests in a row asked for the neighbour of what the one before asked for, in one direction.
 fn note_run<K>(tester: &mut Asking<K>, request: &Request<'_>) {
-    let did = request.data_identifiers().next();
-    if let Some(did) = did {
-        let is_next = tester.did.is_some_and(|last| did.abs_diff(last) == 1);
-        tester.did_run = if is_next { tester.did_run.saturating_add(1) } else { 0 };
-        tester.did = Some(did);
+    if let Some(did) = request.data_identifiers().next() {
+        let last = tester.did.replace(did);
+        tester.did_run.step(last.unwrap_or(did), did);
     }
-    let step = request.service.code().abs_diff(tester.asked.code());
-    tester.service_run = match step {
-        0 => tester.service_run,
-        1 => tester.service_run.saturating_add(1),
-        _ => 0,
-    };
+    tester.service_run.step(tester.asked.code().into(), request.service.code().into());
 }

@@ -2,11 +2,12 @@
 
 use outrider_bus::can::{CanId, Frame};
 use outrider_bus::isotp::{Addressing, IsoTpEvent, Reassembler};
-use outrider_bus::uds::{Message, Nrc, ServiceId};
+use outrider_bus::uds::{Message, Nrc, ServiceId, UdsError};
 use outrider_types::{BusId, VehicleMicros};
 use outrider_wire::catalogue::field;
 
 use super::mode::Granted;
+use super::sweep::Sweep;
 use crate::fold::Fold;
 use crate::observation::Fields;
 use crate::policy::{Origin, Policy, Situation, Tester};
@@ -24,6 +25,9 @@ pub(crate) struct Diagnosis {
     /// What the latest message granted, and whether it was a request.
     granted: Option<(Option<Granted>, bool)>,
     asked: Asked,
+    sweep: Sweep,
+    /// Who asked and who refused, if the latest message is a refusal.
+    pair: Option<(CanId, CanId)>,
 }
 
 /// Requests that may be answered at the same time; testers ask one ECU after the other.
@@ -108,7 +112,14 @@ pub(crate) fn is_security_single(data: &[u8]) -> bool {
 
 impl Diagnosis {
     pub(crate) const fn new() -> Self {
-        Self { reassembler: Reassembler::new(), policy: Policy::new(), granted: None, asked: Asked::NOTHING }
+        Self {
+            reassembler: Reassembler::new(),
+            policy: Policy::new(),
+            granted: None,
+            asked: Asked::NOTHING,
+            sweep: Sweep::new(),
+            pair: None,
+        }
     }
 
     /// Takes a frame that may carry diagnosis and returns whether it did carry a message of a known service.
@@ -124,13 +135,36 @@ impl Diagnosis {
         let IsoTpEvent::Pdu(pdu) = self.reassembler.receive(at, bus, frame, Addressing::Normal) else {
             return false;
         };
-        let Ok(message) = Message::parse(pdu.payload) else { return false };
+        let parsed = Message::parse(pdu.payload);
+        // Here services count that have no name, and questions that are cut short: scans are made of them.
+        let (scan, pair) = match &parsed {
+            Ok(Message::Request(request)) => (self.sweep.asked(at, id, request.service), None),
+            Err(UdsError::NoSubFunction { service }) => (self.sweep.asked(at, id, *service), None),
+            Ok(Message::Negative { service, nrc }) => {
+                let refused = self.sweep.refused(at, id, *service, *nrc);
+                (refused.and_then(|refused| refused.scan), refused.map(|refused| (refused.tester, id)))
+            }
+            Ok(Message::Positive(_)) | Err(_) => (None, None),
+        };
+        self.pair = pair;
+        if let Some((tester, service)) = scan {
+            Policy::scan(at, tester, Some(service), None, fold);
+        }
+        let Ok(message) = parsed else { return false };
+        // What is refused because it does not exist is about the tester, as all that makes a scan.
+        let unsupported = matches!(&message, Message::Negative { nrc, .. } if nrc.is_unsupported());
+        let who = pair.filter(|_| unsupported).map_or(id, |(tester, _)| tester);
+        let origin = Origin::Sender(who, who.value().into());
         if matches!(message.service(), ServiceId::Unknown(_)) {
+            // Ordinary payloads look so, unless somebody asked.
+            if pair.is_some() {
+                self.policy.receive(at, origin, &message, situation, fold);
+            }
             return false;
         }
         let granted = if self.asked.is_expected(at, id, &message) { Granted::read(&message) } else { None };
         self.granted = Some((granted, matches!(message, Message::Request(_))));
-        self.policy.receive(at, Origin::Sender(id, id.value().into()), &message, situation, fold);
+        self.policy.receive(at, origin, &message, situation, fold);
         true
     }
 
@@ -138,6 +172,12 @@ impl Diagnosis {
     #[inline]
     pub(crate) const fn take_granted(&mut self) -> Option<(Option<Granted>, bool)> {
         self.granted.take()
+    }
+
+    /// Takes who asked and who refused, if the latest message is a refusal.
+    #[inline]
+    pub(crate) const fn take_pair(&mut self) -> Option<(CanId, CanId)> {
+        self.pair.take()
     }
 
     /// Says that a key was refused once it is clear that it was no brute force.

@@ -161,6 +161,9 @@ pub const SCAN_HZ: u32 = 2;
 pub const SCAN_RUN_DIDS: u16 = 16;
 /// Services in a row, each the neighbour of the one before, that make a scan: no task needs more than 0x34 to 0x37.
 pub const SCAN_RUN_SERVICES: u16 = 5;
+/// Services in a row that nobody need refuse, on an identifier that is a tester's by law: as many as identifiers, since
+/// not every maker keeps to that law and a payload may count (guess).
+pub const SCAN_RUN_UNANSWERED: u16 = SCAN_RUN_DIDS;
 /// Speed above which a vehicle drives, in km/h: above walking on a brake tester.
 pub const DRIVING_KMH: u16 = 5;
 /// Age at which a speed is no longer known, in microseconds.

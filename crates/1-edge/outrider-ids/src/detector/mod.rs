@@ -17,6 +17,7 @@ mod sequence;
 mod speed;
 mod spoken;
 mod stamps;
+mod sweep;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use outrider_wire::catalogue::{event, field};
 
 pub use mode::{Granted, Mode};
 pub use speed::SpeedReading;
+pub(crate) use sweep::Run;
 pub use warmup::Basis;
 
 use busoff::Errors;
@@ -374,6 +376,7 @@ impl BusDetector {
             if diagnostic || free {
                 let situation = self.situation(at);
                 self.diagnosis.receive(at, self.bus, id, frame, situation, &mut self.fold);
+                self.note_pair();
                 self.note_granted(at, id);
             }
         }
@@ -385,6 +388,7 @@ impl BusDetector {
         let situation = self.situation(at);
         let Self { bus, diagnosis, fold, .. } = self;
         let diagnostic = diagnosis.receive(at, *bus, id, frame, situation, fold);
+        self.note_pair();
         if diagnostic {
             self.note_granted(at, id);
         }

@@ -138,6 +138,18 @@ impl BusDetector {
         }
     }
 
+    /// Takes note of two identifiers on which somebody asked and was refused: what they carry is diagnosis, also if they
+    /// come in a cycle that was learned, as those of a tester that was there before the first frame.
+    #[inline]
+    pub(super) fn note_pair(&mut self) {
+        let Some((tester, ecu)) = self.diagnosis.take_pair() else { return };
+        for id in [tester, ecu] {
+            if let Some(slot) = self.table.find(id).and_then(|index| self.table.slot_mut(index)) {
+                slot.diagnostic = true;
+            }
+        }
+    }
+
     /// Returns whether lengths and cycles are learned now: not while an ECU is written. A bus whose identifiers are
     /// still collected learns its cycles from the start-up too, because they are the same.
     #[inline]

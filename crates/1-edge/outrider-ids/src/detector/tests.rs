@@ -7,6 +7,7 @@ use crate::model::{BusDraft, BusFacts, GapFacts, IdEntry, IdFlags, ModelDraft, V
 use crate::observation::{Observation, Phase};
 
 mod operating;
+mod untrained;
 
 extern crate std;
 use std::boxed::Box;
