@@ -34,11 +34,21 @@ enum Logger {
     Gaps,
     /// One frame in a hundred is lost.
     Loss,
+    /// One frame in two thousand is lost: too few to be seen among the longest gaps of the bus.
+    RareLoss,
 }
 
 impl Logger {
-    const ALL: [Self; 7] =
-        [Self::Exact, Self::Millisecond, Self::Batches, Self::Jitter, Self::Stalls, Self::Gaps, Self::Loss];
+    const ALL: [Self; 8] = [
+        Self::Exact,
+        Self::Millisecond,
+        Self::Batches,
+        Self::Jitter,
+        Self::Stalls,
+        Self::Gaps,
+        Self::Loss,
+        Self::RareLoss,
+    ];
 
     fn record(self, frames: &[TimedFrame]) -> Vec<TimedFrame> {
         let mut seed = Seed::new(11);
@@ -70,6 +80,7 @@ impl Logger {
             }
             Self::Gaps => out.retain(|timed| stalled(timed.at.0, &mut seed).is_none()),
             Self::Loss => out.retain(|_| !seed.chance(1, 100)),
+            Self::RareLoss => out.retain(|_| !seed.chance(1, 2000)),
         }
         assert_eq!(out == frames, self == Self::Exact, "{self:?} must have done something");
         assert!(out.is_sorted_by_key(|timed| timed.at));

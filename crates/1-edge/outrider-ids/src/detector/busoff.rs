@@ -107,6 +107,14 @@ impl Errors {
         }
     }
 
+    /// Returns whether there were errors enough, and of late, to explain who falls silent.
+    #[inline]
+    pub(super) fn may_explain(&self, now: VehicleMicros) -> bool {
+        self.run.is_some_and(|run| {
+            run.errors >= limits::BUS_OFF_ERRORS && now.micros_since(run.last) <= limits::BUS_OFF_US
+        })
+    }
+
     /// Looks for identifiers that fell silent with the latest errors, and says which; O(identifiers) while errors
     /// are fresh, else O(1).
     pub(super) fn look(

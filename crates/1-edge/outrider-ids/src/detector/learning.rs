@@ -35,6 +35,11 @@ impl BusDetector {
             slot.set_pace(&pace);
             if was != (slot.silence_us > 0) {
                 self.silence.watch_one(!was);
+                // What shows that it is steady says how the bus is, too; but once.
+                if !was {
+                    let before = track.pace.take_before();
+                    before.for_each(|gap_us| self.silence.learn(slot.cycle_us, gap_us.into()));
+                }
             }
         }
         if slot.silence_us > 0 {

@@ -119,8 +119,8 @@ pub const SUSPEND_ALONE_US: u64 = 60_000;
 /// Gaps of all steady identifiers of a bus, of its fast ones or its slow ones, from which its own worst gap is drawn.
 pub const POOL_GAPS: u32 = 300;
 /// Least silence that is too long once the worst gap of the bus is known, in microseconds: a task that hangs costs a
-/// fast identifier many cycles (guess).
-pub const POOL_SILENCE_MIN_US: u32 = 100_000;
+/// fast identifier many cycles (guess), and [`SUSPEND_GRACE_US`].
+pub const POOL_SILENCE_MIN_US: u32 = 120_000;
 /// Part of a stall of the whole bus that the frames behind it need to come in, as a divisor, …
 pub const BACKLOG_DIVISOR: u64 = 4;
 /// … at most this long, in microseconds, …

@@ -240,7 +240,8 @@ impl BusDetector {
         if full || verdict == Verdict::Flood {
             self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
         }
-        let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until };
+        let has_errors = self.errors.may_explain(at);
+        let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until, has_errors };
         self.silence.step(at, &hearing, &mut self.table, &mut self.fold);
         self.fold.sweep_one(at);
         self.settle(at);
@@ -253,7 +254,8 @@ impl BusDetector {
         if self.clock.is_past(now) {
             return;
         }
-        let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until };
+        let has_errors = self.errors.may_explain(now);
+        let hearing = Hearing { stamps: &self.stamps, distorted_until: self.distorted_until, has_errors };
         self.sequence.tick(now);
         self.errors.look(now, &hearing, &mut self.silence, &mut self.table, &mut self.fold);
         self.silence.check_all(now, &hearing, &mut self.table, &mut self.fold);

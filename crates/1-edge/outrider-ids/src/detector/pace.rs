@@ -7,6 +7,8 @@ use crate::model::CycleClass;
 
 /// Latest gaps kept: enough for a median that a few extra frames do not move.
 const RECENT: usize = 16;
+/// The same number, of gaps.
+const RECENT_GAPS: u32 = 16;
 
 /// Gaps after which a cycle is looked for first: fewer say nothing, and slow identifiers take seconds for more.
 const FIRST_CHOICE: u32 = 4;
@@ -37,6 +39,8 @@ pub(crate) struct PaceLearner {
     next_choice: u32,
     /// Times the cycle turned out to be another.
     changes: u8,
+    /// Whether the gaps before it was found steady were taken.
+    is_taken: bool,
 }
 
 impl PaceLearner {
@@ -53,6 +57,7 @@ impl PaceLearner {
         cycle_us: 0,
         next_choice: FIRST_CHOICE,
         changes: 0,
+        is_taken: false,
     };
 
     /// Takes one gap and how far the identifier was ahead after it; returns the pace when it is time to draw the
@@ -109,6 +114,13 @@ impl PaceLearner {
         self.near = self.near.saturating_add(u32::from(near));
         let is_late = gap > cycle.saturating_add(cycle / 2).saturating_add(grain_us);
         self.late = self.late.saturating_add(u32::from(is_late));
+    }
+
+    /// Takes the latest gaps before the last one, up to fifteen; none when they were taken before.
+    pub(crate) fn take_before(&mut self) -> impl Iterator<Item = u32> {
+        let count = if self.is_taken { 0 } else { self.gaps.min(RECENT_GAPS) };
+        self.is_taken = true;
+        (2..=count).map(|back| self.recent.get(self.ring(back)).copied().unwrap_or(0))
     }
 
     /// Returns the number of gaps seen.
@@ -244,6 +256,16 @@ mod tests {
         assert_eq!((events.class, events.steady), (CycleClass::Event, false));
         assert_eq!(learned((0..3).map(|_| 1000)).class, CycleClass::Listed);
         assert_eq!(learned([1000, 9000, 1000, 80_000].into_iter()).class, CycleClass::Listed);
+    }
+
+    #[test]
+    fn the_gaps_before_the_last_one_are_taken_once() {
+        let mut learner = PaceLearner::EMPTY;
+        for gap in 1..=20 {
+            learner.add(gap, 0, 0);
+        }
+        assert!(learner.take_before().eq((5..=19).rev()));
+        assert_eq!(learner.take_before().next(), None);
     }
 
     #[test]

@@ -73,6 +73,9 @@ pub(super) fn frame(
     };
     slot.streak = slot.streak.saturating_add(1);
     let gap = at.micros_since(last);
+    if slot.silence_us > 0 && gap > usual_us(slot, 0) {
+        silence.late = at;
+    }
     if weather == Weather::Backlog {
         slot.rate.clear();
         if let Some(cycle) = &mut slot.cycle {
@@ -135,6 +138,8 @@ pub(super) struct Hearing<'a> {
     pub(super) stamps: &'a Stamps,
     /// Before this time a flood distorts everybody's timing.
     pub(super) distorted_until: VehicleMicros,
+    /// Whether errors may explain who falls silent, which says more than the silence alone.
+    pub(super) has_errors: bool,
 }
 
 impl Hearing<'_> {
@@ -156,13 +161,15 @@ pub(super) struct Silence {
     /// Identifiers now overdue.
     overdue: u32,
     watched: u32,
+    /// When the latest frame came of a watched identifier that was late.
+    late: VehicleMicros,
     /// What the steady identifiers of the bus show together.
     pool: Pool,
 }
 
 impl Silence {
     pub(super) const fn new(watched: u32) -> Self {
-        Self { cursor: 0, overdue: 0, watched, pool: Pool::EMPTY }
+        Self { cursor: 0, overdue: 0, watched, late: VehicleMicros(0), pool: Pool::EMPTY }
     }
 
     /// Says how many identifiers are watched now.
@@ -178,6 +185,7 @@ impl Silence {
     /// Forgets who is overdue.
     pub(super) const fn restart(&mut self) {
         self.overdue = 0;
+        self.late = VehicleMicros(0);
     }
 
     /// Counts a gap of a steady identifier that is learned.
@@ -219,9 +227,7 @@ impl Silence {
         for _ in 0..2 {
             let next = self.cursor.saturating_add(1);
             self.cursor = if next < table.len() { next } else { 0 };
-            if let Some(slot) = table.slot_mut(self.cursor) {
-                self.check(at, hearing, slot, fold);
-            }
+            self.check(at, hearing, self.cursor, table, fold);
         }
     }
 
@@ -234,21 +240,30 @@ impl Silence {
     ) {
         self.pool.settle();
         for index in 0..table.len() {
-            if let Some(slot) = table.slot_mut(index) {
-                self.check(now, hearing, slot, fold);
-            }
+            self.check(now, hearing, index, table, fold);
         }
     }
 
     #[inline]
-    fn check(&mut self, now: VehicleMicros, hearing: &Hearing<'_>, slot: &mut Slot, fold: &mut Fold) {
+    fn check(
+        &mut self,
+        now: VehicleMicros,
+        hearing: &Hearing<'_>,
+        index: usize,
+        table: &mut Table,
+        fold: &mut Fold,
+    ) {
+        let Some(slot) = table.slot_mut(index) else { return };
         if slot.silence_us == 0 {
             return;
         }
         let since = hearing.since();
+        let grain_us = hearing.stamps.grain_us();
+        let pooled = if slot.learned { self.pool.silence_us(slot.cycle_us) } else { None };
+        let pooled = pooled.filter(|_| slot.cycle_us <= limits::SUSPEND_FAST_US);
         let (silent, limit) = match slot.last {
             Some(last) if slot.streak >= limits::SUSPEND_ARM_FRAMES => {
-                (now.micros_since(last.max(since)), self.limit_us(slot, hearing.stamps.grain_us()))
+                (now.micros_since(last.max(since)), silence_us(slot, pooled, grain_us))
             }
             Some(_) => return,
             None if slot.always => {
@@ -259,29 +274,25 @@ impl Silence {
         if silent <= limit || hearing.is_quiet(now) {
             return;
         }
+        if slot.struck && slot.overdue {
+            self.follow(now, slot, silent, fold);
+            return;
+        }
         if !slot.overdue {
             slot.overdue = true;
             slot.overdue_since = now;
             self.overdue = self.overdue.saturating_add(1);
-        } else if slot.struck {
-            self.follow(now, slot, silent, fold);
-        } else if now.micros_since(slot.overdue_since) >= self.confirm_us() {
-            slot.struck = true;
-            self.strike(now, slot, silent, fold);
         }
-    }
-
-    /// Silence that is too long: as the bus shows it if it was learned on the road, else as its own model says.
-    #[inline]
-    fn limit_us(&self, slot: &Slot, grain_us: u32) -> u64 {
-        let pooled = if slot.learned { self.pool.silence_us(slot.cycle_us) } else { None };
-        let limit = match pooled {
-            Some(limit) if slot.cycle_us <= limits::SUSPEND_FAST_US => {
-                limit.max(slot.gap_max_us.saturating_mul(2)).saturating_add(limits::SUSPEND_GRACE_US)
-            }
-            _ => slot.silence_us,
-        };
-        u64::from(limit.saturating_add(grain_us.saturating_mul(2)))
+        let has_waited = now.micros_since(slot.overdue_since) >= self.confirm_us();
+        // Who is missed by what the bus itself shows, while all others have been on time, need not wait for company.
+        let was_on_time = slot.last.is_some_and(|last| self.late <= last);
+        let may_wait = pooled.is_none() || self.overdue > 1 || hearing.has_errors || !was_on_time;
+        if !has_waited && (may_wait || is_late(now, since, grain_us, index, table)) {
+            return;
+        }
+        let Some(slot) = table.slot_mut(index) else { return };
+        slot.struck = true;
+        self.strike(now, slot, silent, fold);
     }
 
     /// Time that others get to follow: less if nobody did.
@@ -322,4 +333,31 @@ impl Silence {
         }
         fold.extend(now, event::CAN_SUSPENSION, None, |_| {});
     }
+}
+
+/// Silence that is too long: as the bus shows it if it was learned on the road, else as its own model says.
+#[inline]
+fn silence_us(slot: &Slot, pooled: Option<u32>, grain_us: u32) -> u64 {
+    let limit = pooled.map_or(slot.silence_us, |limit| limit.max(slot.gap_max_us.saturating_mul(2)));
+    u64::from(limit.saturating_add(grain_us.saturating_mul(2)))
+}
+
+/// Time between two frames above which the second one is late, in microseconds: one is lost, or a task hung.
+#[inline]
+fn usual_us(slot: &Slot, grain_us: u32) -> u64 {
+    let usual = slot.cycle_us.saturating_add(slot.cycle_us / 2).saturating_add(grain_us.saturating_mul(2));
+    u64::from(usual.saturating_add(limits::SUSPEND_GRACE_US))
+}
+
+/// Returns whether a watched identifier other than one is late, and not yet said to be silent: what delays it may
+/// delay more than one. O(identifiers), for the one identifier that is overdue.
+fn is_late(now: VehicleMicros, since: VehicleMicros, grain_us: u32, index: usize, table: &mut Table) -> bool {
+    let Some(one) = table.slot_mut(index).map(|slot| slot.id) else { return false };
+    table.slots_mut().any(|slot| {
+        slot.silence_us > 0
+            && slot.id != one
+            && !slot.struck
+            && slot.streak >= limits::SUSPEND_ARM_FRAMES
+            && slot.last.is_some_and(|last| now.micros_since(last.max(since)) > usual_us(slot, grain_us))
+    })
 }

@@ -82,3 +82,49 @@ fn a_tester_that_was_there_first_and_was_refused_once_is_followed_although_it_ha
         "{seen:?}"
     );
 }
+
+/// When each of some identifiers that stop is said to be silent, from its last frame on; what else is said.
+fn stopped(gone: &[u32]) -> Vec<(EventTypeId, Option<u32>, u64)> {
+    let stop = 4 * SECOND;
+    let mut frames = ordinary(0, stop, &[], 0);
+    frames.extend(ordinary(stop, 6 * SECOND, gone, 0));
+    let seen = learned(frames.clone());
+    let last = |id: Option<u32>| {
+        let of_it = frames.iter().filter(|(_, frame)| frame.id().map(CanId::value) == id);
+        of_it.map(|(at, _)| *at).max().unwrap_or(stop)
+    };
+    seen.into_iter().map(|(kind, id, at)| (kind, id, at.saturating_sub(last(id)))).collect()
+}
+
+#[test]
+fn who_keeps_its_cycle_to_the_letter_is_missed_behind_its_third_frame_if_all_others_are_on_time() {
+    // A few milliseconds until the watchdog looks.
+    for (id, within) in [(0x103, 130_000), (0x203, 330_000)] {
+        let seen = stopped(&[id]);
+        assert_eq!(
+            seen.iter().map(|one| (one.0, one.1)).collect::<Vec<_>>(),
+            [(event::CAN_SUSPENSION, Some(id))]
+        );
+        let [(_, _, silent_us)] = seen[..] else { unreachable!("just compared") };
+        assert!((within - 30_000..=within).contains(&silent_us), "{id:X}: {silent_us}");
+    }
+}
+
+#[test]
+fn two_that_stop_together_wait_for_others_and_an_ecu_that_stops_is_one_event() {
+    for (_, id, silent_us) in stopped(&[0x103, 0x104]) {
+        assert!((0x103..=0x104).contains(&id.expect("each is named")) && silent_us >= 180_000, "{silent_us}");
+    }
+    let ecu = stopped(&[0x103, 0x104, 0x105, 0x106, 0x107]);
+    assert_eq!(ecu.iter().map(|one| (one.0, one.1)).collect::<Vec<_>>(), [(event::CAN_SUSPENSION, None)]);
+}
+
+#[test]
+fn two_frames_in_a_row_may_be_lost() {
+    for id in [0x103, 0x203] {
+        let mut frames = ordinary(0, 6 * SECOND, &[], 0);
+        let lost = 4 * SECOND..4 * SECOND + if id < 0x200 { 20_000 } else { 200_000 };
+        frames.retain(|(at, frame)| frame.id().map(CanId::value) != Some(id) || !lost.contains(at));
+        assert_eq!(learned(frames), [], "{id:X}");
+    }
+}
