@@ -141,7 +141,7 @@ impl Check {
         let stated = (byte_of(payload, self.byte) & self.mask).checked_shr(low).unwrap_or(0);
         let rest = payload & !self.bits();
         match self.sum {
-            Sum::Xor => rest.to_be_bytes().into_iter().fold(stated, |sum, byte| sum ^ byte),
+            Sum::Xor => stated ^ xor(rest),
             Sum::Add => stated.wrapping_sub(add(rest)),
             Sum::Negative => stated.wrapping_add(add(rest)),
             Sum::Crc(kind) => stated ^ self.crc(kind, payload),
@@ -155,8 +155,8 @@ impl Check {
     fn crc(&self, kind: u8, payload: u64) -> u8 {
         let Some(table) = TABLES.get(usize::from(kind)) else { return 0 };
         let mut crc = 0u8;
-        for (index, byte) in (0u8..).zip(payload.to_be_bytes()) {
-            if index < self.bytes && index != self.byte {
+        for (index, byte) in (0..self.bytes).zip(payload.to_be_bytes()) {
+            if index != self.byte {
                 crc = table.get(usize::from(crc ^ byte)).copied().unwrap_or(0);
             }
         }
@@ -164,9 +164,20 @@ impl Check {
     }
 }
 
+/// Exclusive-or of all bytes of a word.
+fn xor(word: u64) -> u8 {
+    let word = word ^ word >> 32;
+    let word = word ^ word >> 16;
+    let [.., low] = (word ^ word >> 8).to_be_bytes();
+    low
+}
+
 /// Sum of all bytes of a word, modulo 256.
 fn add(word: u64) -> u8 {
-    word.to_be_bytes().into_iter().fold(0, u8::wrapping_add)
+    // Two bytes a lane of sixteen bits, then all four lanes in the highest one.
+    let lanes = (word & 0x00FF_00FF_00FF_00FF).wrapping_add(word >> 8 & 0x00FF_00FF_00FF_00FF);
+    let [_, sum, ..] = lanes.wrapping_mul(0x0001_0001_0001_0001).to_be_bytes();
+    sum
 }
 
 const fn shift(byte: u8) -> u32 {

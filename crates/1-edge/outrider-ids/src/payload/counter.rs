@@ -130,17 +130,18 @@ impl Counters {
         if !self.is_ready() || lanes_2 | lanes_4 | lanes_8 == 0 {
             return None;
         }
-        let wrong_8 = lanes_8 & !equal_8(next_8(before), now);
+        // Most payloads have lanes of one width at most.
+        let wrong_8 = if lanes_8 == 0 { 0 } else { lanes_8 & !equal_8(next_8(before), now) };
         if wrong_8 != 0 {
             let at = wrong_8.trailing_zeros();
             return Some((next_8(before) >> at & 255, now >> at & 255));
         }
-        let wrong_4 = lanes_4 & !equal_4(next_4(before), now);
+        let wrong_4 = if lanes_4 == 0 { 0 } else { lanes_4 & !equal_4(next_4(before), now) };
         if wrong_4 != 0 {
             let at = wrong_4.trailing_zeros();
             return Some((next_4(before) >> at & 15, now >> at & 15));
         }
-        let wrong_2 = lanes_2 & !equal_2(next_2(before), now);
+        let wrong_2 = if lanes_2 == 0 { 0 } else { lanes_2 & !equal_2(next_2(before), now) };
         if wrong_2 == 0 {
             return None;
         }

@@ -156,6 +156,9 @@ impl Payload {
     /// Returns the first eight bytes as one number, most significant first.
     #[inline]
     pub(crate) fn word(data: &[u8]) -> u64 {
+        if let Some(bytes) = data.first_chunk() {
+            return u64::from_be_bytes(*bytes);
+        }
         let mut bytes = [0u8; 8];
         for (slot, byte) in bytes.iter_mut().zip(data) {
             *slot = *byte;
@@ -312,13 +315,22 @@ impl Payload {
     fn checksum(&mut self, before: u64, now: u64) -> Option<(u8, u8)> {
         let bytes = self.bytes;
         let first = self.checks.iter().flatten().next().copied()?;
-        if self.checks.iter().flatten().any(|check| check.holds(now, bytes)) {
-            // Of several explanations, those that no longer explain are gone.
-            for slot in &mut self.checks {
-                *slot = slot.filter(|check| check.holds(now, bytes));
+        let (mut holds, mut fails) = (false, false);
+        for check in self.checks.iter().flatten() {
+            let is_right = check.holds(now, bytes);
+            (holds, fails) = (holds | is_right, fails | !is_right);
+        }
+        if holds {
+            if fails {
+                // Of several explanations, those that no longer explain are gone.
+                for slot in &mut self.checks {
+                    *slot = slot.filter(|check| check.holds(now, bytes));
+                }
             }
             self.varied |= changed_bytes((before ^ now) & !first.bits());
-            if (before ^ now) & !(self.counters.mask() | first.bits()) != 0 {
+            if self.check_proofs < u8::MAX
+                && (before ^ now) & !(self.counters.mask() | first.bits()) != 0
+            {
                 self.check_proofs = self.check_proofs.saturating_add(1);
             }
             return None;
