@@ -78,6 +78,7 @@ impl Excess {
     }
 
     /// Returns how a size compares with what was usual.
+    #[inline]
     pub(crate) fn of(size: u32, usual: u32) -> Self {
         let quarters = octaves_q2(size).saturating_add(EVEN).saturating_sub(octaves_q2(usual.max(1)));
         let quarters = if size == 0 { 0 } else { quarters };
@@ -86,11 +87,12 @@ impl Excess {
 }
 
 /// Logarithm to base two in quarters, rounded down; 0 of 0.
+#[inline]
 pub(crate) fn octaves_q2(value: u32) -> u32 {
-    let Some(whole) = value.checked_ilog2() else { return 0 };
+    let zeros = (value | 1).leading_zeros();
     // The two bits behind the highest.
-    let fraction = value.checked_shl(31u32.saturating_sub(whole)).unwrap_or(0) >> 29 & 3;
-    whole.saturating_mul(4).saturating_add(fraction)
+    let fraction = value.wrapping_shl(zeros) >> 29 & 3;
+    (31u32.wrapping_sub(zeros) << 2) | fraction
 }
 
 /// How unlikely an excess is by chance, as bits: 10 bits are once in 1024 seconds.
@@ -206,6 +208,18 @@ impl Calibration {
         self.pools.get_mut(habit as usize)
     }
 
+    /// Weighs what is beyond the usual: returns its surprise, and notes it if it is no attack's.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn weigh(&mut self, habit: Habit, excess: Excess, learns: bool) -> Surprise {
+        let surprise = if excess > Excess::EVEN { self.surprise(habit, excess) } else { None };
+        let surprise = surprise.unwrap_or_default();
+        if surprise < Surprise::ALARM && learns {
+            self.note(habit, excess);
+        }
+        surprise
+    }
+
     /// Returns how surprising an excess is, or `None` while too little was seen to say. A number that begins to move
     /// through its range is held against those that rest until others have done the same.
     pub(crate) fn surprise(&mut self, habit: Habit, excess: Excess) -> Option<Surprise> {
@@ -232,6 +246,16 @@ impl Calibration {
             && let Some(swings) = self.pool(Habit::Swing)
         {
             swings.active = true;
+        }
+    }
+
+    /// Notes that a habit was kept: `size` is at most `usual`. Once something as large as ever was noted in this second,
+    /// how much smaller it is does not matter.
+    #[inline]
+    pub(crate) fn keep(&mut self, habit: Habit, size: u32, usual: u32) {
+        let is_known = self.pool(habit).is_some_and(|pool| pool.open >= Excess::EVEN.0);
+        if !is_known {
+            self.note(habit, Excess::of(size, usual));
         }
     }
 

@@ -50,9 +50,36 @@ const RUN_FRAMES_MIN: u16 = 150;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Move {
     pub(crate) habit: Habit,
-    pub(crate) excess: Excess,
+    /// Step or run.
+    pub(crate) size: u32,
     /// Largest step or longest run so far.
     pub(crate) usual: u32,
+}
+
+impl Move {
+    /// Returns how it compares; at most [`Excess::EVEN`] if it is no larger than usual.
+    #[inline]
+    pub(crate) fn excess(&self) -> Excess {
+        Excess::of(self.size, self.usual)
+    }
+}
+
+/// Chooses without a branch: what a number does next is what no processor guesses, and a wrong guess costs as much as
+/// twenty steps.
+#[inline]
+fn choose(condition: bool, yes: u32, no: u32) -> u32 {
+    no ^ (no ^ yes) & u32::from(condition).wrapping_neg()
+}
+
+#[inline]
+fn choose_signed(condition: bool, yes: i32, no: i32) -> i32 {
+    no ^ (no ^ yes) & i32::from(condition).wrapping_neg()
+}
+
+/// Counts up to 255; no carry, which would come and go with what is counted.
+#[inline]
+fn count(so_far: u8, more: bool) -> u8 {
+    so_far.wrapping_add(u8::from(more & (so_far < u8::MAX)))
 }
 
 /// Consecutive bits of a payload, most significant first, and how they moved; 44 bytes.
@@ -141,13 +168,26 @@ impl Field {
         1u64.checked_shl(self.width.into()).unwrap_or(0).wrapping_sub(1)
     }
 
+    /// Largest value that its bits can say; they are at most [`WIDTH_MAX`].
+    #[inline]
+    fn range(&self) -> u32 {
+        1u32.wrapping_shl(self.width.into()).wrapping_sub(1)
+    }
+
+    /// The same with the bits in its reach.
+    #[inline]
+    fn range_in_reach(&self) -> u32 {
+        1u32.wrapping_shl(self.width.wrapping_add(self.reach).into()).wrapping_sub(1)
+    }
+
     /// Reads the field and the bits in its reach.
     #[inline]
     pub(crate) fn value(&self, payload: u64) -> u32 {
-        let payload = if self.little { payload.swap_bytes() } else { payload };
-        let bits = u32::from(self.width).saturating_add(self.reach.into());
-        let mask = 1u64.checked_shl(bits).unwrap_or(0).wrapping_sub(1);
-        u32::try_from(payload.checked_shr(self.shift.into()).unwrap_or(0) & mask).unwrap_or(u32::MAX)
+        // Without a branch, as in `choose`.
+        let swap = u64::from(self.little).wrapping_neg();
+        let payload = payload ^ (payload ^ payload.swap_bytes()) & swap;
+        let mask = u64::from(self.range_in_reach());
+        u32::try_from(payload.wrapping_shr(self.shift.into()) & mask).unwrap_or(u32::MAX)
     }
 
     /// Lets the field reach up to the top of its byte as far as nothing moves there; `moved` are bits that do.
@@ -163,8 +203,8 @@ impl Field {
     /// Change from one value to the next. A single bit that flips above a number that goes on as ever is a switch of
     /// its own.
     fn step(&self, value: u32) -> i32 {
-        let mask = u32::try_from(self.mask()).unwrap_or(u32::MAX);
-        let signed = |from: u32, to: u32| i32::try_from(i64::from(to).wrapping_sub(from.into())).unwrap_or(0);
+        let mask = self.range();
+        let signed = |from: u32, to: u32| to.wrapping_sub(from).cast_signed();
         let above = (value ^ self.last) & !mask;
         let low = signed(self.last & mask, value & mask);
         let smooth = low.unsigned_abs() <= self.step_max.saturating_mul(2).max(1);
@@ -174,8 +214,7 @@ impl Field {
     /// Returns whether a value says that there is none: all bits are set, as SAE J1939-71 has it and most ECUs do until
     /// their sensors answer.
     pub(crate) fn is_none(&self, value: u32) -> bool {
-        let bits = u32::from(self.width).saturating_add(self.reach.into());
-        bits >= NONE_BITS_MIN && value == 1u32.checked_shl(bits).unwrap_or(0).wrapping_sub(1)
+        value == self.range_in_reach() && value >> (NONE_BITS_MIN - 1) != 0
     }
 
     /// Width of what was seen, at least 1.
@@ -186,7 +225,7 @@ impl Field {
     /// Returns whether the field went through its range, rather than only having shown its noise, and perhaps a
     /// little drift.
     pub(crate) fn is_dynamic(&self) -> bool {
-        let range = u32::try_from(self.mask()).unwrap_or(u32::MAX);
+        let range = self.range();
         self.span()
             >= self.step_max.saturating_mul(DYNAMIC_STEPS).max(DYNAMIC_STEPS).max(range / DYNAMIC_PART)
     }
@@ -202,14 +241,10 @@ impl Field {
 
     /// What a step is held against.
     fn usual_step(&self) -> (Habit, u32) {
-        if self.is_crisp() {
-            return (Habit::Skip, self.step_max.max(self.span() / SPAN_PART).max(1));
-        }
-        if self.is_dynamic() {
-            return (Habit::Step, self.step_max.max(self.span() / SPAN_PART).max(1));
-        }
-        let range = u32::try_from(self.mask()).unwrap_or(u32::MAX);
-        (Habit::Leap, self.step_max.max(range / RANGE_PART).max(1))
+        let (is_crisp, is_dynamic) = (self.is_crisp(), self.is_dynamic());
+        let part = choose(is_crisp | is_dynamic, self.span() / SPAN_PART, self.range() / RANGE_PART);
+        let moving = if is_dynamic { Habit::Step } else { Habit::Leap };
+        (if is_crisp { Habit::Skip } else { moving }, self.step_max.max(part).max(1))
     }
 
     /// Returns whether it moves nearly always, so that standing still tells something.
@@ -222,8 +257,10 @@ impl Field {
     /// Size of a step; one over the end of a number that wraps is as small as it was meant.
     fn size(&self, step: i32) -> u32 {
         let size = step.unsigned_abs();
-        let bits = u32::from(self.width).saturating_add(self.reach.into());
-        let range = 1u32.checked_shl(bits).unwrap_or(0).wrapping_sub(1);
+        let range = self.range_in_reach();
+        if size <= range / 2 {
+            return size;
+        }
         let wrapped = range.saturating_sub(size).saturating_add(1);
         let near = self.step_max.saturating_mul(WRAP_STEPS).min(range / WRAP_STEPS).max(2);
         if wrapped <= near { wrapped.min(size) } else { size }
@@ -237,11 +274,14 @@ impl Field {
     /// Returns whether enough was seen to judge the field.
     pub(crate) fn is_ripe(&self) -> bool {
         let often = self.frames >= FRAMES_MIN && self.moves >= MOVES_MIN;
-        // A coarse number moves seldom, but then by one step through all its values.
-        let coarse = self.frames >= COARSE_FRAMES_MIN
+        often || self.is_coarse()
+    }
+
+    /// Returns whether it moves seldom, but then by one step through all its values.
+    fn is_coarse(&self) -> bool {
+        self.frames >= COARSE_FRAMES_MIN
             && self.moves >= COARSE_MOVES_MIN
-            && self.span() >= self.step_max.saturating_mul(DYNAMIC_STEPS);
-        often || coarse
+            && self.span() >= self.step_max.saturating_mul(DYNAMIC_STEPS)
     }
 
     /// Returns the bit above the field in the payload word whose first byte is highest, 0 if there is none.
@@ -268,10 +308,10 @@ impl Field {
     pub(crate) fn grow(&mut self, before: u64, now: u64, mapped: u64) {
         let wraps = |field: &Self| {
             let size = field.value(now).abs_diff(field.value(before));
-            let range = u32::try_from(field.mask()).unwrap_or(u32::MAX);
+            let range = field.range();
             size > range / 2 && range.saturating_sub(size) < field.step_max.saturating_mul(2).max(2)
         };
-        let range = u32::try_from(self.mask()).unwrap_or(u32::MAX);
+        let range = self.range();
         if self.rough || self.frames < GROW_FRAMES || self.step_max > (range / GROW_PART).max(1) {
             return;
         }
@@ -346,7 +386,7 @@ impl Field {
         if refused.is_some_and(stepped) {
             self.held = self.held.max(size);
         }
-        if learns && refused.is_none() && size < self.swing() {
+        if learns && refused.is_none() && (size <= self.step_max || size < self.swing()) {
             self.learn(value, step, size);
         }
         if gone {
@@ -355,31 +395,35 @@ impl Field {
     }
 
     /// Returns the habit that a step touches, and how it compares.
+    #[inline]
     fn compare(&self, step: i32, size: u32, value: u32, run_before: u16) -> Move {
         let (habit, usual) = self.usual_step();
         // What moves from rest does so ever faster: only what a step has more than the one before it is new.
         let goes_on = (step > 0) == (self.step_last > 0);
         let sudden = if goes_on { size.saturating_sub(self.step_last.unsigned_abs()) } else { size };
-        let excess = Excess::of(sudden, usual);
-        if self.rough || excess <= Excess::EVEN {
+        // A run is hardly ever the longest: the rest is asked only then.
+        let longest = self.run_max.max(RUN_MIN);
+        if self.run > longest && self.is_noisy() {
             // Told once for every step of the comparison that a run reaches.
-            let longest = self.run_max.max(RUN_MIN);
             let compared = |run: u16| Excess::of(run.into(), longest.into());
             let now = compared(self.run);
             let rests = size == 0 && !self.rough && self.is_end(value);
-            let calm = now > compared(run_before) && self.is_noisy() && !rests;
-            if calm && now > Excess::EVEN {
-                return Move { habit: Habit::Calm, excess: now, usual: longest.into() };
+            let within = self.rough || Excess::of(sudden, usual) <= Excess::EVEN;
+            if within && now > Excess::EVEN && now > compared(run_before) && !rests {
+                return Move { habit: Habit::Calm, size: self.run.into(), usual: longest.into() };
             }
         }
         if self.rough {
-            return Move { habit: Habit::Calm, excess: Excess::NONE, usual: 0 };
+            return Move { habit: Habit::Calm, size: 0, usual: 0 };
+        }
+        if size <= usual && size <= self.step_max {
+            return Move { habit, size: sudden, usual };
         }
         let swing = self.step_last.unsigned_abs().min(size);
         let back = (step > 0) != (self.step_last > 0) && swing > self.step_max;
         let habit = if back { Habit::Swing } else { habit };
-        let excess = if self.is_reset(step) { excess.min(Excess::EVEN) } else { excess };
-        Move { habit, excess, usual }
+        let size = if self.is_reset(step) { sudden.min(usual) } else { sudden };
+        Move { habit, size, usual }
     }
 
     fn learn(&mut self, value: u32, step: i32, size: u32) {
@@ -387,8 +431,8 @@ impl Field {
         self.low = self.low.min(value);
         self.high = self.high.max(value);
         self.travel = self.travel.saturating_add(step.unsigned_abs());
-        self.ups = self.ups.saturating_add(u8::from(step > 0));
-        self.downs = self.downs.saturating_add(u8::from(step < 0));
+        self.ups = count(self.ups, step > 0);
+        self.downs = count(self.downs, step < 0);
         if self.rough && self.frames == SMOOTH_FRAMES {
             // Of the payloads it was split by, only those that differed were kept.
             let whole = self.span().saturating_mul(self.frames.into());
@@ -451,10 +495,15 @@ impl Field {
         }
     }
 
+    /// Returns whether it makes steps as a part of something does; a quick look before [`Self::is_broken`].
+    #[inline]
+    pub(crate) fn may_be_broken(&self) -> bool {
+        !self.rough & (self.width > 4) & (self.step_max > self.range() / 2)
+    }
+
     /// Returns whether the field turned out to be part of something: it wraps, or is noise.
     pub(crate) fn is_broken(&self) -> bool {
-        let range = u32::try_from(self.mask()).unwrap_or(u32::MAX);
-        !self.rough && self.width > 4 && self.is_ripe() && self.step_max > range / 2
+        self.may_be_broken() && self.is_ripe()
     }
 
     /// Returns whether a value is at an end of what was seen, where signals rest.
@@ -465,15 +514,14 @@ impl Field {
 
     /// Follows the run of steps that differ by one at most.
     fn run(&mut self, step: i32, learns: bool) {
-        let (low, high) = (self.run_low.min(step), self.run_high.max(step));
-        if self.run > 0 && high.saturating_sub(low) <= 1 {
-            (self.run_low, self.run_high) = (low, high);
-            self.run = self.run.saturating_add(1);
-            return;
-        }
-        if learns && self.frames > 1 {
-            self.run_max = self.run_max.max(self.run);
-        }
-        (self.run_low, self.run_high, self.run) = (step, step, 1);
+        // The lower and the higher of two, by differences, for which no branch is made.
+        let low = self.run_low.wrapping_add(step.wrapping_sub(self.run_low).min(0));
+        let high = self.run_high.wrapping_add(step.wrapping_sub(self.run_high).max(0));
+        let goes_on = self.run > 0 && high.abs_diff(low) <= 1;
+        let over = if goes_on || !learns || self.frames <= 1 { 0 } else { self.run };
+        self.run_max = self.run_max.max(over);
+        self.run = if goes_on { self.run.saturating_add(1) } else { 1 };
+        self.run_low = choose_signed(goes_on, low, step);
+        self.run_high = choose_signed(goes_on, high, step);
     }
 }

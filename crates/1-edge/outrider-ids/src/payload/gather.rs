@@ -111,6 +111,7 @@ impl Histories {
 
 impl Payload {
     /// Has the payload taken apart anew when bits that belong to no part move, or a part turns out to be none.
+    #[inline(never)]
     pub(super) fn watch_rest(&mut self, before: u64, now: u64) {
         let broken = self.fields.iter().take(usize::from(self.len)).any(Field::is_broken);
         if broken || (before ^ now) & !self.mapped != 0 {

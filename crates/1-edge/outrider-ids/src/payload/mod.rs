@@ -18,6 +18,7 @@ mod tests;
 pub(crate) use check::{CHECKS_MAX, Check};
 pub(crate) use counter::Counters;
 pub(crate) use field::Field;
+use field::Move;
 pub(crate) use gather::Histories;
 use gather::Place;
 pub(crate) use split::FIELDS_MAX;
@@ -328,9 +329,7 @@ impl Payload {
                 }
             }
             self.varied |= changed_bytes((before ^ now) & !first.bits());
-            if self.check_proofs < u8::MAX
-                && (before ^ now) & !(self.counters.mask() | first.bits()) != 0
-            {
+            if self.check_proofs < u8::MAX && (before ^ now) & !(self.counters.mask() | first.bits()) != 0 {
                 self.check_proofs = self.check_proofs.saturating_add(1);
             }
             return None;
@@ -354,64 +353,62 @@ impl Payload {
         mut calibration: Option<&mut Calibration>,
         novel: &mut bool,
     ) -> Option<Finding> {
+        if learns && (before ^ now) & !self.mapped != 0 {
+            self.grow(before, now);
+        }
         let mut worst: Option<Finding> = None;
+        let mut broken = false;
         for (index, field) in (0u8..).zip(self.fields.iter_mut().take(usize::from(self.len))) {
-            if learns && (before ^ now) & !self.mapped != 0 {
-                field.grow(before, now, self.mapped);
-                self.mapped |= field.bits();
-            }
             let (last, mut told) = (field.last, None);
             field.add(now, learns, |moved| {
                 let Some(calibration) = calibration.as_deref_mut() else { return false };
-                let surprise = if moved.excess > Excess::EVEN {
-                    calibration.surprise(moved.habit, moved.excess).unwrap_or_default()
-                } else {
-                    Surprise::default()
-                };
-                *novel |= moved.excess >= Excess::NOVEL;
+                if moved.size <= moved.usual {
+                    if learns {
+                        calibration.keep(moved.habit, moved.size, moved.usual);
+                    }
+                    return false;
+                }
+                let excess = moved.excess();
+                let surprise = calibration.weigh(moved.habit, excess, learns);
+                *novel |= excess >= Excess::NOVEL;
                 if surprise >= Surprise::HINT {
                     told = Some((moved, surprise));
                 }
-                let refuses = surprise >= Surprise::ALARM;
-                if !refuses && learns {
-                    calibration.note(moved.habit, moved.excess);
-                }
-                refuses
+                surprise >= Surprise::ALARM
             });
             if let Some(calibration) = calibration.as_deref_mut().filter(|_| learns && field.is_noisy()) {
                 calibration.note(Habit::Calm, Excess::NONE);
             }
+            broken |= field.may_be_broken();
             let Some((moved, surprise)) = told else { continue };
             if worst.is_some_and(|worst| worst.surprise >= Some(surprise)) {
                 continue;
             }
-            let stepped = moved.habit != Habit::Calm;
-            let refused = surprise >= Surprise::ALARM;
-            if stepped && refused {
+            if moved.habit != Habit::Calm && surprise >= Surprise::ALARM {
                 let step = i64::from(field.last).saturating_sub(last.into());
                 let step = i32::try_from(step).unwrap_or(i32::MAX);
                 self.suspect =
                     Some(Suspect { field: index, step, until_us: at_us.saturating_add(SUSPECT_US) });
             }
-            worst = Some(Finding {
-                detector: if stepped { Detector::Payload } else { Detector::Stuck },
-                alarm: true,
-                flagged: refused,
-                bit: field.start_bit(),
-                bits: field.width,
-                expected: if stepped { last } else { moved.usual }.into(),
-                observed: field.last.into(),
-                surprise: Some(surprise),
-            });
-            if refused {
-                // Said once, it is known.
-                field.forgive();
-            }
+            worst = Some(told_of(field, last, &moved, surprise));
         }
-        if worst.is_none() && learns && !self.wants {
+        let rest = (before ^ now) & !self.mapped != 0;
+        if (broken || rest) && worst.is_none() && learns && !self.wants {
             self.watch_rest(before, now);
         }
         worst
+    }
+
+    /// Lets the fields take in the bits above that they carry into.
+    #[inline(never)]
+    fn grow(&mut self, before: u64, now: u64) {
+        for field in self.fields.iter_mut().take(usize::from(self.len)) {
+            if (before ^ now) & !self.mapped == 0 {
+                return;
+            }
+            field.grow(before, now, self.mapped);
+            self.mapped |= field.bits();
+        }
     }
 
     /// Holds the numbers against those of other payloads, and against what they said before.
@@ -481,4 +478,27 @@ const fn changed_bytes(word: u64) -> u8 {
     let low = word & 0x0101_0101_0101_0101;
     // Every product of two set bits has a place of its own in the highest byte.
     low.wrapping_mul(0x0102_0408_1020_4080).to_be_bytes()[0]
+}
+
+/// What is said of a field that moved in a way that it never did.
+#[cold]
+#[inline(never)]
+fn told_of(field: &mut Field, last: u32, moved: &Move, surprise: Surprise) -> Finding {
+    let stepped = moved.habit != Habit::Calm;
+    let refused = surprise >= Surprise::ALARM;
+    let finding = Finding {
+        detector: if stepped { Detector::Payload } else { Detector::Stuck },
+        alarm: true,
+        flagged: refused,
+        bit: field.start_bit(),
+        bits: field.width,
+        expected: if stepped { last } else { moved.usual }.into(),
+        observed: field.last.into(),
+        surprise: Some(surprise),
+    };
+    if refused {
+        // Said once, it is known.
+        field.forgive();
+    }
+    finding
 }

@@ -178,7 +178,7 @@ fn a_number_that_grows_takes_the_bits_above_in() {
     let mut before = word(1);
     for value in (1..40).chain((20..40).rev()) {
         field.grow(before, word(value), 0);
-        field.add(word(value), true, |moved| moved.excess > Excess::EVEN);
+        field.add(word(value), true, |moved| moved.excess() > Excess::EVEN);
         before = word(value);
     }
     assert_eq!((field.width, field.low, field.high, field.step_max), (6, 1, 39, 1));
