@@ -1,5 +1,7 @@
 //! One number inside a payload: how it moves, and when it moves in a way that it never did.
 
+use core::hint::select_unpredictable;
+
 use crate::calibrate::{Excess, Habit};
 use crate::signals::NO_SIGNAL;
 
@@ -62,18 +64,6 @@ impl Move {
     pub(crate) fn excess(&self) -> Excess {
         Excess::of(self.size, self.usual)
     }
-}
-
-/// Chooses without a branch: what a number does next is what no processor guesses, and a wrong guess costs as much as
-/// twenty steps.
-#[inline]
-fn choose(condition: bool, yes: u32, no: u32) -> u32 {
-    no ^ (no ^ yes) & u32::from(condition).wrapping_neg()
-}
-
-#[inline]
-fn choose_signed(condition: bool, yes: i32, no: i32) -> i32 {
-    no ^ (no ^ yes) & i32::from(condition).wrapping_neg()
 }
 
 /// Counts up to 255; no carry, which would come and go with what is counted.
@@ -183,9 +173,7 @@ impl Field {
     /// Reads the field and the bits in its reach.
     #[inline]
     pub(crate) fn value(&self, payload: u64) -> u32 {
-        // Without a branch, as in `choose`.
-        let swap = u64::from(self.little).wrapping_neg();
-        let payload = payload ^ (payload ^ payload.swap_bytes()) & swap;
+        let payload = select_unpredictable(self.little, payload.swap_bytes(), payload);
         let mask = u64::from(self.range_in_reach());
         u32::try_from(payload.wrapping_shr(self.shift.into()) & mask).unwrap_or(u32::MAX)
     }
@@ -242,16 +230,17 @@ impl Field {
     /// What a step is held against.
     fn usual_step(&self) -> (Habit, u32) {
         let (is_crisp, is_dynamic) = (self.is_crisp(), self.is_dynamic());
-        let part = choose(is_crisp | is_dynamic, self.span() / SPAN_PART, self.range() / RANGE_PART);
+        let (span, range) = (self.span() / SPAN_PART, self.range() / RANGE_PART);
+        let part = select_unpredictable(is_crisp | is_dynamic, span, range);
         let moving = if is_dynamic { Habit::Step } else { Habit::Leap };
         (if is_crisp { Habit::Skip } else { moving }, self.step_max.max(part).max(1))
     }
 
     /// Returns whether it moves nearly always, so that standing still tells something.
     pub(crate) fn is_noisy(&self) -> bool {
-        self.run_max <= RUN_NOISY
-            && self.frames >= RUN_FRAMES_MIN
-            && u32::from(self.moves).saturating_mul(2) >= u32::from(self.frames)
+        (self.run_max <= RUN_NOISY)
+            & (self.frames >= RUN_FRAMES_MIN)
+            & (u32::from(self.moves).saturating_mul(2) >= u32::from(self.frames))
     }
 
     /// Size of a step; one over the end of a number that wraps is as small as it was meant.
@@ -400,7 +389,8 @@ impl Field {
         let (habit, usual) = self.usual_step();
         // What moves from rest does so ever faster: only what a step has more than the one before it is new.
         let goes_on = (step > 0) == (self.step_last > 0);
-        let sudden = if goes_on { size.saturating_sub(self.step_last.unsigned_abs()) } else { size };
+        let more = size.saturating_sub(self.step_last.unsigned_abs());
+        let sudden = select_unpredictable(goes_on, more, size);
         // A run is hardly ever the longest: the rest is asked only then.
         let longest = self.run_max.max(RUN_MIN);
         if self.run > longest && self.is_noisy() {
@@ -514,14 +504,15 @@ impl Field {
 
     /// Follows the run of steps that differ by one at most.
     fn run(&mut self, step: i32, learns: bool) {
-        // The lower and the higher of two, by differences, for which no branch is made.
+        // The lower and the higher of two by differences: a plain comparison becomes a branch.
         let low = self.run_low.wrapping_add(step.wrapping_sub(self.run_low).min(0));
-        let high = self.run_high.wrapping_add(step.wrapping_sub(self.run_high).max(0));
-        let goes_on = self.run > 0 && high.abs_diff(low) <= 1;
-        let over = if goes_on || !learns || self.frames <= 1 { 0 } else { self.run };
+        let above = step.wrapping_sub(self.run_high);
+        let high = step.wrapping_sub(above.min(0));
+        let goes_on = (self.run > 0) & (high.abs_diff(low) <= 1);
+        let over = select_unpredictable(!goes_on & learns & (self.frames > 1), self.run, 0);
         self.run_max = self.run_max.max(over);
-        self.run = if goes_on { self.run.saturating_add(1) } else { 1 };
-        self.run_low = choose_signed(goes_on, low, step);
-        self.run_high = choose_signed(goes_on, high, step);
+        self.run = select_unpredictable(goes_on, self.run.saturating_add(1), 1);
+        self.run_low = select_unpredictable(goes_on, low, step);
+        self.run_high = select_unpredictable(goes_on, high, step);
     }
 }

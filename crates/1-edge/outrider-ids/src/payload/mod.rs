@@ -315,12 +315,16 @@ impl Payload {
     /// Returns the checksum expected and observed if it is wrong.
     fn checksum(&mut self, before: u64, now: u64) -> Option<(u8, u8)> {
         let bytes = self.bytes;
-        let first = self.checks.iter().flatten().next().copied()?;
         let (mut holds, mut fails) = (false, false);
         for check in self.checks.iter().flatten() {
             let is_right = check.holds(now, bytes);
             (holds, fails) = (holds | is_right, fails | !is_right);
         }
+        // There is none.
+        if !holds && !fails {
+            return None;
+        }
+        let first = self.checks.iter().flatten().next().copied()?;
         if holds {
             if fails {
                 // Of several explanations, those that no longer explain are gone.
@@ -357,7 +361,7 @@ impl Payload {
             self.grow(before, now);
         }
         let mut worst: Option<Finding> = None;
-        let mut broken = false;
+        let (mut broken, mut noisy) = (false, false);
         for (index, field) in (0u8..).zip(self.fields.iter_mut().take(usize::from(self.len))) {
             let (last, mut told) = (field.last, None);
             field.add(now, learns, |moved| {
@@ -376,9 +380,7 @@ impl Payload {
                 }
                 surprise >= Surprise::ALARM
             });
-            if let Some(calibration) = calibration.as_deref_mut().filter(|_| learns && field.is_noisy()) {
-                calibration.note(Habit::Calm, Excess::NONE);
-            }
+            noisy |= field.is_noisy();
             broken |= field.may_be_broken();
             let Some((moved, surprise)) = told else { continue };
             if worst.is_some_and(|worst| worst.surprise >= Some(surprise)) {
@@ -391,6 +393,9 @@ impl Payload {
                     Some(Suspect { field: index, step, until_us: at_us.saturating_add(SUSPECT_US) });
             }
             worst = Some(told_of(field, last, &moved, surprise));
+        }
+        if let Some(calibration) = calibration.filter(|_| learns && noisy) {
+            calibration.note(Habit::Calm, Excess::NONE);
         }
         let rest = (before ^ now) & !self.mapped != 0;
         if (broken || rest) && worst.is_none() && learns && !self.wants {

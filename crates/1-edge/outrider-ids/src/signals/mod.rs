@@ -217,7 +217,9 @@ impl Signals {
         let index = usize::from(name);
         let signal = self.signals.get_mut(index)?;
         let value = i32::try_from(raw.checked_shr(signal.drop.into()).unwrap_or(0)).unwrap_or(i32::MAX);
-        signal.step = if signal.seen { value.abs_diff(signal.value) } else { 0 };
+        // Neither is negative.
+        let step = value.wrapping_sub(signal.value).unsigned_abs();
+        signal.step = if signal.seen { step } else { 0 };
         signal.value = value;
         signal.seen = true;
         let echoed = signal.echo.receive(name, value, &mut self.memory).and_then(|excess| {
