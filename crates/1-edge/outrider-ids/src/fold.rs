@@ -397,10 +397,12 @@ impl<S: Subject, const EPISODES: usize, const QUEUE: usize> Fold<S, EPISODES, QU
     }
 
     /// Takes the oldest observation, or `None` if there is none.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Observation> {
-        if self.queued == 0 {
-            return None;
-        }
+        if self.queued == 0 { None } else { self.take() }
+    }
+
+    fn take(&mut self) -> Option<Observation> {
         let observation = self.queue.get_mut(self.head)?.take();
         self.head = self.head.saturating_add(1).checked_rem(QUEUE).unwrap_or(0);
         self.queued = self.queued.saturating_sub(1);

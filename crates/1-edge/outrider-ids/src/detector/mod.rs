@@ -184,6 +184,7 @@ impl BusDetector {
 
     /// Returns whether the model of this bus has an identifier; never true for a bus that is not judged by its model.
     #[must_use]
+    #[inline]
     pub fn owns(&self, id: CanId) -> bool {
         self.warm_up.basis == Basis::Model && self.table.find(id).is_some()
     }
@@ -275,6 +276,7 @@ impl BusDetector {
     }
 
     /// Takes the oldest observation not yet fetched.
+    #[inline]
     pub fn pop(&mut self) -> Option<Observation> {
         self.fold.pop()
     }
