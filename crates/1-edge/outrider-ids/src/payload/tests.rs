@@ -3,6 +3,7 @@ use std::vec::Vec;
 
 use outrider_types::VehicleMicros;
 
+use super::law::changed_bytes;
 use super::split::split;
 use super::*;
 
