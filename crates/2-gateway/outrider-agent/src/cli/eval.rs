@@ -19,6 +19,8 @@ const FRAMES_MAX: usize = 20_000_000;
 
 /// Branch of the seed for generated drives.
 const DRIVES: u64 = 0x4472_6976;
+/// Branch of a drive's seed for the life that its platform is learned from.
+const LEARNED: u64 = 0x4C65_6172;
 /// Longest simulation: a year, in microseconds.
 const HOURS_US_MAX: u64 = 366 * 24 * 3600 * 1_000_000;
 
@@ -101,6 +103,9 @@ pub(super) struct Eval {
     /// Length of each of them in seconds.
     #[arg(long, value_parser = super::inject::seconds, default_value = "75", value_name = "S")]
     drive_seconds: u64,
+    /// Hours of life of each of their platforms to learn from, in another seed; without it they are unknown vehicles.
+    #[arg(long, value_parser = hours, requires = "generated_drives", value_name = "H")]
+    learned_hours: Option<u64>,
     /// Number of the first bus in files that do not say.
     #[arg(long, default_value_t = 0, value_name = "BUS")]
     bus: u8,
@@ -159,6 +164,11 @@ impl Eval {
             terminal.note(&format!("{}: {} frames to learn from", capture.name, capture.frames.len()));
             bench.train(&capture.frames);
         }
+        for (number, seed) in self.drawn() {
+            let Some(length_us) = self.learned_hours else { break };
+            terminal.note(&format!("generated drive {number}: its platform is learned"));
+            bench.train_life(&Platform::drawn(seed), Seed::new(seed).fork(LEARNED).next_u64(), length_us);
+        }
         bench.close_training().map_err(|error| Failure::input(chain(&error)))?;
         for path in self.clean.iter().chain(&self.labelled) {
             let capture = self.load(path, &mut problems)?;
@@ -190,10 +200,15 @@ impl Eval {
         Ok(())
     }
 
+    /// Numbers and seeds of the generated drives asked for.
+    fn drawn(&self) -> impl Iterator<Item = (u32, u64)> + use<> {
+        let seed = Seed::new(self.attack_seed).fork(DRIVES);
+        (1..=self.generated_drives).map(move |number| (number, seed.fork(number.into()).next_u64()))
+    }
+
     /// Judges the generated drives asked for.
     fn drives(&self, bench: &mut Bench, problems: &mut Vec<String>, terminal: &mut Terminal<'_>) {
-        for number in 1..=self.generated_drives {
-            let seed = Seed::new(self.attack_seed).fork(DRIVES).fork(number.into()).next_u64();
+        for (number, seed) in self.drawn() {
             let frames = drive(&Platform::drawn(seed), seed, self.drive_seconds);
             let name = format!("generated drive {number}");
             terminal.note(&format!("{name}: {} frames to judge on", frames.len()));

@@ -62,6 +62,16 @@ impl Garage {
         }
     }
 
+    /// Adds a new vehicle, of whose frames nothing is kept.
+    pub(super) fn learn(&mut self, frames: impl Iterator<Item = TimedFrame>) {
+        let (mut ids, mut learner) = (BTreeSet::new(), Learner::new(ModelHead::default()));
+        for frame in frames {
+            ids.extend(frame.frame.id());
+            learner.add(&frame);
+        }
+        self.vehicles.push(Vehicle { ids, learner: Some(learner), model: Vec::new() });
+    }
+
     /// Learns the models; call it once, after all captures.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ use outrider_types::Seed;
 
 use crate::inject::{Attack, AttackPlan, Injector, Stretch, Truth};
 use crate::learn::LearnError;
+use crate::traffic::{Life, Platform};
 pub use accounts::Accounts;
 use garage::{Garage, Match};
 pub use probe::{Alarm, Probe, Score, Watched};
@@ -159,6 +160,11 @@ impl Bench {
     /// Adds a training capture. Captures that share most identifiers are one vehicle.
     pub fn train(&mut self, frames: &[TimedFrame]) {
         self.garage.add(frames);
+    }
+
+    /// Adds a vehicle of training: a generated life of a platform, which is not kept in memory.
+    pub fn train_life(&mut self, platform: &Platform, seed: u64, length_us: u64) {
+        self.garage.learn(Life::new(platform, seed).take_while(|frame| frame.at.0 < length_us));
     }
 
     /// Ends training.
