@@ -18,6 +18,7 @@ use outrider_ids::flexray::model::Clusters;
 use outrider_ids::lin::LinDetector;
 use outrider_ids::lin::model::Buses;
 use outrider_ids::model::VehicleModel;
+use outrider_ids::model::habits::{PAYLOAD_BYTES_MAX, POOL_BYTES_MAX};
 use outrider_types::{BusId, VehicleMicros};
 use outrider_wire::Batch;
 
@@ -65,9 +66,30 @@ pub unsafe extern "C" fn _start(
             said ^= u64::from(seen.episode) ^ seen.at.0;
         }
     }
+    can.begin_capture(VehicleMicros(said));
     can.finish();
     ethernet.finish();
-    said ^ batch(input)
+    said ^ batch(input) ^ habits(can)
+}
+
+/// Writes what a bus taught.
+fn habits(can: &BusDetector) -> u64 {
+    let mut said = u64::from(can.habit_stats().known);
+    let mut out = [0; PAYLOAD_BYTES_MAX];
+    for habit in can.payload_habits() {
+        said ^= habit.write(&mut out) as u64 ^ u64::from(out[0]);
+    }
+    for (name, number) in can.number_habits() {
+        said ^= u64::from(name) ^ u64::from(number.record()[4]);
+    }
+    for line in can.line_habits() {
+        said ^= u64::from(line.record()[0]);
+    }
+    let mut out = [0; POOL_BYTES_MAX];
+    for pool in can.pool_habits() {
+        said ^= pool.write(&mut out) as u64 ^ u64::from(out[0]);
+    }
+    said
 }
 
 /// Makes detectors of LIN and FlexRay, and gives them what is heard.

@@ -9,6 +9,8 @@
 //! of a Distribution", 1975). A bus whose numbers keep to their limits so gets narrow ones, a rough one wide ones, and
 //! nothing depends on what a vehicle's signals mean.
 
+mod stored;
+
 use outrider_types::VehicleMicros;
 
 /// Habits that are calibrated, each in a pool of its own.
@@ -33,7 +35,7 @@ pub(crate) enum Habit {
 /// Number of habits.
 pub(crate) const HABITS: usize = 7;
 /// Steps of an excess: quarters of octaves from a sixteenth of what was usual up to 4096 times.
-const STEPS: usize = 64;
+pub(crate) const STEPS: usize = 64;
 /// Step of what was just as large as ever.
 const EVEN: u32 = 16;
 /// Excesses from which the empirical share is taken; with fewer the tail is fitted.
@@ -51,7 +53,9 @@ const MEAN_Q8_MOTION: u32 = 512;
 /// Clean seconds before a p-value means anything.
 pub(crate) const SECONDS_MIN: u32 = 8;
 /// Seconds after which all counts are halved, so that the pool follows the vehicle: an hour.
-const SECONDS_MAX: u32 = 3600;
+pub(crate) const SECONDS_MAX: u32 = 3600;
+/// Clean seconds in a model from which its pool is that of a vehicle that is known: as few as halving leaves.
+const KNOWN_SECONDS: u32 = SECONDS_MAX / 2;
 /// Length of a block, in microseconds.
 const BLOCK_US: u64 = 1_000_000;
 /// Surprise in quarters of a bit per quarter of an octave and mean excess of one quarter: 4 · log2(e).
@@ -106,6 +110,9 @@ impl Surprise {
     /// Once in eighteen hours of one habit, if the tail is what was fitted. Generated days show several times as many:
     /// what a vehicle does for the first time has a heavier tail than what it does every day.
     pub(crate) const ALARM: Self = Self { quarter_bits: 4 * 16 };
+    /// The same on a bus whose first times a model has counted for long ([`KNOWN_SECONDS`]): nothing but the end of the
+    /// tail is fitted then.
+    const ALARM_KNOWN: Self = Self { quarter_bits: 4 * 13 };
     /// Once an hour of one habit: worth a line of low severity, which others may add up.
     pub(crate) const HINT: Self = Self { quarter_bits: 4 * 12 };
 
@@ -132,10 +139,12 @@ pub(crate) struct Pool {
     open: u8,
     /// Whether anything was judged in it.
     active: bool,
+    /// Whether a model has counted for long.
+    known: bool,
 }
 
 impl Pool {
-    const EMPTY: Self = Self { seconds: 0, counts: [0; STEPS], open: 0, active: false };
+    const EMPTY: Self = Self { seconds: 0, counts: [0; STEPS], open: 0, active: false, known: false };
 
     /// Seconds with an excess of at least `step`, and the sum of how far they were above it.
     fn tail(&self, step: usize) -> (u32, u32) {
@@ -208,16 +217,18 @@ impl Calibration {
         self.pools.get_mut(habit as usize)
     }
 
-    /// Weighs what is beyond the usual: returns its surprise, and notes it if it is no attack's.
+    /// Weighs what is beyond the usual: returns its surprise and whether it is an attack's, and
+    /// notes it if it is not.
     #[cold]
     #[inline(never)]
-    pub(crate) fn weigh(&mut self, habit: Habit, excess: Excess, learns: bool) -> Surprise {
+    pub(crate) fn weigh(&mut self, habit: Habit, excess: Excess, learns: bool) -> (Surprise, bool) {
         let surprise = if excess > Excess::EVEN { self.surprise(habit, excess) } else { None };
         let surprise = surprise.unwrap_or_default();
-        if surprise < Surprise::ALARM && learns {
+        let is_alarm = surprise >= self.alarm(habit);
+        if !is_alarm && learns {
             self.note(habit, excess);
         }
-        surprise
+        (surprise, is_alarm)
     }
 
     /// Returns how surprising an excess is, or `None` while too little was seen to say. A number that begins to move
@@ -232,6 +243,12 @@ impl Calibration {
         let ready = |pool: &&mut Pool| pool.seconds >= SECONDS_MIN;
         let own = self.pool(habit).filter(ready).map(|pool| pool.surprise(excess, shortest_q8));
         own.or_else(|| self.pool(alike).filter(ready).map(|pool| pool.surprise(excess, shortest_q8)))
+    }
+
+    /// Returns from which surprise on a habit is held to be broken by an attack.
+    pub(crate) fn alarm(&mut self, habit: Habit) -> Surprise {
+        let known = self.pool(habit).is_some_and(|pool| pool.known);
+        if known { Surprise::ALARM_KNOWN } else { Surprise::ALARM }
     }
 
     /// Notes that a habit was kept, or broken by no more than belongs to this bus.

@@ -70,7 +70,7 @@ fn count_of(items: impl Iterator) -> usize {
 }
 
 pub use budget::{PER_HOUR as ALARMS_PER_HOUR, Used};
-pub use detector::{Basis, BusDetector, BusStats, Granted, Mode, SpeedReading, limits};
+pub use detector::{Basis, BusDetector, BusStats, Granted, HabitStats, Mode, SpeedReading, limits};
 pub use judgement::{Detector, Judgement};
 pub use meter::CycleMeter;
 pub use observation::{FieldValue, Fields, Observation, Phase};

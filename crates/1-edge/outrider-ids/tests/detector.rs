@@ -5,7 +5,8 @@ mod properties;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use outrider_ids::{Basis, Phase};
+use outrider_ids::model::VehicleModel;
+use outrider_ids::{Basis, BusDetector, Phase};
 use outrider_types::EventTypeId;
 use outrider_wire::catalogue::event;
 use properties::{Outcome, bus_detector};
@@ -29,6 +30,7 @@ fn is_as_named(name: &str, outcome: &Outcome) -> Option<bool> {
         "checksum_spoiled" => says(&[event::CAN_CHECKSUM_MISMATCH]),
         "counter_spoiled" => says(&[event::CAN_COUNTER_JUMP]),
         "number_spoiled" => says(&[event::CAN_PAYLOAD_ANOMALY]),
+        "known_number_spoiled" => outcome.basis == Basis::Model && says(&[event::CAN_PAYLOAD_ANOMALY]),
         "noise_lost" => says(&[event::CAN_MASQUERADE]),
         "injection" => outcome.basis == Basis::Model && says(&[event::CAN_CYCLE_TIME]) && outcome.flagged > 0,
         "suspension" => says(&[event::CAN_SUSPENSION]),
@@ -57,7 +59,18 @@ fn the_corpus_comes_to_what_its_names_say() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(named, 15);
+    assert_eq!(named, 16);
+}
+
+#[test]
+fn the_corpus_has_a_model_with_habits_as_they_are_written_now() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/corpus/vehicle_model/habits.bin");
+    let bytes = std::fs::read(path).expect("the corpus is part of the repository");
+    let model = VehicleModel::parse(&bytes).expect("a whole model");
+    let bus = model.buses().next().expect("it has one");
+    assert_eq!(bus.sections().count(), 3);
+    let stats = BusDetector::new(&bus).habit_stats();
+    assert!(stats.on_trial >= 20 && stats.left_out == 0, "{stats:?}");
 }
 
 /// One step of any kind, with the bytes that it takes; rhythms are the step with 4 in its low three bits.

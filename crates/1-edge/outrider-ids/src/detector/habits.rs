@@ -1,6 +1,6 @@
 //! Payloads of known identifiers, and what all of them share.
 
-use outrider_bus::can::{Frame, FrameKind};
+use outrider_bus::can::{CanId, Frame, FrameKind};
 use outrider_types::VehicleMicros;
 
 use super::mode::Mode;
@@ -9,6 +9,7 @@ use super::track::Tracks;
 use super::{BusDetector, limits, spoken};
 use crate::calibrate::Calibration;
 use crate::judgement::Detector;
+use crate::model::habits::{LineHabit, NumberHabit};
 use crate::payload::{Context, Histories};
 use crate::signals::Signals;
 
@@ -18,16 +19,33 @@ pub(super) struct Habits {
     pub(super) calibration: Calibration,
     histories: Histories,
     signals: Signals,
+    /// Records of the model that are about nothing here.
+    pub(super) left_out: u32,
 }
 
 impl Habits {
     pub(super) const fn new() -> Self {
-        Self { calibration: Calibration::new(), histories: Histories::new(), signals: Signals::new() }
+        Self {
+            calibration: Calibration::new(),
+            histories: Histories::new(),
+            signals: Signals::new(),
+            left_out: 0,
+        }
     }
 
     /// Numbers that are compared with each other.
     pub(super) const fn signals(&mut self) -> &mut Signals {
         &mut self.signals
+    }
+
+    /// Returns a number for a model.
+    pub(super) fn stored_number(&self, name: u8, id: CanId, field: u8) -> Option<NumberHabit> {
+        self.signals.stored(name, id, field)
+    }
+
+    /// Returns the lines between numbers for a model.
+    pub(super) fn stored_lines(&self) -> impl Iterator<Item = LineHabit> + '_ {
+        self.signals.stored_lines()
     }
 
     /// Forgets everything.
@@ -62,7 +80,7 @@ impl BusDetector {
         timed: &Timed,
     ) -> Option<Detector> {
         let Self { table, tracks, fold, quorum, habits, operation, .. } = self;
-        let Habits { calibration, histories, signals } = habits;
+        let Habits { calibration, histories, signals, .. } = habits;
         let slot = table.slot_mut(index)?;
         if frame.kind() == FrameKind::Remote {
             return None;

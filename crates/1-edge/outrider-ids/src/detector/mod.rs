@@ -17,6 +17,7 @@ mod sequence;
 mod speed;
 mod spoken;
 mod stamps;
+mod stored;
 mod sweep;
 mod table;
 #[cfg(test)]
@@ -32,7 +33,9 @@ use outrider_wire::catalogue::{event, field};
 
 pub use mode::{Granted, Mode};
 pub use speed::SpeedReading;
+pub use stored::HabitStats;
 pub(crate) use sweep::Run;
+pub(crate) use track::TRACKS_MAX;
 pub use warmup::Basis;
 
 use busoff::Errors;
@@ -101,6 +104,8 @@ pub struct BusDetector {
     operation: Operation,
     granted: Option<(VehicleMicros, Granted)>,
     workshop: bool,
+    /// Nothing is guarded: everything is to be learned.
+    is_pupil: bool,
     clock: Clock,
     /// Before this time a flood distorts everybody's timing.
     distorted_until: VehicleMicros,
@@ -116,6 +121,7 @@ impl BusDetector {
         let tracks = &mut detector.tracks;
         detector.table.load(model, || tracks.take());
         detector.protected.load(model, &mut detector.table);
+        detector.load_habits(model);
         detector.load = Load::new(if facts.rate_max_hz == 0 { None } else { Some(facts.rate_max_hz) });
         detector.silence = Silence::new(detector.table.watched());
         detector.speed_signal = facts.speed;
@@ -148,6 +154,7 @@ impl BusDetector {
             operation: Operation::new(),
             granted: None,
             workshop: false,
+            is_pupil: false,
             clock: Clock::new(),
             distorted_until: VehicleMicros(0),
             stats: BusStats { frames: 0, known: 0, unknown: 0, errors: 0, clock_steps: 0, dropped: 0 },
@@ -291,18 +298,23 @@ impl BusDetector {
             Stamp::Held(_) => {}
             Stamp::Back { from, at } => {
                 self.stats.clock_steps = self.stats.clock_steps.saturating_add(1);
-                self.fold.finish(from);
-                self.table.restart();
-                self.silence.restart();
-                self.stamps.restart(at);
-                self.unknown = Unknown::new();
-                self.load.meter.clear();
-                self.operation.restart(at);
-                self.habits.restart(at);
-                self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
+                self.start_over(from, at);
             }
         }
         stamp.at()
+    }
+
+    /// Starts over at another time; what was learned stays.
+    fn start_over(&mut self, last: VehicleMicros, at: VehicleMicros) {
+        self.fold.finish(last);
+        self.table.restart();
+        self.silence.restart();
+        self.stamps.restart(at);
+        self.unknown = Unknown::new();
+        self.load.meter.clear();
+        self.operation.restart(at);
+        self.habits.restart(at);
+        self.distorted_until = at.saturating_add(limits::AFTER_FLOOD_US);
     }
 
     /// Takes a frame whose identifier is known.
@@ -395,6 +407,10 @@ impl BusDetector {
         self.note_pair();
         if diagnostic {
             self.note_granted(at, id);
+        }
+        if self.is_pupil && !diagnostic {
+            self.adopt(at, id, frame);
+            return (Verdict::Ordinary, Judgement::ORDINARY);
         }
         let Self { unknown, warm_up, fold, .. } = self;
         match warm_up.basis {

@@ -5,7 +5,6 @@ use outrider_types::{BusId, Severity, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
 use super::limits;
-use crate::calibrate::Surprise;
 use crate::fold::{Fold, Strike};
 use crate::judgement::{Detector, Judgement};
 use crate::observation::Fields;
@@ -75,9 +74,7 @@ pub(super) fn payload(id: CanId, finding: &Finding) -> (Strike, u64) {
     };
     // A checksum holds or not; a habit is worth what its p-value says. A counter was learned on the road within seconds
     // and has no rate of false alarms that anybody vouches for: it is a hint.
-    let sure = finding
-        .surprise
-        .map_or(finding.detector == Detector::Checksum, |surprise| surprise >= Surprise::ALARM);
+    let sure = finding.surprise.map_or(finding.detector == Detector::Checksum, |_| finding.flagged);
     let severity = if sure { Severity::Medium } else { Severity::Low };
     let fields = match finding.surprise {
         Some(surprise) => fields.int(field::P_VALUE_PPB, surprise.p_value_ppb()),

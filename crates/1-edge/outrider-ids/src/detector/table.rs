@@ -307,6 +307,10 @@ impl Table {
         self.slots.get_mut(index).filter(|_| index < self.len)
     }
 
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().take(self.len)
+    }
+
     pub(crate) fn slots_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
         self.slots.iter_mut().take(self.len)
     }

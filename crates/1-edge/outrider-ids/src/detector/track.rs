@@ -54,6 +54,20 @@ impl Tracks {
         tracks.for_each(|track| track.payload.enroll(signals));
     }
 
+    /// Has no payload compared with the one before; what was learned stays.
+    pub(crate) fn part(&mut self) {
+        self.tracks.iter_mut().take(self.len.into()).for_each(|track| track.payload.part());
+    }
+
+    /// Returns the tracks that are taken.
+    pub(crate) fn used(&self) -> impl Iterator<Item = &Track> {
+        self.tracks.iter().take(self.len.into())
+    }
+
+    pub(crate) fn get(&self, name: u16) -> Option<&Track> {
+        self.tracks.get(usize::from(name))
+    }
+
     /// Gives all tracks back.
     pub(crate) const fn clear(&mut self) {
         self.len = 0;

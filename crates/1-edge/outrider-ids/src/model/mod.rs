@@ -11,6 +11,7 @@
 
 pub(crate) mod bytes;
 pub(crate) mod envelope;
+pub mod habits;
 pub mod protection;
 mod repr;
 mod sections;

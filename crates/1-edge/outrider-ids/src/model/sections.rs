@@ -8,6 +8,7 @@
 
 use super::bytes::{Cursor, size_at, u16_at};
 use super::envelope::check_count;
+use super::habits;
 use super::protection;
 use super::repr::ModelError;
 use super::write::WriteError;
@@ -26,6 +27,12 @@ const HEAD_BYTES: usize = 8;
 pub struct SectionKind(pub u16);
 
 impl SectionKind {
+    /// How payloads split and how their numbers move.
+    pub const PAYLOAD: Self = Self(1);
+    /// Numbers that go together.
+    pub const TOGETHER: Self = Self(2);
+    /// What a bus does for the first time now and then.
+    pub const CALIBRATION: Self = Self(3);
     /// Protection of CAN frames: E2E and `SecOC`.
     pub const PROTECTION: Self = Self(4);
     /// LIN schedules; belongs to the model, not to a CAN bus.
@@ -37,6 +44,9 @@ impl SectionKind {
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
         match self {
+            Self::PAYLOAD => Some("payload habits"),
+            Self::TOGETHER => Some("numbers that go together"),
+            Self::CALIBRATION => Some("calibration"),
             Self::PROTECTION => Some("protection"),
             Self::LIN_SCHEDULE => Some("LIN schedules"),
             Self::FLEXRAY_SLOTS => Some("FlexRay slots"),
@@ -50,6 +60,9 @@ type Check = fn(&[u8]) -> Result<(), usize>;
 
 /// Owners of kinds.
 static OWNERS: &[(SectionKind, Check)] = &[
+    (SectionKind::PAYLOAD, habits::check_payload),
+    (SectionKind::TOGETHER, habits::check_together),
+    (SectionKind::CALIBRATION, habits::check_pools),
     (SectionKind::PROTECTION, protection::check),
     (SectionKind::LIN_SCHEDULE, crate::lin::model::check),
     (SectionKind::FLEXRAY_SLOTS, crate::flexray::model::check),

@@ -12,7 +12,7 @@ pub(crate) const CHECKS_MAX: usize = 4;
 
 /// Polynomials of CRC-8 in use: SAE J1850 (AUTOSAR profiles 1 and 11), AUTOSAR 8H2F (profiles 2 and 22), ATM,
 /// Dallas (reflected use apart), and two of the ISO 26262 literature.
-const POLYNOMIALS: [u8; 6] = [0x1D, 0x2F, 0x07, 0x31, 0x9B, 0xD5];
+pub(crate) const POLYNOMIALS: [u8; 6] = [0x1D, 0x2F, 0x07, 0x31, 0x9B, 0xD5];
 
 /// CRC tables, one for each polynomial.
 static TABLES: [[u8; 256]; 6] = tables();

@@ -90,6 +90,16 @@ impl Counters {
         two | two << 1 | four | four << 1 | four << 2 | four << 3 | eight
     }
 
+    /// Returns the lowest bits of the counters of two, four and eight bits, once they are known.
+    pub(crate) fn lanes(&self) -> Option<[u64; 3]> {
+        self.is_ready().then_some([self.once_2, self.once_4, self.never_8])
+    }
+
+    /// Creates counters that are known.
+    pub(crate) const fn of_lanes([two, four, eight]: [u64; 3]) -> Self {
+        Self { once_2: two, once_4: four, never_8: eight, proofs: PROOFS, ..Self::EMPTY }
+    }
+
     /// Gives up counters in bits that belong to a checksum, which over a counter may count, too.
     pub(crate) const fn exclude(&mut self, bits: u64) {
         self.once_2 &= !(bits | bits >> 1);

@@ -81,7 +81,7 @@ pub(crate) struct Field {
     pub(crate) shift: u8,
     pub(crate) width: u8,
     /// Bits above it up to the top of its byte that never moved and may be more of the number.
-    reach: u8,
+    pub(super) reach: u8,
     /// Whether the payload word has its first byte lowest.
     pub(crate) little: bool,
     /// It moves without order, as noise and unknown checksums do: only that it moves is judged.
@@ -106,8 +106,8 @@ pub(crate) struct Field {
     held: u32,
     pub(crate) step_last: i32,
     /// Steps up and down, held at 255.
-    ups: u8,
-    downs: u8,
+    pub(super) ups: u8,
+    pub(super) downs: u8,
 }
 
 impl Field {
@@ -252,6 +252,14 @@ impl Field {
         step < 0 && self.downs == 0 || step > 0 && self.ups == 0
     }
 
+    /// Returns whether a payload's step is so many times larger than usual.
+    pub(super) fn is_far(&self, payload: u64, factor: u32) -> bool {
+        let step = self.step(self.value(payload));
+        let far = self.size(step) > self.usual_step().1.saturating_mul(factor);
+        let speaks = !self.is_none(self.value(payload)) && !self.is_none(self.last);
+        far && speaks && self.is_ripe() && !self.rough && !self.is_reset(step)
+    }
+
     /// Returns whether enough was seen to judge the field.
     pub(crate) fn is_ripe(&self) -> bool {
         let often = self.frames >= FRAMES_MIN && self.moves >= MOVES_MIN;
@@ -361,6 +369,7 @@ impl Field {
             // Halved, so that the share of moves follows what the signal does lately.
             self.frames /= 2;
             self.moves /= 2;
+            self.travel /= 2;
         }
     }
 

@@ -3,7 +3,7 @@
 //! A pool for the whole bus: an identifier borrows a place while its payloads are taken apart and gives it back.
 
 use super::split::split;
-use super::{Check, FIELDS_MAX, Field, Payload};
+use super::{Check, FIELDS_MAX, Field, Payload, SETTLE_US};
 use crate::signals::Signals;
 
 /// Payloads that are kept to be split.
@@ -25,7 +25,7 @@ const CHECK_PATIENCE_US: u64 = 3_000_000;
 /// Frames with a move in bits that belong to no field, after which the payload is split anew.
 const UNMAPPED_MAX: u8 = 12;
 /// Times that a payload is split anew; one that never fits has no order.
-pub(super) const SPLITS_MAX: u8 = 8;
+pub(crate) const SPLITS_MAX: u8 = 8;
 
 /// Number of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,7 +191,7 @@ impl Payload {
         }
         if self.len == 0 {
             // Numbers that are known go on being judged; new ones have to ripen in any case.
-            self.since_us = at_us;
+            self.judged_us = at_us.saturating_add(SETTLE_US);
         }
         let (found, count) = split(history, self.bytes, taken);
         for field in found.iter().take(count) {
@@ -219,6 +219,9 @@ impl Payload {
                 *slot = *field;
                 len = len.saturating_add(1);
             }
+        }
+        if len < self.len {
+            self.origin = self.origin.refused();
         }
         (self.fields, self.len) = (fields, len);
         self.suspect = None;

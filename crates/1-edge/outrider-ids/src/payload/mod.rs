@@ -13,16 +13,18 @@ mod law;
 #[cfg(test)]
 mod properties;
 mod split;
+mod stored;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use check::{CHECKS_MAX, Check};
+pub(crate) use check::{CHECKS_MAX, Check, POLYNOMIALS};
 pub(crate) use counter::Counters;
-pub(crate) use field::Field;
 use field::Move;
-pub(crate) use gather::Histories;
+pub(crate) use field::{Field, WIDTH_MAX};
 use gather::Place;
+pub(crate) use gather::{Histories, SPLITS_MAX};
 pub(crate) use split::FIELDS_MAX;
+pub(crate) use stored::Origin;
 
 use crate::calibrate::{Calibration, Excess, Habit, Surprise};
 use crate::judgement::Detector;
@@ -90,7 +92,8 @@ pub(crate) struct Context<'a> {
 struct Suspect {
     field: u8,
     /// The step, as it was.
-    step: i32,
+    rises: bool,
+    size: u32,
     until_us: u64,
 }
 
@@ -118,15 +121,16 @@ pub(crate) struct Payload {
     checks: [Option<Check>; CHECKS_MAX],
     /// Frames without evidence since the latest alarm.
     quiet_frames: u8,
-    /// Parts that are numbers, and since when all of them are known.
+    /// Parts that are numbers, and from when on their habits are judged.
     fields: [Field; FIELDS_MAX],
     len: u8,
-    since_us: u64,
+    judged_us: u64,
     /// Number of the stretch in which the latest frame came; what was new in one before is usual.
     stretch: u8,
     /// The payload is to be taken apart, and where it is kept meanwhile.
     wants: bool,
     place: Option<Place>,
+    origin: Origin,
 }
 
 impl Payload {
@@ -149,10 +153,11 @@ impl Payload {
         quiet_frames: QUIET_FRAMES,
         fields: [Field::EMPTY; FIELDS_MAX],
         len: 0,
-        since_us: 0,
+        judged_us: 0,
         stretch: 0,
         wants: true,
         place: None,
+        origin: Origin::Road,
     };
 
     /// Returns the first eight bytes as one number, most significant first.
@@ -175,18 +180,29 @@ impl Payload {
         let now = Self::word(data);
         let bytes = u8::try_from(data.len()).unwrap_or(u8::MAX);
         let before = core::mem::replace(&mut self.last, now);
-        if bytes != self.bytes || !self.seen {
+        if bytes != self.bytes {
             // Variants by length are rare; each begins anew rather than being compared with another.
-            self.seen = true;
-            if self.bytes != bytes {
+            self.last = before;
+            if self.origin.strange() {
                 self.place.into_iter().for_each(|place| histories.give_back(place));
-                self.retire_names(signals);
-                *self = Self { last: now, bytes, seen: true, ..Self::EMPTY };
+                self.learn_anew(now, bytes, signals);
+            }
+            return None;
+        }
+        if !self.seen {
+            self.begin(now);
+            return None;
+        }
+        self.origin.usual();
+        if self.origin.is_trial() {
+            self.try_model(before, now, follows);
+            if self.origin == Origin::Refused {
+                self.learn_anew(now, bytes, signals);
             }
             return None;
         }
         // A clock that was set back must not keep the habits from being judged until it has caught up.
-        self.since_us = self.since_us.min(at_us);
+        self.judged_us = self.judged_us.min(at_us.saturating_add(SETTLE_US));
         let counts = self.counters.is_ready();
         let law = self.law(before, now, follows, learns);
         if self.counters.is_ready() != counts {
@@ -200,7 +216,7 @@ impl Payload {
         if learns && self.wants && !self.pending {
             self.gather(at_us, before, now, histories);
         }
-        let settled = self.len > 0 && at_us.saturating_sub(self.since_us) >= SETTLE_US;
+        let settled = self.len > 0 && at_us >= self.judged_us;
         let habit = self.habit(at_us, before, now, learns, settled.then_some(calibration), novel);
         let conflict =
             if settled && habit.is_none() { self.compare(now, learns, calibration, signals) } else { None };
@@ -214,7 +230,7 @@ impl Payload {
     /// judged. What comes next is compared with it.
     pub(crate) fn pass(&mut self, data: &[u8]) -> Option<Finding> {
         let now = Self::word(data);
-        if !self.seen || u8::try_from(data.len()) != Ok(self.bytes) {
+        if !self.seen || self.origin.is_trial() || u8::try_from(data.len()) != Ok(self.bytes) {
             return None;
         }
         let before = core::mem::replace(&mut self.last, now);
@@ -250,8 +266,8 @@ impl Payload {
     fn still_suspect(&mut self, at_us: u64) -> Option<Finding> {
         let suspect = self.suspect?;
         let field = self.fields.get(usize::from(suspect.field))?;
-        let back = (field.step_last > 0) != (suspect.step > 0)
-            && field.step_last.unsigned_abs() >= suspect.step.unsigned_abs() / 2;
+        let back =
+            (field.step_last > 0) != suspect.rises && field.step_last.unsigned_abs() >= suspect.size / 2;
         if back || at_us >= suspect.until_us {
             self.suspect = None;
             return None;
@@ -320,26 +336,27 @@ impl Payload {
                     return false;
                 }
                 let excess = moved.excess();
-                let surprise = calibration.weigh(moved.habit, excess, learns);
+                let (surprise, refuses) = calibration.weigh(moved.habit, excess, learns);
                 *novel |= excess >= Excess::NOVEL;
                 if surprise >= Surprise::HINT {
-                    told = Some((moved, surprise));
+                    told = Some((moved, surprise, refuses));
                 }
-                surprise >= Surprise::ALARM
+                refuses
             });
             noisy |= field.is_noisy();
             broken |= field.may_be_broken();
-            let Some((moved, surprise)) = told else { continue };
+            let Some((moved, surprise, refused)) = told else { continue };
             if worst.is_some_and(|worst| worst.surprise >= Some(surprise)) {
                 continue;
             }
-            if moved.habit != Habit::Calm && surprise >= Surprise::ALARM {
+            if moved.habit != Habit::Calm && refused {
                 let step = i64::from(field.last).saturating_sub(last.into());
                 let step = i32::try_from(step).unwrap_or(i32::MAX);
+                let until_us = at_us.saturating_add(SUSPECT_US);
                 self.suspect =
-                    Some(Suspect { field: index, step, until_us: at_us.saturating_add(SUSPECT_US) });
+                    Some(Suspect { field: index, rises: step > 0, size: step.unsigned_abs(), until_us });
             }
-            worst = Some(told_of(field, last, &moved, surprise));
+            worst = Some(told_of(field, last, &moved, (surprise, refused)));
         }
         if let Some(calibration) = calibration.filter(|_| learns && noisy) {
             calibration.note(Habit::Calm, Excess::NONE);
@@ -388,7 +405,7 @@ impl Payload {
             worst = Some(Finding {
                 detector: if echo { Detector::Playback } else { Detector::Masquerade },
                 alarm: true,
-                flagged: conflict.surprise >= Surprise::ALARM,
+                flagged: conflict.alarm,
                 bit: field.start_bit(),
                 bits: field.width,
                 expected: conflict.expected.into(),
@@ -425,9 +442,8 @@ impl Payload {
 /// What is said of a field that moved in a way that it never did.
 #[cold]
 #[inline(never)]
-fn told_of(field: &mut Field, last: u32, moved: &Move, surprise: Surprise) -> Finding {
+fn told_of(field: &mut Field, last: u32, moved: &Move, (surprise, refused): (Surprise, bool)) -> Finding {
     let stepped = moved.habit != Habit::Calm;
-    let refused = surprise >= Surprise::ALARM;
     let finding = Finding {
         detector: if stepped { Detector::Payload } else { Detector::Stuck },
         alarm: true,

@@ -1,6 +1,7 @@
 extern crate std;
 use std::vec::Vec;
 
+use outrider_bus::can::CanId;
 use outrider_types::VehicleMicros;
 
 use super::law::changed_bytes;
@@ -349,4 +350,104 @@ fn a_value_that_stands_for_none_is_no_habit_and_no_jump_when_it_ends() {
     assert_eq!(found, []);
     let found = temperatures(&mut bench, 1660, 10, |_, value| value + 9);
     assert!(found.iter().any(|(_, finding)| finding.flagged), "its habits are what they were: {found:?}");
+}
+
+/// A payload of what a model would say of another, on a bus as quiet as the other's.
+fn restarted(bench: &Bench) -> Bench {
+    let habit = bench.payload.stored(CanId::standard(0x123).expect("eleven bits")).expect("much is known");
+    let payload = Payload::of_model(&habit);
+    assert_eq!(payload.stored(habit.id), None, "what is on trial is nobody's knowledge");
+    Bench {
+        payload,
+        calibration: bench.calibration.clone(),
+        histories: Histories::new(),
+        signals: Signals::new(),
+    }
+}
+
+#[test]
+fn a_model_gives_back_what_was_learned_and_judges_after_a_trial_of_eight_frames() {
+    let (before, mut sender) = learned();
+    let mut bench = restarted(&before);
+    let found = run(&mut bench, &mut sender, 9, |_, value| value);
+    assert_eq!((found, bench.payload.origin()), (std::vec![], Origin::Model { strange: 0 }));
+    let id = CanId::standard(1).expect("eleven bits");
+    let same = |payload: &Payload| {
+        let habit = payload.stored(id).expect("much is known");
+        let parts = habit
+            .fields
+            .map(|field| field.map(|field| (field.shift, field.width, field.low, field.step_max)));
+        (habit.bytes, habit.counters, habit.checks, habit.mapped, parts)
+    };
+    assert_eq!(same(&bench.payload), same(&before.payload));
+    let found = run(&mut bench, &mut sender, 3, |_, value| value + 9000);
+    assert!(found.iter().any(|(n, found)| *n == 0 && found.flagged), "{found:?}");
+    let mut unlearned = Bench::new();
+    assert_eq!(run(&mut unlearned, &mut sender, 12, |n, value| if n < 9 { value } else { value + 9000 }), []);
+}
+
+#[test]
+fn the_checksum_of_a_model_is_a_law_from_the_ninth_frame_on() {
+    let (before, mut sender) = learned();
+    let mut bench = restarted(&before);
+    run(&mut bench, &mut sender, 9, |_, value| value);
+    let wrong = |bench: &mut Bench, sender: &mut Sender| {
+        let value = sender.value();
+        let mut data = sender.seal(value);
+        data[7] ^= 1;
+        bench.receive(sender.count * 20_000, &data).map(|found| (found.detector, found.alarm))
+    };
+    assert_eq!(wrong(&mut bench, &mut sender), Some((Detector::Checksum, false)));
+    assert_eq!(wrong(&mut bench, &mut sender), Some((Detector::Checksum, true)));
+}
+
+#[test]
+fn another_split_is_learned_anew_without_a_word() {
+    let (before, mut sender) = learned();
+    let mut bench = restarted(&before);
+    // Another release sends the number elsewhere, and no sum.
+    for n in 0..3000 {
+        let value = sender.value().to_be_bytes();
+        sender.count += 1;
+        let data = [value[0], 0, 0, 0, value[1], 0x40, 0, 0];
+        assert_eq!(bench.receive(sender.count * 20_000, &data), None, "{n}");
+    }
+    assert_eq!(bench.payload.origin(), Origin::Refused);
+    assert!(bench.payload.len > 0, "it was learned again");
+}
+
+#[test]
+fn another_length_is_learned_anew_and_single_frames_of_one_forget_nothing() {
+    let (before, mut sender) = learned();
+    let mut bench = restarted(&before);
+    run(&mut bench, &mut sender, 9, |_, value| value);
+    for _ in 0..20 {
+        bench.receive(sender.count * 20_000, &[1, 2, 3]);
+        assert_eq!(run(&mut bench, &mut sender, 2, |_, value| value), []);
+    }
+    assert_eq!((bench.payload.origin(), bench.payload.bytes), (Origin::Model { strange: 0 }, 8));
+    for n in 0..9 {
+        bench.receive(sender.count * 20_000 + n, &[1, 2, 3]);
+    }
+    assert_eq!((bench.payload.origin(), bench.payload.bytes), (Origin::Refused, 3));
+}
+
+#[test]
+fn a_patient_attacker_widens_no_habit_faster_than_without_a_model() {
+    // Every two seconds a step a twentieth larger than the largest so far, and back.
+    let widened = |bench: &mut Bench, sender: &mut Sender| {
+        let largest =
+            |bench: &Bench| bench.payload.fields.iter().map(|field| field.step_max).max().unwrap_or(0);
+        let begin = largest(bench);
+        for _ in 0..100 {
+            let step = u16::try_from(largest(bench) * 21 / 20).expect("small");
+            run(bench, sender, 100, |n, value| if n < 50 { value } else { value.saturating_add(step) });
+        }
+        largest(bench) * 100 / begin
+    };
+    let (mut before, mut sender) = learned();
+    let mut bench = restarted(&before);
+    let mut again = Sender { ..sender };
+    let (by_model, anew) = (widened(&mut bench, &mut sender), widened(&mut before, &mut again));
+    assert!(by_model <= anew, "{by_model} % of what was usual, {anew} % without");
 }

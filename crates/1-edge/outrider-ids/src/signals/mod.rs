@@ -9,6 +9,7 @@
 mod echo;
 mod pairs;
 mod predict;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ use predict::{Own, Predictor};
 /// Most numbers that are compared with each other: 780 pairs, whose sums fit seven kilobytes.
 pub(crate) const SIGNALS_MAX: usize = 40;
 /// Most predictors of a number; with three, one that is itself attacked is outvoted.
-const PREDICTORS_MAX: usize = 3;
+pub(crate) const PREDICTORS_MAX: usize = 3;
 /// Name of no number.
 pub(crate) const NO_SIGNAL: u8 = u8::MAX;
 /// Time between two samples of all numbers, in microseconds.
@@ -83,7 +84,7 @@ impl Excursion {
             let surprise = calibration.surprise(habit, excess).filter(|surprise| *surprise >= Surprise::HINT);
             let far = excess >= Excess::above(FAR_Q2);
             let surprise = surprise.map(|surprise| if far { surprise } else { surprise.min(Surprise::HINT) });
-            self.alarmed |= surprise.is_some_and(|surprise| surprise >= Surprise::ALARM);
+            self.alarmed |= surprise.is_some_and(|surprise| surprise >= calibration.alarm(habit));
             return (surprise, false);
         }
         let over = self.peak > Excess::EVEN;
@@ -134,6 +135,8 @@ impl Signal {
 pub(crate) struct Conflict {
     pub(crate) habit: Habit,
     pub(crate) surprise: Surprise,
+    /// Whether it is enough to say it aloud.
+    pub(crate) alarm: bool,
     /// Value that the others predict; for a repetition, the value itself.
     pub(crate) expected: u32,
 }
@@ -228,7 +231,10 @@ impl Signals {
                 signal.repeats = Excursion::NONE;
                 signal.echo.forgive();
             }
-            surprise.map(|surprise| Conflict { habit: Habit::Echo, surprise, expected: raw })
+            surprise.map(|surprise| {
+                let alarm = surprise >= calibration.alarm(Habit::Echo);
+                Conflict { habit: Habit::Echo, surprise, alarm, expected: raw }
+            })
         });
         let discord = self.predict(index, learns, calibration);
         match (echoed, discord) {
@@ -244,7 +250,8 @@ impl Signals {
         let own = self.signals.get(index)?;
         let mut others: [Option<(i32, u32)>; PREDICTORS_MAX] = [None; PREDICTORS_MAX];
         for (slot, predictor) in others.iter_mut().zip(&own.predictors) {
-            let other = predictor.other().and_then(|other| self.signals.get(other));
+            let other =
+                predictor.other().and_then(|other| self.signals.get(other)).filter(|other| other.seen);
             *slot = other.map(|other| (other.value, other.step));
         }
         if others.iter().all(Option::is_none) {
@@ -266,7 +273,8 @@ impl Signals {
         // One against one: who lies is open.
         let alone = own.predictors.iter().filter(|predictor| predictor.is_used()).nth(1).is_none();
         let surprise = surprise.map(|told| if alone { told.min(Surprise::HINT) } else { told });
-        surprise.map(|surprise| Conflict { habit: Habit::Discord, surprise, expected: raw })
+        let alarm = surprise.is_some_and(|surprise| surprise >= calibration.alarm(Habit::Discord));
+        surprise.map(|surprise| Conflict { habit: Habit::Discord, surprise, alarm, expected: raw })
     }
 
     /// Takes what was held against a number as usual after all.

@@ -3,6 +3,7 @@
 use super::pairs::Fit;
 use super::{NO_SIGNAL, PREDICTORS_MAX};
 use crate::calibrate::Excess;
+use crate::model::habits::LineHabit;
 
 /// Frames from which the distance of the two is taken, …
 const OFFSET_FRAMES: u16 = 24;
@@ -60,6 +61,35 @@ impl Predictor {
         broken: 0,
         recent: [Excess::NONE; 2],
     };
+
+    /// Returns the line for a model, if it is judged already.
+    pub(super) fn stored(&self, target: u8) -> Option<LineHabit> {
+        (self.is_used() && self.frames >= JUDGED_FRAMES).then_some(LineHabit {
+            target,
+            source: self.other,
+            quality_q16: self.quality_q16,
+            slope_q16: self.slope_q16,
+            offset: self.offset,
+            deviation_max: self.deviation_max,
+            low: self.low,
+            high: self.high,
+        })
+    }
+
+    /// Creates the line that a model says, which is judged at once.
+    pub(super) const fn of_model(line: &LineHabit) -> Self {
+        Self {
+            other: line.source,
+            frames: JUDGED_FRAMES,
+            slope_q16: line.slope_q16,
+            quality_q16: line.quality_q16,
+            offset: line.offset,
+            deviation_max: line.deviation_max,
+            low: line.low,
+            high: line.high,
+            ..Self::NONE
+        }
+    }
 
     pub(super) const fn is_used(&self) -> bool {
         self.other != NO_SIGNAL

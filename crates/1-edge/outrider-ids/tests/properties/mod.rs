@@ -1,8 +1,14 @@
 //! What must hold for any input, for the tests of this crate and the fuzz targets alike.
 
+use std::sync::OnceLock;
+
 use outrider_bus::can::{CanId, Dlc, ErrorClass, FdFlags, Frame};
+use outrider_ids::model::habits::{
+    LineHabit, PAYLOAD_BYTES_MAX, POOL_BYTES_MAX, PayloadHabit, payload_head, pool_head, together_head,
+};
 use outrider_ids::model::{
-    BusDraft, BusModel, GapFacts, IdEntry, ModelDraft, VehicleModel, encoded_bytes, write,
+    BusDraft, BusModel, GapFacts, IdEntry, ModelDraft, SectionDraft, SectionKind, VehicleModel,
+    encoded_bytes, write,
 };
 use outrider_ids::{Basis, BusDetector, BusStats, Observation, Phase, SpeedReading};
 use outrider_types::{BusId, VehicleMicros};
@@ -30,8 +36,8 @@ pub(crate) struct Outcome {
 
 /// Runs the detectors of one bus over what the bytes describe, twice, and checks what must hold.
 ///
-/// The first byte's lowest bit asks for a model, the next one lets nobody fetch what is said. Then steps, each behind a
-/// byte whose low three bits say what it is: see [`Bus::step`].
+/// The first byte's lowest bit asks for a model, the next one lets nobody fetch what is said, the third gives the model
+/// habits. Then steps, each behind a byte whose low three bits say what it is: see [`Bus::step`].
 pub(crate) fn bus_detector(bytes: &[u8]) -> Outcome {
     let outcome = run(bytes);
     assert_eq!(run(bytes), outcome, "the same input, the same outcome");
@@ -41,7 +47,12 @@ pub(crate) fn bus_detector(bytes: &[u8]) -> Outcome {
 fn run(bytes: &[u8]) -> Outcome {
     let mut input = Input { rest: bytes };
     let head = input.byte();
-    let mut bus = Bus::new(head & 1 != 0, head & 2 == 0);
+    let detector = match (head & 1 != 0, head & 4 != 0) {
+        (false, _) => Box::new(BusDetector::untrained(BusId(3))),
+        (true, false) => trained(&[]),
+        (true, true) => taught(),
+    };
+    let mut bus = Bus::new(detector, head & 2 == 0);
     while !input.rest.is_empty() && bus.frames < FRAMES_MAX {
         bus.step(&mut input);
     }
@@ -78,8 +89,7 @@ struct Bus {
 }
 
 impl Bus {
-    fn new(has_model: bool, fetches: bool) -> Self {
-        let detector = if has_model { trained() } else { Box::new(BusDetector::untrained(BusId(3))) };
+    fn new(detector: Box<BusDetector>, fetches: bool) -> Self {
         Self { detector, at: 0, frames: 0, flagged: 0, fetches, said: Vec::new(), turns: [0; 256], random: 9 }
     }
 
@@ -256,7 +266,70 @@ fn id_of(name: u8) -> CanId {
 }
 
 /// Detectors of a bus with [`MODEL_IDS`] identifiers.
-fn trained() -> Box<BusDetector> {
+fn trained(sections: &[SectionDraft<'_>]) -> Box<BusDetector> {
+    let bytes = model(sections);
+    let model = VehicleModel::parse(&bytes).expect("just written");
+    Box::new(BusDetector::new(&model.buses().next().expect("just written")))
+}
+
+/// The same, which know the habits of their bus.
+fn taught() -> Box<BusDetector> {
+    static TAUGHT: OnceLock<Vec<u8>> = OnceLock::new();
+    let bytes = TAUGHT.get_or_init(model_with_habits);
+    let model = VehicleModel::parse(bytes).expect("just written");
+    Box::new(BusDetector::new(&model.buses().next().expect("just written")))
+}
+
+/// Model of the bus after a minute of its own rhythm.
+pub(crate) fn model_with_habits() -> Vec<u8> {
+    let mut bus = Bus::new(Box::new(BusDetector::pupil(BusId(3))), true);
+    for turn in 0..3000u64 {
+        for name in 0..MODEL_IDS {
+            let data = bus.payload(0, name);
+            bus.at += u64::from(MODEL_CYCLE_US) / u64::from(MODEL_IDS);
+            bus.receive(&Frame::classic(id_of(name), &data).expect("eight bytes fit"));
+        }
+        if turn % 5 == 0 {
+            bus.tick();
+        }
+    }
+    let mut payloads: Vec<PayloadHabit> = bus.detector.payload_habits().collect();
+    payloads.sort_by_key(|habit| habit.id);
+    let mut first = payload_head(payloads.len()).expect("few").to_vec();
+    for habit in &payloads {
+        let mut record = [0; PAYLOAD_BYTES_MAX];
+        let size = habit.write(&mut record);
+        first.extend(&record[..size]);
+    }
+    let mut numbers: Vec<_> = bus.detector.number_habits().map(|(name, number)| (number, name)).collect();
+    numbers.sort_unstable();
+    let place = |name| {
+        u8::try_from(numbers.iter().position(|(_, other)| *other == name).expect("named")).expect("few")
+    };
+    let mut lines: Vec<LineHabit> = bus
+        .detector
+        .line_habits()
+        .map(|line| LineHabit { target: place(line.target), source: place(line.source), ..line })
+        .collect();
+    lines.sort_by_key(|line| (line.target, line.source));
+    let mut second = together_head(numbers.len(), lines.len()).expect("bounded").to_vec();
+    numbers.iter().for_each(|(number, _)| second.extend(number.record()));
+    lines.iter().for_each(|line| second.extend(line.record()));
+    let pools: Vec<_> = bus.detector.pool_habits().collect();
+    let mut third = pool_head(pools.len()).expect("few").to_vec();
+    for pool in &pools {
+        let mut record = [0; POOL_BYTES_MAX];
+        let size = pool.write(&mut record);
+        third.extend(&record[..size]);
+    }
+    model(&[
+        (SectionKind::PAYLOAD, &first),
+        (SectionKind::TOGETHER, &second),
+        (SectionKind::CALIBRATION, &third),
+    ])
+}
+
+fn model(sections: &[SectionDraft<'_>]) -> Vec<u8> {
     let pattern = VehicleModel::parse(PATTERN).expect("a whole model");
     let bus: BusModel<'_> = pattern.buses().next().expect("it has a bus");
     let like: IdEntry = bus.ids().next().expect("it has an identifier");
@@ -270,10 +343,9 @@ fn trained() -> Box<BusDetector> {
     };
     let ids: Vec<IdEntry> =
         (0..MODEL_IDS).map(|name| IdEntry { id: id_of(name), dlc_mask: 1 << 8, gaps, ..like }).collect();
-    let buses = [BusDraft { facts: bus.facts(), ids: &ids, pairs: &[], sections: &[] }];
+    let buses = [BusDraft { facts: bus.facts(), ids: &ids, pairs: &[], sections }];
     let draft = ModelDraft { head: *pattern.head(), buses: &buses, sections: &[] };
     let mut bytes = vec![0; encoded_bytes(&draft)];
     write(&draft, &mut bytes).expect("consistent facts");
-    let model = VehicleModel::parse(&bytes).expect("just written");
-    Box::new(BusDetector::new(&model.buses().next().expect("just written")))
+    bytes
 }
