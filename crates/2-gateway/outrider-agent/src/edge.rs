@@ -6,7 +6,7 @@ use outrider_bus::can::TimedFrame;
 use outrider_ids::gates::Kind;
 use outrider_ids::model::{ModelError, VehicleModel};
 use outrider_ids::{
-    Basis, BusDetector, BusStats, Detector, Judgement, Mode, Observation, SpeedReading, Used,
+    Basis, BusDetector, BusStats, Detector, HabitStats, Judgement, Mode, Observation, SpeedReading, Used,
 };
 use outrider_types::{BusId, VehicleMicros};
 
@@ -41,6 +41,8 @@ pub struct Operation {
     pub used: [(Kind, Used); Kind::BUDGETED],
     /// Strikes that the mode lowered or left out.
     pub gated: u64,
+    /// What became of the habits of the model.
+    pub habits: HabitStats,
 }
 
 impl Edge {
@@ -165,6 +167,7 @@ impl Edge {
             time_us: detector.mode_time_us(),
             used: detector.used(),
             gated: detector.gated(),
+            habits: detector.habit_stats(),
         })
     }
 

@@ -31,11 +31,13 @@ JSON fields of --json (one object, last line of standard output):
   platform, release  as given
   signed       whether it was signed
   captures     [{path, frames, packets, problems}]
-  buses        [{bus, ids, periodic, mixed, event, listed, steady, pairs, protected, rate_hz, rate_max_hz,
-               speed_signal}]
+  buses        [{bus, ids, periodic, mixed, event, listed, steady, pairs, protected, payloads, compared, lines,
+               rate_hz, rate_max_hz, speed_signal}]
                periodic, mixed, event: by how they come; listed: known, but too rare to tell
                steady: identifiers whose stop will be noticed; pairs: diagnostic requests with answers
                protected: frames whose E2E or SecOC protection, as a description states it, is checked
+               payloads: identifiers whose payload is taken apart; compared: numbers in them that are compared with
+               each other; lines: how often one follows from another
   segments     [{bus, closed, hosts, ethertypes, vlans, bindings, services, subscriptions, methods, testers, flows}]
                Ethernet segments, numbered from 128: how many of each the model lists; closed: the same stations
                in every capture, so that a new one is an event
@@ -356,6 +358,9 @@ fn bus_json(bus: &BusSummary) -> Value {
         "steady": bus.steady,
         "pairs": bus.pairs,
         "protected": bus.protected,
+        "payloads": bus.habits.0,
+        "compared": bus.habits.1,
+        "lines": bus.habits.2,
         "rate_hz": bus.facts.rate_hz,
         "rate_max_hz": bus.facts.rate_max_hz,
         "speed_signal": bus.speed_signal,
@@ -365,7 +370,7 @@ fn bus_json(bus: &BusSummary) -> Value {
 fn describe(bus: &BusSummary) -> String {
     format!(
         "bus {}: {} identifiers ({} periodic, {} mixed, {} event, {} listed), {} watched for a stop, {} protected, {} \
-         frames/s",
+         payloads taken apart, {} lines between {} numbers, {} frames/s",
         bus.facts.bus.0,
         bus.classes.values().sum::<u32>(),
         count(bus, CycleClass::Periodic),
@@ -374,6 +379,9 @@ fn describe(bus: &BusSummary) -> String {
         count(bus, CycleClass::Listed),
         bus.steady,
         bus.protected,
+        bus.habits.0,
+        bus.habits.2,
+        bus.habits.1,
         bus.facts.rate_hz,
     )
 }

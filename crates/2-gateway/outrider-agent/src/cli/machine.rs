@@ -197,6 +197,12 @@ fn buses(edge: Option<&Edge>, now: VehicleMicros) -> Vec<report::Bus> {
                 mode: operation.mode.word().to_owned(),
                 mode_s: now.micros_since(operation.since) / 1_000_000,
                 gated: operation.gated,
+                habits: report::Habits {
+                    known: operation.habits.known,
+                    on_trial: operation.habits.on_trial,
+                    refused: operation.habits.refused,
+                    left_out: operation.habits.left_out,
+                },
                 accounts: operation.used.into_iter().map(|(kind, used)| account(kind, &used)).collect(),
             }
         })
@@ -217,6 +223,7 @@ fn scheduled(edge: &ScheduledEdge) -> Vec<report::Bus> {
             mode: String::new(),
             mode_s: 0,
             gated: 0,
+            habits: report::Habits::default(),
             accounts: Vec::new(),
         }
     };

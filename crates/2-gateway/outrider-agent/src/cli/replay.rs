@@ -41,7 +41,10 @@ JSON fields of --json (one object, last line of standard output):
   ns_per_frame_p50, ns_per_frame_p99, ns_per_frame_p999
                time of the detectors for one frame of either kind on this computer, less the time of reading the clock
   captures     [{path, frames, packets, xl, lin, flexray, problems, buses}]; buses: [{bus, mode, modes {mode: seconds},
-               gated, detectors {detector: {alarms, withheld, left, over, demoted, alarmed_seconds}}}], mode: the last one
+               gated, habits {known, on_trial, refused, left_out}, detectors {detector: {alarms, withheld, left, over,
+               demoted, alarmed_seconds}}}], mode: the last one; habits: identifiers whose payload is judged by the
+               model, of which too little came to tell, whose traffic does not fit and is learned on the road, and
+               records of the model about nothing here
   foreign_frames    frames on buses that the model does not have; they were not judged
   foreign_packets   the same for Ethernet frames
   dropped      events lost because a table was full
@@ -293,6 +296,12 @@ fn operation_json(operation: &Operation) -> Value {
         "mode": operation.mode.word(),
         "modes": modes,
         "gated": operation.gated,
+        "habits": {
+            "known": operation.habits.known,
+            "on_trial": operation.habits.on_trial,
+            "refused": operation.habits.refused,
+            "left_out": operation.habits.left_out,
+        },
         "detectors": detectors,
     })
 }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 
 use super::{Failure, Terminal};
-use crate::runtime::{Report, STALE_S, VehicleConfig};
+use crate::runtime::{Habits, Report, STALE_S, VehicleConfig};
 
 /// Shows the state of a running vehicle program: sensors, budget, spool, drops, sandbox.
 #[derive(Debug, Args)]
@@ -99,6 +99,14 @@ fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
             "bus {:<3} {mode}{} frames, {} unknown, {} errors, {} observations dropped, {} gated by mode",
             bus.bus, bus.frames, bus.unknown, bus.errors, bus.dropped, bus.gated
         )?;
+        let habits = bus.habits;
+        if habits != Habits::default() {
+            writeln!(
+                out,
+                "        payloads by the model: {}, {} on trial, {} do not fit and are learned anew, {} records left out",
+                habits.known, habits.on_trial, habits.refused, habits.left_out
+            )?;
+        }
         // An account that nobody has used says nothing.
         for account in bus.accounts.iter().filter(|account| account.alarms + account.withheld > 0) {
             writeln!(

@@ -5,6 +5,7 @@
 //! states facts, the detectors judge. **Start reading** at [`Learner`].
 
 pub mod ethernet;
+mod habits;
 mod pairs;
 mod protection;
 pub mod scheduled;
@@ -24,6 +25,7 @@ use outrider_ids::model::{
 use outrider_types::BusId;
 
 use crate::io::dbc::DbcModel;
+use habits::{HabitLearner, HabitSections};
 use pairs::PairFinder;
 use protection::Protections;
 use scheduled::ScheduleLearner;
@@ -109,6 +111,8 @@ pub struct BusSummary {
     pub pairs: u32,
     /// Frames whose protection is checked.
     pub protected: u32,
+    /// Identifiers whose payloads are taken apart, numbers of these that are compared, and lines between them.
+    pub habits: (u32, u32, u32),
     /// What descriptions state of this bus that the model does not take, with the reason.
     pub problems: Vec<String>,
 }
@@ -134,6 +138,8 @@ pub struct Learner {
     current: BTreeMap<BusId, BusTrack>,
     pairs: BTreeMap<BusId, PairFinder>,
     protections: Protections,
+    habits: BTreeMap<BusId, HabitLearner>,
+    leaves_out_habits: bool,
     /// Sections of LIN and FlexRay, empty where there are none.
     schedules: (Vec<u8>, Vec<u8>),
     frames: u64,
@@ -151,6 +157,12 @@ impl Learner {
     #[must_use]
     pub fn new(head: ModelHead) -> Self {
         Self { head, ..Self::default() }
+    }
+
+    /// Leaves habits of payloads out, so that the vehicle learns them anew with every start.
+    #[must_use]
+    pub fn without_habits(self) -> Self {
+        Self { leaves_out_habits: true, ..self }
     }
 
     /// Adds a network description. Its messages are known on every bus.
@@ -175,6 +187,9 @@ impl Learner {
         bus.add(timed);
         self.pairs.entry(timed.bus).or_default().add(timed);
         self.protections.add(timed);
+        if !self.leaves_out_habits {
+            self.habits.entry(timed.bus).or_insert_with(|| HabitLearner::new(timed.bus)).add(timed);
+        }
     }
 
     /// Ends the current capture: what comes next is not measured against it.
@@ -184,6 +199,7 @@ impl Learner {
         }
         self.pairs.values_mut().for_each(PairFinder::end_capture);
         self.protections.end_capture();
+        self.habits.values_mut().for_each(HabitLearner::end_capture);
     }
 
     /// Adds what descriptions say of LIN and FlexRay.
@@ -286,6 +302,11 @@ impl Learner {
         let mut classes = BTreeMap::new();
         ids.iter().for_each(|entry| *classes.entry(entry.class).or_default() += 1);
         let kept = self.protections.of(bus, |id| ids.binary_search_by_key(&id, |entry| entry.id).is_ok());
+        // Of identifiers with payloads of several lengths, the detectors know only the latest.
+        let alike = ids.iter().filter(|entry| entry.frames > 0 && entry.dlc_mask.is_power_of_two());
+        let alike = alike.map(|entry| entry.id).collect();
+        let habits = self.habits.get(&bus).filter(|habits| habits.is_enough());
+        let habits = habits.map(|habits| habits.sections(&alike)).unwrap_or_default();
         let steady = ids.iter().filter(|entry| entry.flags.steady).count();
         let summary = BusSummary {
             facts,
@@ -294,9 +315,10 @@ impl Learner {
             steady: u32::try_from(steady).unwrap_or(u32::MAX),
             pairs: u32::try_from(pairs.len()).unwrap_or(u32::MAX),
             protected: kept.count,
+            habits: habits.counts,
             problems: kept.problems,
         };
-        Ok(Draft { summary, ids, pairs, protection: kept.section })
+        Ok(Draft { summary, ids, pairs, protection: kept.section, habits })
     }
 }
 
@@ -305,12 +327,18 @@ struct Draft {
     ids: Vec<IdEntry>,
     pairs: Vec<DiagPair>,
     protection: Vec<u8>,
+    habits: HabitSections,
 }
 
 impl Draft {
     /// Returns the sections that have something to say, ascending.
     fn sections(&self) -> Vec<SectionDraft<'_>> {
-        let all = [(SectionKind::PROTECTION, self.protection.as_slice())];
+        let all = [
+            (SectionKind::PAYLOAD, self.habits.payload.as_slice()),
+            (SectionKind::TOGETHER, self.habits.together.as_slice()),
+            (SectionKind::CALIBRATION, self.habits.calibration.as_slice()),
+            (SectionKind::PROTECTION, self.protection.as_slice()),
+        ];
         all.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect()
     }
 }

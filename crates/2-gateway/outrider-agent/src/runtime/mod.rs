@@ -25,6 +25,6 @@ pub use commands::{Job, Jobs};
 pub use config::{ConfigError, VehicleConfig, VehicleKeys};
 pub use index::{EventIndex, Happened};
 pub use parts::{CloudLink, OpenError, Status, VehicleParts};
-pub use report::{Report, ReportError, STALE_S};
+pub use report::{Habits, Report, ReportError, STALE_S};
 pub use sections::{SandboxConfig, Sections};
 pub use vehicle::Vehicle;

@@ -135,8 +135,24 @@ pub struct Bus {
     pub mode_s: u64,
     /// What the operating mode lowered or left out.
     pub gated: u64,
+    /// What became of the habits of the model.
+    #[serde(default)]
+    pub habits: Habits,
     /// Accounts of the detectors that have a budget.
     pub accounts: Vec<Account>,
+}
+
+/// What became of the habits that the model has of a bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Habits {
+    /// Identifiers whose payload is judged by the model.
+    pub known: u32,
+    /// Identifiers of which too few frames came to tell whether the model fits.
+    pub on_trial: u32,
+    /// Identifiers whose traffic does not fit; they are learned on the road.
+    pub refused: u32,
+    /// Records of the model about what the detectors do not have.
+    pub left_out: u32,
 }
 
 /// What a detector has used of its alarm budget.
@@ -333,6 +349,7 @@ pub(crate) mod tests {
                 mode: "driving".to_owned(),
                 mode_s: 5,
                 gated: 2,
+                habits: Habits { known: 7, on_trial: 0, refused: 1, left_out: 0 },
                 accounts: vec![Account {
                     detector: "payload".to_owned(),
                     alarms: 3,
