@@ -7,6 +7,7 @@ mod bench;
 mod captures;
 mod describe;
 mod eval;
+mod habits;
 mod inject;
 mod learn;
 mod machine;

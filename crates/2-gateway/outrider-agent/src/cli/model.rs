@@ -8,6 +8,7 @@ use outrider_ids::model::signature::Algorithm;
 use outrider_ids::model::{BusModel, ModelHead, Sections, VehicleModel};
 use serde_json::{Value, json};
 
+use super::habits::Habits;
 use super::{Failure, Terminal, chain, write_file};
 use crate::model_file::{
     FILE_BYTES_MAX, KeyPair, ModelFile, ModelTrust, PublicKey, key_id, key_text, open_secret, sign,
@@ -17,7 +18,11 @@ const SHOW_HELP: &str = "\
 JSON fields of --json (one object, last line of standard output):
   model, bytes     path and size of the file
   can, ethernet    {version, platform, release, frames, seconds, ...} or null
-    can.buses      [{bus, ids, pairs, captures, rate_hz, sections}]
+    can.buses      [{bus, ids, pairs, captures, rate_hz, sections, habits}]
+                   habits: {payloads {ids, counters, checksums, with_numbers, numbers, noise}, compared, lines [{target,
+                   source, slope, offset, deviation_max, quality}], calibration [{habit, seconds, seconds_new}]};
+                   counters, checksums, with_numbers: identifiers that have them; compared: numbers by identifier, first
+                   bit, bits and byte order (1: little endian) as in a DBC file; seconds_new: with something new
     can.sections   sections that belong to no CAN bus, as those of a bus: [{kind, name, bytes}]; name is null for a
                    kind that this program does not know and passes over
     ethernet.segments  [{bus, closed, captures}]
@@ -163,6 +168,9 @@ fn show(path: &Path, is_json: bool, terminal: &mut Terminal<'_>) -> Result<(), F
                 facts.rate_hz,
                 sections_text(bus.sections())
             )?;
+            for line in Habits::of(&bus).text() {
+                writeln!(terminal.out, "    {line}")?;
+            }
         }
         let own = sections_text(can.sections());
         if !own.is_empty() {
@@ -243,6 +251,7 @@ fn can_json(can: &VehicleModel<'_>) -> Value {
             "captures": facts.captures,
             "rate_hz": facts.rate_hz,
             "sections": sections_json(bus.sections()),
+            "habits": Habits::of(&bus).json(),
         })
     };
     let mut value = head_json(can.version(), can.head());

@@ -436,6 +436,7 @@ fn a_model_is_signed_shown_and_verified() {
     let shown = json(&out);
     assert_eq!((&shown["can"]["platform"], &shown["can"]["release"]), (&"p".into(), &"7".into()));
     assert_eq!((&shown["signatures"][0]["algorithm"], &shown["ethernet"]), (&"ed25519".into(), &Value::Null));
+    assert!(shown["can"]["buses"][0]["habits"]["payloads"]["ids"].is_u64(), "{shown}");
     let (_, out, _) = call(&["model", "show", &file("model")]);
     assert!(out.contains("CAN model, layout 2") && out.contains("not checked: ed25519"), "{out}");
     let verify = |key: &str| call(&["model", "verify", &file("model"), "--key", &file(key)]);
