@@ -106,6 +106,9 @@ pub(super) struct Eval {
     /// Hours of life of each of their platforms to learn from, in another seed; without it they are unknown vehicles.
     #[arg(long, value_parser = hours, requires = "generated_drives", value_name = "H")]
     learned_hours: Option<u64>,
+    /// Learn models without habits of payloads, to see what these are worth.
+    #[arg(long)]
+    without_habits: bool,
     /// Number of the first bus in files that do not say.
     #[arg(long, default_value_t = 0, value_name = "BUS")]
     bus: u8,
@@ -150,8 +153,12 @@ impl Loaded {
 impl Eval {
     pub(super) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         let mut problems = Vec::new();
-        let settings =
-            Settings { seed: self.attack_seed, events_per_class: self.events, warm_up_us: self.warm_up };
+        let settings = Settings {
+            seed: self.attack_seed,
+            events_per_class: self.events,
+            warm_up_us: self.warm_up,
+            habits: !self.without_habits,
+        };
         let labels = self.labels.iter().map(|path| label_file(path)).collect::<Result<Vec<_>, _>>()?;
         let mut bench = Bench::new(settings);
         for path in &self.train {
@@ -233,7 +240,8 @@ impl Eval {
                 ));
             }
         };
-        let simulated = simulate(self.attack_seed, length_us, self.platforms, &mut progress);
+        let simulated =
+            simulate(self.attack_seed, length_us, self.platforms, !self.without_habits, &mut progress);
         simulated.map(Some).map_err(|error| Failure::input(format!("simulated traffic: {}", chain(&error))))
     }
 

@@ -17,6 +17,12 @@ pub(super) fn identifiers(frames: &[TimedFrame]) -> BTreeSet<CanId> {
     frames.iter().filter_map(|timed| timed.frame.id()).collect()
 }
 
+/// Creates a learner whose models carry habits or not.
+pub(super) fn learner(habits: bool) -> Learner {
+    let learner = Learner::new(ModelHead::default());
+    if habits { learner } else { learner.without_habits() }
+}
+
 /// A vehicle of the training captures.
 #[derive(Debug)]
 struct Vehicle {
@@ -47,10 +53,10 @@ impl Match {
 
 impl Garage {
     /// Adds a training capture to the vehicle it belongs to, or as a new one.
-    pub(super) fn add(&mut self, frames: &[TimedFrame]) {
+    pub(super) fn add(&mut self, frames: &[TimedFrame], habits: bool) {
         let ids = identifiers(frames);
         let index = self.find(&ids).vehicle.unwrap_or_else(|| {
-            let learner = Some(Learner::new(ModelHead::default()));
+            let learner = Some(learner(habits));
             self.vehicles.push(Vehicle { ids: BTreeSet::new(), learner, model: Vec::new() });
             self.vehicles.len() - 1
         });
@@ -63,8 +69,8 @@ impl Garage {
     }
 
     /// Adds a new vehicle, of whose frames nothing is kept.
-    pub(super) fn learn(&mut self, frames: impl Iterator<Item = TimedFrame>) {
-        let (mut ids, mut learner) = (BTreeSet::new(), Learner::new(ModelHead::default()));
+    pub(super) fn learn(&mut self, frames: impl Iterator<Item = TimedFrame>, habits: bool) {
+        let (mut ids, mut learner) = (BTreeSet::new(), learner(habits));
         for frame in frames {
             ids.extend(frame.frame.id());
             learner.add(&frame);

@@ -60,11 +60,13 @@ pub struct Settings {
     pub events_per_class: u32,
     /// Length of the warm-up of an unknown vehicle, in microseconds; by default a third of the capture.
     pub warm_up_us: Option<u64>,
+    /// Whether models carry habits of payloads.
+    pub habits: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { seed: 1, events_per_class: 4, warm_up_us: None }
+        Self { seed: 1, events_per_class: 4, warm_up_us: None, habits: true }
     }
 }
 
@@ -159,12 +161,13 @@ impl Bench {
 
     /// Adds a training capture. Captures that share most identifiers are one vehicle.
     pub fn train(&mut self, frames: &[TimedFrame]) {
-        self.garage.add(frames);
+        self.garage.add(frames, self.settings.habits);
     }
 
     /// Adds a vehicle of training: a generated life of a platform, which is not kept in memory.
     pub fn train_life(&mut self, platform: &Platform, seed: u64, length_us: u64) {
-        self.garage.learn(Life::new(platform, seed).take_while(|frame| frame.at.0 < length_us));
+        let life = Life::new(platform, seed).take_while(|frame| frame.at.0 < length_us);
+        self.garage.learn(life, self.settings.habits);
     }
 
     /// Ends training.

@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use outrider_bus::can::TimedFrame;
-use outrider_ids::model::ModelHead;
 use outrider_types::{Seed, VehicleMicros};
 
+use super::garage::learner;
 use super::score::Clean;
 use super::{Accounts, Alarm, Probe, Score, highest};
 use crate::edge::Edge;
-use crate::learn::{LearnError, Learner};
+use crate::learn::LearnError;
 use crate::traffic::{Life, Mode, Platform};
 
 /// What a platform is learned from, in microseconds: its first round goes through all modes in less.
@@ -54,7 +54,8 @@ pub struct Simulated {
     pub first_alarms: Vec<(u32, Mode, Alarm)>,
 }
 
-/// Lets platforms live for `length_us` together and counts what the detectors hold against them; `progress` is told
+/// Lets platforms live for `length_us` together and counts what the detectors hold against them; `habits` says whether
+/// their models carry habits, and `progress` is told
 /// the time lived so far. Takes time in proportion to the length and memory that does not depend on it.
 ///
 /// # Errors
@@ -63,6 +64,7 @@ pub fn simulate(
     seed: u64,
     length_us: u64,
     platforms: u32,
+    habits: bool,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Simulated, LearnError> {
     let mut simulated = Simulated { platforms, ..Simulated::default() };
@@ -70,7 +72,7 @@ pub fn simulate(
     for number in 0..platforms {
         let seed = Seed::new(seed).fork(u64::from(number)).next_u64();
         let platform = Platform::drawn(seed);
-        let mut learner = Learner::new(ModelHead::default());
+        let mut learner = learner(habits);
         // Every other platform has a network description, so that its speed is known.
         if number % 2 == 1 {
             learner.add_database(platform.description().clone());

@@ -4,7 +4,7 @@ use super::*;
 fn lived() -> Simulated {
     let mut told = Vec::new();
     let simulated =
-        simulate(4, 3_000_000_000, 1, &mut |done| told.push(done)).expect("a platform can be learned");
+        simulate(4, 3_000_000_000, 1, true, &mut |done| told.push(done)).expect("a platform can be learned");
     assert!(told.is_sorted() && told.last() == Some(&3_000_000_000));
     simulated
 }
