@@ -165,8 +165,14 @@ impl Pool {
             empirical(count)
         } else {
             // The highest step that still has enough excesses above it, or the lowest.
-            let from = (1..step).rev().find(|&step| self.tail(step).0 >= TAIL_MIN).unwrap_or(1);
-            let (seen, sum) = self.tail(from);
+            let mut from = step.max(1);
+            let (mut seen, mut sum) = self.tail(from);
+            while seen < TAIL_MIN && from > 1 {
+                // One step lower, all of them are one step farther above it.
+                from = from.saturating_sub(1);
+                sum = sum.saturating_add(seen);
+                seen = seen.saturating_add(self.counts.get(from).copied().unwrap_or(0).into());
+            }
             let weight = seen.saturating_add(PRIOR_COUNT);
             let mean_q8 = sum
                 .saturating_add(PRIOR_COUNT.saturating_mul(PRIOR_Q2))
@@ -219,7 +225,6 @@ impl Calibration {
 
     /// Weighs what is beyond the usual: returns its surprise and whether it is an attack's, and
     /// notes it if it is not.
-    #[cold]
     #[inline(never)]
     pub(crate) fn weigh(&mut self, habit: Habit, excess: Excess, learns: bool) -> (Surprise, bool) {
         let surprise = if excess > Excess::EVEN { self.surprise(habit, excess) } else { None };
