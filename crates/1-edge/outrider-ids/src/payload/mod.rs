@@ -49,6 +49,10 @@ const SUSPECT_US: u64 = 20_000_000;
 /// Time after which what fields did for the first time becomes usual, if nobody held it against them, as the power of
 /// two of microseconds: at the end of each such stretch, two seconds long.
 const HELD_LOG2_US: u32 = 21;
+/// Frames within which a large step follows another in a storm: no ECU replaces a value for so short a time …
+const STORM_FRAMES: u8 = 4;
+/// … and frames without one after which it is over.
+const STORM_OVER_FRAMES: u8 = 8;
 /// Frames without evidence between two alarms that are two.
 const QUIET_FRAMES: u8 = 100;
 
@@ -91,10 +95,29 @@ pub(crate) struct Context<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Suspect {
     field: u8,
-    /// The step, as it was.
+    /// The latest large step, as it was, and the frames since, held at 255.
     rises: bool,
     size: u32,
+    frames: u8,
+    /// Large steps follow each other: values without any order.
+    storms: bool,
     until_us: u64,
+}
+
+impl Suspect {
+    /// Takes the next step of the field and returns whether it says again what its own sender does: it went back after a
+    /// while, or the storm is over.
+    fn is_over(&mut self, step: i32) -> bool {
+        self.frames = self.frames.saturating_add(1);
+        if step.unsigned_abs() < self.size / 2 {
+            return self.storms && self.frames >= STORM_OVER_FRAMES;
+        }
+        let rises = step > 0;
+        let soon = self.frames <= STORM_FRAMES;
+        let back = rises != self.rises && !soon && !self.storms;
+        (self.rises, self.frames, self.storms) = (rises, 0, self.storms || soon);
+        back
+    }
 }
 
 /// Payloads of one identifier; about 300 bytes.
@@ -264,11 +287,9 @@ impl Payload {
 
     /// A field that jumped and has not come back is still what the attacker says.
     fn still_suspect(&mut self, at_us: u64) -> Option<Finding> {
-        let suspect = self.suspect?;
+        let suspect = self.suspect.as_mut()?;
         let field = self.fields.get(usize::from(suspect.field))?;
-        let back =
-            (field.step_last > 0) != suspect.rises && field.step_last.unsigned_abs() >= suspect.size / 2;
-        if back || at_us >= suspect.until_us {
+        if suspect.is_over(field.step_last) || at_us >= suspect.until_us {
             self.suspect = None;
             return None;
         }
@@ -350,11 +371,10 @@ impl Payload {
                 continue;
             }
             if moved.habit != Habit::Calm && refused {
-                let step = i64::from(field.last).saturating_sub(last.into());
-                let step = i32::try_from(step).unwrap_or(i32::MAX);
                 let until_us = at_us.saturating_add(SUSPECT_US);
+                let (rises, size) = (field.last > last, field.last.abs_diff(last));
                 self.suspect =
-                    Some(Suspect { field: index, rises: step > 0, size: step.unsigned_abs(), until_us });
+                    Some(Suspect { field: index, rises, size, frames: 0, storms: false, until_us });
             }
             worst = Some(told_of(field, last, &moved, (surprise, refused)));
         }

@@ -451,3 +451,18 @@ fn a_patient_attacker_widens_no_habit_faster_than_without_a_model() {
     let (by_model, anew) = (widened(&mut bench, &mut sender), widened(&mut before, &mut again));
     assert!(by_model <= anew, "{by_model} % of what was usual, {anew} % without");
 }
+
+#[test]
+fn every_frame_of_values_without_order_is_flagged_and_few_behind_them() {
+    let mut bench = Bench::new();
+    temperatures(&mut bench, 0, 1600, |_, value| value);
+    // Between 0 and 30 beyond, in an order of its own; the field is the attacker's for forty frames.
+    let storm =
+        |n: u64, value: u8| if n < 40 { value + u8::try_from(n * 17 % 31).expect("small") } else { value };
+    let found = temperatures(&mut bench, 1600, 120, storm);
+    let flagged = |range: core::ops::Range<u64>| {
+        found.iter().filter(|(frame, finding)| range.contains(frame) && finding.flagged).count()
+    };
+    assert!(flagged(0..40) >= 36, "{}", flagged(0..40));
+    assert!(flagged(40..120) <= usize::from(STORM_OVER_FRAMES), "{}", flagged(40..120));
+}
