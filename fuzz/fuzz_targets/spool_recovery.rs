@@ -1,4 +1,4 @@
-//! Any bytes as a spool's segments never stop a start, and every row that is found can be read.
+//! Any bytes on a spool's medium never stop a start; every row that is found can be read, and none is invented.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

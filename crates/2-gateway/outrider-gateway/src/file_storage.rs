@@ -1,28 +1,24 @@
-//! Segments as files in one folder.
+//! The spool's ring as one file, or on a raw partition.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::path::Path;
 
-use outrider_types::Lane;
+use crate::storage::{Storage, StorageError};
 
-use crate::storage::{SegmentId, Storage, StorageError};
+/// Name of the file in the spool's folder.
+const FILE: &str = "ring";
 
-/// Segments as files `<number>-<lane>.seg` in a folder that one process has open at a time.
+/// Bytes written at once when a file is laid out.
+const LAY_OUT_BYTES: usize = 1 << 20;
+
+/// A file `ring` in a folder, or a block device; one process has it open at a time.
 #[derive(Debug)]
 pub struct FileStorage {
-    folder: PathBuf,
-    open: BTreeMap<SegmentId, OpenSegment>,
-    // Held for its lock.
-    _lock: File,
-}
-
-#[derive(Debug)]
-struct OpenSegment {
     file: File,
-    named: bool,
+    bytes: u64,
+    is_device: bool,
 }
 
 fn failed(action: &'static str) -> impl FnOnce(io::Error) -> StorageError {
@@ -36,115 +32,63 @@ fn failed(action: &'static str) -> impl FnOnce(io::Error) -> StorageError {
 }
 
 impl FileStorage {
-    /// Opens a folder, creating it if need be, and locks it.
+    /// Opens a folder, creating it if need be, or a block device, and locks it.
     ///
     /// # Errors
     /// [`StorageError::Locked`] if another process has it open, else what the operating system says.
-    pub fn open(folder: &Path) -> Result<Self, StorageError> {
-        fs::create_dir_all(folder).map_err(failed("create spool folder"))?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(folder.join("lock"))
-            .map_err(failed("open lock file"))?;
-        lock.try_lock().map_err(|_| StorageError::Locked)?;
-        Ok(Self { folder: folder.to_owned(), open: BTreeMap::new(), _lock: lock })
+    pub fn open(path: &Path) -> Result<Self, StorageError> {
+        let is_device = fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device());
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        let file = if is_device {
+            options.open(path).map_err(failed("open spool device"))?
+        } else {
+            fs::create_dir_all(path).map_err(failed("create spool folder"))?;
+            let file = options.create(true).truncate(false).open(path.join(FILE));
+            File::open(path).and_then(|folder| folder.sync_all()).map_err(failed("sync spool folder"))?;
+            file.map_err(failed("open spool"))?
+        };
+        file.try_lock().map_err(|_| StorageError::Locked)?;
+        let bytes = if is_device {
+            io::Seek::seek(&mut &file, io::SeekFrom::End(0)).map_err(failed("measure spool device"))?
+        } else {
+            file.metadata().map_err(failed("measure spool"))?.len()
+        };
+        Ok(Self { file, bytes, is_device })
     }
-
-    fn path(&self, id: SegmentId) -> PathBuf {
-        self.folder.join(format!("{id}.seg"))
-    }
-
-    fn sync_folder(&self) -> Result<(), StorageError> {
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed("sync spool folder"))
-    }
-}
-
-fn parse_name(name: &str) -> Option<SegmentId> {
-    let (number, lane) = name.strip_suffix(".seg")?.split_once('-')?;
-    Some(SegmentId { number: u64::from_str_radix(number, 16).ok()?, lane: Lane::from_word(lane)? })
 }
 
 impl Storage for FileStorage {
-    fn list(&self) -> Result<Vec<SegmentId>, StorageError> {
-        let mut segments = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(failed("list spool folder"))? {
-            let entry = entry.map_err(failed("list spool folder"))?;
-            segments.extend(entry.file_name().to_str().and_then(parse_name));
+    /// Lays a file out with zeros, so that later writes find their space; a device must be large enough.
+    fn reserve(&mut self, bytes: u64) -> Result<(), StorageError> {
+        if bytes > self.bytes && self.is_device {
+            return Err(StorageError::Full);
         }
-        segments.sort_unstable();
-        Ok(segments)
+        let zeros = vec![0; LAY_OUT_BYTES];
+        while self.bytes < bytes {
+            let rest = usize::try_from(bytes - self.bytes).unwrap_or(LAY_OUT_BYTES).min(LAY_OUT_BYTES);
+            let part = zeros.get(..rest).unwrap_or(&zeros);
+            self.file.write_all_at(part, self.bytes).map_err(failed("lay out spool"))?;
+            self.bytes += part.len() as u64;
+        }
+        Ok(())
     }
 
-    fn read(&self, id: SegmentId, offset: u64, limit: usize) -> Result<Vec<u8>, StorageError> {
-        let opened;
-        let file = if let Some(segment) = self.open.get(&id) {
-            &segment.file
-        } else {
-            opened = File::open(self.path(id)).map_err(|error| {
-                if error.kind() == io::ErrorKind::NotFound {
-                    StorageError::Missing(id)
-                } else {
-                    failed("open segment")(error)
-                }
-            })?;
-            &opened
-        };
-        let mut bytes = vec![0; limit];
-        let mut used = 0;
-        while used < limit {
-            let rest = bytes.get_mut(used..).unwrap_or_default();
-            match file.read_at(rest, offset.saturating_add(used as u64)) {
-                Ok(0) => break,
-                Ok(count) => used += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed("read segment")(error)),
-            }
-        }
-        bytes.truncate(used);
+    fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, StorageError> {
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, offset).map_err(failed("read spool"))?;
         Ok(bytes)
     }
 
-    fn create(&mut self, id: SegmentId) -> Result<(), StorageError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create_new(true)
-            .open(self.path(id))
-            .map_err(failed("create segment"))?;
-        self.open.insert(id, OpenSegment { file, named: false });
-        Ok(())
-    }
-
-    fn append(&mut self, id: SegmentId, bytes: &[u8]) -> Result<(), StorageError> {
-        let segment = self.open.get_mut(&id).ok_or(StorageError::Missing(id))?;
-        segment.file.write_all(bytes).map_err(failed("append to segment"))
-    }
-
-    fn truncate(&mut self, id: SegmentId, length: u64) -> Result<(), StorageError> {
-        let segment = self.open.get_mut(&id).ok_or(StorageError::Missing(id))?;
-        segment.file.set_len(length).map_err(failed("truncate segment"))
-    }
-
-    fn sync(&mut self, id: SegmentId) -> Result<(), StorageError> {
-        let segment = self.open.get_mut(&id).ok_or(StorageError::Missing(id))?;
-        segment.file.sync_data().map_err(failed("sync segment"))?;
-        if !segment.named {
-            segment.named = true;
-            if let Err(error) = self.sync_folder() {
-                if let Some(segment) = self.open.get_mut(&id) {
-                    segment.named = false;
-                }
-                return Err(error);
-            }
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        if offset.saturating_add(bytes.len() as u64) > self.bytes {
+            return Err(StorageError::Outside(offset));
         }
-        Ok(())
+        self.file.write_all_at(bytes, offset).map_err(failed("write spool"))
     }
 
-    fn remove(&mut self, id: SegmentId) -> Result<(), StorageError> {
-        self.open.remove(&id);
-        fs::remove_file(self.path(id)).map_err(failed("remove segment"))
+    fn flush(&mut self) -> Result<(), StorageError> {
+        self.file.sync_data().map_err(failed("flush spool"))
     }
 }
 
@@ -152,28 +96,19 @@ impl Storage for FileStorage {
 mod tests {
     use super::*;
 
-    fn id(number: u64, lane: Lane) -> SegmentId {
-        SegmentId { number, lane }
-    }
-
     #[test]
-    fn segments_are_listed_in_order_of_number_and_foreign_files_are_left_alone() {
+    fn bytes_stay_where_they_were_written_and_nothing_is_written_outside() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        fs::write(folder.path().join("notes.txt"), "x").expect("writable");
         let mut storage = FileStorage::open(folder.path()).expect("fresh folder");
-        storage.create(id(0x10, Lane::Deferred)).expect("fresh name");
-        storage.create(id(9, Lane::Critical)).expect("fresh name");
-        assert!(storage.create(id(9, Lane::Critical)).is_err());
-        assert_eq!(storage.list(), Ok(vec![id(9, Lane::Critical), id(0x10, Lane::Deferred)]));
-        storage.append(id(9, Lane::Critical), b"abcdef").expect("space left");
-        storage.truncate(id(9, Lane::Critical), 4).expect("own segment");
-        storage.append(id(9, Lane::Critical), b"!").expect("space left");
-        storage.sync(id(9, Lane::Critical)).expect("a real disk");
-        assert_eq!(storage.read(id(9, Lane::Critical), 2, 100), Ok(b"cd!".to_vec()));
-        assert_eq!(
-            storage.read(id(8, Lane::Critical), 0, 1),
-            Err(StorageError::Missing(id(8, Lane::Critical)))
-        );
+        storage.reserve(3_000_000).expect("space left");
+        storage.write(2_999_990, b"abcdef").expect("inside");
+        assert_eq!(storage.read(2_999_989, 8), Ok(b"\0abcdef\0".to_vec()));
+        assert_eq!(storage.write(2_999_999, b"ab"), Err(StorageError::Outside(2_999_999)));
+        storage.flush().expect("a real disk");
+        drop(storage);
+        let mut storage = FileStorage::open(folder.path()).expect("unlocked");
+        storage.reserve(1000).expect("a longer file stays as it is");
+        assert_eq!(storage.read(2_999_990, 6), Ok(b"abcdef".to_vec()));
     }
 
     #[test]

@@ -20,6 +20,6 @@ pub use command_store::{CommandStore, CommandStoreError};
 pub use crypto::{Ed25519Signer, Ed25519Verifier, PublicKeyError};
 pub use event::{FieldValue, SecurityEvent};
 pub use file_storage::FileStorage;
-pub use gateway::{GROUP_COMMIT_US, Gateway, Numbered, Outcome};
+pub use gateway::{GROUP_COMMIT_US, Gateway, HEARTBEAT_US, Numbered, Outcome};
 pub use memory_storage::{Faults, MemoryStorage, Write};
-pub use storage::{SegmentId, Storage, StorageError};
+pub use storage::{Storage, StorageError};

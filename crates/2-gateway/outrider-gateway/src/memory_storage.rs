@@ -1,50 +1,39 @@
-//! Segments in memory, with a log of every write and faults on demand: for tests and the simulator.
+//! The ring in memory, with a record of writes and flushes and faults on demand: for tests and the simulator.
 
 use std::collections::BTreeMap;
 
-use crate::storage::{SegmentId, Storage, StorageError};
+use crate::storage::{Storage, StorageError};
 
-/// One write to the medium.
+/// One act on the medium.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
-    /// A segment was created.
-    Create(SegmentId),
-    /// Bytes were appended.
-    Append(SegmentId, Vec<u8>),
-    /// A segment was cut.
-    Truncate(SegmentId, u64),
-    /// A segment was made durable.
-    Sync(SegmentId),
-    /// A segment was removed.
-    Remove(SegmentId),
+    /// Bytes were written at an offset.
+    At(u64, Vec<u8>),
+    /// All before it was made durable.
+    Flush,
 }
 
 /// Faults of the medium from now on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// Bytes that still fit; `None` for no limit. The append that runs over writes what fits, then fails.
+    /// Bytes that may still be written; `None` for no limit. The write that runs over writes what fits, then fails.
     pub bytes_left: Option<usize>,
-    /// Every truncation fails.
-    pub truncate_fails: bool,
-    /// Every sync fails.
-    pub sync_fails: bool,
+    /// Every flush fails.
+    pub flush_fails: bool,
     /// Every read fails.
     pub read_fails: bool,
 }
 
-/// Segments in memory. Cloning it copies the whole medium.
+const PAGE_BYTES: u64 = 4096;
+const PAGE: usize = 4096;
+
+/// The ring in memory; only pages that were written take space. Cloning it copies the whole medium.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStorage {
-    segments: BTreeMap<SegmentId, Segment>,
-    writes: Vec<Write>,
+    pages: BTreeMap<u64, Box<[u8]>>,
+    size: u64,
+    writes: Option<Vec<Write>>,
     faults: Faults,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Segment {
-    bytes: Vec<u8>,
-    durable: usize,
-    named: bool,
 }
 
 impl MemoryStorage {
@@ -54,143 +43,100 @@ impl MemoryStorage {
         Self::default()
     }
 
+    /// Creates an empty medium that records each write and flush.
+    #[must_use]
+    pub fn recording() -> Self {
+        Self { writes: Some(Vec::new()), ..Self::default() }
+    }
+
     /// Sets the faults from now on.
-    pub fn set_faults(&mut self, faults: Faults) {
+    pub const fn set_faults(&mut self, faults: Faults) {
         self.faults = faults;
     }
 
-    /// Returns every write so far, in order.
+    /// Returns every recorded act so far, in order.
     #[must_use]
     pub fn writes(&self) -> &[Write] {
-        &self.writes
+        self.writes.as_deref().unwrap_or_default()
     }
 
-    /// Returns the bytes held.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.segments.values().map(|segment| segment.bytes.len()).sum()
-    }
-
-    /// Returns the medium as a power cut leaves it that keeps the first `count` writes and, of the one after them,
-    /// the first `cut` bytes if it is an append.
-    #[must_use]
-    pub fn image(writes: &[Write], count: usize, cut: usize) -> Self {
-        let mut medium = Self::new();
-        for write in writes.iter().take(count) {
-            medium.replay(write, usize::MAX);
-        }
-        if let Some(write @ Write::Append(..)) = writes.get(count) {
-            medium.replay(write, cut);
-        }
-        medium.writes.clear();
-        medium
-    }
-
-    /// Returns the medium as a power cut leaves it that keeps of the first `count` writes only what was synced.
-    #[must_use]
-    pub fn durable_image(writes: &[Write], count: usize) -> Self {
-        let mut medium = Self::image(writes, count, 0);
-        medium.segments.retain(|_, segment| segment.named);
-        for segment in medium.segments.values_mut() {
-            segment.bytes.truncate(segment.durable);
-        }
-        medium
-    }
-
-    /// Inverts one bit; returns false if the segment is shorter.
-    pub fn flip(&mut self, id: SegmentId, offset: usize, bit: u8) -> bool {
-        match self.segments.get_mut(&id).and_then(|segment| segment.bytes.get_mut(offset)) {
-            Some(byte) => {
-                *byte ^= 1 << (bit % 8);
-                true
+    /// Changes bytes behind the spool's back: no fault, no record.
+    pub fn put(&mut self, offset: u64, bytes: &[u8]) {
+        for (offset, byte) in (offset..).zip(bytes) {
+            let page =
+                self.pages.entry(offset / PAGE_BYTES).or_insert_with(|| vec![0; PAGE].into_boxed_slice());
+            let at = usize::try_from(offset % PAGE_BYTES).unwrap_or(0);
+            if let Some(slot) = page.get_mut(at) {
+                *slot = *byte;
             }
-            None => false,
         }
+        self.size = self.size.max(offset.saturating_add(bytes.len() as u64));
     }
 
-    fn replay(&mut self, write: &Write, cut: usize) {
-        let done = match write {
-            Write::Create(id) => self.create(*id),
-            Write::Append(id, bytes) => self.append(*id, bytes.get(..cut).unwrap_or(bytes)),
-            Write::Truncate(id, length) => self.truncate(*id, *length),
-            Write::Sync(id) => self.sync(*id),
-            Write::Remove(id) => self.remove(*id),
-        };
-        assert_eq!(done, Ok(()), "a recorded write succeeded once and a fresh medium has no faults");
+    /// Inverts one bit.
+    pub fn flip(&mut self, offset: u64, bit: u8) {
+        let byte = self.byte(offset) ^ (1 << (bit % 8));
+        self.put(offset, &[byte]);
     }
 
-    fn segment(&mut self, id: SegmentId) -> Result<&mut Segment, StorageError> {
-        self.segments.get_mut(&id).ok_or(StorageError::Missing(id))
+    /// Returns one byte; zero if it was never written.
+    #[must_use]
+    pub fn byte(&self, offset: u64) -> u8 {
+        let at = usize::try_from(offset % PAGE_BYTES).unwrap_or(0);
+        self.pages.get(&(offset / PAGE_BYTES)).and_then(|page| page.get(at)).copied().unwrap_or(0)
     }
 }
 
 impl Storage for MemoryStorage {
-    fn list(&self) -> Result<Vec<SegmentId>, StorageError> {
-        Ok(self.segments.keys().copied().collect())
-    }
-
-    fn read(&self, id: SegmentId, offset: u64, limit: usize) -> Result<Vec<u8>, StorageError> {
-        if self.faults.read_fails {
-            return Err(StorageError::Io { action: "read segment", message: "injected".to_owned() });
-        }
-        let segment = self.segments.get(&id).ok_or(StorageError::Missing(id))?;
-        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        let rest = segment.bytes.get(offset..).unwrap_or_default();
-        Ok(rest.get(..limit).unwrap_or(rest).to_vec())
-    }
-
-    fn create(&mut self, id: SegmentId) -> Result<(), StorageError> {
-        if self.segments.contains_key(&id) {
-            return Err(StorageError::Io { action: "create segment", message: "exists".to_owned() });
-        }
-        if self.faults.bytes_left == Some(0) {
-            return Err(StorageError::Full);
-        }
-        self.segments.insert(id, Segment::default());
-        self.writes.push(Write::Create(id));
+    fn reserve(&mut self, bytes: u64) -> Result<(), StorageError> {
+        self.size = self.size.max(bytes);
         Ok(())
     }
 
-    fn append(&mut self, id: SegmentId, bytes: &[u8]) -> Result<(), StorageError> {
+    fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, StorageError> {
+        if self.faults.read_fails {
+            return Err(StorageError::Io { action: "read spool", message: "injected".to_owned() });
+        }
+        if offset.saturating_add(length as u64) > self.size {
+            return Err(StorageError::Outside(offset));
+        }
+        let mut bytes = Vec::with_capacity(length);
+        let mut at = offset;
+        while bytes.len() < length {
+            let begin = usize::try_from(at % PAGE_BYTES).unwrap_or(0);
+            let count = (PAGE - begin).min(length - bytes.len());
+            match self.pages.get(&(at / PAGE_BYTES)).and_then(|page| page.get(begin..begin + count)) {
+                Some(part) => bytes.extend_from_slice(part),
+                None => bytes.resize(bytes.len() + count, 0),
+            }
+            at += count as u64;
+        }
+        Ok(bytes)
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        if offset.saturating_add(bytes.len() as u64) > self.size {
+            return Err(StorageError::Outside(offset));
+        }
         let fits = self.faults.bytes_left.unwrap_or(usize::MAX).min(bytes.len());
         let written = bytes.get(..fits).unwrap_or_default();
-        self.segment(id)?.bytes.extend_from_slice(written);
+        self.put(offset, written);
         if let Some(left) = &mut self.faults.bytes_left {
             *left -= fits;
         }
-        self.writes.push(Write::Append(id, written.to_vec()));
+        if let Some(writes) = &mut self.writes {
+            writes.push(Write::At(offset, written.to_vec()));
+        }
         if fits == bytes.len() { Ok(()) } else { Err(StorageError::Full) }
     }
 
-    fn truncate(&mut self, id: SegmentId, length: u64) -> Result<(), StorageError> {
-        if self.faults.truncate_fails {
-            return Err(StorageError::Io { action: "truncate segment", message: "injected".to_owned() });
+    fn flush(&mut self) -> Result<(), StorageError> {
+        if self.faults.flush_fails {
+            return Err(StorageError::Io { action: "flush spool", message: "injected".to_owned() });
         }
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let segment = self.segment(id)?;
-        segment.bytes.truncate(length);
-        segment.durable = segment.durable.min(length);
-        self.writes.push(Write::Truncate(id, length as u64));
-        Ok(())
-    }
-
-    fn sync(&mut self, id: SegmentId) -> Result<(), StorageError> {
-        if self.faults.sync_fails {
-            return Err(StorageError::Io { action: "sync segment", message: "injected".to_owned() });
+        if let Some(writes) = &mut self.writes {
+            writes.push(Write::Flush);
         }
-        let segment = self.segment(id)?;
-        segment.durable = segment.bytes.len();
-        segment.named = true;
-        self.writes.push(Write::Sync(id));
-        Ok(())
-    }
-
-    fn remove(&mut self, id: SegmentId) -> Result<(), StorageError> {
-        let segment = self.segments.remove(&id).ok_or(StorageError::Missing(id))?;
-        if let Some(left) = &mut self.faults.bytes_left {
-            *left += segment.bytes.len();
-        }
-        self.writes.push(Write::Remove(id));
         Ok(())
     }
 }

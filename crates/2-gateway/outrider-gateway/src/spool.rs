@@ -1,57 +1,51 @@
 //! The spool: what the vehicle keeps until the cloud has it.
 //!
-//! Each lane has its own log of segments, so that one lane's rows can neither evict nor pin another's. A boot begins
-//! with a new segment whose number, durable before the first row, is the boot's epoch: epochs grow although nothing but
-//! segments is stored. Old segments are never written again, so that recovery only reads.
+//! A bounded ring of segments on one medium. Each lane is a chain of sealed records, and so is the journal, which says
+//! what is known of the lanes. A record is encrypted for the vehicle, and sealed by a key that the vehicle forgets every
+//! [`SEAL_INTERVAL`] records, so that what stands there cannot be changed later, not even by the vehicle. The vehicle
+//! reads with the first, a verifier who holds K0 checks the second ([`Verifying`]).
 //!
 //! **Invariants.** LOG-1: a number is given once; a boot never continues another's numbers. LOG-2: what a successful
-//! sync covered is there after any power cut, until an acknowledgement covers it or a gap names it. BAL-1: received =
-//! numbered + folded + lost without a number.
+//! flush covered is there after any power cut, until an acknowledgement covers it or a gap names it. LOG-5: rows are
+//! given up only after a signed tombstone that counts them is durable. BAL-1: received = numbered + folded + lost
+//! without a number.
 
+mod anchor;
+mod audit;
+mod config;
+mod entry;
+mod evict;
+mod journal;
+mod keys;
 mod lane;
 mod query;
 mod record;
 mod recovery;
+mod ring;
+mod seal;
 #[cfg(test)]
 mod tests;
+mod tombstone;
 
 use std::collections::BTreeMap;
 
 use outrider_types::{BootEpoch, ClockFix, Lane, Seq};
-use outrider_wire::{Ack, BatchWriter, DropReason, Gap, SeqRange, limits};
+use outrider_wire::{Ack, BatchWriter, DropReason, limits};
 
-use self::lane::{LaneLog, LaneState, Place, Segment};
-use self::record::{Entry, HEADER_BYTES, Header, RECORD_OVERHEAD_BYTES, Record};
+pub use self::anchor::{Anchor, AnchorError, AnchorKind, Attestation, PROOF_BYTES_MAX, SoftwareAnchor};
+pub use self::audit::{Audit, Finding, Verifying};
+pub use self::config::{Boot, SpoolConfig, SpoolKeys};
+use self::entry::{Entry, Heads};
+pub use self::journal::ANCHOR_SEGMENTS;
+use self::lane::LaneState;
+pub use self::record::Chain;
 pub use self::recovery::Recovery;
+use self::ring::Ring;
+pub use self::ring::Wear;
+pub use self::seal::SEAL_INTERVAL;
+pub use self::tombstone::{Lost, TOMBSTONE_KINDS_MAX, Tombstone};
 use crate::SecurityEvent;
-use crate::storage::{SegmentId, Storage, StorageError};
-
-/// Sizes of the spool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpoolConfig {
-    /// Bytes reserved for each lane: critical, batched, deferred.
-    pub quota_bytes: [u64; 3],
-    /// Length at which a new segment is begun. At most an eighth of each quota is sensible: eviction frees whole segments.
-    pub segment_bytes: u64,
-}
-
-impl Default for SpoolConfig {
-    /// Three weeks of an ordinary vehicle (guess): 4, 8 and 16 MiB in segments of 256 KiB.
-    fn default() -> Self {
-        Self { quota_bytes: [4 << 20, 8 << 20, 16 << 20], segment_bytes: 256 << 10 }
-    }
-}
-
-impl SpoolConfig {
-    const fn quota(&self, lane: Lane) -> u64 {
-        let [critical, batched, deferred] = self.quota_bytes;
-        match lane {
-            Lane::Critical => critical,
-            Lane::Batched => batched,
-            Lane::Deferred => deferred,
-        }
-    }
-}
+use crate::storage::{Storage, StorageError};
 
 /// What became of an appended event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +79,7 @@ impl AppendError {
             Self::Row(_) => DropReason::TooLarge,
             Self::QuotaFull(_) => DropReason::QuotaFull,
             Self::Storage(StorageError::Full) => DropReason::DeviceFull,
-            Self::Storage(StorageError::Missing(_) | StorageError::Locked | StorageError::Io { .. }) => {
+            Self::Storage(StorageError::Outside(_) | StorageError::Locked | StorageError::Io { .. }) => {
                 DropReason::DeviceError
             }
         }
@@ -103,19 +97,25 @@ impl AppendError {
 }
 
 /// Bounded, power-fail-safe store of events on their way to the cloud.
-#[derive(Debug)]
 pub struct Spool<S> {
-    storage: S,
-    config: SpoolConfig,
-    epoch: BootEpoch,
-    salt: u64,
-    next_segment: u64,
-    logs: BTreeMap<Lane, LaneLog>,
+    ring: Ring<S>,
+    anchor: Box<dyn Anchor + Send + Sync>,
     lanes: BTreeMap<(BootEpoch, Lane), LaneState>,
     fixes: BTreeMap<BootEpoch, Vec<ClockFix>>,
+    /// Segment of the journal from which on it is needed.
+    snapshot_from: u64,
+    /// Value and ends that the spool last raised the anchor over.
+    anchored: Option<(u64, Heads)>,
+    since_anchor: u64,
+    attestation: Option<Attestation>,
     /// The row that the medium did not answer for last, and how often in a row.
     unread: Option<((BootEpoch, Lane, Seq), u32)>,
-    scratch: Vec<u8>,
+}
+
+impl<S> std::fmt::Debug for Spool<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spool").field("ring", &self.ring).field("lanes", &self.lanes).finish_non_exhaustive()
+    }
 }
 
 /// Most clock fixes kept of one boot: the first, and the latest ones.
@@ -125,36 +125,48 @@ impl<S: Storage> Spool<S> {
     /// Returns this boot's epoch.
     #[must_use]
     pub const fn epoch(&self) -> BootEpoch {
-        self.epoch
+        self.ring.epoch
     }
 
     /// Returns the medium.
     #[must_use]
     pub const fn storage(&self) -> &S {
-        &self.storage
+        &self.ring.storage
     }
 
-    /// Closes the spool and returns the medium as it is; nothing is synced.
+    /// Closes the spool and returns the medium as it is; nothing is flushed.
     #[must_use]
     pub fn into_storage(self) -> S {
-        self.storage
+        self.ring.storage
     }
 
     /// Returns the medium, to inject faults.
     pub const fn storage_mut(&mut self) -> &mut S {
-        &mut self.storage
+        &mut self.ring.storage
     }
 
-    /// Returns the bytes that a lane's segments take.
+    /// Returns the bytes of a lane's segments that cannot be had without loss.
     #[must_use]
     pub fn lane_bytes(&self, lane: Lane) -> u64 {
-        self.logs.get(&lane).map_or(0, LaneLog::bytes)
+        self.used(lane) * self.ring.config.segment_bytes
     }
 
-    /// Returns the bytes reserved for a lane.
+    /// Returns the bytes reserved for a lane; it may use more while nobody else needs them.
     #[must_use]
     pub const fn quota_bytes(&self, lane: Lane) -> u64 {
-        self.config.quota(lane)
+        self.ring.config.quota(lane)
+    }
+
+    /// Returns what was written in this boot.
+    #[must_use]
+    pub const fn wear(&self) -> Wear {
+        self.ring.wear
+    }
+
+    /// Returns what the anchor said last in this boot.
+    #[must_use]
+    pub const fn attestation(&self) -> Option<&Attestation> {
+        self.attestation.as_ref()
     }
 
     /// Appends an event, gives it its number, and makes it durable if it is critical.
@@ -165,15 +177,16 @@ impl<S: Storage> Spool<S> {
         let lane = event.lane;
         match self.try_append(event) {
             Ok(seq) => {
-                let state = self.lanes.entry((self.epoch, lane)).or_default();
+                let state = self.lanes.entry((self.ring.epoch, lane)).or_default();
                 state.unreported = true;
                 state.received = state.received.saturating_add(event.count);
                 state.folded = state.folded.saturating_add(event.count.saturating_sub(1));
-                let durable = lane == Lane::Critical && self.sync_active(lane).is_ok();
+                // Others are durable with the next sync, or when a segment is full, which is 64 KiB at the latest.
+                let durable = lane == Lane::Critical && self.ring.flush().is_ok();
                 Ok(Appended { seq, durable })
             }
             Err((error, burnt)) => {
-                let state = self.lanes.entry((self.epoch, lane)).or_default();
+                let state = self.lanes.entry((self.ring.epoch, lane)).or_default();
                 state.received = state.received.saturating_add(event.count);
                 if burnt {
                     state.burn(lane, event.count);
@@ -188,224 +201,76 @@ impl<S: Storage> Spool<S> {
     /// The flag of an error says that the event's number is used up: part of the record may stand on the medium.
     fn try_append(&mut self, event: &SecurityEvent) -> Result<Seq, (AppendError, bool)> {
         let lane = event.lane;
-        let state = self.lanes.entry((self.epoch, lane)).or_default();
+        let epoch = self.ring.epoch;
+        let state = self.lanes.entry((epoch, lane)).or_default();
         let seq = Seq(state.last_seq.saturating_add(1));
         let mut row = [0; limits::EVENT_BYTES_MAX];
         let mut writer = BatchWriter::new(&mut row);
         writer
             .event(&event.head(seq), event.wire_fields(), &event.context)
             .map_err(|error| (AppendError::Row(error), false))?;
-        let row = writer.finish();
-        self.make_room(lane, (row.len() + RECORD_OVERHEAD_BYTES) as u64).map_err(|error| (error, false))?;
-        // Not tainted now; if it is after a failed write, this record is why.
-        let written = self.write(lane, self.epoch, Entry::Event { seq, row });
-        let place = written.map_err(|error| (AppendError::Storage(error), self.log(lane).tainted))?;
-        if let Some(segment) = self.log(lane).segments.get_mut(&place.segment) {
+        let entry = Entry::Event { seq, row: writer.finish().to_vec() };
+        self.make_room(lane, entry.emit().1.len()).map_err(|error| (error, false))?;
+        let place = self
+            .ring
+            .append(Chain::Lane(lane), &entry)
+            .map_err(|(error, burnt)| (AppendError::Storage(error), burnt))?;
+        self.ring.wear.rows += 1;
+        if let Some(segment) = self.ring.segments.get_mut(&place.segment) {
             segment.live += 1;
         }
-        let state = self.lanes.entry((self.epoch, lane)).or_default();
+        let state = self.lanes.entry((epoch, lane)).or_default();
         state.last_seq = seq.0;
         state.rows.insert(seq.0, place);
         Ok(seq)
     }
 
-    fn log(&mut self, lane: Lane) -> &mut LaneLog {
-        self.logs.entry(lane).or_default()
-    }
-
-    /// Finds room for a record: a new segment if the active one is full, an evicted segment if the quota is.
-    fn make_room(&mut self, lane: Lane, bytes: u64) -> Result<(), AppendError> {
-        let (quota, segment_bytes) = (self.config.quota(lane), self.config.segment_bytes);
-        let log = self.log(lane);
-        let length = log.active_length() + bytes;
-        if log.active.is_none() || log.tainted || length > segment_bytes {
-            self.rotate(lane).map_err(AppendError::Storage)?;
+    /// Finds room for a text: a new segment if the active one is full, an evicted one if the medium is.
+    fn make_room(&mut self, lane: Lane, text_bytes: usize) -> Result<(), AppendError> {
+        if self.ring.fits(Chain::Lane(lane), text_bytes) {
+            return Ok(());
         }
-        // Each round removes a segment, so the loop ends.
-        while self.log(lane).bytes() + bytes > quota {
-            // The critical lane keeps its oldest: how an attack began is worth more than its ten-thousandth repeat.
-            if lane == Lane::Critical || !self.evict_oldest(lane) {
-                return Err(AppendError::QuotaFull(lane));
-            }
+        if !self.ring.could_fit(text_bytes) {
+            return Err(AppendError::QuotaFull(lane));
+        }
+        let slot = self.allocate(lane)?;
+        self.ring.begin_segment(Chain::Lane(lane), slot).map_err(AppendError::Storage)?;
+        self.since_anchor += 1;
+        if self.since_anchor >= ANCHOR_SEGMENTS {
+            // An anchor that is away is tried again with the next segment; the log goes on.
+            let _ = self.raise_anchor();
         }
         Ok(())
     }
 
-    /// Begins a new segment with all that is known of the lane, then removes segments that hold nothing.
-    fn rotate(&mut self, lane: Lane) -> Result<(), StorageError> {
-        self.sync_active(lane)?;
-        let id = SegmentId { number: self.next_segment, lane };
-        let header = Header { id, epoch: self.epoch, salt: self.salt ^ id.number.rotate_left(32) };
-        self.storage.create(id)?;
-        self.next_segment += 1;
-        let mut bytes = header.emit();
-        self.put_snapshot(&header, &mut bytes);
-        let written = self.storage.append(id, &bytes).and_then(|()| self.storage.sync(id));
-        if let Err(error) = written {
-            // Left behind if it cannot be removed: a segment without rows, which the next boot removes.
-            let _ = self.storage.remove(id);
-            return Err(error);
-        }
-        let length = bytes.len() as u64;
-        let segment = Segment { epoch: self.epoch, salt: header.salt, length, live: 0, unreadable: false };
-        let log = self.log(lane);
-        log.segments.insert(id.number, segment);
-        log.active = Some(header);
-        log.tainted = false;
-        log.dirty = false;
-        for ((_, _), state) in self.lanes.iter_mut().filter(|((_, of), _)| *of == lane) {
-            state.unsaved = false;
-        }
-        self.reap(lane);
-        Ok(())
-    }
-
-    fn put_snapshot(&self, header: &Header, bytes: &mut Vec<u8>) {
-        let lane = header.id.lane;
-        let mut put = |epoch, entry| {
-            let offset = bytes.len() as u64;
-            Record { lane, epoch, entry }.emit(header, offset, bytes);
-        };
-        for ((epoch, _), state) in self.lanes.iter().filter(|((_, of), _)| *of == lane) {
-            put(*epoch, Entry::Freed { contiguous: state.freed });
-            put(*epoch, state.counters());
-            for gap in &state.gaps {
-                put(*epoch, Entry::Gap(*gap));
-            }
-        }
-        if lane == Lane::Critical {
-            for (epoch, fixes) in &self.fixes {
-                for fix in fixes {
-                    put(*epoch, Entry::Fix(*fix));
-                }
-            }
-        }
-    }
-
-    /// Writes a record to the lane's active segment.
-    fn write(&mut self, lane: Lane, epoch: BootEpoch, entry: Entry<'_>) -> Result<Place, StorageError> {
-        if self.log(lane).active.is_none() || self.log(lane).tainted {
-            self.rotate(lane)?;
-        }
-        let log = self.logs.entry(lane).or_default();
-        let Some(header) = log.active else {
-            return Err(StorageError::Missing(SegmentId { number: self.next_segment, lane }));
-        };
-        let offset = log.active_length();
-        self.scratch.clear();
-        Record { lane, epoch, entry }.emit(&header, offset, &mut self.scratch);
-        log.dirty = true;
-        if let Err(error) = self.storage.append(header.id, &self.scratch) {
-            log.tainted = self.storage.truncate(header.id, offset).is_err();
-            return Err(error);
-        }
-        let length = self.scratch.len();
-        if let Some(segment) = log.segments.get_mut(&header.id.number) {
-            segment.length += length as u64;
-        }
-        Ok(Place { segment: header.id.number, offset, length })
-    }
-
-    /// Makes everything appended so far durable, with the counters.
+    /// Makes everything appended so far durable, with the balances.
     ///
     /// # Errors
-    /// [`StorageError`] of the first lane that failed; the others are tried all the same.
+    /// [`StorageError`].
     pub fn sync(&mut self) -> Result<(), StorageError> {
-        let mut first = Ok(());
-        for lane in Lane::ALL {
-            first = first.and(self.sync_lane(lane));
+        let unsaved = self.lanes.iter().filter(|(_, state)| state.unsaved);
+        let unsaved: Vec<_> = unsaved.map(|(key, _)| *key).collect();
+        let mut noted = Ok(());
+        for (epoch, lane) in unsaved {
+            noted = noted.and(self.note_balance(epoch, lane));
         }
-        first
+        noted.and(self.ring.flush())
     }
 
-    fn sync_lane(&mut self, lane: Lane) -> Result<(), StorageError> {
-        let key = (self.epoch, lane);
-        if let Some(entry) = self.lanes.get(&key).filter(|state| state.unsaved).map(LaneState::counters) {
-            // Counters that do not fit any more are written with the next segment.
-            if self.log(lane).active_length() >= self.config.segment_bytes {
-                self.rotate(lane)?;
-            }
-            self.write(lane, self.epoch, entry)?;
-            if let Some(state) = self.lanes.get_mut(&key) {
-                state.unsaved = false;
-            }
+    /// Writes a lane's balance and the gaps that the journal does not have.
+    fn note_balance(&mut self, epoch: BootEpoch, lane: Lane) -> Result<(), StorageError> {
+        let Some(state) = self.lanes.get(&(epoch, lane)) else { return Ok(()) };
+        let (gaps, balance) = (state.unsaved_gaps.clone(), state.balance());
+        for gap in &gaps {
+            self.note(&Entry::Gap { epoch, gap: *gap })?;
         }
-        self.sync_active(lane)
-    }
-
-    fn sync_active(&mut self, lane: Lane) -> Result<(), StorageError> {
-        let log = self.logs.entry(lane).or_default();
-        if let Some(header) = log.active.filter(|_| log.dirty) {
-            self.storage.sync(header.id)?;
-            log.dirty = false;
+        self.note(&Entry::Balance { epoch, lane, balance })?;
+        if let Some(state) = self.lanes.get_mut(&(epoch, lane)) {
+            state.unsaved = false;
+            state.unsaved_gaps.clear();
+            state.saved_seq = balance.last_seq;
         }
         Ok(())
-    }
-
-    /// Gives up the rows of the lane's oldest segment: the gap is durable before they go. False if there is none.
-    fn evict_oldest(&mut self, lane: Lane) -> bool {
-        let log = self.log(lane);
-        let oldest =
-            log.segments.iter().find(|(number, segment)| segment.live > 0 && !log.is_active(**number));
-        let Some((number, epoch)) = oldest.map(|(number, segment)| (*number, segment.epoch)) else {
-            return false;
-        };
-        let Some(state) = self.lanes.get_mut(&(epoch, lane)) else { return false };
-        let lost: Vec<u64> =
-            state.rows.iter().filter(|(_, place)| place.segment == number).map(|(seq, _)| *seq).collect();
-        let mut gaps: Vec<SeqRange> = Vec::new();
-        for seq in lost.iter().map(|seq| Seq(*seq)) {
-            match gaps.last_mut() {
-                Some(range) if range.last().next() == Some(seq) => {
-                    *range = SeqRange::new(range.first(), seq).unwrap_or(*range);
-                }
-                Some(_) | None => gaps.extend(SeqRange::new(seq, seq)),
-            }
-        }
-        let written = gaps.iter().try_for_each(|range| {
-            let gap = Gap { lane, range: *range, reason: Some(DropReason::Evicted) };
-            self.write(lane, epoch, Entry::Gap(gap)).map(|_| ())
-        });
-        if written.and_then(|()| self.sync_active(lane)).is_err() {
-            return false;
-        }
-        if let Some(state) = self.lanes.get_mut(&(epoch, lane)) {
-            for seq in &lost {
-                state.rows.remove(seq);
-            }
-            for range in gaps {
-                state.add_gap(Gap { lane, range, reason: Some(DropReason::Evicted) });
-            }
-            state.lose(DropReason::Evicted, lost.len() as u64);
-        }
-        if let Some(segment) = self.log(lane).segments.get_mut(&number) {
-            segment.live = 0;
-        }
-        self.reap(lane);
-        !self.log(lane).segments.contains_key(&number)
-    }
-
-    /// Removes segments that hold no row and are superseded by the snapshot of the active one.
-    fn reap(&mut self, lane: Lane) {
-        let log = self.logs.entry(lane).or_default();
-        let Some(active) = log.active else { return };
-        let empty: Vec<u64> = log
-            .segments
-            .iter()
-            .filter(|(number, segment)| {
-                segment.live == 0 && !segment.unreadable && **number != active.id.number
-            })
-            .map(|(number, _)| *number)
-            .collect();
-        // What says that their rows were acknowledged must be durable before they go.
-        if empty.is_empty() || self.sync_active(lane).is_err() {
-            return;
-        }
-        for number in empty {
-            if self.storage.remove(SegmentId { number, lane }).is_ok() {
-                self.log(lane).segments.remove(&number);
-            }
-        }
     }
 
     /// Records a reading of both clocks of this boot.
@@ -413,15 +278,16 @@ impl<S: Storage> Spool<S> {
     /// # Errors
     /// [`StorageError`]; the reading is used all the same until the next boot.
     pub fn add_fix(&mut self, fix: ClockFix) -> Result<(), StorageError> {
-        let fixes = self.fixes.entry(self.epoch).or_default();
+        let epoch = self.ring.epoch;
+        let fixes = self.fixes.entry(epoch).or_default();
         if fixes.len() >= FIXES_KEPT {
             fixes.remove(1);
         }
         fixes.push(fix);
-        self.write(Lane::Critical, self.epoch, Entry::Fix(fix)).map(|_| ())
+        self.note(&Entry::Fix { epoch, fix })
     }
 
-    /// Frees what a verified acknowledgement covers; nothing else does (LOG-3). Returns the number of rows freed.
+    /// Frees what a verified acknowledgement covers; nothing else does (LOG-2). Returns the number of rows freed.
     ///
     /// Watermarks of unknown boots are ignored: the cloud remembers longer than the vehicle. The caller has checked
     /// that the acknowledgement is for this vehicle.
@@ -431,21 +297,17 @@ impl<S: Storage> Spool<S> {
             let Some(state) = self.lanes.get_mut(&(mark.epoch, mark.lane)) else { continue };
             let before = state.freed;
             let freed = state.free(mark.contiguous);
-            let contiguous = state.freed;
-            if contiguous == before {
+            if state.freed == before {
                 continue;
             }
             count += freed.len() as u64;
-            let log = self.log(mark.lane);
             for place in &freed {
-                if let Some(segment) = log.segments.get_mut(&place.segment) {
+                if let Some(segment) = self.ring.segments.get_mut(&place.segment) {
                     segment.live = segment.live.saturating_sub(1);
                 }
             }
             // If this fails, the rows are sent once more after the next boot, which is harmless.
-            if self.write(mark.lane, mark.epoch, Entry::Freed { contiguous }).is_ok() {
-                self.reap(mark.lane);
-            }
+            let _ = self.note_balance(mark.epoch, mark.lane);
         }
         self.forget_finished();
         count
@@ -457,23 +319,5 @@ impl<S: Storage> Spool<S> {
             state.unreported = false;
         }
         self.forget_finished();
-    }
-
-    fn forget_finished(&mut self) {
-        let current = self.epoch;
-        let finished =
-            self.lanes.iter().filter(|((epoch, _), state)| *epoch != current && state.is_finished());
-        let finished: Vec<(BootEpoch, Lane)> = finished.map(|(key, _)| *key).collect();
-        for (epoch, lane) in finished {
-            self.lanes.remove(&(epoch, lane));
-            // If this fails, the next boot reports the same balance once more.
-            let _ = self.write(lane, epoch, Entry::Forgotten);
-        }
-        let lanes = &self.lanes;
-        self.fixes.retain(|epoch, _| *epoch == current || lanes.keys().any(|(of, _)| of == epoch));
-    }
-
-    const fn header_bytes() -> u64 {
-        HEADER_BYTES as u64
     }
 }

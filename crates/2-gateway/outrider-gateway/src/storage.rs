@@ -1,33 +1,14 @@
-//! What the spool needs of a medium: numbered append-only segments.
-
-use std::fmt;
-
-use outrider_types::Lane;
-
-/// Name of a segment: its number, unique over all lanes and growing, and the lane it belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SegmentId {
-    /// Number, from 1.
-    pub number: u64,
-    /// Lane whose rows it holds.
-    pub lane: Lane,
-}
-
-impl fmt::Display for SegmentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}-{}", self.number, self.lane)
-    }
-}
+//! What the spool needs of a medium: a stretch of bytes of fixed size that can be written anywhere.
 
 /// Why the medium failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {
-    /// No space is left.
+    /// No space is left, or the medium is smaller than the spool.
     #[error("no space left on the device")]
     Full,
-    /// The segment is not there.
-    #[error("segment {0} is not there")]
-    Missing(SegmentId),
+    /// The offset lies outside of what was reserved.
+    #[error("offset {0} is outside of the medium")]
+    Outside(u64),
     /// Another process has the spool open.
     #[error("the spool is open in another process")]
     Locked,
@@ -47,57 +28,39 @@ impl StorageError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Full => "storage.full",
-            Self::Missing(_) => "storage.missing",
+            Self::Outside(_) => "storage.outside",
             Self::Locked => "storage.locked",
             Self::Io { .. } => "storage.io",
         }
     }
 }
 
-/// Medium of the spool.
+/// Medium of the spool: a file or a raw partition.
 ///
-/// A failed [`Storage::append`] may have written any part of its bytes. Only what [`Storage::sync`] returned `Ok` for
-/// survives a power cut, together with the segment's name.
+/// A failed [`Storage::write`] may have written any part of its bytes, and nothing else. Writes between two flushes
+/// reach the medium in any order or not at all; only what [`Storage::flush`] returned `Ok` for survives a power cut.
 pub trait Storage {
-    /// Returns the names of all segments, ascending.
+    /// Makes sure that offsets from 0 up to `bytes` can be read and written; fresh bytes read as zeros.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`] if the medium is too small, else what it says.
+    fn reserve(&mut self, bytes: u64) -> Result<(), StorageError>;
+
+    /// Reads exactly `length` bytes from `offset`.
     ///
     /// # Errors
     /// [`StorageError`].
-    fn list(&self) -> Result<Vec<SegmentId>, StorageError>;
+    fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, StorageError>;
 
-    /// Reads at most `limit` bytes from `offset`; fewer at the end of the segment.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    fn read(&self, id: SegmentId, offset: u64, limit: usize) -> Result<Vec<u8>, StorageError>;
-
-    /// Creates an empty segment; one of that name must not exist.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    fn create(&mut self, id: SegmentId) -> Result<(), StorageError>;
-
-    /// Appends bytes to a segment created in this run.
+    /// Writes bytes at `offset`.
     ///
     /// # Errors
     /// [`StorageError`]; part of the bytes may then be there.
-    fn append(&mut self, id: SegmentId, bytes: &[u8]) -> Result<(), StorageError>;
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StorageError>;
 
-    /// Cuts a segment created in this run down to `length` bytes.
+    /// Makes all that was written durable.
     ///
     /// # Errors
     /// [`StorageError`].
-    fn truncate(&mut self, id: SegmentId, length: u64) -> Result<(), StorageError>;
-
-    /// Makes a segment's bytes and name durable.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    fn sync(&mut self, id: SegmentId) -> Result<(), StorageError>;
-
-    /// Removes a segment.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    fn remove(&mut self, id: SegmentId) -> Result<(), StorageError>;
+    fn flush(&mut self) -> Result<(), StorageError>;
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use outrider_agent::runtime::{CloudLink, OpenError, Vehicle, VehicleKeys, VehicleParts};
 use outrider_bus::can::TimedFrame;
-use outrider_gateway::spool::{Spool, SpoolConfig};
+use outrider_gateway::spool::{Boot, SoftwareAnchor, Spool, SpoolConfig};
 use outrider_gateway::uplink::{Keys, Link, Uplink, UplinkConfig};
 use outrider_gateway::{
     Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, MemoryStorage, PublicKeyError, SecurityEvent,
@@ -112,6 +112,8 @@ impl Machine {
                 floor: BootEpoch(1),
                 fold: fold::FoldConfig::default(),
                 spool: SpoolConfig::default(),
+                anchor: Box::new(SoftwareAnchor::in_memory(0)),
+                spool_root: None,
                 uplink: eager,
                 poll_us: 2_000_000,
             };
@@ -119,8 +121,8 @@ impl Machine {
             machine.add_fix(fix);
             return Ok(Self::Full(Box::new(machine)));
         }
-        let (spool, _) =
-            Spool::open(MemoryStorage::new(), SpoolConfig::default(), BootEpoch(1), seed.fork(1).next_u64())?;
+        let boot = Boot::in_memory(BootEpoch(1), seed.fork(1).next_u64(), &vehicle.batch_key);
+        let (spool, _) = Spool::open(MemoryStorage::new(), SpoolConfig::default(), boot)?;
         let config = eager(UplinkConfig::new(TENANT, vehicle.record.vehicle, 1));
         let gateway = Gateway::new(fold::FoldConfig::default(), spool, Uplink::new(config, seed.fork(2))?);
         let mut machine = Statistical {

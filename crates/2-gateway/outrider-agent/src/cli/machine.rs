@@ -149,6 +149,7 @@ impl Machine {
             host: sensors(&host),
             events: events(vehicle),
             spool: Lane::ALL.into_iter().map(|lane| spool_lane(vehicle, lane)).collect(),
+            spool_wear: spool_wear(vehicle),
             uplink: uplink(vehicle),
             sandbox: self.sandbox.clone(),
         };
@@ -304,6 +305,17 @@ fn spool_lane(vehicle: &Vehicle<FileStorage>, lane: Lane) -> report::Lane {
         quota_bytes: spool.quota_bytes(lane),
         dropped: dropped.collect(),
         last_seq: head.map_or(0, |(head, _)| head.last_seq),
+    }
+}
+
+fn spool_wear(vehicle: &Vehicle<FileStorage>) -> report::Wear {
+    let wear = vehicle.gateway().spool().wear();
+    report::Wear {
+        rows: wear.rows,
+        bytes: wear.bytes,
+        bytes_per_row: wear.bytes_per_row().unwrap_or(0),
+        flushes: wear.flushes,
+        unsigned: wear.unsigned,
     }
 }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use outrider_bus::can::TimedFrame;
 use outrider_bus::flexray::TimedFlexRay;
 use outrider_bus::lin::TimedLin;
-use outrider_gateway::spool::SpoolConfig;
+use outrider_gateway::spool::{SoftwareAnchor, SpoolConfig};
 use outrider_gateway::uplink::Link;
 use outrider_gateway::{FieldValue, FileStorage, SecurityEvent, fold};
 use outrider_types::{BootEpoch, BusId, ClockFix, ClockSource, Lane, Seed, UnixMicros, VehicleMicros};
@@ -27,6 +27,7 @@ use crate::io::live::LivePlace;
 use crate::io::packet_ring::PacketRing;
 use crate::model_file::{FILE_BYTES_MAX, ModelTrust, Refusal, Trusted};
 use crate::runtime::workshop::read_ticket;
+use crate::runtime::seal::{forget_root, read_root};
 use crate::runtime::{Sections, Vehicle, VehicleConfig, VehicleParts};
 
 /// Time between two turns of the loop.
@@ -158,6 +159,8 @@ impl Run {
         let (model, judgement) = model(config, trust)?;
         let keys = config.keys().map_err(|error| input(&error))?;
         let storage = FileStorage::open(&config.state.join("spool")).map_err(|error| input(&error))?;
+        let anchor = SoftwareAnchor::open(&config.state.join("spool-counter")).map_err(|error| input(&error))?;
+        let root = read_root(&config.state).map_err(|error| input(&error))?;
         // Jitter and salt have to differ between boots and vehicles, not to be secret from their owner.
         let salt = clock.fix().wall.0.unsigned_abs() ^ u64::from(std::process::id());
         let parts = VehicleParts {
@@ -170,6 +173,8 @@ impl Run {
             floor: BootEpoch(1),
             fold: fold::FoldConfig::default(),
             spool: SpoolConfig::default(),
+            anchor: Box::new(anchor),
+            spool_root: root,
             uplink: |usual| outrider_gateway::uplink::UplinkConfig {
                 batched_window_us: 1_000_000,
                 resend_after_us: 10_000_000,
@@ -179,6 +184,7 @@ impl Run {
             poll_us: POLL_US,
         };
         let mut vehicle = Vehicle::open(parts, clock.mono()).map_err(|error| input(&error))?;
+        forget_root(&config.state).map_err(|error| input(&error))?;
         match judgement {
             None => {}
             Some(Ok(trusted)) => vehicle.model_believed(&trusted),

@@ -152,6 +152,12 @@ fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
             lane.last_seq
         )?;
     }
+    let wear = &report.spool_wear;
+    writeln!(
+        out,
+        "spool   {} bytes written for {} rows ({} each), {} flushes",
+        wear.bytes, wear.rows, wear.bytes_per_row, wear.flushes
+    )?;
     let (events, uplink) = (&report.events, &report.uplink);
     writeln!(
         out,

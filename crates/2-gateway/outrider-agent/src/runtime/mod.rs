@@ -13,6 +13,7 @@ mod listening;
 mod observed;
 mod parts;
 pub mod report;
+pub mod seal;
 mod sections;
 mod sensed;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use outrider_gateway::spool::SpoolConfig;
+use outrider_gateway::spool::{Anchor, SpoolConfig};
 use outrider_gateway::uplink::{Transport, TransportError, UplinkConfig};
 use outrider_gateway::{CommandStoreError, PublicKeyError, StorageError, fold};
 use outrider_ids::model::ModelError;
@@ -69,6 +69,10 @@ pub struct VehicleParts<'a, S> {
     pub fold: fold::FoldConfig,
     /// Sizes of the spool.
     pub spool: SpoolConfig,
+    /// Counter that shows a spool that was set back.
+    pub anchor: Box<dyn Anchor + Send + Sync>,
+    /// K0 of a fresh spool, if somebody keeps it in escrow; else it is derived from the batch key.
+    pub spool_root: Option<[u8; 32]>,
     /// Change to the uplink's usual values, for tests and simulation.
     pub uplink: fn(UplinkConfig) -> UplinkConfig,
     /// Longest time without an exchange before the vehicle asks whether there are commands for it.

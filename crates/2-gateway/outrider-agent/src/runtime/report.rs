@@ -65,6 +65,9 @@ pub struct Report {
     pub events: Events,
     /// Lanes of the spool.
     pub spool: Vec<Lane>,
+    /// What the spool wrote.
+    #[serde(default)]
+    pub spool_wear: Wear,
     /// What went to the cloud.
     pub uplink: Uplink,
     /// What the program gave up, or why not.
@@ -246,6 +249,21 @@ pub struct Lane {
     pub dropped: BTreeMap<String, u64>,
 }
 
+/// What the spool wrote in this boot.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Wear {
+    /// Rows written.
+    pub rows: u64,
+    /// Bytes written, of rows and of everything else.
+    pub bytes: u64,
+    /// Bytes written per row; 0 before the first.
+    pub bytes_per_row: u64,
+    /// Flushes of the medium.
+    pub flushes: u64,
+    /// Segment heads and tombstones that the key store refused to sign.
+    pub unsigned: u64,
+}
+
 /// What went to the cloud.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Uplink {
@@ -382,6 +400,7 @@ pub(crate) mod tests {
                 last_seq: 2,
                 dropped: BTreeMap::new(),
             }],
+            spool_wear: Wear { rows: 2, bytes: 900, bytes_per_row: 450, flushes: 6, unsigned: 0 },
             uplink: Uplink { frames: 1, rows: 2, bytes: 300, failures: 0, freed: 2 },
             sandbox: Sandbox {
                 enabled: true,

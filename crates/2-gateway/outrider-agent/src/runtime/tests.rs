@@ -4,7 +4,7 @@ use std::path::Path;
 
 use outrider_bus::can::{CanId, Frame, TimedFrame};
 use outrider_gateway::codec;
-use outrider_gateway::spool::SpoolConfig;
+use outrider_gateway::spool::{SoftwareAnchor, SpoolConfig};
 use outrider_gateway::uplink::{Link, Transport, TransportError, UplinkConfig};
 use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, MemoryStorage, SecurityEvent, fold};
 use outrider_ids::Basis;
@@ -119,6 +119,8 @@ fn open_with_model(folder: &Path, floor: u64, model: &[u8]) -> Vehicle<MemorySto
         floor: BootEpoch(floor),
         fold: fold::FoldConfig::default(),
         spool: SpoolConfig::default(),
+        anchor: Box::new(SoftwareAnchor::in_memory(0)),
+        spool_root: None,
         uplink: |config: UplinkConfig| config,
         poll_us: 1_000_000,
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use outrider_bus::can::TimedFrame;
 use outrider_bus::flexray::TimedFlexRay;
 use outrider_bus::lin::TimedLin;
-use outrider_gateway::spool::Spool;
+use outrider_gateway::spool::{Boot, Recovery, Spool, SpoolKeys};
 use outrider_gateway::uplink::{ExchangeReport, Keys, Link, Uplink, UplinkConfig};
 use outrider_gateway::{
     CommandCaps, CommandContext, CommandStore, Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, Outcome,
@@ -40,6 +40,17 @@ const CATALOGUE_ID: u32 = 1;
 const FRAMES_PER_EXCHANGE: u32 = 64;
 /// A clock fix of the cloud is good for this long; then drift is larger than a round trip.
 const FIX_EVERY_US: u64 = 3600 * 1_000_000;
+
+/// Returns the event that says what is wrong with the spool, or `None` if nothing is.
+fn corruption(recovery: &Recovery, now: VehicleMicros) -> Option<SecurityEvent> {
+    let reason = recovery.damage()?;
+    Some(
+        SecurityEvent::new(event::GATEWAY_SPOOL_CORRUPTION, now)
+            .with(field::REASON, FieldValue::Text(reason.to_owned()))
+            .with(field::SIZE_BYTES, FieldValue::Uint(recovery.corrupt_bytes))
+            .with(field::DROPPED, FieldValue::Uint(recovery.lost_rows)),
+    )
+}
 
 /// Returns the header of a batch without rows, which asks for commands and says nothing.
 const fn poll(tenant: TenantId, vehicle: VehicleId, epoch: BootEpoch) -> EnvelopeHeader {
@@ -91,7 +102,12 @@ impl<S: Storage> Vehicle<S> {
         let VehicleKeys { tenant, vehicle, batch, ack, command } = parts.keys;
         let command = Ed25519Verifier::new(&command)?;
         let salt = parts.seed.fork(1).next_u64();
-        let (spool, recovery) = Spool::open(parts.storage, parts.spool, parts.floor, salt)?;
+        let mut keys = SpoolKeys::from_secret(&batch);
+        if let Some(root) = parts.spool_root {
+            keys = keys.with_root(root);
+        }
+        let boot = Boot { floor: parts.floor, salt, keys, anchor: parts.anchor };
+        let (spool, recovery) = Spool::open(parts.storage, parts.spool, boot)?;
         let epoch = spool.epoch();
         let config = (parts.uplink)(UplinkConfig::new(tenant, vehicle, CATALOGUE_ID));
         let uplink = Uplink::new(config, parts.seed.fork(2))?;
@@ -134,11 +150,7 @@ impl<S: Storage> Vehicle<S> {
         let boot = SecurityEvent::new(event::GATEWAY_BOOT, now)
             .with(field::VERSION, FieldValue::Text(env!("CARGO_PKG_VERSION").to_owned()));
         machine.store(boot, now);
-        if recovery.corrupt_bytes > 0 || recovery.headless_segments > 0 || recovery.unreadable_segments > 0 {
-            let corrupt = SecurityEvent::new(event::GATEWAY_SPOOL_CORRUPTION, now)
-                .with(field::REASON, FieldValue::Text("checksum".to_owned()))
-                .with(field::SIZE_BYTES, FieldValue::Uint(recovery.corrupt_bytes))
-                .with(field::DROPPED, FieldValue::Uint(recovery.lost_rows));
+        if let Some(corrupt) = corruption(&recovery, now) {
             machine.store(corrupt, now);
         }
         Ok(machine)

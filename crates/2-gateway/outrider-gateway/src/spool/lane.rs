@@ -1,19 +1,13 @@
-//! State of one lane in one boot, and of one lane's segments.
+//! State of one lane in one boot.
 
 use std::collections::BTreeMap;
 
-use outrider_types::{BootEpoch, Lane, Seq};
+use outrider_types::{Lane, Seq};
 use outrider_wire::{DropCount, DropReason, Gap, LaneHead, SeqRange};
 
-use super::record::{Entry, Header, REASONS};
-
-/// Where a row stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) segment: u64,
-    pub(super) offset: u64,
-    pub(super) length: usize,
-}
+use super::entry::{Balance, REASONS};
+use super::ring::Place;
+use super::tombstone::Tombstone;
 
 /// One lane in one boot.
 #[derive(Debug, Clone, Default)]
@@ -27,20 +21,35 @@ pub(super) struct LaneState {
     pub(super) drops: [u64; REASONS],
     /// Ascending and disjoint, above `freed`.
     pub(super) gaps: Vec<Gap>,
+    /// What stands behind the gaps of evicted rows; ascending and disjoint.
+    pub(super) tombstones: Vec<Tombstone>,
+    /// Gaps that the journal does not have.
+    pub(super) unsaved_gaps: Vec<Gap>,
+    /// Number that the last stored balance knew of; rows above it count on top when it is read.
+    pub(super) saved_seq: u64,
     /// Counters differ from the last record of them.
     pub(super) unsaved: bool,
+    /// A past boot of which nothing is left to say; kept while its segments stand on the medium.
+    pub(super) forgotten: bool,
     /// Counters and gaps differ from the last ones that the cloud acknowledged.
     pub(super) unreported: bool,
 }
 
 impl LaneState {
-    pub(super) fn counters(&self) -> Entry<'static> {
-        Entry::Counters {
+    pub(super) const fn balance(&self) -> Balance {
+        Balance {
+            freed: self.freed,
             last_seq: self.last_seq,
             received: self.received,
             folded: self.folded,
             drops: self.drops,
         }
+    }
+
+    /// Returns a copy of the counts alone.
+    pub(super) fn clone_counts(&self) -> Self {
+        let Balance { freed, last_seq, received, folded, drops } = self.balance();
+        Self { freed, last_seq, received, folded, drops, ..Self::default() }
     }
 
     pub(super) fn head(&self, lane: Lane) -> LaneHead {
@@ -77,13 +86,27 @@ impl LaneState {
         self.lose(DropReason::Corrupt, 1);
     }
 
-    /// Adds a gap, joining it with a neighbour of the same reason. Parts that are known already are left out.
+    /// Adds what of a gap is neither acknowledged nor known, joined with neighbours of the same reason.
     pub(super) fn add_gap(&mut self, gap: Gap) {
-        let known = |seq| self.gaps.iter().any(|old| old.range.contains(Seq(seq)));
-        if known(gap.range.first().0) || known(gap.range.last().0) {
+        let last = gap.range.last().0;
+        let mut next = gap.range.first().0.max(self.freed.saturating_add(1));
+        let mut fresh = Vec::new();
+        for old in &self.gaps {
+            if old.range.first().0 > next {
+                fresh.extend(SeqRange::new(Seq(next), Seq(last.min(old.range.first().0 - 1))));
+            }
+            next = next.max(old.range.last().0.saturating_add(1));
+        }
+        fresh.extend(SeqRange::new(Seq(next), Seq(last)));
+        if fresh.is_empty() {
             return;
         }
-        self.gaps.push(gap);
+        let fresh = fresh.into_iter().map(|range| Gap { range, ..gap });
+        if gap.reason == Some(DropReason::Corrupt) {
+            self.unsaved_gaps.extend(fresh.clone());
+            self.unsaved = true;
+        }
+        self.gaps.extend(fresh);
         self.gaps.sort_unstable_by_key(|gap| gap.range);
         let mut joined: Vec<Gap> = Vec::with_capacity(self.gaps.len());
         for gap in self.gaps.drain(..) {
@@ -99,6 +122,16 @@ impl LaneState {
         }
         self.gaps = joined;
         self.unreported = true;
+    }
+
+    /// Adds a tombstone in place of those that it covers.
+    pub(super) fn bury(&mut self, tombstone: Tombstone) {
+        let range = tombstone.range;
+        self.add_gap(Gap { lane: tombstone.lane, range, reason: Some(tombstone.reason) });
+        let covered = |old: &Tombstone| range.contains(old.range.first()) && range.contains(old.range.last());
+        self.tombstones.retain(|old| !covered(old));
+        self.tombstones.push(tombstone);
+        self.tombstones.sort_unstable_by_key(|tombstone| tombstone.range);
     }
 
     /// Turns numbers that are neither held, freed nor in a gap into gaps; returns how many there are.
@@ -143,51 +176,12 @@ impl LaneState {
                 true
             })
         });
+        self.tombstones.retain(|tombstone| tombstone.range.last().0 > contiguous);
         freed
     }
 
     /// Returns true if nothing of a past boot is left to say.
     pub(super) fn is_finished(&self) -> bool {
         self.rows.is_empty() && self.gaps.is_empty() && !self.unreported
-    }
-}
-
-/// One segment that is not written any more, or the one that is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Segment {
-    pub(super) epoch: BootEpoch,
-    pub(super) salt: u64,
-    pub(super) length: u64,
-    /// Rows in it that are held.
-    pub(super) live: usize,
-    /// It could not be read, and is left alone for this boot.
-    pub(super) unreadable: bool,
-}
-
-/// One lane's segments.
-#[derive(Debug, Default)]
-pub(super) struct LaneLog {
-    pub(super) segments: BTreeMap<u64, Segment>,
-    /// The one that is written, with its header.
-    pub(super) active: Option<Header>,
-    /// The active segment has bytes that are not durable.
-    pub(super) dirty: bool,
-    /// A failed write left bytes behind that could not be cut off; the next write goes to a new segment.
-    pub(super) tainted: bool,
-}
-
-impl LaneLog {
-    pub(super) fn bytes(&self) -> u64 {
-        self.segments.values().map(|segment| segment.length).sum()
-    }
-
-    pub(super) fn active_length(&self) -> u64 {
-        self.active
-            .and_then(|header| self.segments.get(&header.id.number))
-            .map_or(0, |segment| segment.length)
-    }
-
-    pub(super) fn is_active(&self, number: u64) -> bool {
-        self.active.is_some_and(|header| header.id.number == number)
     }
 }

@@ -3,10 +3,9 @@
 use outrider_types::{BootEpoch, ClockFix, Lane, Seq};
 use outrider_wire::{DropCount, DropReason, Gap, LaneHead, SeqRange};
 
-use super::Spool;
-use super::lane::Place;
-use super::record::{Entry, Header, Record, read_record};
-use crate::storage::{SegmentId, Storage, StorageError};
+use super::entry::Entry;
+use super::{Spool, Tombstone};
+use crate::storage::{Storage, StorageError};
 
 /// Times that a row is tried to be read from a medium that does not answer. With the uplink's backoff between them
 /// that is more than an hour.
@@ -16,7 +15,8 @@ impl<S: Storage> Spool<S> {
     /// Returns the boots that have something to say, oldest first.
     #[must_use]
     pub fn epochs(&self) -> Vec<BootEpoch> {
-        let mut epochs: Vec<BootEpoch> = self.lanes.keys().map(|(epoch, _)| *epoch).collect();
+        let told = self.lanes.iter().filter(|(_, state)| !state.forgotten);
+        let mut epochs: Vec<BootEpoch> = told.map(|((epoch, _), _)| *epoch).collect();
         epochs.dedup();
         epochs
     }
@@ -39,7 +39,7 @@ impl<S: Storage> Spool<S> {
     pub fn held_after(&self, epoch: BootEpoch, lane: Lane, after: u64) -> (u64, u64) {
         let Some(state) = self.lanes.get(&(epoch, lane)) else { return (0, 0) };
         let rows = state.rows.range(after.saturating_add(1)..);
-        rows.fold((0, 0), |(count, bytes), (_, place)| (count + 1, bytes + place.length as u64))
+        rows.fold((0, 0), |(count, bytes), (_, place)| (count + 1, bytes + u64::from(place.length)))
     }
 
     /// Returns the state of a lane and its losses, for a batch.
@@ -54,6 +54,12 @@ impl<S: Storage> Spool<S> {
             .into_iter()
             .filter_map(move |lane| self.lanes.get(&(epoch, lane)))
             .flat_map(|state| state.gaps.iter().copied())
+    }
+
+    /// Returns what stands behind the gaps of evicted rows that the cloud has not acknowledged, ascending a lane.
+    pub fn tombstones(&self, epoch: BootEpoch) -> impl Iterator<Item = &Tombstone> + '_ {
+        let states = Lane::ALL.into_iter().filter_map(move |lane| self.lanes.get(&(epoch, lane)));
+        states.flat_map(|state| state.tombstones.iter())
     }
 
     /// Returns the clock fixes of a boot.
@@ -71,10 +77,14 @@ impl<S: Storage> Spool<S> {
     pub fn read(&mut self, epoch: BootEpoch, lane: Lane, seq: Seq) -> Result<Option<Vec<u8>>, StorageError> {
         let place = self.lanes.get(&(epoch, lane)).and_then(|state| state.rows.get(&seq.0)).copied();
         let Some(place) = place else { return Ok(None) };
-        let id = SegmentId { number: place.segment, lane };
-        let bytes = match self.storage.read(id, place.offset, place.length) {
-            Ok(bytes) => bytes,
-            Err(error @ (StorageError::Io { .. } | StorageError::Locked | StorageError::Full)) => {
+        let found = match self.ring.read(place) {
+            Ok(found) => found,
+            Err(
+                error @ (StorageError::Io { .. }
+                | StorageError::Locked
+                | StorageError::Full
+                | StorageError::Outside(_)),
+            ) => {
                 let tries = match self.unread {
                     Some((row, tries)) if row == (epoch, lane, seq) => tries + 1,
                     Some(_) | None => 1,
@@ -83,43 +93,18 @@ impl<S: Storage> Spool<S> {
                     self.unread = Some(((epoch, lane, seq), tries));
                     return Err(error);
                 }
-                Vec::new()
+                None
             }
-            Err(StorageError::Missing(_)) => Vec::new(),
         };
         self.unread = None;
-        let row = self.check_row(epoch, lane, seq, place, &bytes);
-        if row.is_none() {
-            self.give_up(epoch, lane, seq);
+        let entry = found.and_then(|found| Entry::parse(found.kind, &found.text));
+        if let Some(Entry::Event { row, .. }) =
+            entry.filter(|entry| matches!(entry, Entry::Event { seq: of, .. } if *of == seq))
+        {
+            return Ok(Some(row));
         }
-        Ok(row)
-    }
-
-    fn check_row(
-        &self,
-        epoch: BootEpoch,
-        lane: Lane,
-        seq: Seq,
-        place: Place,
-        bytes: &[u8],
-    ) -> Option<Vec<u8>> {
-        let segment = self.logs.get(&lane)?.segments.get(&place.segment)?;
-        let id = SegmentId { number: place.segment, lane };
-        let header = Header { id, epoch: segment.epoch, salt: segment.salt };
-        match read_record(&header, place.offset, bytes)?.0 {
-            Record { lane: of, epoch: boot, entry: Entry::Event { seq: number, row } } => {
-                (of == lane && boot == epoch && number == seq).then(|| row.to_vec())
-            }
-            Record {
-                entry:
-                    Entry::Freed { .. }
-                    | Entry::Counters { .. }
-                    | Entry::Gap(_)
-                    | Entry::Fix(_)
-                    | Entry::Forgotten,
-                ..
-            } => None,
-        }
+        self.give_up(epoch, lane, seq);
+        Ok(None)
     }
 
     pub(crate) fn give_up(&mut self, epoch: BootEpoch, lane: Lane, seq: Seq) {
@@ -129,7 +114,7 @@ impl<S: Storage> Spool<S> {
             state.add_gap(Gap { lane, range, reason: Some(DropReason::Corrupt) });
         }
         state.lose(DropReason::Corrupt, 1);
-        if let Some(segment) = self.log(lane).segments.get_mut(&place.segment) {
+        if let Some(segment) = self.ring.segments.get_mut(&place.segment) {
             segment.live = segment.live.saturating_sub(1);
         }
     }

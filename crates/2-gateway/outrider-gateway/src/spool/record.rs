@@ -1,248 +1,303 @@
-//! Bytes of a segment: two copies of a header, then records.
+//! Bytes of a segment: two copies of a header, then a chain of sealed records.
 //!
 //! ```text
-//! header:  magic "ORSG", format u16, lane u8, 0, number u64, epoch u64, salt u64, CRC32C u32      36 bytes, twice
-//! record:  A5 5A, body_bytes u16, CRC32C u32, body                                                 8 bytes + body
-//! body:    kind u8, lane u8, epoch u64, seq u64, payload                                          18 bytes + payload
+//! header:  magic "ORSG", format u16, chain u8, 0, number u64, epoch u64, salt u64, generation u64,
+//!          first_place u64, before u64, previous seal 16, signature 64, check 16, seal 16        172 bytes, twice
+//! record:  marker u16, text_bytes u16, kind u8, attempt u8, place u16, text, tag 16, seal 16     40 bytes + text
 //! ```
 //!
-//! A record's checksum also covers salt, segment number and offset. Payloads hold bytes that an attacker chose; without
-//! the salt he could place a valid record inside one, to be found when the record around it is broken.
+//! Little endian. `place` counts from the header's `first_place`. The text is encrypted with ChaCha20-Poly1305 under the
+//! boot's row key; nonce = segment number, offset (3 bytes), attempt; associated bytes = the 8 before the text and the
+//! seal before the record, which are the 16 bytes that stand in front of it. The seal is an HMAC-SHA256 of all that
+//! under the chain's key of the place. The marker differs from segment to segment, so that what an earlier segment left in the slot
+//! is not looked at twice.
 
-use outrider_types::{BootEpoch, ClockFix, ClockSource, Lane, Seq, UnixMicros, VehicleMicros};
-use outrider_wire::{DropReason, Gap, SeqRange};
+use outrider_types::{BootEpoch, Lane};
+use outrider_wire::SIGNATURE_BYTES;
 
-use crate::storage::SegmentId;
+use super::seal::{ChainKey, RowKey, SEAL_INTERVAL, Seal, TAG_BYTES, derive, seal};
 
 const MAGIC: [u8; 4] = *b"ORSG";
-const FORMAT: u16 = 1;
-const HEADER_COPY_BYTES: usize = 36;
+const FORMAT: u16 = 2;
+const FIELDS_BYTES: usize = 4 + 2 + 2 + 8 * 6 + TAG_BYTES;
+const HEADER_COPY_BYTES: usize = FIELDS_BYTES + SIGNATURE_BYTES + 2 * TAG_BYTES;
 /// Bytes before the first record.
 pub(super) const HEADER_BYTES: usize = 2 * HEADER_COPY_BYTES;
-const MARKER: [u8; 2] = [0xA5, 0x5A];
-const RECORD_HEAD_BYTES: usize = 8;
-const BODY_HEAD_BYTES: usize = 18;
-/// Bytes that a row costs beyond its payload.
-pub(super) const RECORD_OVERHEAD_BYTES: usize = RECORD_HEAD_BYTES + BODY_HEAD_BYTES;
-pub(super) const REASONS: usize = DropReason::ALL.len();
+const HEAD_BYTES: usize = 8;
+/// Bytes that a record costs beyond its text.
+pub(super) const RECORD_OVERHEAD_BYTES: usize = HEAD_BYTES + 2 * TAG_BYTES;
+/// Says in front of what the device key signs that it is a segment's header.
+const SIGN_HEADER: &[u8] = b"outrider spool segment 2\0";
+
+/// A sealed sequence of records: each lane has one, and the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Chain {
+    /// Rows of a lane.
+    Lane(Lane),
+    /// What is known of the lanes: balances, watermarks, tombstones, boots, anchors.
+    Journal,
+}
+
+impl Chain {
+    pub(super) const ALL: [Self; 4] =
+        [Self::Lane(Lane::Critical), Self::Lane(Lane::Batched), Self::Lane(Lane::Deferred), Self::Journal];
+
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Lane(lane) => lane.code(),
+            Self::Journal => 3,
+        }
+    }
+
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        if code == 3 { Some(Self::Journal) } else { Lane::from_code(code).map(Self::Lane) }
+    }
+}
 
 /// Header of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
-    pub(super) id: SegmentId,
+    pub(super) chain: Chain,
+    pub(super) number: u64,
     pub(super) epoch: BootEpoch,
     pub(super) salt: u64,
+    /// Root of the keys: grows when the vehicle lost its keys and began anew.
+    pub(super) generation: u64,
+    pub(super) first_place: u64,
+    /// Number of the chain's segment before this one; 0 for the first.
+    pub(super) before: u64,
+    /// Seal that the chain ended with before this segment.
+    pub(super) previous: Seal,
+    /// Seal of the header itself, which the first record follows.
+    pub(super) seal: Seal,
 }
 
 impl Header {
-    pub(super) fn emit(&self) -> Vec<u8> {
-        let mut copy = Vec::with_capacity(HEADER_BYTES);
-        copy.extend(MAGIC);
-        copy.extend(FORMAT.to_le_bytes());
-        copy.extend([self.id.lane.code(), 0]);
-        copy.extend(self.id.number.to_le_bytes());
-        copy.extend(self.epoch.0.to_le_bytes());
-        copy.extend(self.salt.to_le_bytes());
-        copy.extend(crc32c::crc32c(&copy).to_le_bytes());
+    fn fields(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER_COPY_BYTES);
+        out.extend(MAGIC);
+        out.extend(FORMAT.to_le_bytes());
+        out.extend([self.chain.code(), 0]);
+        for number in [self.number, self.epoch.0, self.salt, self.generation, self.first_place, self.before] {
+            out.extend(number.to_le_bytes());
+        }
+        out.extend(self.previous);
+        out
+    }
+
+    /// Returns what the device key signs.
+    pub(super) fn signed_bytes(&self) -> Vec<u8> {
+        [SIGN_HEADER, &self.fields()].concat()
+    }
+
+    /// Sets the seal and returns both copies.
+    pub(super) fn emit(
+        &mut self,
+        signature: &[u8; SIGNATURE_BYTES],
+        secret: &[u8; 32],
+        key: &ChainKey,
+    ) -> Vec<u8> {
+        let mut copy = self.fields();
+        copy.extend(signature);
+        copy.extend(check(secret, &copy));
+        self.seal = seal(&key.key, &[b"header", &copy]);
+        copy.extend(self.seal);
         copy.extend_from_within(..);
         copy
     }
 
-    /// Reads whichever copy is whole.
-    fn parse(bytes: &[u8], id: SegmentId) -> Option<Self> {
-        bytes.get(..HEADER_BYTES)?.chunks_exact(HEADER_COPY_BYTES).find_map(|copy| Self::parse_copy(copy, id))
-    }
-
-    fn parse_copy(copy: &[u8], id: SegmentId) -> Option<Self> {
-        let (content, crc) = copy.split_last_chunk::<4>()?;
-        let mut cursor = Cursor(content);
-        let valid = crc32c::crc32c(content) == u32::from_le_bytes(*crc)
-            && cursor.array::<4>()? == MAGIC
-            && cursor.array::<2>()? == FORMAT.to_le_bytes()
-            && cursor.array::<2>()? == [id.lane.code(), 0]
-            && cursor.u64()? == id.number;
-        if !valid {
+    /// Reads one copy as this vehicle wrote it.
+    fn parse(copy: &[u8], secret: &[u8; 32]) -> Option<Self> {
+        let (before, _) = copy.split_at_checked(FIELDS_BYTES + SIGNATURE_BYTES)?;
+        let mut cursor = Cursor(copy);
+        if cursor.array()? != MAGIC || cursor.array()? != FORMAT.to_le_bytes() {
             return None;
         }
-        Some(Self { id, epoch: BootEpoch(cursor.u64()?), salt: cursor.u64()? })
-    }
-}
-
-/// What a record says of its lane and boot.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Entry<'a> {
-    /// A row, as a batch of one.
-    Event { seq: Seq, row: &'a [u8] },
-    /// All numbers up to this one were acknowledged.
-    Freed { contiguous: u64 },
-    /// Balance of the lane.
-    Counters { last_seq: u64, received: u64, folded: u64, drops: [u64; REASONS] },
-    /// Numbers that are lost.
-    Gap(Gap),
-    /// A reading of both clocks; kept in the critical lane.
-    Fix(ClockFix),
-    /// Nothing is left to say of the lane in this boot.
-    Forgotten,
-}
-
-/// One record.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Record<'a> {
-    pub(super) lane: Lane,
-    pub(super) epoch: BootEpoch,
-    pub(super) entry: Entry<'a>,
-}
-
-impl Record<'_> {
-    /// Appends the record's bytes to `out`; it will stand at `offset` of the segment. The caller keeps rows below 64 KiB.
-    pub(super) fn emit(&self, header: &Header, offset: u64, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend([0; RECORD_HEAD_BYTES]);
-        let (kind, seq) = match self.entry {
-            Entry::Event { seq, .. } => (1, seq.0),
-            Entry::Freed { contiguous } => (2, contiguous),
-            Entry::Counters { last_seq, .. } => (3, last_seq),
-            Entry::Gap(gap) => (4, gap.range.first().0),
-            Entry::Fix(_) => (5, 0),
-            Entry::Forgotten => (6, 0),
+        let [chain, zero] = cursor.array()?;
+        let header = Self {
+            chain: Chain::from_code(chain).filter(|_| zero == 0)?,
+            number: cursor.u64()?,
+            epoch: BootEpoch(cursor.u64()?),
+            salt: cursor.u64()?,
+            generation: cursor.u64()?,
+            first_place: cursor.u64()?,
+            before: cursor.u64()?,
+            previous: cursor.array()?,
+            seal: *copy.last_chunk()?,
         };
-        out.extend([kind, self.lane.code()]);
-        out.extend(self.epoch.0.to_le_bytes());
-        out.extend(seq.to_le_bytes());
-        match self.entry {
-            Entry::Event { row, .. } => out.extend(row),
-            Entry::Freed { .. } | Entry::Forgotten => {}
-            Entry::Counters { received, folded, drops, .. } => {
-                out.extend([received, folded].into_iter().chain(drops).flat_map(u64::to_le_bytes));
-            }
-            Entry::Gap(gap) => {
-                out.extend(gap.range.last().0.to_le_bytes());
-                out.push(gap.reason.map_or(0, DropReason::code));
-            }
-            Entry::Fix(fix) => {
-                out.extend(fix.mono.0.to_le_bytes());
-                out.extend(fix.wall.0.to_le_bytes());
-                out.extend(fix.error_us.to_le_bytes());
-                out.push(fix.source.code());
-            }
-        }
-        let (_, record) = out.split_at_mut(start);
-        let (head, body) = record.split_at_mut(RECORD_HEAD_BYTES);
-        let length = u16::try_from(body.len()).expect("rows are capped at EVENT_BYTES_MAX, state is smaller");
-        let crc = checksum(header, offset, length, body);
-        let [a, b] = MARKER;
-        let [l0, l1] = length.to_le_bytes();
-        let [c0, c1, c2, c3] = crc.to_le_bytes();
-        head.copy_from_slice(&[a, b, l0, l1, c0, c1, c2, c3]);
+        cursor.array::<SIGNATURE_BYTES>()?;
+        (cursor.array()? == check(secret, before)).then_some(header)
     }
 
-    fn parse(body: &[u8]) -> Option<Record<'_>> {
-        let mut cursor = Cursor(body);
-        let [kind, lane] = cursor.array()?;
-        let lane = Lane::from_code(lane)?;
-        let epoch = BootEpoch(cursor.u64()?);
-        let seq = cursor.u64()?;
-        let entry = match kind {
-            1 if seq != 0 => Entry::Event { seq: Seq(seq), row: cursor.0 },
-            2 => Entry::Freed { contiguous: seq },
-            3 => {
-                let (received, folded) = (cursor.u64()?, cursor.u64()?);
-                let mut drops = [0; REASONS];
-                for slot in &mut drops {
-                    *slot = cursor.u64()?;
-                }
-                Entry::Counters { last_seq: seq, received, folded, drops }
-            }
-            4 => {
-                let range = SeqRange::new(Seq(seq), Seq(cursor.u64()?))?;
-                let [reason] = cursor.array()?;
-                Entry::Gap(Gap { lane, range, reason: DropReason::from_code(u64::from(reason)) })
-            }
-            5 => Entry::Fix(ClockFix {
-                mono: VehicleMicros(cursor.u64()?),
-                wall: UnixMicros(i64::from_le_bytes(cursor.array()?)),
-                error_us: cursor.u64()?,
-                source: ClockSource::from_code(cursor.array::<1>().map(|[code]| code)?),
-            }),
-            6 => Entry::Forgotten,
-            _ => return None,
+    /// Reads whichever copy is whole, and says whether the two are the same.
+    pub(super) fn read(bytes: &[u8], secret: &[u8; 32]) -> (Option<Self>, bool) {
+        let Some((one, two)) =
+            bytes.get(..HEADER_BYTES).and_then(|both| both.split_at_checked(HEADER_COPY_BYTES))
+        else {
+            return (None, false);
         };
-        Some(Record { lane, epoch, entry })
+        (Self::parse(one, secret).or_else(|| Self::parse(two, secret)), one == two)
+    }
+
+    /// Returns the signature of the first copy.
+    pub(super) fn signature(bytes: &[u8]) -> Option<[u8; SIGNATURE_BYTES]> {
+        bytes.get(FIELDS_BYTES..)?.first_chunk().copied()
+    }
+
+    /// Returns whether the first copy carries the seal of `key`, which must be that of its place.
+    pub(super) fn is_sealed(bytes: &[u8], header: &Self, key: &ChainKey) -> bool {
+        key.index == header.first_place / SEAL_INTERVAL
+            && bytes
+                .get(..HEADER_COPY_BYTES - TAG_BYTES)
+                .is_some_and(|copy| seal(&key.key, &[b"header", copy]) == header.seal)
+    }
+
+    const fn marker(&self) -> [u8; 2] {
+        // The high bits of a multiplication differ between neighbouring numbers.
+        let mixed = self.number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes();
+        [mixed[0] | 1, mixed[1]]
+    }
+
+    const fn nonce(&self, offset: usize, attempt: u8) -> [u8; 12] {
+        let [a, b, c, d, e, f, g, h] = self.number.to_le_bytes();
+        let [i, j, k, ..] = offset.to_le_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, attempt]
     }
 }
 
-fn checksum(header: &Header, offset: u64, length: u16, body: &[u8]) -> u32 {
-    let mut crc = crc32c::crc32c(&header.salt.to_le_bytes());
-    crc = crc32c::crc32c_append(crc, &header.id.number.to_le_bytes());
-    crc = crc32c::crc32c_append(crc, &offset.to_le_bytes());
-    crc = crc32c::crc32c_append(crc, &length.to_le_bytes());
-    crc32c::crc32c_append(crc, body)
+/// Key of the check that tells a vehicle its own headers.
+fn check(secret: &[u8; 32], bytes: &[u8]) -> Seal {
+    seal(&derive(secret, b"outrider spool header", &[]), &[bytes])
 }
 
-/// Reads the record at the start of `bytes`; returns it with its length.
-pub(super) fn read_record<'a>(header: &Header, offset: u64, bytes: &'a [u8]) -> Option<(Record<'a>, usize)> {
+/// Where in a segment a record stands, and what stands before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    pub(super) offset: usize,
+    /// Tries to write at this offset that failed: no nonce is used twice.
+    pub(super) attempt: u8,
+    /// Counted from the segment's first place.
+    pub(super) place: u16,
+    pub(super) previous: Seal,
+}
+
+/// Returns a record's bytes and its seal. `key` is that of the record's place.
+pub(super) fn emit(
+    header: &Header,
+    rows: &RowKey,
+    key: &ChainKey,
+    at: At,
+    (kind, text): (u8, &[u8]),
+) -> (Vec<u8>, Seal) {
+    let mut out = Vec::with_capacity(RECORD_OVERHEAD_BYTES + text.len());
+    out.extend(header.marker());
+    let length = u16::try_from(text.len()).expect("rows are capped at EVENT_BYTES_MAX, state is smaller");
+    out.extend(length.to_le_bytes());
+    out.extend([kind, at.attempt]);
+    out.extend(at.place.to_le_bytes());
+    let head = out.clone();
+    out.extend_from_slice(text);
+    rows.encrypt(header.nonce(at.offset, at.attempt), &[&head, &at.previous], &mut out, HEAD_BYTES);
+    let sealed = seal_of(header, at.offset, &at.previous, &out, key);
+    out.extend(sealed);
+    (out, sealed)
+}
+
+fn seal_of(header: &Header, offset: usize, previous: &Seal, record: &[u8], key: &ChainKey) -> Seal {
+    let place = [header.number, offset as u64].map(u64::to_le_bytes).concat();
+    seal(&key.key, &[b"record", &place, previous, record])
+}
+
+/// A record that was found, decrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) offset: usize,
+    pub(super) length: usize,
+    pub(super) place: u64,
+    pub(super) kind: u8,
+    pub(super) text: Vec<u8>,
+    pub(super) previous: Seal,
+    pub(super) seal: Seal,
+    /// Bytes before it that belong to no record.
+    pub(super) skipped: usize,
+}
+
+impl Found {
+    /// Returns whether the record carries the seal of `key`, which must be that of its place.
+    pub(super) fn is_sealed(&self, header: &Header, bytes: &[u8], key: &ChainKey) -> bool {
+        let body = bytes.get(self.offset..self.offset + self.length - TAG_BYTES);
+        key.index == self.place / SEAL_INTERVAL
+            && body.is_some_and(|body| seal_of(header, self.offset, &self.previous, body, key) == self.seal)
+    }
+}
+
+/// Reads the record at `offset` of the segment. `bytes` begins with the 16 bytes before the record.
+pub(super) fn read(header: &Header, rows: &RowKey, offset: usize, bytes: &[u8]) -> Option<Found> {
     let mut cursor = Cursor(bytes);
-    if cursor.array::<2>()? != MARKER {
+    let mut previous: Seal = cursor.array()?;
+    if offset == HEADER_BYTES {
+        // The second copy may be the broken one.
+        previous = header.seal;
+    }
+    let head: [u8; HEAD_BYTES] = cursor.array()?;
+    let [m0, m1, l0, l1, kind, attempt, p0, p1] = head;
+    if [m0, m1] != header.marker() {
         return None;
     }
-    let length = u16::from_le_bytes(cursor.array()?);
-    let crc = u32::from_le_bytes(cursor.array()?);
-    let body = cursor.0.get(..usize::from(length))?;
-    if checksum(header, offset, length, body) != crc {
-        return None;
-    }
-    Some((Record::parse(body)?, RECORD_HEAD_BYTES + body.len()))
+    let text_bytes = usize::from(u16::from_le_bytes([l0, l1]));
+    let (text, rest) = cursor.0.split_at_checked(text_bytes + TAG_BYTES)?;
+    let seal = *rest.first_chunk()?;
+    let text = rows.decrypt(header.nonce(offset, attempt), &[&head, &previous], text)?;
+    let place = header.first_place.checked_add(u64::from(u16::from_le_bytes([p0, p1])))?;
+    let length = RECORD_OVERHEAD_BYTES + text_bytes;
+    Some(Found { offset, length, place, kind, text, previous, seal, skipped: 0 })
 }
 
-/// What a segment holds.
-#[derive(Debug, Default)]
-pub(super) struct Scan<'a> {
-    pub(super) header: Option<Header>,
-    /// Records with offset and length.
-    pub(super) records: Vec<(Record<'a>, u64, usize)>,
-    /// Bytes between whole records that belong to none.
-    pub(super) corrupt_bytes: u64,
-    /// Bytes after the last whole record.
-    pub(super) tail_bytes: u64,
-}
-
-/// Finds every whole record of a segment. Steps over broken bytes; O(length), as the marker is checked first.
-pub(super) fn scan(bytes: &[u8], id: SegmentId) -> Scan<'_> {
-    let mut scan = Scan { header: Header::parse(bytes, id), ..Scan::default() };
-    let Some(header) = scan.header else {
-        scan.tail_bytes = bytes.len() as u64;
-        return scan;
-    };
+/// Finds every whole record of a segment in order; steps over broken bytes, O(length), as the marker is checked first.
+pub(super) fn scan<'a>(
+    header: &'a Header,
+    rows: &'a RowKey,
+    bytes: &'a [u8],
+) -> impl Iterator<Item = Found> + 'a {
+    let marker = header.marker();
     let mut at = HEADER_BYTES;
-    let mut bad = 0u64;
-    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        match read_record(&header, at as u64, rest) {
-            Some((record, length)) => {
-                scan.corrupt_bytes += bad;
-                bad = 0;
-                scan.records.push((record, at as u64, length));
-                at += length;
-            }
-            None => {
-                bad += 1;
-                at += 1;
+    let mut next_place = header.first_place;
+    std::iter::from_fn(move || {
+        let begin = at;
+        while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= RECORD_OVERHEAD_BYTES) {
+            let found = rest
+                .starts_with(&marker)
+                .then(|| read(header, rows, at, bytes.get(at - TAG_BYTES..)?))
+                .flatten()
+                .filter(|found| found.place >= next_place);
+            match found {
+                Some(found) => {
+                    at += found.length;
+                    next_place = found.place.saturating_add(1);
+                    return Some(Found { skipped: found.offset - begin, ..found });
+                }
+                None => at += 1,
             }
         }
-    }
-    scan.tail_bytes = bad;
-    scan
+        None
+    })
 }
 
-struct Cursor<'a>(&'a [u8]);
+/// Reads fields from the front of a slice.
+pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
 impl Cursor<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, tail) = self.0.split_first_chunk::<N>()?;
         self.0 = tail;
         Some(*head)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(super) fn u8(&mut self) -> Option<u8> {
+        self.array().map(|[byte]| byte)
+    }
+
+    pub(super) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
     }
 }

@@ -4,7 +4,7 @@ use outrider_wire::{Batch, DictId, SealedEnvelope, SeqRange, Watermark, dictiona
 
 use super::*;
 use crate::fold::FoldConfig;
-use crate::spool::SpoolConfig;
+use crate::spool::{Boot, SpoolConfig};
 use crate::{Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, MemoryStorage, SecurityEvent, codec};
 
 const VEHICLE: VehicleId = VehicleId([7; 16]);
@@ -123,8 +123,8 @@ impl Transport for Cloud {
 }
 
 fn gateway_on(storage: MemoryStorage) -> Gateway<MemoryStorage> {
-    let (spool, _) =
-        Spool::open(storage, SpoolConfig::default(), BootEpoch(1), 1).expect("the medium can be written");
+    let (spool, _) = Spool::open(storage, SpoolConfig::default(), Boot::in_memory(BootEpoch(1), 1, &[9; 32]))
+        .expect("the medium can be written");
     let uplink = Uplink::new(UplinkConfig::new(TenantId(1), VEHICLE, 1), Seed::new(5)).expect("memory");
     Gateway::new(FoldConfig { window_us: [0; 3], ..FoldConfig::default() }, spool, uplink)
 }

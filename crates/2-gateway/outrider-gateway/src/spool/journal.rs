@@ -1,0 +1,237 @@
+//! The journal: what is known of the lanes, written again before its slots run out.
+
+use outrider_types::{BootEpoch, Lane, VehicleMicros};
+use sha2::{Digest, Sha256};
+
+use super::entry::{Entry, Heads, put_heads};
+use super::lane::LaneState;
+use super::record::{Chain, HEADER_BYTES, RECORD_OVERHEAD_BYTES};
+use super::seal::SEAL_INTERVAL;
+use super::{AnchorError, Spool};
+use crate::storage::{Storage, StorageError};
+
+/// Segments begun between two increments of the anchor: 1 MiB of rows. A TPM's NV counter stands about 100,000
+/// increments (guess from data sheets of NV cells): two boots and three MiB a day wear half of it in 25 years.
+pub const ANCHOR_SEGMENTS: u64 = 32;
+
+/// Returns the hash over the ends of all chains, which anchors attest and the next boot repeats.
+pub(super) fn head_hash(heads: &Heads) -> [u8; 32] {
+    let mut bytes = b"outrider spool heads".to_vec();
+    put_heads(&mut bytes, heads);
+    Sha256::digest(&bytes).into()
+}
+
+impl<S: Storage> Spool<S> {
+    /// Writes an entry to the journal. Not durable before a flush.
+    pub(super) fn note(&mut self, entry: &Entry) -> Result<(), StorageError> {
+        let bytes = entry.emit().1.len();
+        // A snapshot may fill the segment that was begun; the one after it has room.
+        for _ in 0..2 {
+            if !self.ring.fits(Chain::Journal, bytes) {
+                self.turn_journal(None)?;
+            }
+        }
+        if !self.ring.fits(Chain::Journal, bytes) {
+            self.begin_journal()?;
+        }
+        self.ring.append(Chain::Journal, entry).map(|_| ()).map_err(|(error, _)| error)
+    }
+
+    /// Begins the next segment of the journal, with `first` in it; writes all that is known again if half of the
+    /// journal's slots are in use.
+    pub(super) fn turn_journal(&mut self, first: Option<&Entry>) -> Result<(), StorageError> {
+        let free = self.begin_journal()?;
+        if let Some(first) = first {
+            self.ring.append(Chain::Journal, first).map_err(|(error, _)| error)?;
+        }
+        if free <= self.ring.config.journal_slots() / 2 {
+            self.write_snapshot()?;
+        }
+        Ok(())
+    }
+
+    /// Begins a segment in the journal slot whose content has been needless for longest; returns how many were free.
+    fn begin_journal(&mut self) -> Result<u64, StorageError> {
+        let slots = self.ring.config.journal_slots();
+        let mut by_slot = std::collections::BTreeMap::new();
+        for (number, segment) in &self.ring.segments {
+            if segment.header.chain == Chain::Journal {
+                by_slot.insert(segment.slot, *number);
+            }
+        }
+        let needed = |number: &u64| *number >= self.snapshot_from;
+        let mut free: Vec<(u64, u64)> = (0..slots)
+            .filter(|slot| !self.ring.unreadable.contains(slot))
+            .map(|slot| (by_slot.get(&slot).copied().unwrap_or(0), slot))
+            .filter(|(number, _)| *number == 0 || !needed(number))
+            .collect();
+        free.sort_unstable();
+        let count = free.len() as u64;
+        let newest = self.ring.newest(Chain::Journal);
+        // Without a free slot, which only crashes in the middle of one snapshot after another bring about, the oldest goes.
+        let oldest = by_slot
+            .iter()
+            .map(|(slot, number)| (*number, *slot))
+            .filter(|(number, _)| Some(*number) != newest)
+            .min();
+        let (_, slot) = free.first().copied().or(oldest).ok_or(StorageError::Full)?;
+        self.ring.begin_segment(Chain::Journal, slot)?;
+        Ok(count.saturating_sub(1))
+    }
+
+    fn write_snapshot(&mut self) -> Result<(), StorageError> {
+        let room = self.ring.segment_bytes().saturating_sub(HEADER_BYTES + 2 * RECORD_OVERHEAD_BYTES);
+        let budget =
+            usize::try_from(self.ring.config.journal_slots() / 2 - 1).unwrap_or(1).saturating_mul(room);
+        self.drop_forgotten();
+        let mut entries = self.snapshot();
+        while bytes(&entries) > budget && self.forget_one() {
+            entries = self.snapshot();
+        }
+        let from = self.ring.next_number.saturating_sub(1);
+        for entry in &entries {
+            if !self.ring.fits(Chain::Journal, entry.emit().1.len()) {
+                self.begin_journal()?;
+            }
+            self.ring.append(Chain::Journal, entry).map_err(|(error, _)| error)?;
+        }
+        self.ring.flush()?;
+        self.snapshot_from = from;
+        for state in self.lanes.values_mut() {
+            state.unsaved = false;
+            state.unsaved_gaps.clear();
+            state.saved_seq = state.last_seq;
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Vec<Entry> {
+        let mut entries = vec![Entry::SnapshotBegin];
+        for ((epoch, lane), state) in &self.lanes {
+            let (epoch, lane) = (*epoch, *lane);
+            entries.extend(state.tombstones.iter().cloned().map(Entry::Tombstone));
+            entries.extend(state.gaps.iter().map(|gap| Entry::Gap { epoch, gap: *gap }));
+            // Last, for a tombstone that is read counts its rows until a balance does.
+            entries.push(Entry::Balance { epoch, lane, balance: state.balance() });
+            entries.extend(state.forgotten.then_some(Entry::Forgotten { epoch, lane }));
+        }
+        for (epoch, fixes) in &self.fixes {
+            entries.extend(fixes.iter().map(|fix| Entry::Fix { epoch: *epoch, fix: *fix }));
+        }
+        if let Some((counter, heads)) = self.anchored {
+            entries.push(Entry::Anchored { counter, heads });
+        }
+        entries.push(Entry::SnapshotEnd);
+        entries
+    }
+
+    /// Drops past lanes of which nothing is left to say and nothing stands on the medium.
+    fn drop_forgotten(&mut self) {
+        let segments = &self.ring.segments;
+        self.lanes.retain(|(epoch, lane), state| {
+            !state.forgotten
+                || segments.values().any(|segment| {
+                    segment.header.epoch == *epoch && segment.header.chain == Chain::Lane(*lane)
+                })
+        });
+    }
+
+    /// Forgets the oldest boot's balance of a lane without rows, so that years offline cannot fill the journal; false if
+    /// there is none.
+    fn forget_one(&mut self) -> bool {
+        let current = self.epoch();
+        let forgettable =
+            |epoch, state: &LaneState| epoch != current && !state.forgotten && state.rows.is_empty();
+        let Some(state) = self.lanes.iter_mut().find(|((epoch, _), state)| forgettable(*epoch, state)) else {
+            return false;
+        };
+        state.1.forgotten = true;
+        state.1.gaps.clear();
+        state.1.tombstones.clear();
+        self.drop_forgotten();
+        self.drop_fixes();
+        true
+    }
+
+    fn drop_fixes(&mut self) {
+        let (lanes, current) = (&self.lanes, self.ring.epoch);
+        let told = |epoch: &BootEpoch| lanes.iter().any(|((of, _), state)| of == epoch && !state.forgotten);
+        self.fixes.retain(|epoch, _| *epoch == current || told(epoch));
+    }
+
+    /// Raises the anchor over the spool's end: what stands now cannot be taken away unseen.
+    ///
+    /// The value is durable in the spool before the counter grows, so that a power cut between them leaves the spool one
+    /// ahead, and a spool behind the counter is always one that was set back.
+    ///
+    /// # Errors
+    /// [`AnchorError`] of the counter, or of the medium.
+    pub fn raise_anchor(&mut self) -> Result<(), AnchorError> {
+        let medium = |error: StorageError| AnchorError(error.to_string());
+        self.save_numbers();
+        self.sync().map_err(medium)?;
+        let counter = self.anchor.read()?.saturating_add(1);
+        let heads = self.ring.heads();
+        self.note(&Entry::Anchored { counter, heads }).map_err(medium)?;
+        self.ring.flush().map_err(medium)?;
+        self.anchored = Some((counter, heads));
+        self.anchor.increment()?;
+        self.since_anchor = 0;
+        let mut attestation = self.anchor.attest(&head_hash(&heads))?;
+        attestation.proof.truncate(super::anchor::PROOF_BYTES_MAX);
+        self.note(&Entry::Attested(attestation.clone())).map_err(medium)?;
+        self.attestation = Some(attestation);
+        Ok(())
+    }
+
+    /// Has the next sync write the numbers given: a lane whose tail is cut is then short of them.
+    fn save_numbers(&mut self) {
+        for state in self.lanes.values_mut() {
+            state.unsaved |= state.last_seq > state.saved_seq;
+        }
+    }
+
+    /// Seals the time that has passed, however little happened: ends each chain's interval, so that its key is
+    /// forgotten, and names the ends of all chains in the journal.
+    ///
+    /// # Errors
+    /// [`StorageError`]; the next heartbeat seals the longer time.
+    pub fn heartbeat(&mut self, now: VehicleMicros) -> Result<(), StorageError> {
+        for chain in Lane::ALL.map(Chain::Lane) {
+            let tail = self.ring.tail(chain);
+            // An idle lane's last interval is closed once. A lane that was not written in this boot has no segment.
+            if tail.active.is_some() && !tail.head.next_place.is_multiple_of(SEAL_INTERVAL) {
+                self.ring
+                    .append(chain, &Entry::Close { at: now, heads: None })
+                    .map_err(|(error, _)| error)?;
+            }
+        }
+        self.save_numbers();
+        self.sync()?;
+        self.note(&Entry::Close { at: now, heads: Some(self.ring.heads()) })?;
+        self.ring.flush()
+    }
+
+    pub(super) fn forget_finished(&mut self) {
+        let current = self.epoch();
+        let finished = |epoch, state: &LaneState| epoch != current && !state.forgotten && state.is_finished();
+        let finished: Vec<(BootEpoch, Lane)> = self
+            .lanes
+            .iter()
+            .filter(|((epoch, _), state)| finished(*epoch, state))
+            .map(|(key, _)| *key)
+            .collect();
+        for (epoch, lane) in finished {
+            if let Some(state) = self.lanes.get_mut(&(epoch, lane)) {
+                state.forgotten = true;
+            }
+            // If this fails, the next boot reports the same balance once more.
+            let _ = self.note(&Entry::Forgotten { epoch, lane });
+        }
+        self.drop_fixes();
+    }
+}
+
+fn bytes(entries: &[Entry]) -> usize {
+    entries.iter().map(|entry| RECORD_OVERHEAD_BYTES + entry.emit().1.len()).sum()
+}
