@@ -10,7 +10,7 @@
 use outrider_types::{BootEpoch, Lane, Seq, UnixMicros, VehicleId};
 
 use crate::SIGNATURE_BYTES;
-use crate::fixed::{Cursor, FrameError, Signer, Verifier, put_preamble, seal, split_signature, widen};
+use crate::fixed::{Cursor, FrameError, Signer, Verifier, check, put_preamble, seal, split_signature, widen};
 use crate::limits::{HOLES_MAX, WATERMARKS_MAX};
 use crate::pb::{Sink, SliceSink};
 use crate::rows::SeqRange;
@@ -101,9 +101,10 @@ impl<'a> SealedAck<'a> {
     /// Checks the signature and gives out the content.
     ///
     /// # Errors
-    /// [`FrameError::Signature`].
+    /// [`FrameError::Signature`], or [`FrameError::Suite`] if the key is of another suite.
     pub fn open(self, verifier: &dyn Verifier) -> Result<Ack<'a>, FrameError> {
-        if verifier.verify(self.signed, self.signature) { Ok(self.ack) } else { Err(FrameError::Signature) }
+        check(verifier, self.signed, self.signature)?;
+        Ok(self.ack)
     }
 }
 
@@ -135,7 +136,7 @@ impl<'a> Ack<'a> {
         out: &mut [u8],
     ) -> Result<usize, FrameError> {
         let mut sink = SliceSink::new(out);
-        put_preamble(&mut sink, ACK_MAGIC, ACK_VERSION)?;
+        put_preamble(&mut sink, ACK_MAGIC, ACK_VERSION, signer.suite())?;
         sink.put(&vehicle.0)?;
         sink.put(&issued.0.to_le_bytes())?;
         sink.put(&capped(sink.used(), watermarks.len(), WATERMARKS_MAX)?)?;

@@ -14,7 +14,7 @@ use core::fmt;
 
 use outrider_types::{BootEpoch, EventId, Lane, Seq, TenantId, UnixMicros, VehicleId};
 
-use crate::fixed::{Cursor, FrameError, Signer, Verifier, put_preamble, seal, split_signature};
+use crate::fixed::{Cursor, FrameError, Signer, Verifier, check, put_preamble, seal, split_signature};
 use crate::limits::PARAMETER_BYTES_MAX;
 use crate::pb::{Sink, SliceSink};
 use crate::{CommandId, SIGNATURE_BYTES};
@@ -220,13 +220,10 @@ impl<'a> SealedCommand<'a> {
     /// Checks the signature and gives out the command.
     ///
     /// # Errors
-    /// [`FrameError::Signature`].
+    /// [`FrameError::Signature`], or [`FrameError::Suite`] if the key is of another suite.
     pub fn open(self, verifier: &dyn Verifier) -> Result<Command<'a>, FrameError> {
-        if verifier.verify(self.signed, self.signature) {
-            Ok(self.command)
-        } else {
-            Err(FrameError::Signature)
-        }
+        check(verifier, self.signed, self.signature)?;
+        Ok(self.command)
     }
 }
 
@@ -256,7 +253,7 @@ impl Command<'_> {
         out: &mut [u8],
     ) -> Result<usize, FrameError> {
         let mut sink = SliceSink::new(out);
-        put_preamble(&mut sink, COMMAND_MAGIC, COMMAND_VERSION)?;
+        put_preamble(&mut sink, COMMAND_MAGIC, COMMAND_VERSION, signer.suite())?;
         sink.put(&head.id.0)?;
         sink.put(&head.tenant.0.to_le_bytes())?;
         sink.put(&head.vehicle.0)?;

@@ -11,7 +11,7 @@
 
 use outrider_types::{BootEpoch, TenantId, VehicleId};
 
-use crate::fixed::{Cursor, FrameError, Signer, Verifier, put_preamble, seal, split_signature, widen};
+use crate::fixed::{Cursor, FrameError, Signer, Verifier, check, put_preamble, seal, split_signature, widen};
 use crate::limits::{FRAME_BYTES_MAX, RAW_BYTES_MAX};
 use crate::pb::{Sink, SliceSink};
 use crate::{DictId, SIGNATURE_BYTES};
@@ -108,11 +108,9 @@ impl<'a> SealedEnvelope<'a> {
     /// Checks the signature and gives out the payload.
     ///
     /// # Errors
-    /// [`FrameError::Signature`].
+    /// [`FrameError::Signature`], or [`FrameError::Suite`] if the key is of another suite.
     pub fn open(self, verifier: &dyn Verifier) -> Result<Envelope<'a>, FrameError> {
-        if !verifier.verify(self.signed, self.signature) {
-            return Err(FrameError::Signature);
-        }
+        check(verifier, self.signed, self.signature)?;
         Ok(Envelope { header: self.header, payload: self.payload })
     }
 }
@@ -141,7 +139,7 @@ impl Envelope<'_> {
             return Err(FrameError::Cap { offset: 52, max, got });
         }
         let mut sink = SliceSink::new(out);
-        put_preamble(&mut sink, BATCH_MAGIC, ENVELOPE_VERSION)?;
+        put_preamble(&mut sink, BATCH_MAGIC, ENVELOPE_VERSION, signer.suite())?;
         sink.put(&self.header.dict.0.to_le_bytes())?;
         sink.put(&self.header.catalogue_id.to_le_bytes())?;
         sink.put(&self.header.tenant.0.to_le_bytes())?;

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::pb::{Full, Sink, SliceSink};
-use crate::{SIGNATURE_BYTES, SUITE_ED25519};
+use crate::{SIGNATURE_BYTES, SUITE_ECDSA_P256, SUITE_ED25519};
 
 /// Fault in a fixed frame: envelope, acknowledgement, command, receipt or reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +31,9 @@ pub enum FrameError {
         /// Version found.
         got: u16,
     },
-    /// The signature suite is unknown.
+    /// The signature suite is unknown, or not that of the key.
     Suite {
-        /// Suite known.
+        /// Suite known, or that of the key.
         expected: u16,
         /// Suite found.
         got: u16,
@@ -100,7 +100,7 @@ impl fmt::Display for FrameError {
                 write!(f, "frame starts with {got:02x?}, expected {expected:02x?}")
             }
             Self::Version { expected, got } => write!(f, "frame version {got}, known up to {expected}"),
-            Self::Suite { expected, got } => write!(f, "signature suite {got}, known is {expected}"),
+            Self::Suite { expected, got } => write!(f, "signature suite {got}, expected {expected}"),
             Self::Length { offset, expected, got } => {
                 write!(f, "length at offset {offset} states {got}, the frame has {expected}")
             }
@@ -123,8 +123,43 @@ impl From<Full> for FrameError {
     }
 }
 
-/// Creates the Ed25519 signature of a message; the key stays with the implementation.
+/// How a frame is signed. The number is part of the signed bytes, so that no signature passes for another suite's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suite {
+    /// [`SUITE_ED25519`].
+    Ed25519,
+    /// [`SUITE_ECDSA_P256`].
+    EcdsaP256,
+}
+
+impl Suite {
+    /// Returns the number in frames.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Ed25519 => SUITE_ED25519,
+            Self::EcdsaP256 => SUITE_ECDSA_P256,
+        }
+    }
+
+    /// Returns the suite of a number.
+    #[must_use]
+    pub const fn from_code(code: u16) -> Option<Self> {
+        match code {
+            SUITE_ED25519 => Some(Self::Ed25519),
+            SUITE_ECDSA_P256 => Some(Self::EcdsaP256),
+            _ => None,
+        }
+    }
+}
+
+/// Creates the signature of a message; the key stays with the implementation.
 pub trait Signer {
+    /// Returns the suite of its signatures.
+    fn suite(&self) -> Suite {
+        Suite::Ed25519
+    }
+
     /// Returns the 64-byte signature of `message`.
     ///
     /// # Errors
@@ -144,8 +179,14 @@ impl fmt::Display for SignerError {
 
 impl core::error::Error for SignerError {}
 
-/// Checks an Ed25519 signature with one public key, strictly (no small-order keys, canonical encodings only).
+/// Checks a signature with one public key, strictly: one spelling of each signature. Ed25519 without small-order keys and
+/// with canonical encodings only, ECDSA with s in the lower half only.
 pub trait Verifier {
+    /// Returns the suite of the key; a frame of another one is refused before its signature is looked at.
+    fn suite(&self) -> Suite {
+        Suite::Ed25519
+    }
+
     /// Returns true if `signature` is that of `message` under this key.
     fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool;
 }
@@ -205,9 +246,10 @@ impl<'a> Cursor<'a> {
     /// Reads magic, version and suite, the first eight bytes of every signed frame.
     pub(crate) fn preamble(&mut self, magic: [u8; 4], version: u16) -> Result<(), FrameError> {
         self.magic(magic, version)?;
-        match self.u16()? {
-            SUITE_ED25519 => Ok(()),
-            got => Err(FrameError::Suite { expected: SUITE_ED25519, got }),
+        let got = self.u16()?;
+        match Suite::from_code(got) {
+            Some(_) => Ok(()),
+            None => Err(FrameError::Suite { expected: SUITE_ED25519, got }),
         }
     }
 
@@ -263,9 +305,32 @@ pub(crate) fn seal(mut sink: SliceSink<'_>, signer: &dyn Signer) -> Result<usize
     Ok(sink.used())
 }
 
-pub(crate) fn put_preamble(sink: &mut SliceSink<'_>, magic: [u8; 4], version: u16) -> Result<(), FrameError> {
+/// Where the suite stands in every signed frame: after magic and version.
+const SUITE_OFFSET: usize = 6;
+
+/// Checks the signature over `signed`, and before that that the frame names the suite of the key.
+pub(crate) fn check(
+    verifier: &dyn Verifier,
+    signed: &[u8],
+    signature: &[u8; SIGNATURE_BYTES],
+) -> Result<(), FrameError> {
+    let mut cursor = Cursor::new(signed);
+    cursor.take(SUITE_OFFSET)?;
+    let (expected, got) = (verifier.suite().code(), cursor.u16()?);
+    if got != expected {
+        return Err(FrameError::Suite { expected, got });
+    }
+    if verifier.verify(signed, signature) { Ok(()) } else { Err(FrameError::Signature) }
+}
+
+pub(crate) fn put_preamble(
+    sink: &mut SliceSink<'_>,
+    magic: [u8; 4],
+    version: u16,
+    suite: Suite,
+) -> Result<(), FrameError> {
     sink.put(&magic)?;
     sink.put(&version.to_le_bytes())?;
-    sink.put(&SUITE_ED25519.to_le_bytes())?;
+    sink.put(&suite.code().to_le_bytes())?;
     Ok(())
 }

@@ -36,7 +36,7 @@ pub use envelope::{
     BATCH_MAGIC, ENVELOPE_HEADER_BYTES, ENVELOPE_VERSION, Envelope, EnvelopeHeader, SealedEnvelope,
 };
 pub use fault::{BatchError, RowError, RowFault};
-pub use fixed::{FrameError, Signer, SignerError, Verifier};
+pub use fixed::{FrameError, Signer, SignerError, Suite, Verifier};
 pub use pb::{Full, StructureError};
 pub use reader::{Batch, EventView, Events, Fields, LaneHeadView};
 pub use receipt::{
@@ -51,3 +51,6 @@ pub use writer::{BatchWriter, Refusal, WriteError};
 pub const SIGNATURE_BYTES: usize = 64;
 /// Suite 1: Ed25519 (RFC 8032) over the frame's bytes before the signature.
 pub const SUITE_ED25519: u16 = 1;
+/// Suite 2: ECDSA over P-256 with SHA-256 (FIPS 186-5) over the frame's bytes before the signature; r and s, 32 bytes
+/// each, big endian, s in the lower half of the group. For keys of TPMs and tokens, which have no Ed25519.
+pub const SUITE_ECDSA_P256: u16 = 2;

@@ -10,7 +10,7 @@
 use outrider_types::{TenantId, VehicleId};
 
 use crate::SIGNATURE_BYTES;
-use crate::fixed::{Cursor, FrameError, Signer, Verifier, put_preamble, seal, split_signature};
+use crate::fixed::{Cursor, FrameError, Signer, Verifier, check, put_preamble, seal, split_signature};
 use crate::pb::{Sink, SliceSink};
 
 /// First bytes of a receipt.
@@ -203,13 +203,10 @@ impl<'a> SealedReceipt<'a> {
     /// Checks the signature and gives out the receipt.
     ///
     /// # Errors
-    /// [`FrameError::Signature`].
+    /// [`FrameError::Signature`], or [`FrameError::Suite`] if the key is of another suite.
     pub fn open(self, verifier: &dyn Verifier) -> Result<Receipt, FrameError> {
-        if verifier.verify(self.signed, self.signature) {
-            Ok(self.receipt)
-        } else {
-            Err(FrameError::Signature)
-        }
+        check(verifier, self.signed, self.signature)?;
+        Ok(self.receipt)
     }
 }
 
@@ -227,7 +224,7 @@ impl Receipt {
             Outcome::Failed => (4, 0, zero, 0),
         };
         let mut sink = SliceSink::new(out);
-        put_preamble(&mut sink, RECEIPT_MAGIC, RECEIPT_VERSION)?;
+        put_preamble(&mut sink, RECEIPT_MAGIC, RECEIPT_VERSION, signer.suite())?;
         sink.put(&self.command.0)?;
         sink.put(&self.tenant.0.to_le_bytes())?;
         sink.put(&self.vehicle.0)?;

@@ -6,6 +6,7 @@ pub mod edge;
 pub mod eval;
 pub mod inject;
 pub mod io;
+pub mod keystore;
 pub mod learn;
 pub mod model_file;
 pub mod net;

@@ -1,7 +1,8 @@
-//! Ed25519 for the wire's signer and verifier.
+//! Ed25519 and ECDSA over P-256 for the wire's signer and verifier.
 
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
-use outrider_wire::{SIGNATURE_BYTES, Signer, SignerError, Verifier};
+use outrider_wire::{SIGNATURE_BYTES, Signer, SignerError, Suite, Verifier};
+use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
 /// Signs with a key held in memory. A vehicle with a hardware key store implements [`Signer`] itself.
 pub struct Ed25519Signer(SigningKey);
@@ -36,9 +37,9 @@ impl Signer for Ed25519Signer {
 #[derive(Debug, Clone)]
 pub struct Ed25519Verifier(VerifyingKey);
 
-/// The 32 bytes are no Ed25519 public key.
+/// The bytes are no public key of this kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no ed25519 public key")]
+#[error("no public key of this kind")]
 pub struct PublicKeyError;
 
 impl Ed25519Verifier {
@@ -59,9 +60,101 @@ impl Verifier for Ed25519Verifier {
     }
 }
 
+/// Half of the order of P-256, rounded down, big endian (FIPS 186-5 and SP 800-186, 3.2.1.3).
+const HALF_ORDER: [u8; 32] = [
+    0x7F, 0xFF, 0xFF, 0xFF, 0x80, 0x00, 0x00, 0x00, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xDE,
+    0x73, 0x7D, 0x56, 0xD3, 0x8B, 0xCF, 0x42, 0x79, 0xDC, 0xE5, 0x61, 0x7E, 0x31, 0x92, 0xA8,
+];
+
+/// Order of P-256, big endian.
+const ORDER: [u8; 32] = [
+    0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xBC,
+    0xE6, 0xFA, 0xAD, 0xA7, 0x17, 0x9E, 0x84, 0xF3, 0xB9, 0xCA, 0xC2, 0xFC, 0x63, 0x25, 0x51,
+];
+
+/// Brings s of an ECDSA signature (r, s) over P-256 into the lower half of the group: order - s is as valid as s, and a
+/// frame should have one signature only. One that is out of range stays as it is.
+#[must_use]
+pub fn low_s(mut signature: [u8; SIGNATURE_BYTES]) -> [u8; SIGNATURE_BYTES] {
+    let Some((_, s)) = signature.split_last_chunk_mut::<32>() else { return signature };
+    if *s <= HALF_ORDER || *s >= ORDER {
+        return signature;
+    }
+    let mut borrow = 0i16;
+    for (digit, order) in s.iter_mut().zip(ORDER).rev() {
+        let difference = i16::from(order) - i16::from(*digit) - borrow;
+        borrow = i16::from(difference < 0);
+        *digit = u8::try_from(difference.rem_euclid(256)).unwrap_or_default();
+    }
+    signature
+}
+
+/// Verifies ECDSA over P-256 with SHA-256, and takes a signature in its one spelling only: s in the lower half.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EcdsaP256Verifier([u8; 65]);
+
+impl EcdsaP256Verifier {
+    /// Creates a verifier from an uncompressed point: 4, x, y. Whether it is on the curve shows with each signature.
+    ///
+    /// # Errors
+    /// [`PublicKeyError`] if the bytes are no uncompressed point.
+    pub fn new(point: &[u8; 65]) -> Result<Self, PublicKeyError> {
+        if point.first() == Some(&4) { Ok(Self(*point)) } else { Err(PublicKeyError) }
+    }
+}
+
+impl Verifier for EcdsaP256Verifier {
+    fn suite(&self) -> Suite {
+        Suite::EcdsaP256
+    }
+
+    fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
+        let is_low = signature.last_chunk::<32>().is_some_and(|s| *s <= HALF_ORDER);
+        is_low && UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.0).verify(message, signature).is_ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use ring::rand::SystemRandom;
+    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+
     use super::*;
+
+    #[test]
+    fn an_ecdsa_signature_has_one_spelling() {
+        let random = SystemRandom::new();
+        let secret = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("random");
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, secret.as_ref(), &random)
+            .expect("just made");
+        let point = pair.public_key().as_ref().try_into().expect("a point");
+        let verifier = EcdsaP256Verifier::new(&point).expect("a point");
+        let mut turned = 0;
+        for number in 0..32u8 {
+            let raw: [u8; 64] =
+                pair.sign(&random, &[number]).expect("random").as_ref().try_into().expect("fixed");
+            let low = low_s(raw);
+            turned += usize::from(raw != low);
+            assert_eq!(verifier.verify(&[number], &raw), raw == low);
+            assert!(verifier.verify(&[number], &low) && !verifier.verify(&[99], &low));
+            assert_eq!(low_s(low), low);
+        }
+        assert!((1..32).contains(&turned), "{turned} of 32 were high");
+    }
+
+    #[test]
+    fn the_edge_of_the_lower_half_is_low_and_what_is_no_point_is_no_key() {
+        let mut signature = [0; 64];
+        signature[32..].copy_from_slice(&HALF_ORDER);
+        assert_eq!(low_s(signature), signature);
+        signature[63] += 1;
+        let mut half = [0; 64];
+        half[32..].copy_from_slice(&HALF_ORDER);
+        assert_eq!(low_s(signature), half);
+        signature[32..].copy_from_slice(&ORDER);
+        assert_eq!(low_s(signature), signature);
+        assert_eq!(EcdsaP256Verifier::new(&[2; 65]).err(), Some(PublicKeyError));
+    }
 
     #[test]
     fn a_signature_is_bound_to_message_and_key() {

@@ -26,8 +26,8 @@ use crate::io::ids_udp::IdsUdp;
 use crate::io::live::LivePlace;
 use crate::io::packet_ring::PacketRing;
 use crate::model_file::{FILE_BYTES_MAX, ModelTrust, Refusal, Trusted};
-use crate::runtime::workshop::read_ticket;
 use crate::runtime::seal::{forget_root, read_root};
+use crate::runtime::workshop::read_ticket;
 use crate::runtime::{Sections, Vehicle, VehicleConfig, VehicleParts};
 
 /// Time between two turns of the loop.
@@ -159,7 +159,8 @@ impl Run {
         let (model, judgement) = model(config, trust)?;
         let keys = config.keys().map_err(|error| input(&error))?;
         let storage = FileStorage::open(&config.state.join("spool")).map_err(|error| input(&error))?;
-        let anchor = SoftwareAnchor::open(&config.state.join("spool-counter")).map_err(|error| input(&error))?;
+        let anchor =
+            SoftwareAnchor::open(&config.state.join("spool-counter")).map_err(|error| input(&error))?;
         let root = read_root(&config.state).map_err(|error| input(&error))?;
         // Jitter and salt have to differ between boots and vehicles, not to be secret from their owner.
         let salt = clock.fix().wall.0.unsigned_abs() ^ u64::from(std::process::id());
