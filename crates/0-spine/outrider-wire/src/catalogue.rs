@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 133] = [
+pub static DEFAULTS: [EventDefaults; 134] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -688,6 +688,11 @@ pub static DEFAULTS: [EventDefaults; 133] = [
         severity: Severity::Low,
         lane: Lane::Batched,
     },
+    EventDefaults {
+        event_type: event::GATEWAY_ANCHOR_FAILED,
+        severity: Severity::High,
+        lane: Lane::Critical,
+    },
 ];
 
 /// Event types by name.
@@ -960,6 +965,8 @@ pub mod event {
     pub const SENSOR_ALWAYS_ON: EventTypeId = EventTypeId(851);
     /// Workshop or flashing (`vehicle.service_mode`).
     pub const VEHICLE_SERVICE_MODE: EventTypeId = EventTypeId(852);
+    /// Counter of the spool not raised (`gateway.anchor_failed`).
+    pub const GATEWAY_ANCHOR_FAILED: EventTypeId = EventTypeId(860);
 }
 
 /// Fields by name.

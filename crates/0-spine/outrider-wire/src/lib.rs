@@ -10,6 +10,7 @@
 )]
 
 mod ack;
+pub mod attest;
 #[rustfmt::skip]
 pub mod catalogue;
 mod command;

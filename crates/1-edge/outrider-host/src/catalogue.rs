@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 133] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 134] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -140,6 +140,7 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 133] = [
     ("sensor.over_budget", EventTypeId(850)),
     ("sensor.always_on", EventTypeId(851)),
     ("vehicle.service_mode", EventTypeId(852)),
+    ("gateway.anchor_failed", EventTypeId(860)),
 ];
 
 /// Every field by name, with the kind of its value.

@@ -76,6 +76,8 @@ impl<S: Storage> Gateway<S> {
     pub fn tick(&mut self, now: VehicleMicros) -> Outcome {
         self.folder.tick(now, &mut self.passed);
         let mut outcome = self.append_passed();
+        // What went wrong is kept in the spool's status; with a later segment it is tried again.
+        let _ = self.spool.poll_anchor();
         if now.micros_since(self.synced_at) >= GROUP_COMMIT_US {
             self.synced_at = now;
             outcome.sync_error = if now.micros_since(self.beat_at) >= HEARTBEAT_US {

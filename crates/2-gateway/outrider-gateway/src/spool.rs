@@ -32,7 +32,9 @@ use std::collections::BTreeMap;
 use outrider_types::{BootEpoch, ClockFix, Lane, Seq};
 use outrider_wire::{Ack, BatchWriter, DropReason, limits};
 
-pub use self::anchor::{Anchor, AnchorError, AnchorKind, Attestation, PROOF_BYTES_MAX, SoftwareAnchor};
+pub use self::anchor::{
+    Anchor, AnchorError, AnchorKind, AnchorStatus, Attestation, PROOF_BYTES_MAX, Raise, SoftwareAnchor,
+};
 pub use self::audit::{Audit, Finding, Verifying};
 pub use self::config::{Boot, SpoolConfig, SpoolKeys};
 use self::entry::{Entry, Heads};
@@ -107,6 +109,9 @@ pub struct Spool<S> {
     /// Value and ends that the spool last raised the anchor over.
     anchored: Option<(u64, Heads)>,
     since_anchor: u64,
+    /// Value and ends of a raising that a slow anchor has begun.
+    raising: Option<(u64, Heads)>,
+    anchor_status: AnchorStatus,
     attestation: Option<Attestation>,
     /// The row that the medium did not answer for last, and how often in a row.
     unread: Option<((BootEpoch, Lane, Seq), u32)>,
@@ -161,6 +166,12 @@ impl<S: Storage> Spool<S> {
     #[must_use]
     pub const fn wear(&self) -> Wear {
         self.ring.wear
+    }
+
+    /// Returns what is known of the anchor.
+    #[must_use]
+    pub const fn anchor_status(&self) -> &AnchorStatus {
+        &self.anchor_status
     }
 
     /// Returns what the anchor said last in this boot.

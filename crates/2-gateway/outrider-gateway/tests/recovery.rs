@@ -49,7 +49,7 @@ pub fn recover(bytes: &[u8]) -> u64 {
     assert!(rows <= 5, "nobody can write a row without the key");
     let device = Ed25519Verifier::new(&Ed25519Signer::new(&SECRET).public_key()).expect("a real key");
     let (secret, root) = SpoolKeys::from_secret(&SECRET).escrow();
-    let with = Verifying { secret, root, device: &device, counter: None };
+    let with = Verifying { secret, root, device: &device, counter: None, anchor: None };
     let audit = Audit::of(spool.storage(), CONFIG, &with).expect("in memory");
     assert!(audit.rows.len() as u64 >= rows);
     rows

@@ -100,7 +100,7 @@ impl Machine {
                 keys: VehicleKeys {
                     tenant: TENANT,
                     vehicle: vehicle.record.vehicle,
-                    batch: vehicle.batch_key,
+                    batch: vehicle.batch_key.into(),
                     ack: cloud.ack,
                     command: cloud.command,
                 },

@@ -941,7 +941,7 @@ pub static FIELDS: [Field; 133] = [
 ];
 
 /// Every event type, ordered by id.
-pub static EVENT_TYPES: [EventType; 133] = [
+pub static EVENT_TYPES: [EventType; 134] = [
     EventType {
         id: EventTypeId(100),
         name: "can.unknown_id",
@@ -2667,6 +2667,19 @@ pub static EVENT_TYPES: [EventType; 133] = [
         lane: Lane::Batched,
         fields: &[FieldKey(175), FieldKey(180), FieldKey(1)],
         unr155: &["18.3", "11.3"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(860),
+        name: "gateway.anchor_failed",
+        title: "Counter of the spool not raised",
+        description: "The counter that shows a spool that was set back could not be raised: its TPM or token does not answer, is locked, refuses, or its value is not the one expected. Until it works again, a rollback of what is written now goes unseen.",
+        severity: Severity::High,
+        lane: Lane::Critical,
+        fields: &[FieldKey(45)],
+        unr155: &["20.3"],
         ocsf_class: 2004,
         autosar_sev: None,
         autosar_ids: &[],

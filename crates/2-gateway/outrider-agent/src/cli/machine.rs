@@ -14,6 +14,7 @@ use super::Failure;
 use crate::edge::Edge;
 use crate::io::host::{HostState, HostThread};
 use crate::io::live::{LivePlace, LiveSource, Pump};
+use crate::keystore::KeyKind;
 use crate::runtime::report::{self, Report};
 use crate::runtime::{Sections, Vehicle, VehicleConfig};
 use crate::scheduled::{ScheduledEdge, ScheduledState};
@@ -31,6 +32,7 @@ pub(super) struct Machine {
     host: Option<HostThread>,
     pumps: Vec<Pump>,
     sandbox: report::Sandbox,
+    hardware: report::Hardware,
     reported: Option<(VehicleMicros, u64, u64)>,
 }
 
@@ -70,7 +72,10 @@ impl Machine {
                 give(&config.state, user)
                     .map_err(|error| input(&format!("{}: {error}", config.state.display())))?;
             }
-            let plan = Plan { user, keep: kept, writable: &[&config.state] };
+            let more = sections.hardware.writable();
+            let writable: Vec<&Path> =
+                std::iter::once(&config.state).chain(&more).map(AsRef::as_ref).collect();
+            let plan = Plan { user, keep: kept, writable: &writable };
             described(&confine::confine(&plan).map_err(|error| input(&error))?)
         } else {
             report::Sandbox {
@@ -86,7 +91,15 @@ impl Machine {
         let pumps =
             sources.into_iter().map(|(name, source)| Pump::start(name, source, clock.clone())).collect();
         let host = host.map(|host| HostThread::start(host, clock));
-        Ok(Self { host, pumps, sandbox, reported: None })
+        let hardware = report::Hardware { keys: "file".to_owned(), ..report::Hardware::default() };
+        Ok(Self { host, pumps, sandbox, hardware, reported: None })
+    }
+
+    /// Takes what stays the same of keys and anchor.
+    pub(super) fn set_hardware(&mut self, keys: KeyKind, anchor: Option<[u8; 65]>) {
+        keys.word().clone_into(&mut self.hardware.keys);
+        self.hardware.key =
+            anchor.map(|point| point.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     }
 
     /// Gives the vehicle what came from buses and sensors.
@@ -152,8 +165,21 @@ impl Machine {
             spool_wear: spool_wear(vehicle),
             uplink: uplink(vehicle),
             sandbox: self.sandbox.clone(),
+            hardware: hardware(&self.hardware, vehicle),
         };
         report.write(&config.state)
+    }
+}
+
+fn hardware(fixed: &report::Hardware, vehicle: &Vehicle<FileStorage>) -> report::Hardware {
+    let status = vehicle.gateway().spool().anchor_status();
+    report::Hardware {
+        anchor: status.kind.word().to_owned(),
+        counter: status.counter,
+        raised: status.raised,
+        failures: status.failures,
+        failed: status.failed.as_ref().map(ToString::to_string),
+        ..fixed.clone()
     }
 }
 

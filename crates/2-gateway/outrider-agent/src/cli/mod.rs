@@ -9,6 +9,7 @@ mod describe;
 mod eval;
 mod habits;
 mod inject;
+mod keys;
 mod learn;
 mod machine;
 mod model;
@@ -65,6 +66,8 @@ enum Command {
     Watch(watch::Watch),
     /// Show what a running vehicle program says of itself.
     Status(status::Status),
+    /// Show, make or measure the keys and the anchor of this vehicle's hardware.
+    Keys(keys::Keys),
     /// Open a vehicle for a workshop, with a signed ticket.
     Workshop(workshop::Workshop),
     /// Measure the agent's parts on this machine.
@@ -122,6 +125,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
         Command::Run(command) => command.run(&mut terminal),
         Command::Watch(command) => command.run(&mut terminal),
         Command::Status(command) => command.run(&mut terminal),
+        Command::Keys(command) => command.run(&mut terminal),
         Command::Workshop(command) => command.run(&mut terminal),
         Command::Bench(command) => command.run(&mut terminal),
     };

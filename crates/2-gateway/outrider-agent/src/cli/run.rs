@@ -10,7 +10,7 @@ use clap::Args;
 use outrider_bus::can::TimedFrame;
 use outrider_bus::flexray::TimedFlexRay;
 use outrider_bus::lin::TimedLin;
-use outrider_gateway::spool::{SoftwareAnchor, SpoolConfig};
+use outrider_gateway::spool::{Anchor, SpoolConfig};
 use outrider_gateway::uplink::Link;
 use outrider_gateway::{FieldValue, FileStorage, SecurityEvent, fold};
 use outrider_types::{BootEpoch, BusId, ClockFix, ClockSource, Lane, Seed, UnixMicros, VehicleMicros};
@@ -27,6 +27,7 @@ use crate::io::live::LivePlace;
 use crate::io::packet_ring::PacketRing;
 use crate::model_file::{FILE_BYTES_MAX, ModelTrust, Refusal, Trusted};
 use crate::runtime::seal::{forget_root, read_root};
+use crate::runtime::hardware::Hardware;
 use crate::runtime::workshop::read_ticket;
 use crate::runtime::{Sections, Vehicle, VehicleConfig, VehicleParts};
 
@@ -114,10 +115,15 @@ impl Run {
     pub(super) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         let config = VehicleConfig::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
         let clock = MachineClock::new();
-        let mut link = link(&config)?;
         let sections = Sections::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
+        let hardware =
+            sections.hardware.open(&config.state).map_err(|error| Failure::input(error.to_string()))?;
+        let mut link = link(&config, &hardware)?;
+        let anchored = hardware.anchor().map_err(|error| Failure::input(error.to_string()))?;
+        let (thread, anchor_key) = (anchored.thread, anchored.point);
         let trust = sections.trust().map_err(|error| Failure::input(error.to_string()))?;
-        let mut vehicle = self.open(&config, &trust, &clock, terminal)?;
+        let parts = (&hardware, anchored.anchor);
+        let mut vehicle = self.open(&config, &trust, &clock, parts, terminal)?;
         let ids = config.ids_layer(clock.mono()).map_err(|error| Failure::input(error.to_string()))?;
         vehicle.set_ids(ids);
         vehicle
@@ -133,6 +139,10 @@ impl Run {
         let mut rings = open(&self.ethernet)?;
         // Everything that needs rights is open by now: the machine may put the program into its sandbox.
         let mut machine = Machine::start(&config, sections, &self.places, move || clock.mono())?;
+        machine.set_hardware(hardware.key_kind(), anchor_key);
+        if let Some(thread) = thread {
+            thread.start();
+        }
         let inputs = Inputs {
             config: &config,
             machine: &mut machine,
@@ -153,14 +163,14 @@ impl Run {
         config: &VehicleConfig,
         trust: &ModelTrust,
         clock: &MachineClock,
+        (hardware, anchor): (&Hardware, Box<dyn Anchor + Send + Sync>),
         terminal: &mut Terminal<'_>,
     ) -> Result<Vehicle<FileStorage>, Failure> {
         let input = |error: &dyn std::fmt::Display| Failure::input(error.to_string());
         let (model, judgement) = model(config, trust)?;
-        let keys = config.keys().map_err(|error| input(&error))?;
+        let batch = hardware.batch().map_err(|error| input(&error))?;
+        let keys = config.keys(batch).map_err(|error| input(&error))?;
         let storage = FileStorage::open(&config.state.join("spool")).map_err(|error| input(&error))?;
-        let anchor =
-            SoftwareAnchor::open(&config.state.join("spool-counter")).map_err(|error| input(&error))?;
         let root = read_root(&config.state).map_err(|error| input(&error))?;
         // Jitter and salt have to differ between boots and vehicles, not to be secret from their owner.
         let salt = clock.fix().wall.0.unsigned_abs() ^ u64::from(std::process::id());
@@ -174,7 +184,7 @@ impl Run {
             floor: BootEpoch(1),
             fold: fold::FoldConfig::default(),
             spool: SpoolConfig::default(),
-            anchor: Box::new(anchor),
+            anchor,
             spool_root: root,
             uplink: |usual| outrider_gateway::uplink::UplinkConfig {
                 batched_window_us: 1_000_000,
@@ -330,13 +340,22 @@ fn model(config: &VehicleConfig, trust: &ModelTrust) -> Result<(Vec<u8>, Option<
     }
 }
 
-fn link(config: &VehicleConfig) -> Result<HttpsLink, Failure> {
+fn link(config: &VehicleConfig, hardware: &Hardware) -> Result<HttpsLink, Failure> {
     let read = |path: &PathBuf| {
         std::fs::read(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))
     };
-    let (ca, certificate, key) = (read(&config.ca)?, read(&config.certificate)?, read(&config.key)?);
-    HttpsLink::new(&config.cloud, &LinkFiles { ca: &ca, certificate: &certificate, key: &key })
-        .map_err(|error| Failure::input(error.to_string()))
+    let (ca, certificate) = (read(&config.ca)?, read(&config.certificate)?);
+    let link = match hardware.tls().map_err(|error| Failure::input(error.to_string()))? {
+        Some(key) => {
+            let files = LinkFiles { ca: &ca, certificate: &certificate, key: &[] };
+            HttpsLink::with_device_key(&config.cloud, &files, key)
+        }
+        None => {
+            let key = read(&config.key)?;
+            HttpsLink::new(&config.cloud, &LinkFiles { ca: &ca, certificate: &certificate, key: &key })
+        }
+    };
+    link.map_err(|error| Failure::input(error.to_string()))
 }
 
 fn ids_udp(config: &VehicleConfig) -> Result<IdsUdp, Failure> {

@@ -79,6 +79,14 @@ fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     } else {
         writeln!(out, "sandbox OFF, user {}", sandbox.user)?;
     }
+    let hardware = &report.hardware;
+    let value = hardware.counter.map_or_else(|| "unknown".to_owned(), |counter| counter.to_string());
+    let failed = hardware.failed.as_ref().map_or_else(String::new, |reason| format!("; now {reason}"));
+    writeln!(
+        out,
+        "keys    {}; anchor {} at {value}, raised {} times, {} failures{failed}",
+        hardware.keys, hardware.anchor, hardware.raised, hardware.failures
+    )?;
     let model = &report.model;
     let detail = match (&model.reason, &model.key) {
         (Some(reason), _) => format!(": {reason}; buses are learned on the road"),

@@ -1,5 +1,6 @@
 //! Where the outside world comes in: recorded captures, live interfaces and network descriptions.
 
+pub mod anchor_thread;
 pub mod capture;
 pub mod dbc;
 pub mod host;
@@ -9,8 +10,10 @@ pub mod live;
 pub mod network;
 pub mod packet_ring;
 pub mod packets;
+pub mod pkcs11;
 pub mod plca;
 pub mod rolling;
+pub mod tpm;
 
 /// Says that a test's input is not there.
 #[cfg(test)]

@@ -2,12 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use outrider_gateway::Ed25519Signer;
+use outrider_gateway::spool::SpoolKeys;
 use outrider_types::{TenantId, VehicleId, VehicleMicros, hex_decode};
+use outrider_wire::Signer;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::ids::{IdsLayer, Idsm, IdsmSection, IdsrSection, QualifySection};
 use super::workshop::WorkshopSection;
+use crate::keystore::WireSigner;
 
 /// Why a provisioning cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +93,48 @@ const fn capture_bytes() -> u64 {
     64 << 20
 }
 
+/// The batch key: it signs frames, and the spool's heads and tombstones.
+#[derive(Clone)]
+pub enum BatchKey {
+    /// Secret of an Ed25519 key in a file; the spool's secrets are derived from it.
+    Software([u8; 32]),
+    /// A key of a TPM or token, and the spool's secrets derived by the same.
+    Device {
+        /// Signs.
+        signer: Arc<WireSigner>,
+        /// Secret of the spool.
+        secret: Zeroizing<[u8; 32]>,
+        /// K0 of a fresh spool, if nobody keeps one in escrow.
+        root: Zeroizing<[u8; 32]>,
+    },
+}
+
+impl From<[u8; 32]> for BatchKey {
+    fn from(secret: [u8; 32]) -> Self {
+        Self::Software(secret)
+    }
+}
+
+impl BatchKey {
+    /// Returns the signer of frames.
+    #[must_use]
+    pub fn signer(&self) -> Box<dyn Signer + Send + Sync> {
+        match self {
+            Self::Software(secret) => Box::new(Ed25519Signer::new(secret)),
+            Self::Device { signer, .. } => Box::new(WireSigner::clone(signer)),
+        }
+    }
+
+    /// Returns the keys of the spool.
+    #[must_use]
+    pub fn spool_keys(&self) -> SpoolKeys {
+        match self {
+            Self::Software(secret) => SpoolKeys::from_secret(secret),
+            Self::Device { secret, root, .. } => SpoolKeys::new(self.signer(), **secret, **root),
+        }
+    }
+}
+
 /// Keys and identity, checked.
 #[derive(Clone)]
 pub struct VehicleKeys {
@@ -94,8 +142,8 @@ pub struct VehicleKeys {
     pub tenant: TenantId,
     /// Pseudonym.
     pub vehicle: VehicleId,
-    /// Secret of the batch key.
-    pub batch: [u8; 32],
+    /// The batch key.
+    pub batch: BatchKey,
     /// Public key of the cloud's acknowledgements.
     pub ack: [u8; 32],
     /// Public key of the cloud's commands.
@@ -156,16 +204,22 @@ impl VehicleConfig {
         Ok(IdsLayer::new(chain.map_err(value("qualify"))?, idsr, idsm.map_err(value("idsm"))?))
     }
 
-    /// Reads the keys.
+    /// Reads the keys; the batch key's file only if `batch` is none.
     ///
     /// # Errors
     /// [`ConfigError`].
-    pub fn keys(&self) -> Result<VehicleKeys, ConfigError> {
-        let secret = fs::read_to_string(&self.batch_key)
-            .map_err(|source| ConfigError::File { path: self.batch_key.clone(), source })?;
+    pub fn keys(&self, batch: Option<BatchKey>) -> Result<VehicleKeys, ConfigError> {
         let value = |name, text: &str| {
             hex_decode::<32>(text.trim())
                 .map_err(|error| ConfigError::Value { name, reason: error.to_string() })
+        };
+        let batch = match batch {
+            Some(batch) => batch,
+            None => {
+                let secret = fs::read_to_string(&self.batch_key)
+                    .map_err(|source| ConfigError::File { path: self.batch_key.clone(), source })?;
+                BatchKey::Software(value("batch_key", &secret)?)
+            }
         };
         Ok(VehicleKeys {
             tenant: TenantId(self.tenant),
@@ -173,7 +227,7 @@ impl VehicleConfig {
                 .vehicle
                 .parse()
                 .map_err(|error| ConfigError::Value { name: "vehicle", reason: format!("{error}") })?,
-            batch: value("batch_key", &secret)?,
+            batch,
             ack: value("ack_public_key", &self.ack_public_key)?,
             command: value("command_public_key", &self.command_public_key)?,
         })

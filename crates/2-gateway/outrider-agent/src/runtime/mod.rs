@@ -7,6 +7,7 @@
 mod commands;
 mod config;
 mod evidence;
+pub mod hardware;
 pub mod ids;
 mod index;
 mod listening;
@@ -23,7 +24,7 @@ mod vehicle;
 pub mod workshop;
 
 pub use commands::{Job, Jobs};
-pub use config::{ConfigError, VehicleConfig, VehicleKeys};
+pub use config::{BatchKey, ConfigError, VehicleConfig, VehicleKeys};
 pub use index::{EventIndex, Happened};
 pub use parts::{CloudLink, OpenError, Status, VehicleParts};
 pub use report::{Habits, Report, ReportError, STALE_S};

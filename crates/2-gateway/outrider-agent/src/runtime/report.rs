@@ -72,6 +72,9 @@ pub struct Report {
     pub uplink: Uplink,
     /// What the program gave up, or why not.
     pub sandbox: Sandbox,
+    /// Where keys and counter live.
+    #[serde(default)]
+    pub hardware: Hardware,
 }
 
 /// Use of memory and processor against what is allowed.
@@ -279,6 +282,25 @@ pub struct Uplink {
     pub freed: u64,
 }
 
+/// Where keys and counter live.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hardware {
+    /// `file`, `tpm` or `pkcs11`.
+    pub keys: String,
+    /// `software`, `tpm` or `pkcs11`.
+    pub anchor: String,
+    /// Value of the counter when it was last raised or read.
+    pub counter: Option<u64>,
+    /// Times it was raised in this boot.
+    pub raised: u64,
+    /// Times it could not be.
+    pub failures: u64,
+    /// Why not, the last time; `None` if that went well.
+    pub failed: Option<String>,
+    /// Public key that its proofs are checked with, an uncompressed point in hexadecimal.
+    pub key: Option<String>,
+}
+
 /// What the program gave up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sandbox {
@@ -410,6 +432,7 @@ pub(crate) mod tests {
                 system_calls: 114,
                 file_system: "landlock 7".to_owned(),
             },
+            hardware: Hardware::default(),
         }
     }
 

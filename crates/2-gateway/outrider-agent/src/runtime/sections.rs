@@ -6,12 +6,13 @@ use outrider_host::HostConfig;
 use serde::Deserialize;
 
 use super::ConfigError;
+use super::hardware::HardwareConfig;
 use crate::model_file::{ModelTrust, TrustConfig};
 
 /// Names of the sections that [`Sections`] reads.
-pub(super) const NAMES: [&str; 3] = ["host", "sandbox", "model_trust"];
+pub(super) const NAMES: [&str; 7] = ["host", "sandbox", "model_trust", "keys", "anchor", "tpm", "token"];
 
-/// `[host]`, `[sandbox]` and `[model_trust]`.
+/// `[host]`, `[sandbox]`, `[model_trust]`, and those of [`HardwareConfig`].
 #[derive(Debug, Default, Deserialize)]
 pub struct Sections {
     /// Sensors of this host; none are on without it.
@@ -22,6 +23,9 @@ pub struct Sections {
     /// Whose models are believed, and for what; without it every whole model is.
     #[serde(default)]
     pub model_trust: TrustConfig,
+    /// Where keys and counter live; without it in files.
+    #[serde(flatten)]
+    pub hardware: HardwareConfig,
 }
 
 /// `[sandbox]`.
@@ -59,6 +63,7 @@ impl Sections {
         if let Some(patterns) = sections.host.as_mut().and_then(|host| host.patterns.as_mut()) {
             *patterns = folder.join(&*patterns);
         }
+        sections.hardware.beside(&folder);
         Ok(sections)
     }
 

@@ -107,7 +107,7 @@ fn open_with_model(folder: &Path, floor: u64, model: &[u8]) -> Vehicle<MemorySto
         keys: VehicleKeys {
             tenant: TenantId(1),
             vehicle: VEHICLE,
-            batch: [1; 32],
+            batch: [1; 32].into(),
             ack: Ed25519Signer::new(&[2; 32]).public_key(),
             command: Ed25519Signer::new(&[3; 32]).public_key(),
         },

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use outrider_bus::can::TimedFrame;
 use outrider_bus::flexray::TimedFlexRay;
 use outrider_bus::lin::TimedLin;
-use outrider_gateway::spool::{Boot, Recovery, Spool, SpoolKeys};
+use outrider_gateway::spool::{Boot, Recovery, Spool};
 use outrider_gateway::uplink::{ExchangeReport, Keys, Link, Uplink, UplinkConfig};
 use outrider_gateway::{
-    CommandCaps, CommandContext, CommandStore, Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, Outcome,
+    CommandCaps, CommandContext, CommandStore, Ed25519Verifier, FieldValue, Gateway, Outcome,
     SecurityEvent, Storage, Verdict, judge, receipt,
 };
 use outrider_types::{
@@ -16,7 +16,7 @@ use outrider_types::{
 };
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
-    CommandHead, DictId, EnvelopeHeader, Outcome as CommandOutcome, RECEIPT_BYTES, Receipt, RefuseReason,
+    CommandHead, DictId, EnvelopeHeader, Outcome as CommandOutcome, RECEIPT_BYTES, Receipt, RefuseReason, Signer,
 };
 
 use super::commands::{Jobs, described};
@@ -69,7 +69,7 @@ const fn poll(tenant: TenantId, vehicle: VehicleId, epoch: BootEpoch) -> Envelop
 pub struct Vehicle<S: Storage> {
     pub(super) tenant: TenantId,
     pub(super) vehicle: VehicleId,
-    signer: Ed25519Signer,
+    signer: Box<dyn Signer + Send + Sync>,
     ack: Ed25519Verifier,
     command: Ed25519Verifier,
     pub(super) edge: Option<Edge>,
@@ -90,6 +90,8 @@ pub struct Vehicle<S: Storage> {
     /// What open episodes have reported so far.
     pub(super) reported: BTreeMap<(BusId, EventTypeId, u32), u32>,
     pub(super) told: Told,
+    /// Why the anchor could not be raised, as it was reported last.
+    anchor_failed: Option<&'static str>,
     pub(super) status: Status,
 }
 
@@ -102,7 +104,7 @@ impl<S: Storage> Vehicle<S> {
         let VehicleKeys { tenant, vehicle, batch, ack, command } = parts.keys;
         let command = Ed25519Verifier::new(&command)?;
         let salt = parts.seed.fork(1).next_u64();
-        let mut keys = SpoolKeys::from_secret(&batch);
+        let mut keys = batch.spool_keys();
         if let Some(root) = parts.spool_root {
             keys = keys.with_root(root);
         }
@@ -125,7 +127,7 @@ impl<S: Storage> Vehicle<S> {
         let mut machine = Self {
             tenant,
             vehicle,
-            signer: Ed25519Signer::new(&batch),
+            signer: batch.signer(),
             ack: Ed25519Verifier::new(&ack)?,
             edge,
             ids: IdsLayer::default(),
@@ -145,6 +147,7 @@ impl<S: Storage> Vehicle<S> {
             called_at: None,
             reported: BTreeMap::new(),
             told: Told::default(),
+            anchor_failed: None,
             status: Status::default(),
         };
         let boot = SecurityEvent::new(event::GATEWAY_BOOT, now)
@@ -264,8 +267,23 @@ impl<S: Storage> Vehicle<S> {
         self.tick_ids(now);
         let outcome = self.gateway.tick(now);
         self.note(outcome);
+        self.tell_anchor(now);
         self.capture.flush();
         self.packets.flush();
+    }
+
+    /// Reports an anchor that cannot be raised, once for each reason until it works again.
+    fn tell_anchor(&mut self, now: VehicleMicros) {
+        let failed = self.gateway.spool().anchor_status().failed.as_ref().map(|error| error.reason);
+        if failed == self.anchor_failed {
+            return;
+        }
+        self.anchor_failed = failed;
+        if let Some(reason) = failed {
+            let event = SecurityEvent::new(event::GATEWAY_ANCHOR_FAILED, now)
+                .with(field::REASON, FieldValue::Text(reason.to_owned()));
+            self.store(event, now);
+        }
     }
 
     /// Makes everything durable, as before an orderly end; returns whether the medium took it.
@@ -316,18 +334,18 @@ impl<S: Storage> Vehicle<S> {
             // A vehicle without a clock asks for the time first: rows that leave without it stay uncertain by weeks.
             let head = poll(self.tenant, self.vehicle, self.gateway.spool().epoch());
             let mut listening = Listening { link, ack: &self.ack, vehicle: self.vehicle, issued: None };
-            first = listening.ask(&head, &self.signer);
+            first = listening.ask(&head, self.signer.as_ref());
             if let Some(issued) = listening.issued {
                 self.believe(issued, now);
             }
         }
         let mut listening = Listening { link, ack: &self.ack, vehicle: self.vehicle, issued: None };
-        let keys = Keys { batch: &self.signer, ack: &self.ack };
+        let keys = Keys { batch: self.signer.as_ref(), ack: &self.ack };
         let mut report = self.gateway.exchange(&mut listening, keys, now, FRAMES_PER_EXCHANGE);
         let is_due = self.called_at.is_none_or(|called| now.micros_since(called) >= self.poll_us);
         if report.answered == 0 && report.error.is_none() && is_due {
             let head = poll(self.tenant, self.vehicle, self.gateway.spool().epoch());
-            report.commands = listening.ask(&head, &self.signer);
+            report.commands = listening.ask(&head, self.signer.as_ref());
         }
         if report.answered > 0 || is_due {
             self.called_at = Some(now);
@@ -439,7 +457,7 @@ impl<S: Storage> Vehicle<S> {
         };
         let receipt: Receipt = receipt(head, &context, outcome);
         let mut frame = [0; RECEIPT_BYTES];
-        match receipt.emit(&self.signer, &mut frame) {
+        match receipt.emit(self.signer.as_ref(), &mut frame) {
             Ok(length) => link.exchange(&frame[..length]).is_ok(),
             Err(_) => false,
         }

@@ -4,6 +4,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use outrider_wire::{Verifier, attest};
+use sha2::{Digest, Sha256};
+
+use crate::low_s;
+
 /// What holds the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnchorKind {
@@ -11,7 +16,8 @@ pub enum AnchorKind {
     Software,
     /// An NV counter of a TPM 2.0; the proof is its `NV_Certify` with the head hash as qualifying data.
     Tpm2,
-    /// A counter object of a PKCS#11 token; the proof is the token's signature.
+    /// A counter object of a PKCS#11 token; the proof is the token's signature. Who has the PIN can turn it back, unless the
+    /// proof says that the token itself counts.
     Pkcs11,
 }
 
@@ -23,6 +29,16 @@ impl AnchorKind {
             Self::Software => 1,
             Self::Tpm2 => 2,
             Self::Pkcs11 => 3,
+        }
+    }
+
+    /// Returns the word of configuration and reports.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Software => "software",
+            Self::Tpm2 => "tpm",
+            Self::Pkcs11 => "pkcs11",
         }
     }
 
@@ -49,16 +65,103 @@ pub struct Attestation {
     pub proof: Vec<u8>,
 }
 
+impl Attestation {
+    /// Returns whether the anchor's key made the proof, and over these values. A software anchor proves nothing.
+    #[must_use]
+    pub fn is_proven(&self, key: &dyn Verifier) -> bool {
+        let counter = match self.kind {
+            AnchorKind::Software => return false,
+            AnchorKind::Tpm2 => attest::check_tpm(&self.proof, &self.head, key, low_s)
+                .ok()
+                .filter(|proof| proof.name == counter_name())
+                .map(|proof| proof.counter),
+            AnchorKind::Pkcs11 => {
+                attest::check_token(&self.proof, &self.head, key).ok().map(|proof| proof.counter)
+            }
+        };
+        counter == Some(self.counter)
+    }
+}
+
+/// Returns the name of the anchor's NV index: that it is a counter, and one that cannot be written otherwise.
+fn counter_name() -> [u8; attest::NAME_BYTES] {
+    let mut name = [0; attest::NAME_BYTES];
+    let digest = Sha256::digest(attest::counter_public());
+    // TPM_ALG_SHA256, then the digest.
+    for (slot, byte) in name.iter_mut().zip([0x00, 0x0B].into_iter().chain(digest)) {
+        *slot = byte;
+    }
+    name
+}
+
 /// Longest proof kept. A TPM 2.0 gave 117 bytes of certificate and 71 of signature (measured on swtpm).
-pub const PROOF_BYTES_MAX: usize = 512;
+pub const PROOF_BYTES_MAX: usize = attest::ATTEST_BYTES_MAX;
 
 /// The anchor is away or refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("anchor: {0}")]
-pub struct AnchorError(pub String);
+#[error("anchor {reason}: {detail}")]
+pub struct AnchorError {
+    /// One word: `away`, `locked` (password or PIN wrong, or too many wrong ones), `refused`, `medium` (the spool's),
+    /// `behind` (the counter went backwards), `raised` (somebody else raised it).
+    pub reason: &'static str,
+    /// What exactly.
+    pub detail: String,
+}
+
+impl AnchorError {
+    pub(super) fn medium(detail: impl ToString) -> Self {
+        Self { reason: "medium", detail: detail.to_string() }
+    }
+}
+
+/// What became of a raising.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Raise {
+    /// It is done.
+    Done(Attestation),
+    /// A slow anchor began it; [`Anchor::poll`] tells.
+    Begun,
+}
+
+/// What is known of the anchor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnchorStatus {
+    /// What holds the counter.
+    pub kind: AnchorKind,
+    /// Its value when it was last raised or read in this boot.
+    pub counter: Option<u64>,
+    /// Times it was raised in this boot.
+    pub raised: u64,
+    /// Times it could not be.
+    pub failures: u64,
+    /// Why not, the last time; `None` if that went well.
+    pub failed: Option<AnchorError>,
+}
 
 /// A monotonic counter.
 pub trait Anchor {
+    /// Returns what holds the counter.
+    fn kind(&self) -> AnchorKind;
+
+    /// Returns whether the counter was made in this boot, so that its value says nothing of the spool's past.
+    fn is_new(&self) -> bool {
+        false
+    }
+
+    /// Adds one and states the new value over `head`, or begins to, if that takes longer than a frame may wait.
+    ///
+    /// # Errors
+    /// [`AnchorError`]; the counter may or may not have grown.
+    fn raise(&mut self, head: &[u8; 32]) -> Result<Raise, AnchorError> {
+        self.increment()?;
+        self.attest(head).map(Raise::Done)
+    }
+
+    /// Returns how a raising that was begun went, once.
+    fn poll(&mut self) -> Option<Result<Attestation, AnchorError>> {
+        None
+    }
+
     /// Returns the counter.
     ///
     /// # Errors
@@ -99,10 +202,10 @@ impl SoftwareAnchor {
     pub fn open(path: &Path) -> Result<Self, AnchorError> {
         let counter = match fs::read(path) {
             Ok(bytes) => {
-                parse(&bytes).ok_or_else(|| AnchorError(format!("{} is damaged", path.display())))?
+                parse(&bytes).ok_or_else(|| AnchorError::medium(format!("{} is damaged", path.display())))?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(AnchorError(format!("{}: {error}", path.display()))),
+            Err(error) => return Err(AnchorError::medium(format!("{}: {error}", path.display()))),
         };
         Ok(Self { path: Some(path.to_owned()), counter })
     }
@@ -126,6 +229,10 @@ fn store(path: &Path, counter: u64) -> io::Result<()> {
 }
 
 impl Anchor for SoftwareAnchor {
+    fn kind(&self) -> AnchorKind {
+        AnchorKind::Software
+    }
+
     fn read(&self) -> Result<u64, AnchorError> {
         Ok(self.counter)
     }
@@ -133,7 +240,7 @@ impl Anchor for SoftwareAnchor {
     fn increment(&mut self) -> Result<u64, AnchorError> {
         let next = self.counter.saturating_add(1);
         if let Some(path) = &self.path {
-            store(path, next).map_err(|error| AnchorError(format!("{}: {error}", path.display())))?;
+            store(path, next).map_err(|error| AnchorError::medium(format!("{}: {error}", path.display())))?;
         }
         self.counter = next;
         Ok(next)

@@ -24,6 +24,8 @@ pub struct Verifying<'a> {
     pub device: &'a dyn Verifier,
     /// The anchor's value, if it could be read.
     pub counter: Option<u64>,
+    /// The anchor's own key, if it has one: then each attestation on the medium is checked, too.
+    pub anchor: Option<&'a dyn Verifier>,
 }
 
 impl std::fmt::Debug for Verifying<'_> {
@@ -61,6 +63,8 @@ pub enum Finding {
     UnsignedTombstone(BootEpoch, Lane, SeqRange),
     /// The first record of a boot does not continue the boot before.
     BootUnchained(BootEpoch),
+    /// The attestation of this value is not the anchor's, or not over the ends that the journal names.
+    FalseProof(u64),
     /// The counter is ahead of the spool.
     Rollback {
         /// What the anchor says.
@@ -91,6 +95,8 @@ struct Told {
     gaps: BTreeMap<(BootEpoch, Lane), Vec<SeqRange>>,
     heads: Vec<Heads>,
     anchored: u64,
+    /// Ends that the anchor was last raised over.
+    raised: Option<[u8; 32]>,
     generation: u64,
 }
 
@@ -318,6 +324,7 @@ impl Auditor<'_> {
                     }
                 }
                 self.told.anchored = self.told.anchored.max(counter);
+                self.told.raised = Some(head_hash(&heads));
                 if header.generation == self.told.generation {
                     self.told.heads.push(heads);
                 }
@@ -327,13 +334,14 @@ impl Auditor<'_> {
             Some(Entry::Close { heads: Some(heads), .. }) if header.generation == self.told.generation => {
                 self.told.heads.push(heads);
             }
-            Some(
-                Entry::Event { .. }
-                | Entry::Fix { .. }
-                | Entry::Forgotten { .. }
-                | Entry::Attested(_)
-                | Entry::Close { .. },
-            )
+            Some(Entry::Attested(attestation)) => {
+                let is_right = self.told.raised.is_none_or(|head| head == attestation.head)
+                    && self.with.anchor.is_none_or(|key| attestation.is_proven(key));
+                if !is_right {
+                    self.find(Finding::FalseProof(attestation.counter));
+                }
+            }
+            Some(Entry::Event { .. } | Entry::Fix { .. } | Entry::Forgotten { .. } | Entry::Close { .. })
             | None => {}
         }
     }

@@ -7,7 +7,7 @@ use super::entry::{Entry, Heads, put_heads};
 use super::lane::LaneState;
 use super::record::{Chain, HEADER_BYTES, RECORD_OVERHEAD_BYTES};
 use super::seal::SEAL_INTERVAL;
-use super::{AnchorError, Spool};
+use super::{AnchorError, Attestation, Raise, Spool};
 use crate::storage::{Storage, StorageError};
 
 /// Segments begun between two increments of the anchor: 1 MiB of rows. A TPM's NV counter stands about 100,000
@@ -162,26 +162,86 @@ impl<S: Storage> Spool<S> {
     /// Raises the anchor over the spool's end: what stands now cannot be taken away unseen.
     ///
     /// The value is durable in the spool before the counter grows, so that a power cut between them leaves the spool one
-    /// ahead, and a spool behind the counter is always one that was set back.
+    /// ahead, and a spool behind the counter is always one that was set back. A slow anchor only begins here, and
+    /// [`Spool::poll_anchor`] ends it; until then there is no second raising.
     ///
     /// # Errors
-    /// [`AnchorError`] of the counter, or of the medium.
+    /// [`AnchorError`] of the counter, or of the medium. It is counted in [`Spool::anchor_status`].
     pub fn raise_anchor(&mut self) -> Result<(), AnchorError> {
-        let medium = |error: StorageError| AnchorError(error.to_string());
+        if self.raising.is_some() {
+            return Ok(());
+        }
+        let done = self.try_raise();
+        self.tell_anchor(done)
+    }
+
+    fn try_raise(&mut self) -> Result<(), AnchorError> {
         self.save_numbers();
-        self.sync().map_err(medium)?;
+        self.sync().map_err(AnchorError::medium)?;
         let counter = self.anchor.read()?.saturating_add(1);
         let heads = self.ring.heads();
-        self.note(&Entry::Anchored { counter, heads }).map_err(medium)?;
-        self.ring.flush().map_err(medium)?;
+        self.note(&Entry::Anchored { counter, heads }).map_err(AnchorError::medium)?;
+        self.ring.flush().map_err(AnchorError::medium)?;
         self.anchored = Some((counter, heads));
-        self.anchor.increment()?;
+        match self.anchor.raise(&head_hash(&heads))? {
+            Raise::Done(attestation) => self.finish_raise(counter, heads, attestation),
+            Raise::Begun => {
+                self.raising = Some((counter, heads));
+                self.since_anchor = 0;
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes what a slow anchor has to say; call it a few times a second.
+    ///
+    /// # Errors
+    /// As [`Spool::raise_anchor`].
+    pub fn poll_anchor(&mut self) -> Result<(), AnchorError> {
+        let Some((counter, heads)) = self.raising else { return Ok(()) };
+        let Some(done) = self.anchor.poll() else { return Ok(()) };
+        self.raising = None;
+        let done = done.and_then(|attestation| self.finish_raise(counter, heads, attestation));
+        if done.is_err() {
+            // With the next segment it is tried again.
+            self.since_anchor = ANCHOR_SEGMENTS;
+        }
+        self.tell_anchor(done)
+    }
+
+    fn finish_raise(
+        &mut self,
+        counter: u64,
+        heads: Heads,
+        mut attestation: Attestation,
+    ) -> Result<(), AnchorError> {
         self.since_anchor = 0;
-        let mut attestation = self.anchor.attest(&head_hash(&heads))?;
         attestation.proof.truncate(super::anchor::PROOF_BYTES_MAX);
-        self.note(&Entry::Attested(attestation.clone())).map_err(medium)?;
+        let got = attestation.counter;
+        if got > counter {
+            // Or the next boot would take its own spool for one that was set back.
+            self.note(&Entry::Anchored { counter: got, heads }).map_err(AnchorError::medium)?;
+            self.anchored = Some((got, heads));
+        }
+        self.note(&Entry::Attested(attestation.clone())).map_err(AnchorError::medium)?;
         self.attestation = Some(attestation);
-        Ok(())
+        self.anchor_status.counter = Some(got);
+        let error = |reason| AnchorError { reason, detail: format!("counter is {got}, expected {counter}") };
+        match got.cmp(&counter) {
+            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Less => Err(error("behind")),
+            std::cmp::Ordering::Greater => Err(error("raised")),
+        }
+    }
+
+    fn tell_anchor(&mut self, done: Result<(), AnchorError>) -> Result<(), AnchorError> {
+        self.anchor_status.failed = done.as_ref().err().cloned();
+        match &done {
+            Ok(()) if self.raising.is_none() => self.anchor_status.raised += 1,
+            Ok(()) => {}
+            Err(_) => self.anchor_status.failures += 1,
+        }
+        done
     }
 
     /// Has the next sync write the numbers given: a lane whose tail is cut is then short of them.

@@ -12,7 +12,7 @@ use super::lane::LaneState;
 use super::record::{self, Chain, HEADER_BYTES, Header};
 use super::ring::{self, Place, Ring, Segment, Tail, Wear};
 use super::seal::{RowKey, SEAL_INTERVAL, TAG_BYTES};
-use super::{FIXES_KEPT, Spool};
+use super::{AnchorStatus, FIXES_KEPT, Spool};
 use crate::storage::{Storage, StorageError};
 
 /// What opening a spool found.
@@ -112,6 +112,14 @@ impl<S: Storage> Spool<S> {
             KeyState::begin(&ring::root(&keys, generation), generation)
         });
         let counter = anchor.read();
+        let is_new = anchor.is_new();
+        let anchor_status = AnchorStatus {
+            kind: anchor.kind(),
+            counter: counter.as_ref().copied().ok(),
+            raised: 0,
+            failures: 0,
+            failed: counter.as_ref().err().cloned(),
+        };
         let epochs = segments.values().map(|segment| segment.header.epoch.0).max().unwrap_or(0);
         // Epochs outlive the medium if the counter does: it grows by one at least a boot.
         let epoch = epochs.max(counter.as_ref().copied().unwrap_or(0)).saturating_add(1).max(floor.0);
@@ -145,6 +153,8 @@ impl<S: Storage> Spool<S> {
             snapshot_from: 0,
             anchored: None,
             since_anchor: 0,
+            raising: None,
+            anchor_status,
             attestation: None,
             unread: None,
         };
@@ -154,6 +164,10 @@ impl<S: Storage> Spool<S> {
         spool.settle(&mut recovery);
         match counter {
             Err(_) => recovery.anchor_silent = true,
+            // A counter that was made now knows nothing of this spool; a spool that knows of one lost it.
+            Ok(_) if is_new => {
+                recovery.ahead_of_anchor = spool.anchored.map_or(0, |(counter, _)| counter.max(1))
+            }
             Ok(counter) => {
                 let said = spool.anchored.map_or(0, |(counter, _)| counter);
                 recovery.behind_anchor = counter.saturating_sub(said);

@@ -91,7 +91,7 @@ fn open<S: Storage>(storage: S, config: SpoolConfig) -> (Spool<S>, Recovery) {
 }
 
 fn audit<S: Storage>(storage: &S, config: SpoolConfig, counter: Option<u64>) -> Audit {
-    let with = Verifying { secret: SECRET, root: ROOT, device: &Quick, counter };
+    let with = Verifying { secret: SECRET, root: ROOT, device: &Quick, counter, anchor: None };
     Audit::of(storage, config, &with).expect("in memory")
 }
 
