@@ -20,7 +20,9 @@ pub use case::{
     CaseFilter, CaseStore, CommandDraft, CommandLoad, EvidenceChange, NewCase, NewEvidenceRequest,
     StoredCommand,
 };
-pub use fleet::{Activity, CellCount, FleetStore, OverviewCounts, VehicleEntry, VehicleFilter, VehicleOrder};
+pub use fleet::{
+    Activity, BatchKey, CellCount, FleetStore, OverviewCounts, VehicleEntry, VehicleFilter, VehicleOrder,
+};
 pub use identity::{Account, AccountChange, AuditEntry, IdentityStore, StoredSession};
 pub use progress::{Progress, ProgressStore, QuarantineEntry, SavedProgress};
 pub use sqlite::SqliteStore;

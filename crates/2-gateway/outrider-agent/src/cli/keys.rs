@@ -54,7 +54,8 @@ impl Keys {
         let config = VehicleConfig::open(&self.config).map_err(|error| failed(&error))?;
         let sections = Sections::open(&self.config).map_err(|error| failed(&error))?;
         let hardware = sections.hardware.open(&config.state).map_err(|error| failed(&error))?;
-        let keys = if self.make { hardware.make() } else { hardware.made() }.map_err(|error| failed(&error))?;
+        let keys =
+            if self.make { hardware.make() } else { hardware.made() }.map_err(|error| failed(&error))?;
         let mut anchored = hardware.anchor().map_err(|error| failed(&error))?;
         let counter = anchored.anchor.read();
         let listed: Vec<Value> = keys
@@ -74,8 +75,12 @@ impl Keys {
             },
         });
         if let Some(times) = self.measure {
-            let measured =
-                measure(times.clamp(1, MEASURE_MAX), &hardware, keys.first().map(|(_, key)| &**key), &mut *anchored.anchor)?;
+            let measured = measure(
+                times.clamp(1, MEASURE_MAX),
+                &hardware,
+                keys.first().map(|(_, key)| &**key),
+                &mut *anchored.anchor,
+            )?;
             if let Some(object) = report.as_object_mut() {
                 object.insert("measured".to_owned(), measured);
             }
@@ -118,6 +123,8 @@ fn measure(
     let sign = key
         .map(|key| millis(times, || key.sign_fixed(b"measure").map(|_| ()).map_err(|error| failed(&error))))
         .transpose()?;
-    Ok(json!({"times": times, "increment_ms": increment, "attest_ms": attest, "read_ms": read, "derive_ms": derive,
-        "sign_ms": sign}))
+    Ok(
+        json!({"times": times, "increment_ms": increment, "attest_ms": attest, "read_ms": read, "derive_ms": derive,
+        "sign_ms": sign}),
+    )
 }

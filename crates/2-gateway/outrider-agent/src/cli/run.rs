@@ -26,8 +26,8 @@ use crate::io::ids_udp::IdsUdp;
 use crate::io::live::LivePlace;
 use crate::io::packet_ring::PacketRing;
 use crate::model_file::{FILE_BYTES_MAX, ModelTrust, Refusal, Trusted};
-use crate::runtime::seal::{forget_root, read_root};
 use crate::runtime::hardware::Hardware;
+use crate::runtime::seal::{forget_root, read_root};
 use crate::runtime::workshop::read_ticket;
 use crate::runtime::{Sections, Vehicle, VehicleConfig, VehicleParts};
 

@@ -43,7 +43,6 @@ impl Shared {
 pub struct Background {
     shared: Arc<Shared>,
     kind: AnchorKind,
-    is_new: bool,
 }
 
 /// Starts the thread once the program is in its sandbox.
@@ -53,7 +52,7 @@ impl Background {
     /// Wraps an anchor.
     #[must_use]
     pub fn new(anchor: Boxed) -> (Self, AnchorThread) {
-        let (kind, is_new) = (anchor.kind(), anchor.is_new());
+        let kind = anchor.kind();
         let state = State {
             anchor: Some(anchor),
             job: None,
@@ -64,7 +63,7 @@ impl Background {
             is_over: false,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new() });
-        (Self { shared: Arc::clone(&shared), kind, is_new }, AnchorThread(shared))
+        (Self { shared: Arc::clone(&shared), kind }, AnchorThread(shared))
     }
 
     fn away() -> AnchorError {
@@ -118,7 +117,7 @@ impl Anchor for Background {
     }
 
     fn is_new(&self) -> bool {
-        self.is_new
+        self.shared.lock().anchor.as_ref().is_some_and(|anchor| anchor.is_new())
     }
 
     fn read(&self) -> Result<u64, AnchorError> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use outrider_gateway::uplink::{Transport, TransportError};
 use outrider_wire::limits::REPLY_BYTES_MAX;
-use ureq::Agent;
 use rustls::crypto::CryptoProvider;
+use ureq::Agent;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
 use crate::keystore::{DeviceKey, TlsKey, provider_with};

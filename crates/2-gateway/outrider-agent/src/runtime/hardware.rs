@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use super::config::BatchKey;
 use crate::io::anchor_thread::{AnchorThread, Background};
+use crate::io::pkcs11::{PinSource, read_pin};
 #[cfg(not(target_env = "musl"))]
 use crate::io::pkcs11::{Token, TokenAnchor, TokenStore};
-use crate::io::pkcs11::{PinSource, read_pin};
 use crate::io::tpm::{Tpm, TpmAnchor, TpmStore};
 use crate::keystore::{DeviceKey, FileStore, KeyError, KeyKind, KeyName, KeyStore, WireSigner};
 
@@ -243,9 +243,7 @@ impl Hardware {
                 Ok(Box::new(TpmStore::new(tpm, &folder)))
             }
             #[cfg(not(target_env = "musl"))]
-            Place::Pkcs11 => {
-                Ok(Box::new(TokenStore::new(self.token.clone().ok_or(missing("token"))?)))
-            }
+            Place::Pkcs11 => Ok(Box::new(TokenStore::new(self.token.clone().ok_or(missing("token"))?))),
             #[cfg(target_env = "musl")]
             Place::Pkcs11 => Err(no_tokens()),
         }

@@ -8,15 +8,16 @@ use outrider_bus::lin::TimedLin;
 use outrider_gateway::spool::{Boot, Recovery, Spool};
 use outrider_gateway::uplink::{ExchangeReport, Keys, Link, Uplink, UplinkConfig};
 use outrider_gateway::{
-    CommandCaps, CommandContext, CommandStore, Ed25519Verifier, FieldValue, Gateway, Outcome,
-    SecurityEvent, Storage, Verdict, judge, receipt,
+    CommandCaps, CommandContext, CommandStore, Ed25519Verifier, FieldValue, Gateway, Outcome, SecurityEvent,
+    Storage, Verdict, judge, receipt,
 };
 use outrider_types::{
     BootEpoch, BusId, ClockFix, ClockSource, EventTypeId, TenantId, UnixMicros, VehicleId, VehicleMicros,
 };
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
-    CommandHead, DictId, EnvelopeHeader, Outcome as CommandOutcome, RECEIPT_BYTES, Receipt, RefuseReason, Signer,
+    CommandHead, DictId, EnvelopeHeader, Outcome as CommandOutcome, RECEIPT_BYTES, Receipt, RefuseReason,
+    Signer,
 };
 
 use super::commands::{Jobs, described};

@@ -60,6 +60,10 @@ impl Counter {
 }
 
 impl Anchor for Counter {
+    fn kind(&self) -> AnchorKind {
+        AnchorKind::Software
+    }
+
     fn read(&self) -> Result<u64, AnchorError> {
         Ok(self.value())
     }

@@ -12,6 +12,39 @@ use crate::api::dto::{
     StatusCounts, VehicleCounts, VehicleSummary, WaitingItem,
 };
 
+/// Public key of a vehicle's batches and receipts; its length says which kind it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchKey {
+    /// Ed25519, 32 bytes: suite 1 of the wire.
+    Ed25519([u8; 32]),
+    /// An uncompressed point of P-256, 65 bytes: suite 2, for keys in TPMs and tokens.
+    EcdsaP256([u8; 65]),
+}
+
+impl BatchKey {
+    /// Reads a key by its length; `None` if there is no kind of that length.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let short = <[u8; 32]>::try_from(bytes).ok().map(Self::Ed25519);
+        short.or_else(|| <[u8; 65]>::try_from(bytes).ok().map(Self::EcdsaP256))
+    }
+
+    /// Returns the bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Ed25519(key) => key,
+            Self::EcdsaP256(point) => point,
+        }
+    }
+}
+
+impl From<[u8; 32]> for BatchKey {
+    fn from(key: [u8; 32]) -> Self {
+        Self::Ed25519(key)
+    }
+}
+
 /// Vehicle as it is registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VehicleEntry {
@@ -21,8 +54,8 @@ pub struct VehicleEntry {
     pub buses: Vec<BusHealth>,
     /// What its agent can do.
     pub capabilities: Vec<String>,
-    /// Ed25519 key of its batches; without one it is not let in.
-    pub batch_key: Option<[u8; 32]>,
+    /// Key of its batches; without one it is not let in.
+    pub batch_key: Option<BatchKey>,
 }
 
 /// What a part of the event log said of one vehicle.

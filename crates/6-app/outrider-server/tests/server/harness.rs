@@ -371,7 +371,7 @@ impl TestVehicle {
             },
             buses: Vec::new(),
             capabilities: vec!["request_evidence".to_owned()],
-            batch_key: Some(self.key.verifying_key().to_bytes()),
+            batch_key: Some(self.key.verifying_key().to_bytes().into()),
         }
     }
 

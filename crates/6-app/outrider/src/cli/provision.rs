@@ -119,7 +119,7 @@ pub(super) fn entry(record: VehicleRecord, batch_key: [u8; 32], gives_evidence: 
         record,
         buses: vec![bus(0, "chassis"), bus(1, "body")],
         capabilities: if gives_evidence { vec!["request_evidence".to_owned()] } else { Vec::new() },
-        batch_key: Some(batch_key),
+        batch_key: Some(batch_key.into()),
     }
 }
 

@@ -4,6 +4,8 @@
 //! So the counter is a private data object: the next value is written as a new object, and then the old one is removed. The
 //! highest counts, so a power cut between the two never takes a value back. Who has the PIN can: the proof says so.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use outrider_gateway::spool::{Anchor, AnchorError, AnchorKind, Attestation};
@@ -20,8 +22,8 @@ const MAGIC: [u8; 4] = *b"ORTC";
 #[derive(Debug)]
 pub struct TokenAnchor {
     token: Token,
-    is_new: bool,
-    is_ready: bool,
+    is_new: AtomicBool,
+    is_ready: AtomicBool,
 }
 
 impl From<TokenError> for AnchorError {
@@ -70,13 +72,10 @@ fn store(session: &Session, value: u64) -> Result<(), TokenError> {
 }
 
 impl TokenAnchor {
-    /// Uses the counter of a token, and makes it if it is not there. A token that does not answer is asked again later.
+    /// Uses the counter of a token; the first reading makes it if it is not there.
     #[must_use]
-    pub fn new(token: Token) -> Self {
-        let mut anchor = Self { token, is_new: false, is_ready: false };
-        // What went wrong is said by the first reading.
-        let _ = anchor.prepare();
-        anchor
+    pub const fn new(token: Token) -> Self {
+        Self { token, is_new: AtomicBool::new(false), is_ready: AtomicBool::new(false) }
     }
 
     /// Returns the public key that signs the counter, for whoever verifies.
@@ -84,12 +83,14 @@ impl TokenAnchor {
     /// # Errors
     /// [`TokenError`].
     pub fn public_point(&self) -> Result<[u8; 65], TokenError> {
+        self.prepare()?;
         let point = self.token.public_point(KEY)?;
         point.ok_or_else(|| TokenError::Refused("the anchor's key was never made".to_owned()))
     }
 
-    fn prepare(&mut self) -> Result<(), TokenError> {
-        if self.is_ready {
+    /// Makes counter and key if they are not there; a token that is away now is asked again with the next reading.
+    fn prepare(&self) -> Result<(), TokenError> {
+        if self.is_ready.load(Ordering::Relaxed) {
             return Ok(());
         }
         if self.token.public_point(KEY)?.is_none() {
@@ -97,9 +98,9 @@ impl TokenAnchor {
         }
         if self.token.with(values)?.is_empty() {
             self.token.with(|session| store(session, 1))?;
-            self.is_new = true;
+            self.is_new.store(true, Ordering::Relaxed);
         }
-        self.is_ready = true;
+        self.is_ready.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -110,10 +111,11 @@ impl Anchor for TokenAnchor {
     }
 
     fn is_new(&self) -> bool {
-        self.is_new
+        self.is_new.load(Ordering::Relaxed)
     }
 
     fn read(&self) -> Result<u64, AnchorError> {
+        self.prepare()?;
         let values = self.token.with(values)?;
         let gone = || TokenError::Refused("the counter is gone".to_owned());
         Ok(values.last().map(|(value, _)| *value).ok_or_else(gone)?)

@@ -56,7 +56,10 @@ impl From<Error> for TokenError {
         // The name of a code says enough; the library's explanations are paragraphs.
         match error {
             Error::Pkcs11(
-                code @ (RvError::PinIncorrect | RvError::PinLocked | RvError::PinExpired | RvError::PinLenRange),
+                code @ (RvError::PinIncorrect
+                | RvError::PinLocked
+                | RvError::PinExpired
+                | RvError::PinLenRange),
                 _,
             ) => Self::Pin(format!("{code:?}")),
             Error::Pkcs11(code, _) if is_gone(code) => Self::Away(format!("{code:?}")),
@@ -147,10 +150,10 @@ impl Token {
     pub(super) fn public_point(&self, label: &str) -> Result<Option<[u8; 65]>, TokenError> {
         self.with(|session| {
             let Some(private) = private(session, label)? else { return Ok(None) };
-            let facts = session
-                .get_attributes(private, &[AttributeType::Extractable, AttributeType::Sensitive])?;
-            let is_kept = facts.contains(&Attribute::Extractable(false))
-                && facts.contains(&Attribute::Sensitive(true));
+            let facts =
+                session.get_attributes(private, &[AttributeType::Extractable, AttributeType::Sensitive])?;
+            let is_kept =
+                facts.contains(&Attribute::Extractable(false)) && facts.contains(&Attribute::Sensitive(true));
             if !is_kept {
                 return Err(TokenError::Refused(format!("key {label} could leave the token")));
             }
@@ -205,10 +208,8 @@ impl Token {
     /// Returns the keyed hash of `text` under a secret that the token makes with the first call and keeps.
     pub(super) fn derive(&self, label: &str, text: &[u8]) -> Result<Zeroizing<[u8; 32]>, TokenError> {
         self.with(|session| {
-            let template = [
-                Attribute::Class(ObjectClass::SECRET_KEY),
-                Attribute::Label(label.as_bytes().to_vec()),
-            ];
+            let template =
+                [Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Label(label.as_bytes().to_vec())];
             let key = match one(session, &template)? {
                 Some(key) => key,
                 None => session.generate_key(

@@ -1,5 +1,7 @@
 //! The NV counter of a TPM 2.0 as the spool's anchor.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use outrider_gateway::spool::{Anchor, AnchorError, AnchorKind, Attestation};
 use outrider_gateway::{EcdsaP256Verifier, low_s};
 use outrider_wire::attest::check_tpm;
@@ -14,8 +16,8 @@ use super::response::Refusal;
 pub struct TpmAnchor {
     tpm: Tpm,
     key: Template,
-    is_new: bool,
-    is_ready: bool,
+    is_new: AtomicBool,
+    is_ready: AtomicBool,
 }
 
 impl From<TpmError> for AnchorError {
@@ -30,15 +32,12 @@ impl From<TpmError> for AnchorError {
 }
 
 impl TpmAnchor {
-    /// Uses the counter of a TPM, and defines it if it is not there. One that does not answer is asked again later.
+    /// Uses the counter of a TPM; the first reading defines it if it is not there.
     #[must_use]
     pub fn new(tpm: Tpm) -> Self {
         let unique = Sha256::digest(b"outrider anchor").into();
-        let mut anchor =
-            Self { tpm, key: Template { usage: Use::Attest, unique }, is_new: false, is_ready: false };
-        // What went wrong is said by the first reading.
-        let _ = anchor.prepare();
-        anchor
+        let key = Template { usage: Use::Attest, unique };
+        Self { tpm, key, is_new: AtomicBool::new(false), is_ready: AtomicBool::new(false) }
     }
 
     /// Returns the public key that certifies the counter, for whoever verifies.
@@ -49,8 +48,9 @@ impl TpmAnchor {
         self.tpm.public_point(&self.key)
     }
 
-    fn prepare(&mut self) -> Result<(), TpmError> {
-        if self.is_ready {
+    /// Defines the counter if it is not there; a TPM that does not answer now is asked again with the next reading.
+    fn prepare(&self) -> Result<(), TpmError> {
+        if self.is_ready.load(Ordering::Relaxed) {
             return Ok(());
         }
         let state = match self.tpm.counter_is_written() {
@@ -64,9 +64,9 @@ impl TpmAnchor {
         if state != Some(true) {
             // A counter begins with its first increment, above all counters that the TPM ever had (part 3, 31.8).
             self.tpm.increment_counter()?;
-            self.is_new = true;
+            self.is_new.store(true, Ordering::Relaxed);
         }
-        self.is_ready = true;
+        self.is_ready.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -77,13 +77,11 @@ impl Anchor for TpmAnchor {
     }
 
     fn is_new(&self) -> bool {
-        self.is_new
+        self.is_new.load(Ordering::Relaxed)
     }
 
     fn read(&self) -> Result<u64, AnchorError> {
-        if !self.is_ready && self.tpm.counter_is_written()? != Some(true) {
-            return Err(TpmError::Refused(Refusal::Unwritten).into());
-        }
+        self.prepare()?;
         match self.tpm.read_counter() {
             Err(TpmError::Away(_)) => Ok(self.tpm.read_counter()?),
             counter => Ok(counter?),
@@ -99,7 +97,8 @@ impl Anchor for TpmAnchor {
     fn attest(&self, head: &[u8; 32]) -> Result<Attestation, AnchorError> {
         let proof = self.tpm.certify(&self.key, head)?;
         // The vehicle checks what it keeps: a proof that nobody will believe is found now and not in court.
-        let verifier = EcdsaP256Verifier::new(&self.public_point()?).map_err(|_| TpmError::Answer)?;
+        let verifier =
+            EcdsaP256Verifier::new(&self.tpm.loaded_point(&self.key)?).map_err(|_| TpmError::Answer)?;
         let checked = check_tpm(&proof, head, &verifier, low_s).map_err(|_| TpmError::Answer)?;
         Ok(Attestation { kind: AnchorKind::Tpm2, counter: checked.counter, head: *head, proof })
     }

@@ -37,7 +37,9 @@ impl FromStr for TpmPlace {
                 address.parse().map_err(|_| format!("{address} is no address with a port"))?;
             // Whoever sits between would see passwords and answer for the TPM.
             let is_here = address.ip().is_loopback();
-            return is_here.then_some(Self::Tcp(address)).ok_or("a TPM over TCP is on this machine".to_owned());
+            return is_here
+                .then_some(Self::Tcp(address))
+                .ok_or("a TPM over TCP is on this machine".to_owned());
         }
         if text.starts_with('/') {
             return Ok(Self::Device(text.into()));
@@ -57,9 +59,7 @@ pub(super) enum Channel {
 impl Channel {
     pub(super) fn open(place: &TpmPlace) -> io::Result<Self> {
         match place {
-            TpmPlace::Device(path) => {
-                OpenOptions::new().read(true).write(true).open(path).map(Self::Device)
-            }
+            TpmPlace::Device(path) => OpenOptions::new().read(true).write(true).open(path).map(Self::Device),
             TpmPlace::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
                 stream.set_read_timeout(Some(ANSWER))?;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::channel::{Channel, TpmPlace};
 use super::command::{self, Template, Use, WRITTEN};
-use super::response::{Refusal, Response, ResponseError, point};
+use super::response::{Refusal, Response, ResponseError, accepted, point};
 
 /// Tries of a command that a busy TPM put off, and the wait before the second, which doubles: 0.6 s in all.
 const TRIES: u32 = 7;
@@ -87,11 +87,22 @@ impl Tpm {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the public key of a template.
+    /// Has the TPM make a key anew and returns its public half: so that another TPM is noticed.
     ///
     /// # Errors
     /// [`TpmError`].
     pub fn public_point(&self, template: &Template) -> Result<[u8; 65], TpmError> {
+        let mut inner = self.lock();
+        if let Some(at) = inner.loaded.iter().position(|loaded| loaded.template == *template) {
+            let known = inner.loaded.remove(at);
+            // A key that cannot be taken out is gone already.
+            let _ = inner.call(&command::flush(known.handle));
+        }
+        inner.with_key(template, |_, _, point| point.ok_or(TpmError::Answer))
+    }
+
+    /// Returns the public half of a key as it was when it was loaded.
+    pub(super) fn loaded_point(&self, template: &Template) -> Result<[u8; 65], TpmError> {
         let mut inner = self.lock();
         inner.with_key(template, |_, _, point| point.ok_or(TpmError::Answer))
     }
@@ -218,8 +229,8 @@ impl Inner {
         };
         match channel.exchange(bytes) {
             Ok(answer) => {
-                // Handles are read by the caller; this finds refusals only.
-                Response::parse(&answer, false)?;
+                // What is in it is read by the caller.
+                accepted(&answer)?;
                 Ok(answer)
             }
             Err(error) => {
@@ -288,7 +299,10 @@ impl Inner {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a busy TPM asks to be left alone for a while; the agent is a root")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a busy TPM asks to be left alone for a while; the agent is a root"
+)]
 fn pause(wait: Duration) {
     std::thread::sleep(wait);
 }

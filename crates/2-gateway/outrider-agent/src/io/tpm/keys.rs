@@ -111,7 +111,8 @@ impl KeyStore for TpmStore {
         let write = || {
             fs::create_dir_all(&self.folder)?;
             let fresh = path.with_extension("new");
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
             file.write_all(&spki(&key.point))?;
             file.sync_all()?;
             fs::rename(&fresh, &path)?;

@@ -70,6 +70,24 @@ pub fn length(header: &[u8; HEADER_BYTES]) -> Option<usize> {
     (HEADER_BYTES..=RESPONSE_BYTES_MAX).contains(&length).then_some(length)
 }
 
+/// Checks length and code of an answer; returns its tag and what follows.
+///
+/// # Errors
+/// [`ResponseError`].
+pub(super) fn accepted(bytes: &[u8]) -> Result<(u16, Reader<'_>), ResponseError> {
+    let header: &[u8; HEADER_BYTES] = bytes.first_chunk().ok_or(ResponseError::Shape)?;
+    if length(header) != Some(bytes.len()) {
+        return Err(ResponseError::Shape);
+    }
+    let mut reader = Reader(bytes);
+    let tag = reader.u16()?;
+    reader.u32()?;
+    match reader.u32()? {
+        0 => Ok((tag, reader)),
+        code => Err(ResponseError::Refused(Refusal::of(code))),
+    }
+}
+
 /// An answer's handle and parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Response<'a> {
@@ -85,17 +103,7 @@ impl<'a> Response<'a> {
     /// # Errors
     /// [`ResponseError`].
     pub fn parse(bytes: &'a [u8], has_handle: bool) -> Result<Self, ResponseError> {
-        let header: &[u8; HEADER_BYTES] = bytes.first_chunk().ok_or(ResponseError::Shape)?;
-        if length(header) != Some(bytes.len()) {
-            return Err(ResponseError::Shape);
-        }
-        let mut reader = Reader(bytes);
-        let tag = reader.u16()?;
-        reader.u32()?;
-        let code = reader.u32()?;
-        if code != 0 {
-            return Err(ResponseError::Refused(Refusal::of(code)));
-        }
+        let (tag, mut reader) = accepted(bytes)?;
         let handle = if has_handle { reader.u32()? } else { 0 };
         match tag {
             NO_SESSIONS => Ok(Self { handle, parameters: reader }),

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::api::dto::{Connectivity, Region, VehicleSummary};
 use crate::store::{
-    CellCount, FleetStore, OverviewCounts, Page, Scope, StoreError, StoreResult, VehicleEntry, VehicleFilter,
-    VehicleOrder,
+    BatchKey, CellCount, FleetStore, OverviewCounts, Page, Scope, StoreError, StoreResult, VehicleEntry,
+    VehicleFilter, VehicleOrder,
 };
 
 /// A vehicle heard of within this time is online: five minutes cover a batch window and a retry (guess).
@@ -64,7 +64,7 @@ impl FleetStore for SqliteStore {
             .bind(to_json(&ecus))
             .bind(to_json(&entry.buses))
             .bind(to_json(&entry.capabilities))
-            .bind(entry.batch_key.map(|key| key.to_vec()))
+            .bind(entry.batch_key.map(|key| key.as_bytes().to_vec()))
             .bind(revision)
             .execute(&mut *transaction)
             .await?;
@@ -235,8 +235,10 @@ fn entry_of(row: &SqliteRow, tenant: TenantId) -> StoreResult<VehicleEntry> {
     let key: Option<Vec<u8>> = row.try_get("batch_key")?;
     let batch_key = key
         .map(|key| {
-            <[u8; 32]>::try_from(key.as_slice())
-                .map_err(|_| StoreError::Damaged { what: "batch_key", value: format!("{} bytes", key.len()) })
+            BatchKey::from_bytes(&key).ok_or_else(|| StoreError::Damaged {
+                what: "batch_key",
+                value: format!("{} bytes", key.len()),
+            })
         })
         .transpose()?;
     Ok(VehicleEntry {
