@@ -26,6 +26,9 @@ fi
 need cc build-essential
 need git git
 if [ "${1:-}" = "--browser" ]; then
+    # Emulators of TPM and token, for the tests of keys and anchors.
+    need swtpm swtpm
+    need softhsm2-util softhsm2
     command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ||
         command -v google-chrome >/dev/null 2>&1 || packages+=(chromium fonts-dejavu-core)
 fi

@@ -31,6 +31,8 @@ linted() {
 }
 
 bash scripts/setup.sh --browser || exit 1
+# They are installed now: a test that would skip without them fails.
+export OUTRIDER_NEED_EMULATORS=1
 step "format" cargo fmt --all --check
 step "dashboard" bash scripts/web.sh check
 step "lint and test" linted cargo test --release --locked --workspace

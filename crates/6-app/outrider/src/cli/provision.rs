@@ -9,7 +9,7 @@ use outrider_agent::runtime::VehicleConfig;
 use outrider_model::{Connectivity, EcuEntry, VehicleRecord};
 use outrider_server::api::dto::BusHealth;
 use outrider_server::port::Random as _;
-use outrider_server::store::{FleetStore as _, Scope, SqliteStore, VehicleEntry};
+use outrider_server::store::{BatchKey, FleetStore as _, Scope, SqliteStore, VehicleEntry};
 use outrider_server::vehicle::{Keys, TlsFiles, VehicleCa};
 use outrider_types::{Clock as _, EcuId, TenantId, VehicleId};
 use serde_json::json;
@@ -47,9 +47,18 @@ pub(crate) struct Provision {
     /// Vehicle model that `outrider-agent learn` wrote; copied into the folder.
     #[arg(long)]
     model: Option<PathBuf>,
+    /// Public batch key of a TPM or token, as `outrider-agent keys` prints it (130 hexadecimal digits); without it a key is
+    /// made and written as a file.
+    #[arg(long, value_name = "POINT", value_parser = point)]
+    batch_public_key: Option<[u8; 65]>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+fn point(text: &str) -> Result<[u8; 65], String> {
+    let point = outrider_types::hex_decode::<65>(text).map_err(|error| error.to_string())?;
+    if point.first() == Some(&4) { Ok(point) } else { Err("no uncompressed point of P-256".to_owned()) }
 }
 
 impl Provision {
@@ -80,7 +89,8 @@ impl Provision {
                 software: self.release.clone(),
             }],
         };
-        let entry = entry(record, batch.verifying_key().to_bytes(), true);
+        let made = BatchKey::from(batch.verifying_key().to_bytes());
+        let entry = entry(record, self.batch_public_key.map_or(made, BatchKey::EcdsaP256), true);
         runtime()?.block_on(async {
             let store =
                 SqliteStore::open(&self.folder.join("cases.sqlite")).await.map_err(Failure::failed)?;
@@ -106,7 +116,11 @@ fn random_key() -> [u8; 32] {
 }
 
 /// Returns the registration of a vehicle with two CAN buses.
-pub(super) fn entry(record: VehicleRecord, batch_key: [u8; 32], gives_evidence: bool) -> VehicleEntry {
+pub(super) fn entry(
+    record: VehicleRecord,
+    batch_key: impl Into<BatchKey>,
+    gives_evidence: bool,
+) -> VehicleEntry {
     let bus = |number: u32, name: &str| BusHealth {
         bus_id: number,
         name: name.to_owned(),
