@@ -1,10 +1,11 @@
 mod ethernet;
+mod hardware;
 
 use std::path::Path;
 
 use outrider_bus::can::{CanId, Frame, TimedFrame};
 use outrider_gateway::codec;
-use outrider_gateway::spool::{SoftwareAnchor, SpoolConfig};
+use outrider_gateway::spool::{Anchor, SoftwareAnchor, SpoolConfig};
 use outrider_gateway::uplink::{Link, Transport, TransportError, UplinkConfig};
 use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, MemoryStorage, SecurityEvent, fold};
 use outrider_ids::Basis;
@@ -103,11 +104,21 @@ pub(super) fn open(folder: &Path, floor: u64) -> Vehicle<MemoryStorage> {
 }
 
 fn open_with_model(folder: &Path, floor: u64, model: &[u8]) -> Vehicle<MemoryStorage> {
+    open_with(folder, floor, model, [1; 32].into(), Box::new(SoftwareAnchor::in_memory(0)))
+}
+
+fn open_with(
+    folder: &Path,
+    floor: u64,
+    model: &[u8],
+    batch: BatchKey,
+    anchor: Box<dyn Anchor + Send + Sync>,
+) -> Vehicle<MemoryStorage> {
     let parts = VehicleParts {
         keys: VehicleKeys {
             tenant: TenantId(1),
             vehicle: VEHICLE,
-            batch: [1; 32].into(),
+            batch,
             ack: Ed25519Signer::new(&[2; 32]).public_key(),
             command: Ed25519Signer::new(&[3; 32]).public_key(),
         },
@@ -119,7 +130,7 @@ fn open_with_model(folder: &Path, floor: u64, model: &[u8]) -> Vehicle<MemorySto
         floor: BootEpoch(floor),
         fold: fold::FoldConfig::default(),
         spool: SpoolConfig::default(),
-        anchor: Box::new(SoftwareAnchor::in_memory(0)),
+        anchor,
         spool_root: None,
         uplink: |config: UplinkConfig| config,
         poll_us: 1_000_000,

@@ -46,7 +46,15 @@ type Opened = (Spool<FileStorage>, Recovery);
 
 /// Begins a boot of a small spool in `folder`.
 fn boot(folder: &Path, salt: u64, anchor: Box<dyn Anchor + Send + Sync>) -> Opened {
-    let storage = FileStorage::open(folder).expect("a folder");
+    // A program that another test starts has our open files until it begins, locks and all.
+    let storage = (0..500).find_map(|_| {
+        let opened = FileStorage::open(folder);
+        if opened.is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        opened.ok()
+    });
+    let storage = storage.expect("a folder");
     let config = SpoolConfig { quota_bytes: [16 << 10; 3], segment_bytes: 4 << 10, journal_bytes: 64 << 10 };
     let boot = Boot { floor: BootEpoch(1), salt, keys: SpoolKeys::from_secret(&[7; 32]), anchor };
     Spool::open(storage, config, boot).expect("a medium")

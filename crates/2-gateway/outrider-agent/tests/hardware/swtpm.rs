@@ -52,7 +52,7 @@ impl Swtpm {
             .args(["socket", "--tpm2", "--tpmstate", &state, "--server", &server])
             .args(["--flags", "not-need-init"])
             .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::null())
             .spawn()
             .expect("swtpm starts");
         self.child = Some(child);
