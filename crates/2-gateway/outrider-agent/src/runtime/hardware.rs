@@ -119,6 +119,9 @@ pub enum HardwareError {
     Missing(KeyName),
 }
 
+/// A key and its name.
+pub type Named = (KeyName, Arc<dyn DeviceKey>);
+
 /// The hardware of one vehicle, connected once for anchor and keys.
 #[derive(Default)]
 pub struct Hardware {
@@ -276,7 +279,7 @@ impl Hardware {
     ///
     /// # Errors
     /// [`HardwareError`].
-    pub fn make(&self) -> Result<Vec<(KeyName, Arc<dyn DeviceKey>)>, HardwareError> {
+    pub fn make(&self) -> Result<Vec<Named>, HardwareError> {
         let store = self.store()?;
         let names = self.batch.iter().chain(&self.tls);
         names.map(|name| Ok((name.clone(), store.open_or_generate(name)?))).collect()
@@ -286,7 +289,7 @@ impl Hardware {
     ///
     /// # Errors
     /// [`HardwareError`].
-    pub fn made(&self) -> Result<Vec<(KeyName, Arc<dyn DeviceKey>)>, HardwareError> {
+    pub fn made(&self) -> Result<Vec<Named>, HardwareError> {
         let names = self.batch.iter().chain(&self.tls);
         names.map(|name| Ok((name.clone(), self.named(name)?))).collect()
     }

@@ -187,6 +187,22 @@ fn keys_stay_in_the_tpm_and_another_tpm_is_noticed() {
 }
 
 #[test]
+fn programs_that_end_without_a_word_do_not_fill_the_tpm() {
+    if !has("swtpm") {
+        return;
+    }
+    let swtpm = Swtpm::start();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for _ in 0..3 {
+        let store = TpmStore::new(swtpm.tpm(), folder.path());
+        for key in ["tls-1", "batch-1", "batch-2"] {
+            verifies(&*store.open_or_generate(&name(key)).expect("a TPM with a free slot"));
+        }
+        store.derive("one").expect("a TPM with a free slot");
+    }
+}
+
+#[test]
 fn the_thread_raises_the_counter_while_the_spool_goes_on() {
     if !has("swtpm") {
         return;

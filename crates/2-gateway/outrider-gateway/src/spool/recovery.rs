@@ -166,7 +166,7 @@ impl<S: Storage> Spool<S> {
             Err(_) => recovery.anchor_silent = true,
             // A counter that was made now knows nothing of this spool; a spool that knows of one lost it.
             Ok(_) if is_new => {
-                recovery.ahead_of_anchor = spool.anchored.map_or(0, |(counter, _)| counter.max(1))
+                recovery.ahead_of_anchor = spool.anchored.map_or(0, |(counter, _)| counter.max(1));
             }
             Ok(counter) => {
                 let said = spool.anchored.map_or(0, |(counter, _)| counter);

@@ -43,12 +43,9 @@ fn values(session: &Session) -> Result<Vec<(u64, ObjectHandle)>, TokenError> {
     let mut values = Vec::new();
     for object in session.find_objects(&template)? {
         let facts = session.get_attributes(object, &[AttributeType::Value])?;
-        let value = facts.iter().find_map(|fact| match fact {
-            Attribute::Value(bytes) => {
-                let digits = bytes.strip_prefix(&MAGIC)?.try_into().ok()?;
-                Some(u64::from_le_bytes(digits))
-            }
-            _ => None,
+        let value = facts.iter().find_map(|fact| {
+            let Attribute::Value(bytes) = fact else { return None };
+            bytes.strip_prefix(&MAGIC)?.try_into().ok().map(u64::from_le_bytes)
         });
         let value = value.ok_or_else(|| TokenError::Refused("the counter's object is damaged".to_owned()))?;
         values.push((value, object));

@@ -67,7 +67,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("pin");
         let source = PinSource::File(path.clone());
-        let mut read = |text: &[u8], mode| {
+        let read = |text: &[u8], mode| {
             fs::write(&path, text).expect("writable");
             fs::set_permissions(&path, Permissions::from_mode(mode)).expect("ours");
             read_pin(&source).map(|pin| pin.to_vec())

@@ -54,20 +54,22 @@ impl fmt::Debug for Token {
 impl From<Error> for TokenError {
     fn from(error: Error) -> Self {
         // The name of a code says enough; the library's explanations are paragraphs.
-        match error {
-            Error::Pkcs11(
-                code @ (RvError::PinIncorrect
-                | RvError::PinLocked
-                | RvError::PinExpired
-                | RvError::PinLenRange),
-                _,
-            ) => Self::Pin(format!("{code:?}")),
-            Error::Pkcs11(code, _) if is_gone(code) => Self::Away(format!("{code:?}")),
-            Error::Pkcs11(code, function) => Self::Refused(format!("{function:?}: {code:?}")),
-            Error::LibraryLoading(error) => Self::Away(error.to_string()),
-            error => Self::Refused(error.to_string()),
+        if let Error::LibraryLoading(error) = &error {
+            return Self::Away(error.to_string());
+        }
+        let Error::Pkcs11(code, function) = error else { return Self::Refused(error.to_string()) };
+        if is_pin(code) {
+            Self::Pin(format!("{code:?}"))
+        } else if is_gone(code) {
+            Self::Away(format!("{code:?}"))
+        } else {
+            Self::Refused(format!("{function:?}: {code:?}"))
         }
     }
+}
+
+const fn is_pin(code: RvError) -> bool {
+    matches!(code, RvError::PinIncorrect | RvError::PinLocked | RvError::PinExpired | RvError::PinLenRange)
 }
 
 const fn is_gone(code: RvError) -> bool {
@@ -173,9 +175,9 @@ impl Token {
             if !facts.contains(&Attribute::EcParams(P256.to_vec())) {
                 return Err(no_key());
             }
-            let point = facts.iter().find_map(|fact| match fact {
-                Attribute::EcPoint(bytes) => point(bytes),
-                _ => None,
+            let point = facts.iter().find_map(|fact| {
+                let Attribute::EcPoint(bytes) = fact else { return None };
+                point(bytes)
             });
             point.map(Some).ok_or_else(no_key)
         })

@@ -20,6 +20,8 @@ const WAIT: Duration = Duration::from_millis(10);
 
 /// Keys kept loaded: what a TPM has room for without a resource manager (three slots is the least, part 1, 36.4).
 const LOADED_MAX: usize = 3;
+/// First handle of a loaded key (part 2, 7.2).
+const TRANSIENT: u32 = 0x8000_0000;
 
 /// Why a TPM did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -224,7 +226,13 @@ impl Inner {
             empty => {
                 // Another connection: the resource manager has dropped our keys, and an emulator may be a new one.
                 self.loaded.clear();
-                empty.insert(Channel::open(&self.place).map_err(|error| away(&error))?)
+                let mut channel = Channel::open(&self.place).map_err(|error| away(&error))?;
+                // Without a resource manager a program that was killed leaves its keys loaded, until no slot is left. With
+                // one these handles are nobody's, and the refusal is as good.
+                for handle in (0..).take(LOADED_MAX).map(|slot| TRANSIENT + slot) {
+                    channel.exchange(&command::flush(handle)).map_err(|error| away(&error))?;
+                }
+                empty.insert(channel)
             }
         };
         match channel.exchange(bytes) {
