@@ -47,7 +47,8 @@ fn verifier(key: BatchKey) -> Option<Arc<dyn Verifier + Send + Sync>> {
             let key = VerifyingKey::from_bytes(&key).ok().filter(|key| !key.is_weak())?;
             Some(Arc::new(Ed25519Key(key)))
         }
-        BatchKey::EcdsaP256(point) => (point.first() == Some(&4)).then(|| Arc::new(P256Key(point)) as _),
+        BatchKey::EcdsaP256(point) if point.first() == Some(&4) => Some(Arc::new(P256Key(point))),
+        BatchKey::EcdsaP256(_) => None,
     }
 }
 
