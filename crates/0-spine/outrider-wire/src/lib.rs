@@ -25,6 +25,7 @@ mod reader;
 mod receipt;
 mod reply;
 mod rows;
+mod statement;
 mod writer;
 
 pub use ack::{ACK_MAGIC, ACK_VERSION, Ack, SealedAck, Watermark, WatermarkView};
@@ -46,6 +47,10 @@ pub use receipt::{
 };
 pub use reply::{REPLY_MAGIC, REPLY_VERSION, Reply, UplinkFrame};
 pub use rows::{DropCount, DropReason, EventHead, Field, Gap, LaneHead, SeqRange, Value};
+pub use statement::{
+    AnchorStatement, BootEnd, BootHead, BootView, LostRows, SIGN_TOMBSTONE, TOMBSTONE_SIGNED_BYTES_MAX,
+    TombstoneHead, TombstoneView,
+};
 pub use writer::{BatchWriter, Refusal, WriteError};
 
 /// Length of a signature.

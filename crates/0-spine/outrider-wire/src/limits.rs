@@ -21,6 +21,18 @@ pub const FIXES_MAX: u32 = 64;
 pub const HEADS_MAX: u32 = 8;
 /// Most gaps in a batch.
 pub const GAPS_MAX: u32 = 512;
+/// Most tombstones in a batch; further ones go with the next.
+pub const TOMBSTONES_MAX: u32 = 64;
+/// Most kinds that a tombstone counts: 32 apart, and the rest.
+pub const LOST_KINDS_MAX: u16 = 33;
+/// Most statements of the anchor in a batch: the latest, and room for a second anchor.
+pub const ANCHORS_MAX: u32 = 2;
+/// Longest proof of an anchor; a TPM 2.0 gave 117 bytes of certificate and 71 of signature.
+pub const ANCHOR_PROOF_BYTES_MAX: usize = 512;
+/// Most boot statements in a batch.
+pub const BOOTS_MAX: u32 = 1;
+/// Most ends of past boots in a boot statement: eight boots of three lanes, and room for lanes of a later version.
+pub const BOOT_ENDS_MAX: u16 = 32;
 /// Most drop reasons in a lane head.
 pub const DROPS_MAX: u16 = 16;
 /// Longest single row that a writer accepts.

@@ -11,10 +11,12 @@ use outrider_types::{
 
 use crate::fault::{BatchError, RowError, RowFault};
 use crate::limits::{
-    CONTEXT_BYTES_MAX, DROPS_MAX, EVENTS_MAX, FIELDS_MAX, FIXES_MAX, GAPS_MAX, HEADS_MAX, VALUE_BYTES_MAX,
+    ANCHORS_MAX, BOOTS_MAX, CONTEXT_BYTES_MAX, DROPS_MAX, EVENTS_MAX, FIELDS_MAX, FIXES_MAX, GAPS_MAX,
+    HEADS_MAX, TOMBSTONES_MAX, VALUE_BYTES_MAX,
 };
 use crate::pb::{RawField, RawValue, Reader, unzigzag};
 use crate::rows::{DropCount, DropReason, EventHead, Field, Gap, LaneHead, SeqRange, Value};
+use crate::statement::{self, AnchorStatement, BootView, TombstoneView};
 
 /// A batch whose outermost structure and entry counts were checked. Borrowed; costs no memory.
 #[derive(Debug, Clone, Copy)]
@@ -29,11 +31,19 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// [`BatchError`] if an entry overruns the bytes or a cap is exceeded.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BatchError> {
-        let mut counts = [0u32; 4];
-        let caps = [EVENTS_MAX, FIXES_MAX, HEADS_MAX, GAPS_MAX];
+        let mut counts = [0u32; 7];
+        let caps = [
+            (1u32, EVENTS_MAX),
+            (2, FIXES_MAX),
+            (3, HEADS_MAX),
+            (4, GAPS_MAX),
+            (6, TOMBSTONES_MAX),
+            (7, ANCHORS_MAX),
+            (8, BOOTS_MAX),
+        ];
         let mut reader = Reader::new(bytes, 0);
         while let Some(field) = reader.field()? {
-            for ((number, count), max) in (1u32..).zip(&mut counts).zip(caps) {
+            for ((number, max), count) in caps.into_iter().zip(&mut counts) {
                 if field.number != number {
                     continue;
                 }
@@ -75,6 +85,24 @@ impl<'a> Batch<'a> {
     /// Returns the gaps.
     pub fn gaps(&self) -> impl Iterator<Item = Result<Gap, RowError>> + 'a {
         self.entries(4).map(|entry| gap(&entry).map_err(|fault| entry.error(fault)))
+    }
+
+    /// Returns the tombstones.
+    pub fn tombstones(&self) -> impl Iterator<Item = Result<TombstoneView<'a>, RowError>> + 'a {
+        self.entries(6)
+            .map(|entry| statement::tombstone(entry.bytes, entry.start).map_err(|fault| entry.error(fault)))
+    }
+
+    /// Returns what the anchor says.
+    pub fn anchors(&self) -> impl Iterator<Item = Result<AnchorStatement<'a>, RowError>> + 'a {
+        self.entries(7)
+            .map(|entry| statement::anchor(entry.bytes, entry.start).map_err(|fault| entry.error(fault)))
+    }
+
+    /// Returns which boot the vehicle was in, if it says so.
+    pub fn boots(&self) -> impl Iterator<Item = Result<BootView<'a>, RowError>> + 'a {
+        self.entries(8)
+            .map(|entry| statement::boot(entry.bytes, entry.start).map_err(|fault| entry.error(fault)))
     }
 
     const fn entries(&self, number: u32) -> Entries<'a> {

@@ -8,6 +8,9 @@ use crate::limits::{CONTEXT_BYTES_MAX, EVENTS_MAX, FIELDS_MAX, VALUE_BYTES_MAX};
 use crate::pb::{Counter, Full, Sink, SliceSink};
 use crate::reader::DeltaState;
 use crate::rows::{DropCount, EventHead, Field, Gap, LaneHead, Value};
+use crate::statement::{
+    AnchorStatement, BootEnd, BootHead, LostRows, TombstoneHead, put_anchor, put_boot, put_tombstone,
+};
 
 /// Why a row was not written; the batch is as it was before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +183,44 @@ impl<'b> BatchWriter<'b> {
         let mut length = Counter::default();
         put_gap(&mut length, gap)?;
         self.entry(4, length.0, |sink| put_gap(sink, gap))
+    }
+
+    /// Appends a tombstone with its counts.
+    ///
+    /// # Errors
+    /// [`WriteError::Full`]; the batch is then unchanged.
+    pub fn tombstone(
+        &mut self,
+        head: &TombstoneHead,
+        lost: impl Iterator<Item = LostRows> + Clone,
+    ) -> Result<(), WriteError> {
+        let mut length = Counter::default();
+        put_tombstone(&mut length, head, lost.clone())?;
+        self.entry(6, length.0, |sink| put_tombstone(sink, head, lost))
+    }
+
+    /// Appends what the anchor says.
+    ///
+    /// # Errors
+    /// [`WriteError::Full`]; the batch is then unchanged.
+    pub fn anchor(&mut self, anchor: &AnchorStatement<'_>) -> Result<(), WriteError> {
+        let mut length = Counter::default();
+        put_anchor(&mut length, anchor)?;
+        self.entry(7, length.0, |sink| put_anchor(sink, anchor))
+    }
+
+    /// Appends which boot the vehicle is in, with the ends of past boots.
+    ///
+    /// # Errors
+    /// [`WriteError::Full`]; the batch is then unchanged.
+    pub fn boot(
+        &mut self,
+        head: &BootHead,
+        ends: impl Iterator<Item = BootEnd> + Clone,
+    ) -> Result<(), WriteError> {
+        let mut length = Counter::default();
+        put_boot(&mut length, head, ends.clone())?;
+        self.entry(8, length.0, |sink| put_boot(sink, head, ends))
     }
 
     fn entry(

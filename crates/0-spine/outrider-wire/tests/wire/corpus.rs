@@ -38,6 +38,7 @@ fn write_missing_corpus_files() {
     let rows = rows::sample();
     let mut seeds: Vec<(&str, &str, Vec<u8>)> = vec![
         ("wire_rows", "ok-one-of-everything", rows.clone()),
+        ("wire_rows", "ok-statements", rows::statement_sample()),
         ("wire_rows", "bad-empty", Vec::new()),
         ("wire_rows", "bad-length-lies", rows[..rows.len() - 1].to_vec()),
         ("wire_rows", "bad-wire-type", vec![0x0A, 5, 0x0D, 1, 2, 3, 4]),

@@ -21,6 +21,7 @@ fn vectors() -> Vec<(&'static str, Vec<u8>, Read)> {
             properties::envelope,
         ),
         ("rows.hex", rows, properties::rows),
+        ("statements.hex", rows::statement_sample(), properties::rows),
         ("ack.hex", frames::ack(), properties::ack),
         ("reply.hex", frames::reply(), properties::ack),
         ("command_request_evidence.hex", frames::command(), properties::command),

@@ -1,10 +1,12 @@
 //! What must hold for any bytes; the fuzz targets run the same functions. Each returns true if the bytes were accepted,
 //! so that a test can tell that both ways were gone.
 
+use outrider_types::BootEpoch;
 use outrider_wire::ids_frame::{IdsMessage, IdsView};
 use outrider_wire::{
     Ack, Batch, BatchWriter, Command, Envelope, Reply, RowError, SIGNATURE_BYTES, SealedAck, SealedCommand,
-    SealedEnvelope, SealedReceipt, Signer, SignerError, Verifier, Watermark, limits,
+    SealedEnvelope, SealedReceipt, Signer, SignerError, TOMBSTONE_SIGNED_BYTES_MAX, Verifier, Watermark,
+    limits,
 };
 
 /// Takes every signature and signs with the one that it was made from.
@@ -79,7 +81,33 @@ pub(crate) fn rows(bytes: &[u8]) -> bool {
         writer.gap(&gap).expect("what was read can be written");
         state += 1;
     }
+    let mut statements = Vec::new();
+    for view in batch.tombstones().flatten() {
+        writer.tombstone(&view.head, view.lost()).expect("what was read can be written");
+        assert!(view.signed(BootEpoch(1), &mut [0; TOMBSTONE_SIGNED_BYTES_MAX]).is_ok(), "the longest fits");
+        statements.push((format!("{:?}", view.head), format!("{:?}", view.lost().collect::<Vec<_>>())));
+    }
+    for anchor in batch.anchors().flatten() {
+        writer.anchor(&anchor).expect("what was read can be written");
+        statements.push((format!("{anchor:?}"), String::new()));
+    }
+    for view in batch.boots().flatten() {
+        writer.boot(&view.head, view.ends()).expect("what was read can be written");
+        statements.push((format!("{:?}", view.head), format!("{:?}", view.ends().collect::<Vec<_>>())));
+    }
     let again = Batch::parse(writer.finish()).expect("own output");
+    let told = again
+        .tombstones()
+        .flatten()
+        .map(|view| (format!("{:?}", view.head), format!("{:?}", view.lost().collect::<Vec<_>>())));
+    let told = told.chain(again.anchors().flatten().map(|anchor| (format!("{anchor:?}"), String::new())));
+    let told = told.chain(
+        again
+            .boots()
+            .flatten()
+            .map(|view| (format!("{:?}", view.head), format!("{:?}", view.ends().collect::<Vec<_>>()))),
+    );
+    assert_eq!(told.collect::<Vec<_>>(), statements);
     let reread: Vec<_> = again.events().map(|event| event.expect("own output")).collect();
     assert_eq!(good.len(), reread.len());
     for (one, other) in good.iter().zip(&reread) {
@@ -90,7 +118,7 @@ pub(crate) fn rows(bytes: &[u8]) -> bool {
     }
     let kept = again.fixes().count() + again.heads().count() + again.gaps().count();
     assert_eq!(kept, state);
-    fatal == 0 && good.len() + state > 0
+    fatal == 0 && good.len() + state + statements.len() > 0
 }
 
 /// An accepted envelope is written again to the same bytes.

@@ -1,12 +1,13 @@
 //! Rows, compared with prost.
 
 use outrider_types::{
-    BusId, ClockFix, ClockSource, EcuId, EventTypeId, FieldKey, Lane, Seq, Severity, UnixMicros,
+    BootEpoch, BusId, ClockFix, ClockSource, EcuId, EventTypeId, FieldKey, Lane, Seq, Severity, UnixMicros,
     VehicleMicros,
 };
 use outrider_wire::{
-    Batch, BatchError, BatchWriter, DropCount, DropReason, EventHead, Field, Gap, LaneHead, Refusal,
-    RowFault, SeqRange, StructureError, Value, WriteError, limits,
+    AnchorStatement, Batch, BatchError, BatchWriter, BootEnd, BootHead, DropCount, DropReason, EventHead,
+    Field, Gap, LaneHead, LostRows, Refusal, RowFault, SIGNATURE_BYTES, SeqRange, StructureError,
+    TombstoneHead, Value, WriteError, limits,
 };
 use proptest::prelude::*;
 use prost::Message;
@@ -25,6 +26,78 @@ pub(crate) mod pb {
         pub(crate) heads: Vec<LaneHead>,
         #[prost(message, repeated, tag = "4")]
         pub(crate) gaps: Vec<Gap>,
+        #[prost(message, repeated, tag = "6")]
+        pub(crate) tombstones: Vec<Tombstone>,
+        #[prost(message, repeated, tag = "7")]
+        pub(crate) anchors: Vec<AnchorStatement>,
+        #[prost(message, repeated, tag = "8")]
+        pub(crate) boots: Vec<BootStatement>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Tombstone {
+        #[prost(uint32, tag = "1")]
+        pub(crate) lane: u32,
+        #[prost(uint64, tag = "2")]
+        pub(crate) first_seq: u64,
+        #[prost(uint64, tag = "3")]
+        pub(crate) last_seq: u64,
+        #[prost(uint32, tag = "4")]
+        pub(crate) reason: u32,
+        #[prost(uint64, tag = "5")]
+        pub(crate) first_us: u64,
+        #[prost(uint64, tag = "6")]
+        pub(crate) last_us: u64,
+        #[prost(bytes = "vec", tag = "7")]
+        pub(crate) last_tag: Vec<u8>,
+        #[prost(bytes = "vec", tag = "8")]
+        pub(crate) signature: Vec<u8>,
+        #[prost(message, repeated, tag = "9")]
+        pub(crate) lost: Vec<LostRows>,
+    }
+
+    #[derive(Clone, Copy, PartialEq, prost::Message)]
+    pub(crate) struct LostRows {
+        #[prost(uint32, tag = "1")]
+        pub(crate) event_type: u32,
+        #[prost(uint32, tag = "2")]
+        pub(crate) severity: u32,
+        #[prost(uint64, tag = "3")]
+        pub(crate) rows: u64,
+        #[prost(uint64, tag = "4")]
+        pub(crate) observations: u64,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct AnchorStatement {
+        #[prost(uint32, tag = "1")]
+        pub(crate) kind: u32,
+        #[prost(uint64, tag = "2")]
+        pub(crate) counter: u64,
+        #[prost(bytes = "vec", tag = "3")]
+        pub(crate) head: Vec<u8>,
+        #[prost(bytes = "vec", tag = "4")]
+        pub(crate) proof: Vec<u8>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct BootStatement {
+        #[prost(uint64, tag = "1")]
+        pub(crate) current_epoch: u64,
+        #[prost(bytes = "vec", tag = "2")]
+        pub(crate) previous_head: Vec<u8>,
+        #[prost(message, repeated, tag = "3")]
+        pub(crate) ends: Vec<BootEnd>,
+    }
+
+    #[derive(Clone, Copy, PartialEq, prost::Message)]
+    pub(crate) struct BootEnd {
+        #[prost(uint64, tag = "1")]
+        pub(crate) epoch: u64,
+        #[prost(uint32, tag = "2")]
+        pub(crate) lane: u32,
+        #[prost(uint64, tag = "3")]
+        pub(crate) last_seq: u64,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
@@ -150,6 +223,34 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// A batch that holds statements only.
+    fn statements()(
+        tombstones in prop::collection::vec(
+            ((0u32..3, 1u64..100, 0u64..100, 0u32..8), any::<[u64; 2]>(), any::<[u8; 16]>(), any::<u8>(),
+             prop::collection::vec((0u32..=65_535, 0u32..=5, any::<[u64; 2]>()), 0..4)), 0..3),
+        anchors in prop::collection::vec((0u32..256, any::<u64>(), any::<[u8; 32]>(), prop::collection::vec(any::<u8>(), 0..40)), 0..3),
+        boots in prop::collection::vec((any::<u64>(), any::<Option<[u8; 32]>>(), prop::collection::vec((any::<u64>(), 0u32..3, any::<u64>()), 0..4)), 0..2),
+    ) -> pb::EventBatch {
+        let lost = |kinds: Vec<(u32, u32, [u64; 2])>| kinds.into_iter()
+            .map(|(event_type, severity, [rows, observations])| pb::LostRows { event_type, severity, rows, observations })
+            .collect();
+        pb::EventBatch {
+            tombstones: tombstones.into_iter().map(|((lane, first_seq, more, reason), [first_us, last_us], tag, signed, kinds)| pb::Tombstone {
+                lane, first_seq, last_seq: first_seq + more, reason, first_us, last_us,
+                last_tag: tag.to_vec(), signature: vec![signed; 64], lost: lost(kinds),
+            }).collect(),
+            anchors: anchors.into_iter().map(|(kind, counter, head, proof)| pb::AnchorStatement { kind, counter, head: head.to_vec(), proof }).collect(),
+            boots: boots.into_iter().map(|(current_epoch, previous, ends)| pb::BootStatement {
+                current_epoch,
+                previous_head: previous.map_or_else(Vec::new, |head| head.to_vec()),
+                ends: ends.into_iter().map(|(epoch, lane, last_seq)| pb::BootEnd { epoch, lane, last_seq }).collect(),
+            }).collect(),
+            ..pb::EventBatch::default()
+        }
+    }
+}
+
 /// What our reader sees, as the second implementation's messages.
 fn ours(bytes: &[u8]) -> pb::EventBatch {
     let batch = Batch::parse(bytes).expect("well formed");
@@ -226,6 +327,56 @@ fn ours(bytes: &[u8]) -> pb::EventBatch {
                 reason: reason(gap.reason),
             })
             .collect(),
+        tombstones: batch
+            .tombstones()
+            .map(|view| view.expect("well formed"))
+            .map(|view| pb::Tombstone {
+                lane: u32::from(view.head.lane.code()),
+                first_seq: view.head.range.first().0,
+                last_seq: view.head.range.last().0,
+                reason: reason(view.head.reason),
+                first_us: view.head.first.0,
+                last_us: view.head.last.0,
+                last_tag: view.head.last_tag.to_vec(),
+                signature: view.head.signature.to_vec(),
+                lost: view.lost().map(|lost| their_lost(&lost)).collect(),
+            })
+            .collect(),
+        anchors: batch
+            .anchors()
+            .map(|anchor| anchor.expect("well formed"))
+            .map(|anchor| pb::AnchorStatement {
+                kind: u32::from(anchor.kind),
+                counter: anchor.counter,
+                head: anchor.head.to_vec(),
+                proof: anchor.proof.to_vec(),
+            })
+            .collect(),
+        boots: batch
+            .boots()
+            .map(|view| view.expect("well formed"))
+            .map(|view| pb::BootStatement {
+                current_epoch: view.head.current.0,
+                previous_head: view.head.previous.map_or_else(Vec::new, |head| head.to_vec()),
+                ends: view
+                    .ends()
+                    .map(|end| pb::BootEnd {
+                        epoch: end.epoch.0,
+                        lane: u32::from(end.lane.code()),
+                        last_seq: end.last_seq,
+                    })
+                    .collect(),
+            })
+            .collect(),
+    }
+}
+
+fn their_lost(lost: &LostRows) -> pb::LostRows {
+    pb::LostRows {
+        event_type: u32::from(lost.event_type.0),
+        severity: lost.severity.map_or(0, |severity| u32::from(severity.code())),
+        rows: lost.rows,
+        observations: lost.observations,
     }
 }
 
@@ -246,6 +397,15 @@ fn rewrite(bytes: &[u8]) -> Vec<u8> {
     for gap in batch.gaps() {
         writer.gap(&gap.expect("well formed")).expect("room");
     }
+    for view in batch.tombstones().map(|view| view.expect("well formed")) {
+        writer.tombstone(&view.head, view.lost()).expect("room");
+    }
+    for anchor in batch.anchors() {
+        writer.anchor(&anchor.expect("well formed")).expect("room");
+    }
+    for view in batch.boots().map(|view| view.expect("well formed")) {
+        writer.boot(&view.head, view.ends()).expect("room");
+    }
     writer.finish().to_vec()
 }
 
@@ -256,6 +416,7 @@ proptest! {
         fixes in prop::collection::vec((any::<u64>(), any::<i64>(), any::<u64>(), 0u32..5), 0..3),
         heads in prop::collection::vec((0u32..3, any::<[u64; 4]>(), prop::collection::vec((1u32..8, any::<u64>()), 0..3)), 0..4),
         gaps in prop::collection::vec((0u32..3, 1u64..100, 0u64..100, 0u32..8), 0..3),
+        statements in statements(),
     ) {
         let mut theirs = pb::EventBatch {
             events,
@@ -265,6 +426,7 @@ proptest! {
                 drops: drops.into_iter().map(|(reason, count)| pb::Drop { reason, count }).collect(),
             }).collect(),
             gaps: gaps.into_iter().map(|(lane, first_seq, more, reason)| pb::Gap { lane, first_seq, last_seq: first_seq + more, reason }).collect(),
+            ..statements
         };
         let bytes = theirs.encode_to_vec();
         for event in &mut theirs.events {
@@ -295,6 +457,9 @@ proptest! {
             && batch.fixes().all(|fix| fix.is_ok())
             && batch.heads().all(|head| head.is_ok())
             && batch.gaps().all(|gap| gap.is_ok())
+            && batch.tombstones().all(|view| view.is_ok())
+            && batch.anchors().all(|anchor| anchor.is_ok())
+            && batch.boots().all(|view| view.is_ok())
         {
             let theirs = pb::EventBatch::decode(bytes.as_slice()).expect("what we accept is valid protobuf");
             prop_assert_eq!(theirs.events.len(), batch.event_count() as usize);
@@ -504,4 +669,82 @@ fn more_rows_than_allowed_are_refused_as_a_whole() {
     assert_eq!(Batch::parse(&more).err(), Some(BatchError::TooMany { field: 1, max: limits::EVENTS_MAX }));
     let gaps = [0x22, 0].repeat(limits::GAPS_MAX as usize + 1);
     assert_eq!(Batch::parse(&gaps).err(), Some(BatchError::TooMany { field: 4, max: limits::GAPS_MAX }));
+}
+
+/// One of each statement, with every field set.
+pub(crate) fn statement_sample() -> Vec<u8> {
+    let mut buffer = [0; 2048];
+    let mut writer = BatchWriter::new(&mut buffer);
+    let head = TombstoneHead {
+        lane: Lane::Batched,
+        range: SeqRange::new(Seq(5), Seq(9)).expect("ascending"),
+        reason: Some(DropReason::Evicted),
+        first: VehicleMicros(1_000),
+        last: VehicleMicros(9_000),
+        last_tag: [0xAB; 16],
+        signature: [0x5A; SIGNATURE_BYTES],
+    };
+    let lost = [
+        LostRows { event_type: EventTypeId(0), severity: None, rows: 1, observations: 1 },
+        LostRows { event_type: EventTypeId(100), severity: Some(Severity::High), rows: 4, observations: 40 },
+    ];
+    writer.tombstone(&head, lost.into_iter()).expect("room");
+    writer.anchor(&AnchorStatement { kind: 1, counter: 77, head: [7; 32], proof: &[] }).expect("room");
+    writer.anchor(&AnchorStatement { kind: 2, counter: 78, head: [8; 32], proof: b"proof" }).expect("room");
+    let ends =
+        [Lane::Critical, Lane::Deferred].map(|lane| BootEnd { epoch: BootEpoch(6), lane, last_seq: 12 });
+    writer
+        .boot(&BootHead { current: BootEpoch(7), previous: Some([9; 32]) }, ends.into_iter())
+        .expect("room");
+    writer.finish().to_vec()
+}
+
+#[test]
+fn a_tombstone_signs_the_same_text_as_the_spool() {
+    let bytes = statement_sample();
+    let batch = Batch::parse(&bytes).expect("well formed");
+    let view = batch.tombstones().next().expect("one").expect("well formed");
+    let mut out = [0; 1024];
+    let text = view.signed(BootEpoch(3), &mut out).expect("room");
+    let mut expected = b"outrider spool tombstone 1\0".to_vec();
+    expected.extend([1, 5]);
+    expected.extend([3u64, 5, 9, 1_000, 9_000].into_iter().flat_map(u64::to_le_bytes));
+    expected.extend([0xAB; 16]);
+    for (event_type, severity, rows, observations) in [(0u16, 0, 1u64, 1u64), (100, 4, 4, 40)] {
+        expected.extend(event_type.to_le_bytes());
+        expected.push(severity);
+        expected.extend([rows, observations].into_iter().flat_map(u64::to_le_bytes));
+    }
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_statement_with_a_wrong_length_or_too_many_parts_is_refused_alone() {
+    let good = pb::Tombstone {
+        first_seq: 1,
+        last_seq: 1,
+        last_tag: vec![0; 16],
+        signature: vec![0; 64],
+        ..pb::Tombstone::default()
+    };
+    let short = pb::Tombstone { last_tag: vec![0; 15], ..good.clone() };
+    let kinds = |count| pb::Tombstone { lost: vec![pb::LostRows::default(); count], ..good.clone() };
+    let empty = pb::Tombstone { last_seq: 0, ..good.clone() };
+    let (most, more) = (kinds(33), kinds(34));
+    let tombstones = vec![good, short, most, more, empty];
+    let anchors = vec![pb::AnchorStatement { head: vec![0; 32], proof: vec![0; 513], ..Default::default() }];
+    let ends = vec![pb::BootEnd::default(); 33];
+    let boots = vec![pb::BootStatement { ends, ..Default::default() }];
+    let batch = pb::EventBatch { tombstones, anchors, boots, ..Default::default() };
+    let bytes = batch.encode_to_vec();
+    let read = Batch::parse(&bytes).expect("the structure is fine");
+    assert_eq!(
+        read.tombstones().map(|view| view.is_ok()).collect::<Vec<_>>(),
+        [true, false, true, false, false]
+    );
+    assert!(read.anchors().all(|anchor| anchor.is_err()));
+    assert!(read.boots().all(|view| view.is_err()));
+    let many = pb::EventBatch { boots: vec![pb::BootStatement::default(); 2], ..Default::default() };
+    let refused = Batch::parse(&many.encode_to_vec()).map(|batch| batch.event_count());
+    assert_eq!(refused, Err(BatchError::TooMany { field: 8, max: 1 }));
 }
