@@ -30,7 +30,7 @@ mod tombstone;
 use std::collections::BTreeMap;
 
 use outrider_types::{BootEpoch, ClockFix, Lane, Seq};
-use outrider_wire::{Ack, BatchWriter, DropReason, limits};
+use outrider_wire::{Ack, BatchWriter, BootEnd, DropReason, limits};
 
 pub use self::anchor::{
     Anchor, AnchorError, AnchorKind, AnchorStatus, Attestation, PROOF_BYTES_MAX, Raise, SoftwareAnchor,
@@ -113,6 +113,8 @@ pub struct Spool<S> {
     raising: Option<(u64, Heads)>,
     anchor_status: AnchorStatus,
     attestation: Option<Attestation>,
+    /// Hash over the ends of all chains, and the ends of past boots, as this boot found them.
+    beginning: ([u8; 32], Vec<BootEnd>),
     /// The row that the medium did not answer for last, and how often in a row.
     unread: Option<((BootEpoch, Lane, Seq), u32)>,
 }
@@ -125,6 +127,9 @@ impl<S> std::fmt::Debug for Spool<S> {
 
 /// Most clock fixes kept of one boot: the first, and the latest ones.
 const FIXES_KEPT: usize = 8;
+
+/// Past boots whose ends a boot states: more than are cut short in a row without a word to the cloud (guess).
+pub const BOOTS_TOLD: usize = 8;
 
 impl<S: Storage> Spool<S> {
     /// Returns this boot's epoch.
@@ -178,6 +183,13 @@ impl<S: Storage> Spool<S> {
     #[must_use]
     pub const fn attestation(&self) -> Option<&Attestation> {
         self.attestation.as_ref()
+    }
+
+    /// Returns how this boot began: the hash over the ends of all chains as the boot before left them, and the last
+    /// numbers of up to [`BOOTS_TOLD`] past boots, newest first.
+    #[must_use]
+    pub fn beginning(&self) -> ([u8; 32], &[BootEnd]) {
+        (self.beginning.0, &self.beginning.1)
     }
 
     /// Appends an event, gives it its number, and makes it durable if it is critical.

@@ -5,6 +5,7 @@
 //! [`Spool::apply_watermark`] does, for a verified acknowledgement.
 
 mod frame;
+mod statements;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -15,6 +16,7 @@ use std::io;
 use outrider_types::{BootEpoch, ClockFix, Lane, Seed, Seq, VehicleId, VehicleMicros};
 use outrider_wire::{Ack, Reply, SealedAck, Signer, Verifier};
 
+use self::statements::Told;
 pub use self::types::{
     Answer, BuildError, ExchangeError, ExchangeReport, Frame, Link, ReplyError, Transport, TransportError,
     UplinkConfig, UplinkCounters,
@@ -48,6 +50,7 @@ struct InFlight {
     rows: u32,
     with_heads: bool,
     fix: Option<ClockFix>,
+    told: Told,
 }
 
 /// Decides what is sent when. Time comes as an argument; sending is the caller's, or [`Uplink::exchange`]'s.
@@ -64,6 +67,7 @@ pub struct Uplink {
     reported_at: VehicleMicros,
     wanted: BTreeSet<(BootEpoch, Lane, Seq)>,
     fixes_sent: BTreeMap<BootEpoch, ClockFix>,
+    told: Told,
     in_flight: Option<InFlight>,
     counters: UplinkCounters,
 }
@@ -88,6 +92,7 @@ impl Uplink {
             reported_at: VehicleMicros(0),
             wanted: BTreeSet::new(),
             fixes_sent: BTreeMap::new(),
+            told: Told::default(),
             in_flight: None,
             counters: UplinkCounters::default(),
         })
@@ -122,6 +127,9 @@ impl Uplink {
         }
         self.restart_stalled(spool, now);
         let Some((epoch, lanes)) = self.due(spool, now) else { return Ok(None) };
+        // What the cloud has, the medium has: otherwise a power cut could make the counters run backwards. A medium that
+        // fails is no reason to be silent.
+        let _ = spool.sync();
         let built = self.build(spool, epoch, lanes, signer);
         if let Err(BuildError::Storage(_)) = &built {
             self.fail(now);
@@ -254,7 +262,9 @@ impl Uplink {
         if let Some(fix) = flight.fix {
             self.fixes_sent.insert(flight.epoch, fix);
         }
+        self.told.settle(flight.told);
         let epochs: BTreeSet<BootEpoch> = spool.epochs().into_iter().collect();
+        self.told.retain(&epochs);
         self.cursors.retain(|(epoch, _), _| epochs.contains(epoch));
         self.fixes_sent.retain(|epoch, _| epochs.contains(epoch));
         self.wanted.retain(|(epoch, _, _)| epochs.contains(epoch));

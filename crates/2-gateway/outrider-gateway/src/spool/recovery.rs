@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use outrider_types::{BootEpoch, Lane, Seq};
+use outrider_wire::BootEnd;
 
 use super::config::{Boot, KEY_AREA_BYTES, SpoolConfig};
 use super::entry::{CLOSE, Entry, Head, Heads};
@@ -12,7 +13,7 @@ use super::lane::LaneState;
 use super::record::{self, Chain, HEADER_BYTES, Header};
 use super::ring::{self, Place, Ring, Segment, Tail, Wear};
 use super::seal::{RowKey, SEAL_INTERVAL, TAG_BYTES};
-use super::{AnchorStatus, FIXES_KEPT, Spool};
+use super::{AnchorStatus, BOOTS_TOLD, FIXES_KEPT, Spool};
 use crate::storage::{Storage, StorageError};
 
 /// What opening a spool found.
@@ -84,11 +85,24 @@ impl<S: Storage> Spool<S> {
     /// [`StorageError`] if the medium cannot be laid out or written. Damaged content is no error.
     pub fn open(storage: S, config: SpoolConfig, boot: Boot) -> Result<(Self, Recovery), StorageError> {
         let (mut spool, mut recovery) = Self::load(storage, config, boot)?;
-        let heads = spool.ring.heads();
-        spool.turn_journal(Some(&Entry::Boot { previous: head_hash(&heads) }))?;
+        let previous = head_hash(&spool.ring.heads());
+        spool.turn_journal(Some(&Entry::Boot { previous }))?;
+        spool.beginning = (previous, spool.past_ends());
         spool.sync()?;
         recovery.anchor_silent |= spool.raise_anchor().is_err();
         Ok((spool, recovery))
+    }
+
+    /// Returns the last numbers of the newest past boots, newest first.
+    fn past_ends(&self) -> Vec<BootEnd> {
+        let lanes = self.lanes.iter().rev();
+        let ends = lanes.map(|((epoch, lane), state)| BootEnd {
+            epoch: *epoch,
+            lane: *lane,
+            last_seq: state.last_seq,
+        });
+        let current = self.epoch();
+        ends.filter(|end| end.epoch != current).take(BOOTS_TOLD * Lane::ALL.len()).collect()
     }
 
     /// Reads what is there; writes nothing but the medium's layout.
@@ -156,6 +170,7 @@ impl<S: Storage> Spool<S> {
             raising: None,
             anchor_status,
             attestation: None,
+            beginning: ([0; 32], Vec::new()),
             unread: None,
         };
         recovery.epoch = spool.epoch();

@@ -1,7 +1,7 @@
 //! Building one frame from the spool's rows.
 
 use outrider_types::{BootEpoch, Lane, Seq};
-use outrider_wire::limits::{FIXES_MAX, GAPS_MAX};
+use outrider_wire::limits::FIXES_MAX;
 use outrider_wire::{Batch, BatchWriter, Envelope, EnvelopeHeader, Signer};
 
 use super::{BuildError, Frame, InFlight, Lanes, Uplink};
@@ -53,16 +53,13 @@ impl Uplink {
     /// Writes heads, gaps and new clock fixes, as far as they fit.
     fn put_state<S: Storage>(&self, spool: &Spool<S>, flight: &mut InFlight, writer: &mut BatchWriter<'_>) {
         let epoch = flight.epoch;
-        let gaps_max = usize::try_from(GAPS_MAX).unwrap_or(usize::MAX);
-        let mut whole = true;
-        for gap in spool.gaps(epoch).take(gaps_max) {
-            whole &= writer.gap(&gap).is_ok();
-        }
+        let mut whole = self.put_gaps(spool, flight, writer);
         if flight.with_heads {
             for (head, drops) in Lane::ALL.into_iter().filter_map(|lane| spool.head(epoch, lane)) {
                 whole &= writer.head(&head, &drops).is_ok();
             }
-            flight.with_heads = whole && spool.gaps(epoch).count() <= gaps_max;
+            whole &= self.put_beginning(spool, flight, writer);
+            flight.with_heads = whole;
         }
         let fixes = spool.fixes(epoch);
         let latest = fixes.last().copied();

@@ -275,3 +275,5 @@ fn a_payload_is_decoded_to_its_stated_length_or_not_at_all() {
     let (dict, payload) = Encoder::new().expect("memory").encode(b"x").expect("memory");
     assert_eq!((dict, payload), (DictId::STORED, b"x".to_vec()));
 }
+
+mod statements;
