@@ -22,7 +22,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 134] = [
+pub static DEFAULTS: [EventDefaults; 141] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -693,6 +693,41 @@ pub static DEFAULTS: [EventDefaults; 134] = [
         severity: Severity::High,
         lane: Lane::Critical,
     },
+    EventDefaults {
+        event_type: event::INGEST_EQUIVOCATION,
+        severity: Severity::Critical,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::INGEST_COUNTER_ROLLBACK,
+        severity: Severity::Critical,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::INGEST_CONTRADICTION,
+        severity: Severity::High,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::INGEST_ACCOUNTING_MISMATCH,
+        severity: Severity::High,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::INGEST_GAP_OVERDUE,
+        severity: Severity::Medium,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::INGEST_CLOCK_CORRECTED,
+        severity: Severity::Info,
+        lane: Lane::Critical,
+    },
+    EventDefaults {
+        event_type: event::INGEST_CERTIFICATE_USED_TWICE,
+        severity: Severity::High,
+        lane: Lane::Critical,
+    },
 ];
 
 /// Event types by name.
@@ -967,6 +1002,20 @@ pub mod event {
     pub const VEHICLE_SERVICE_MODE: EventTypeId = EventTypeId(852);
     /// Counter of the spool not raised (`gateway.anchor_failed`).
     pub const GATEWAY_ANCHOR_FAILED: EventTypeId = EventTypeId(860);
+    /// Two rows under one number (`ingest.equivocation`).
+    pub const INGEST_EQUIVOCATION: EventTypeId = EventTypeId(900);
+    /// Counter ran backwards (`ingest.counter_rollback`).
+    pub const INGEST_COUNTER_ROLLBACK: EventTypeId = EventTypeId(901);
+    /// Statements contradict each other (`ingest.contradiction`).
+    pub const INGEST_CONTRADICTION: EventTypeId = EventTypeId(902);
+    /// Lane does not balance (`ingest.accounting_mismatch`).
+    pub const INGEST_ACCOUNTING_MISMATCH: EventTypeId = EventTypeId(903);
+    /// Gap overdue (`ingest.gap_overdue`).
+    pub const INGEST_GAP_OVERDUE: EventTypeId = EventTypeId(904);
+    /// Time of a boot corrected (`ingest.clock_corrected`).
+    pub const INGEST_CLOCK_CORRECTED: EventTypeId = EventTypeId(905);
+    /// Certificate used from two places (`ingest.certificate_used_twice`).
+    pub const INGEST_CERTIFICATE_USED_TWICE: EventTypeId = EventTypeId(906);
 }
 
 /// Fields by name.
@@ -1239,4 +1288,30 @@ pub mod field {
     pub const ALARMED_US: FieldKey = FieldKey(181);
     /// How often as much happens by chance in a clean second of this bus, in parts of a thousand million, in 1e-9 (int).
     pub const P_VALUE_PPB: FieldKey = FieldKey(185);
+    /// Boot of the vehicle that the statement is about (int).
+    pub const ABOUT_EPOCH: FieldKey = FieldKey(200);
+    /// Lane of the vehicle that the statement is about (text).
+    pub const ABOUT_LANE: FieldKey = FieldKey(201);
+    /// First number that the statement is about (int).
+    pub const SEQ_FIRST: FieldKey = FieldKey(202);
+    /// Last number that the statement is about (int).
+    pub const SEQ_LAST: FieldKey = FieldKey(203);
+    /// Hash of what came first under the number (text).
+    pub const ROW_HASH_BEFORE: FieldKey = FieldKey(204);
+    /// Hash of what came second under the number (text).
+    pub const ROW_HASH: FieldKey = FieldKey(205);
+    /// Observations accounted for, less those that the vehicle counted (int).
+    pub const DIFFERENCE: FieldKey = FieldKey(206);
+    /// Wall time at the boot's beginning, microseconds since 1970, in µs (int).
+    pub const WALL_AT_BOOT_US: FieldKey = FieldKey(207);
+    /// Half the width of the interval around it, in µs (int).
+    pub const WALL_ERROR_US: FieldKey = FieldKey(208);
+    /// Wall time at the boot's beginning as it was estimated before, in µs (int).
+    pub const WALL_AT_BOOT_BEFORE_US: FieldKey = FieldKey(209);
+    /// Half the width of the interval as it was before, in µs (int).
+    pub const WALL_ERROR_BEFORE_US: FieldKey = FieldKey(210);
+    /// Where the session came from that was there first (text).
+    pub const SESSION_PLACE_BEFORE: FieldKey = FieldKey(211);
+    /// Where the second session came from (text).
+    pub const SESSION_PLACE: FieldKey = FieldKey(212);
 }

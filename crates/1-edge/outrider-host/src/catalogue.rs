@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 134] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 141] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -141,10 +141,17 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 134] = [
     ("sensor.always_on", EventTypeId(851)),
     ("vehicle.service_mode", EventTypeId(852)),
     ("gateway.anchor_failed", EventTypeId(860)),
+    ("ingest.equivocation", EventTypeId(900)),
+    ("ingest.counter_rollback", EventTypeId(901)),
+    ("ingest.contradiction", EventTypeId(902)),
+    ("ingest.accounting_mismatch", EventTypeId(903)),
+    ("ingest.gap_overdue", EventTypeId(904)),
+    ("ingest.clock_corrected", EventTypeId(905)),
+    ("ingest.certificate_used_twice", EventTypeId(906)),
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 133] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 146] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -278,4 +285,17 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 133] = [
     ("operating_mode_before", FieldKey(180), Kind::Text),
     ("alarmed_us", FieldKey(181), Kind::Int),
     ("p_value_ppb", FieldKey(185), Kind::Int),
+    ("about_epoch", FieldKey(200), Kind::Int),
+    ("about_lane", FieldKey(201), Kind::Text),
+    ("seq_first", FieldKey(202), Kind::Int),
+    ("seq_last", FieldKey(203), Kind::Int),
+    ("row_hash_before", FieldKey(204), Kind::Text),
+    ("row_hash", FieldKey(205), Kind::Text),
+    ("difference", FieldKey(206), Kind::Int),
+    ("wall_at_boot_us", FieldKey(207), Kind::Int),
+    ("wall_error_us", FieldKey(208), Kind::Int),
+    ("wall_at_boot_before_us", FieldKey(209), Kind::Int),
+    ("wall_error_before_us", FieldKey(210), Kind::Int),
+    ("session_place_before", FieldKey(211), Kind::Text),
+    ("session_place", FieldKey(212), Kind::Text),
 ];
