@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use outrider_types::{BootEpoch, Lane, TenantId, VehicleId};
-use outrider_wire::{Batch, SeqRange};
+use outrider_wire::{Batch, EventView, SeqRange};
 
+use crate::content::{Again, Content, RowHash};
 use crate::open::{IngestError, KeyRing, Opened, Opener};
 use crate::received::{LaneWatermark, Received};
 
@@ -23,8 +24,8 @@ pub struct Accepted {
     pub epoch: BootEpoch,
     /// Rows in the batch, good and bad.
     pub rows: u32,
-    /// Whether it says anything that was not known: a new number, a new loss, a higher announced number, or rows
-    /// that cannot be read. A batch without news is acknowledged again but not appended.
+    /// Whether it says anything that was not known: a new number, another row under a known number, a new loss, a new
+    /// statement beside the rows, or rows that cannot be read. A batch without news is acknowledged again but not appended.
     pub has_news: bool,
     /// The vehicle's state after the batch.
     pub received: Received,
@@ -54,11 +55,13 @@ impl Acceptor {
         let Opened { header, rows } = self.opener.open(bytes, Some(session), keys)?;
         let batch = Batch::parse(&rows).map_err(IngestError::Rows)?;
         let mut received = known;
-        let mut has_news = false;
+        let mut has_news = is_heard_first(&mut received, header.epoch, &batch);
+        let mut again = Again::default();
         let mut ranges: BTreeMap<Lane, (u64, u64)> = BTreeMap::new();
         for event in batch.events() {
             match event {
                 Ok(event) => {
+                    has_news |= compare(&mut received, header.epoch, &event, &mut again);
                     let seq = event.head.seq.0;
                     let range = ranges.entry(event.head.lane).or_insert((seq, seq));
                     if range.1.checked_add(1) == Some(seq) {
@@ -77,6 +80,7 @@ impl Acceptor {
                 }
             }
         }
+        has_news |= !received.contents.compare(header.epoch, &again).is_empty();
         for (lane, range) in ranges {
             has_news |= note(&mut received, header.epoch, lane, range);
         }
@@ -99,6 +103,69 @@ impl Acceptor {
             received,
         })
     }
+}
+
+/// Compares a row with what came before under its number. A row that is not the same is news: the worker has to see it.
+/// So is one of which nothing is held although it should be, which is how a listener that began anew learns.
+fn compare(received: &mut Received, epoch: BootEpoch, event: &EventView<'_>, again: &mut Again) -> bool {
+    let (lane, seq) = (event.head.lane, event.head.seq);
+    let is_known = received.contains(epoch, lane, seq);
+    let hash = RowHash::of(event);
+    match received.contents.note(epoch, (lane, seq), hash, (is_known, true)) {
+        Content::Different(_) => true,
+        Content::New => is_known,
+        Content::Same => false,
+        Content::NotHeld => {
+            if is_known {
+                received.contents.collect(epoch, (lane, seq), hash, again);
+            }
+            false
+        }
+    }
+}
+
+/// Returns whether a batch states something beside its rows that was not heard lately: a reading of the clock, a
+/// balance, a tombstone, what the anchor says, how the boot began.
+fn is_heard_first(received: &mut Received, epoch: BootEpoch, batch: &Batch<'_>) -> bool {
+    let words = |bytes: &[u8]| -> Vec<u64> {
+        let word = |chunk: &[u8]| chunk.iter().fold(0u64, |word, byte| (word << 8) | u64::from(*byte));
+        bytes.chunks(8).map(word).collect()
+    };
+    let mut has_news = false;
+    let mut hear = |kind: u64, parts: Vec<u64>| {
+        has_news |= received.heard.is_news([kind, epoch.0].into_iter().chain(parts));
+    };
+    for fix in batch.fixes().flatten() {
+        let wall = fix.wall.0.cast_unsigned();
+        hear(2, vec![fix.mono.0, wall, fix.error_us, u64::from(fix.source.code())]);
+    }
+    for view in batch.heads().flatten() {
+        let head = view.head;
+        let mut parts = vec![u64::from(head.lane.code()), head.last_seq, head.received, head.folded];
+        parts.extend(
+            view.drops().flat_map(|drop| [drop.reason.map_or(0, |it| u64::from(it.code())), drop.count]),
+        );
+        hear(3, parts);
+    }
+    for view in batch.tombstones().flatten() {
+        let range = view.head.range;
+        let mut parts = vec![u64::from(view.head.lane.code()), range.first().0, range.last().0];
+        parts.extend(view.lost().flat_map(|lost| [lost.rows, lost.observations]));
+        parts.extend(words(&view.head.signature));
+        hear(6, parts);
+    }
+    for anchor in batch.anchors().flatten() {
+        let mut parts = vec![u64::from(anchor.kind), anchor.counter];
+        parts.extend(words(&anchor.head));
+        hear(7, parts);
+    }
+    for view in batch.boots().flatten() {
+        let mut parts = vec![view.head.current.0];
+        parts.extend(view.head.previous.iter().flat_map(|head| words(head)));
+        parts.extend(view.ends().flat_map(|end| [end.epoch.0, u64::from(end.lane.code()), end.last_seq]));
+        hear(8, parts);
+    }
+    has_news
 }
 
 fn note(received: &mut Received, epoch: BootEpoch, lane: Lane, range: (u64, u64)) -> bool {

@@ -23,7 +23,100 @@ pub struct ClockState {
     pub refused: u64,
 }
 
+/// When a boot began, as far as other boots and the times of ingest say: no fix of its own is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartBounds {
+    /// Not before this, if an earlier boot says so.
+    pub earliest: Option<UnixMicros>,
+    /// Not after this.
+    pub latest: UnixMicros,
+}
+
+impl StartBounds {
+    /// Bounds that the time of ingest alone gives: a reading of `mono` was sent by then.
+    #[must_use]
+    pub fn of_ingest(mono: VehicleMicros, ingest: IngestTime) -> Self {
+        Self { earliest: None, latest: earlier(ingest.0, mono) }
+    }
+
+    /// Returns whether an interval of the boot's beginning can be true.
+    fn allow(&self, start: EventTime) -> bool {
+        start.earliest() <= self.latest.saturating_add(AHEAD_MAX_US)
+            && self.earliest.is_none_or(|earliest| start.latest() >= earliest)
+    }
+
+    /// Returns the interval of the boot's beginning. Without an earlier boot it is as wide as a vehicle may be offline.
+    #[must_use]
+    pub fn start(&self) -> EventTime {
+        let unknown = self.latest.saturating_add(-UNKNOWN_WIDTH_US);
+        // Bounds that contradict each other mean that an anchor lied: nothing is known.
+        let earliest = self.earliest.filter(|earliest| *earliest <= self.latest).unwrap_or(unknown);
+        let width = self.latest.micros_since(earliest).max(0);
+        EventTime { best: earliest.saturating_add(width / 2), error_us: (width - width / 2).unsigned_abs() }
+    }
+}
+
+/// How a boot's time is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClockQuality {
+    /// Not at all: only that it was before it came.
+    Unknown,
+    /// Between the boots around it.
+    Bounded,
+    /// By a fix of its own.
+    Anchored(ClockSource),
+}
+
+/// Error that drift adds to a time of this length.
+fn drift_us(length_us: u64) -> u64 {
+    (length_us / 1_000_000).saturating_mul(ClockFix::DRIFT_PPM)
+}
+
+/// Returns the latest time at which a boot can have begun of which a reading is not after `wall`.
+#[must_use]
+pub fn earlier(wall: UnixMicros, mono: VehicleMicros) -> UnixMicros {
+    UnixMicros(wall.0.saturating_sub_unsigned(mono.0.saturating_sub(drift_us(mono.0))))
+}
+
 impl ClockState {
+    /// Returns the narrowest interval of the boot's beginning that a trusted fix gives: of the network, a satellite or
+    /// the cloud. A vehicle's own clock may have been set to anything.
+    #[must_use]
+    pub fn trusted_start(&self) -> Option<EventTime> {
+        let trusted = self.fixes.iter().filter(|fix| fix.source >= ClockSource::Network);
+        trusted.map(|fix| fix.event_time(VehicleMicros(0))).min_by_key(|time| time.error_us)
+    }
+
+    /// Returns the fix that is believed at a reading: the one with the narrowest interval among those that `bounds`
+    /// allow.
+    fn believed(&self, mono: VehicleMicros, bounds: &StartBounds) -> Option<(EventTime, ClockSource)> {
+        let allowed = self.fixes.iter().filter(|fix| bounds.allow(fix.event_time(VehicleMicros(0))));
+        allowed
+            .map(|fix| (fix.event_time(mono), fix.source))
+            .min_by_key(|(time, source)| (time.error_us, std::cmp::Reverse(*source)))
+    }
+
+    /// Returns event time and quality of a reading of this boot. See [`StartBounds`] for a boot without a fix.
+    #[must_use]
+    pub fn event_time_within(&self, mono: VehicleMicros, bounds: &StartBounds) -> (EventTime, ClockQuality) {
+        if let Some((time, source)) = self.believed(mono, bounds) {
+            return (time, ClockQuality::Anchored(source));
+        }
+        let start = bounds.start();
+        let time = EventTime {
+            best: UnixMicros(start.best.0.saturating_add_unsigned(mono.0)),
+            error_us: start.error_us.saturating_add(drift_us(mono.0)),
+        };
+        let is_bounded = bounds.earliest.is_some_and(|earliest| earliest <= bounds.latest);
+        (time, if is_bounded { ClockQuality::Bounded } else { ClockQuality::Unknown })
+    }
+
+    /// Returns how many believed fixes the bounds contradict: a clock that was set back, or another vehicle's.
+    #[must_use]
+    pub fn contradicted(&self, bounds: &StartBounds) -> usize {
+        self.fixes.iter().filter(|fix| !bounds.allow(fix.event_time(VehicleMicros(0)))).count()
+    }
+
     /// Takes a fix; a wall time before [`EARLIEST_PLAUSIBLE`] or ahead of the cloud is counted and not believed.
     ///
     /// Returns whether it was believed.
@@ -46,24 +139,6 @@ impl ClockState {
         self.fixes.insert(place, fix);
         self.fixes.truncate(FIXES_MAX);
         true
-    }
-
-    /// Returns the event time of a reading of this boot: by the fix that gives the narrowest interval, or, without
-    /// any, the whole time in which a vehicle may have been offline. Never later than the time of ingest plus error.
-    #[must_use]
-    pub fn event_time(&self, mono: VehicleMicros, ingest: IngestTime) -> EventTime {
-        let best = self
-            .fixes
-            .iter()
-            .map(|fix| (fix.event_time(mono), fix.source))
-            .min_by_key(|(time, source)| (time.error_us, std::cmp::Reverse(*source)));
-        match best {
-            Some((time, _)) if time.earliest() <= ingest.0.saturating_add(AHEAD_MAX_US) => time,
-            _ => EventTime {
-                best: ingest.0.saturating_add(-UNKNOWN_WIDTH_US / 2),
-                error_us: (UNKNOWN_WIDTH_US / 2).unsigned_abs(),
-            },
-        }
     }
 
     /// Returns the fix with the narrowest interval, if any was believed.
@@ -121,10 +196,14 @@ mod tests {
         assert_eq!(state.refused, 2);
     }
 
+    fn alone(mono: u64) -> StartBounds {
+        StartBounds::of_ingest(VehicleMicros(mono), NOW)
+    }
+
     #[test]
     fn without_a_fix_the_interval_is_wide_and_ends_at_ingest() {
-        let time = ClockState::default().event_time(VehicleMicros(5), NOW);
-        assert_eq!(time.latest(), NOW.0);
+        let (time, quality) = ClockState::default().event_time_within(VehicleMicros(5), &alone(5));
+        assert_eq!((time.latest(), quality), (NOW.0, ClockQuality::Unknown));
         assert_eq!(time.error_us, 15 * 24 * 3600 * 1_000_000);
     }
 
@@ -138,8 +217,27 @@ mod tests {
         fixes.iter().for_each(|fix| assert!(forth.take(*fix, NOW)));
         let mut back = ClockState::default();
         fixes.iter().rev().for_each(|fix| assert!(back.take(*fix, NOW)));
-        let (one, two) = (forth.event_time(VehicleMicros(0), NOW), back.event_time(VehicleMicros(0), NOW));
-        assert_eq!(one, two);
-        assert_eq!(one.best, UnixMicros(1_799_999_090_000_000));
+        let at = |state: &ClockState| state.event_time_within(VehicleMicros(0), &alone(0)).0;
+        assert_eq!(at(&forth), at(&back));
+        assert_eq!(at(&forth).best, UnixMicros(1_799_999_090_000_000));
+    }
+
+    #[test]
+    fn a_fix_that_the_boots_around_it_contradict_is_not_used() {
+        let mut state = ClockState::default();
+        // The battery was disconnected: the clock says 2021 and is sure of it.
+        assert!(state.take(fix(0, 1_609_459_200_000_000, 1_000, ClockSource::RealTimeClock), NOW));
+        let bounds = StartBounds { earliest: Some(UnixMicros(NOW.0.0 - 7_200_000_000)), latest: NOW.0 };
+        let (time, quality) = state.event_time_within(VehicleMicros(0), &bounds);
+        assert_eq!((quality, state.contradicted(&bounds)), (ClockQuality::Bounded, 1));
+        assert_eq!((time.earliest(), time.latest()), (UnixMicros(NOW.0.0 - 7_200_000_000), NOW.0));
+    }
+
+    #[test]
+    fn bounds_that_exclude_each_other_say_nothing() {
+        let bounds = StartBounds { earliest: Some(UnixMicros(NOW.0.0 + 1)), latest: NOW.0 };
+        assert_eq!(bounds.start().latest(), NOW.0);
+        let (_, quality) = ClockState::default().event_time_within(VehicleMicros(0), &bounds);
+        assert_eq!(quality, ClockQuality::Unknown);
     }
 }

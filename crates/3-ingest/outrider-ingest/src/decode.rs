@@ -4,6 +4,8 @@ use outrider_model::{DecodeContext, Decoded, Decoder, EventBatch, EventRow, Fiel
 use outrider_types::{EventId, FieldKey, Severity};
 use outrider_wire::{Batch, EventView, Value};
 
+use crate::finding::CLOUD_TYPES;
+
 /// Decodes the uncompressed rows of a wire v1 batch.
 #[derive(Debug, Default)]
 pub struct RowsDecoder;
@@ -45,6 +47,11 @@ fn take(
     decoded: &mut Decoded,
 ) {
     let head = &event.head;
+    if CLOUD_TYPES.contains(&head.event_type.0) {
+        let place = format!("lane {}, number {}", head.lane, head.seq);
+        decoded.rejects.push(Reject { reason: "row.reserved_type", place, units: 1 });
+        return;
+    }
     if !(context.is_new)(head.lane, head.seq) {
         decoded.duplicates += 1;
         return;

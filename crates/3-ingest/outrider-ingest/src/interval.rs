@@ -66,9 +66,42 @@ impl IntervalSet {
         })
     }
 
+    /// Returns the closed ranges of `first..=last` that are not in the set, ascending. O(log n + overlapping).
+    pub fn holes_in(&self, first: u64, last: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let start = self.intervals.partition_point(|&(_, end)| end < first);
+        let inside = self.intervals.iter().skip(start).copied().take_while(move |(begin, _)| *begin <= last);
+        let mut next = Some(first);
+        inside.map(Some).chain([None]).filter_map(move |interval| {
+            let from = next?;
+            match interval {
+                Some((begin, end)) => {
+                    next = end.checked_add(1);
+                    (begin > from).then(|| (from, begin - 1))
+                }
+                None => (from <= last).then_some((from, last)),
+            }
+        })
+    }
+
     /// Returns the intervals, ascending.
     pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.intervals.iter().copied()
+    }
+
+    /// Returns how many numbers it holds. O(n).
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.intervals.iter().fold(0, |sum, (begin, end)| sum.saturating_add(end - begin).saturating_add(1))
+    }
+
+    /// Returns how many numbers of a closed range it holds. O(log n + overlapping).
+    #[must_use]
+    pub fn count_in(&self, first: u64, last: u64) -> u64 {
+        let start = self.intervals.partition_point(|&(_, end)| end < first);
+        let overlapping = self.intervals.iter().skip(start).take_while(|(begin, _)| *begin <= last);
+        overlapping.fold(0, |sum, (begin, end)| {
+            sum.saturating_add((*end).min(last) - (*begin).max(first)).saturating_add(1)
+        })
     }
 
     /// Returns the number of intervals, the measure of memory.
@@ -105,6 +138,11 @@ impl IntervalSet {
         }
         Ok(Self { intervals })
     }
+}
+
+/// Appends the number of entries that follow, as saved state has it.
+pub(crate) fn put_count(out: &mut Vec<u8>, count: usize) {
+    out.extend_from_slice(&u32::try_from(count).expect("each part of the state is bounded").to_le_bytes());
 }
 
 /// Reader over saved state; every read is checked.
@@ -212,6 +250,10 @@ mod tests {
             for number in 0..80 {
                 prop_assert_eq!(set.contains(number), model.contains(&number));
             }
+            let inside: BTreeSet<u64> = set.holes_in(10, 30).flat_map(|(first, last)| first..=last).collect();
+            prop_assert_eq!(inside, (10..=30).filter(|number| !model.contains(number)).collect::<BTreeSet<u64>>());
+            prop_assert_eq!(set.count(), model.len() as u64);
+            prop_assert_eq!(set.count_in(10, 30), model.range(10..=30).count() as u64);
             let missing: BTreeSet<u64> = (1..=80).filter(|number| !model.contains(number)).collect();
             let holes: BTreeSet<u64> = set.holes(80).flat_map(|(first, last)| first..=last).collect();
             prop_assert_eq!(missing, holes);

@@ -1,17 +1,30 @@
 #![doc = include_str!("../README.md")]
 
 mod accept;
+mod boots;
 mod clock;
+mod content;
 mod decode;
+mod finding;
 mod interval;
+mod ledger;
+mod note;
 mod open;
 mod received;
+mod totals;
+mod vehicle;
 mod worker;
 
 pub use accept::{Accepted, Acceptor, lane_watermarks};
-pub use clock::{ClockState, EARLIEST_PLAUSIBLE};
+pub use boots::{BootAnchor, BootBook, Boots};
+pub use clock::{ClockQuality, ClockState, EARLIEST_PLAUSIBLE, StartBounds, earlier};
+pub use content::{Contents, RowHash};
 pub use decode::RowsDecoder;
+pub use finding::{CLOUD_EPOCH, CLOUD_TYPES, Reason, Statement};
 pub use interval::IntervalSet;
+pub use ledger::{Account, Balancing, GapEnd, LaneTombstone, Ledger};
+pub use note::{NOTE_MAGIC, Note, NoteRecord};
 pub use open::{IngestError, KeyRing, Opened, Opener};
 pub use received::{LaneReceived, LaneWatermark, Received};
-pub use worker::{GapState, LaneGap, Quarantined, Worker};
+pub use totals::{CONTACT_AGES_S, Contacts, Lag, LaneTotals, Totals};
+pub use worker::{GapState, LaneGap, LaneReport, Quarantined, Worker};

@@ -8,6 +8,8 @@ use outrider_wire::{
     Batch, BatchError, DictId, EnvelopeHeader, FrameError, SealedEnvelope, Verifier, dictionary,
 };
 
+use crate::finding::CLOUD_EPOCH;
+
 /// Why an uplink batch is refused as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
@@ -36,6 +38,9 @@ pub enum IngestError {
         /// Tenant in the batch.
         got: TenantId,
     },
+    /// The batch names a boot that no vehicle may use.
+    #[error("boot {0} is reserved")]
+    ReservedEpoch(outrider_types::BootEpoch),
     /// The dictionary is not known here.
     #[error("unknown dictionary {0}")]
     UnknownDictionary(DictId),
@@ -70,6 +75,7 @@ impl IngestError {
             Self::WrongVehicle { .. } => "batch.wrong_vehicle",
             Self::UnknownVehicle { .. } => "batch.unknown_vehicle",
             Self::WrongTenant { .. } => "batch.wrong_tenant",
+            Self::ReservedEpoch(_) => "batch.reserved_epoch",
             Self::UnknownDictionary(_) => "batch.unknown_dictionary",
             Self::Decompress { .. } => "batch.decompress",
             Self::Scattered { .. } => "batch.scattered",
@@ -129,6 +135,9 @@ impl Opener {
         let envelope = sealed.open(verifier.as_ref()).map_err(IngestError::Frame)?;
         if envelope.header.tenant != tenant {
             return Err(IngestError::WrongTenant { expected: tenant, got: envelope.header.tenant });
+        }
+        if envelope.header.epoch >= CLOUD_EPOCH {
+            return Err(IngestError::ReservedEpoch(envelope.header.epoch));
         }
         let rows = self.decompress(&envelope.header, envelope.payload)?;
         Batch::parse(&rows).map_err(IngestError::Rows)?;

@@ -1,11 +1,13 @@
 //! What a vehicle has delivered, and what is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use outrider_model::SaveError;
 use outrider_types::{BootEpoch, Lane, Seq};
 use outrider_wire::{SeqRange, limits::HOLES_MAX};
+use sha2::{Digest, Sha256};
 
+use crate::content::{Contents, first_word};
 use crate::interval::{IntervalSet, StateCursor};
 
 /// Boots remembered a vehicle; older ones fall below the floor and count as delivered. A gateway keeps at most 730
@@ -73,6 +75,35 @@ pub struct Received {
     lanes: BTreeMap<(BootEpoch, Lane), LaneReceived>,
     /// Boots up to this one are no longer remembered.
     floor: Option<BootEpoch>,
+    /// What the newest rows said. Not part of the saved form: the worker saves it with its own state, and a listener
+    /// that begins anew learns it again.
+    pub(crate) contents: Contents,
+    /// Statements beside rows that were heard lately; of use to the listener only.
+    pub(crate) heard: Heard,
+}
+
+/// Hashes of the statements that were heard last: what is in here is no news.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Heard(VecDeque<u64>);
+
+/// Statements remembered: those of a few batches (guess).
+const HEARD_MAX: usize = 64;
+
+impl Heard {
+    /// Returns whether the parts were not heard lately, and remembers them.
+    pub(crate) fn is_news(&mut self, parts: impl IntoIterator<Item = u64>) -> bool {
+        let mut hash = Sha256::new();
+        parts.into_iter().for_each(|part| hash.update(part.to_le_bytes()));
+        let word = first_word(hash);
+        if self.0.contains(&word) {
+            return false;
+        }
+        if self.0.len() >= HEARD_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(word);
+        true
+    }
 }
 
 /// Version of the saved form.
@@ -109,6 +140,18 @@ impl Received {
     pub fn contains(&self, epoch: BootEpoch, lane: Lane, seq: Seq) -> bool {
         self.floor.is_some_and(|floor| epoch <= floor)
             || self.lanes.get(&(epoch, lane)).is_some_and(|state| state.durable.contains(seq.0))
+    }
+
+    /// Returns whether a number was declared lost.
+    #[must_use]
+    pub fn is_lost(&self, epoch: BootEpoch, lane: Lane, seq: Seq) -> bool {
+        self.lanes.get(&(epoch, lane)).is_some_and(|state| state.lost.contains(seq.0))
+    }
+
+    /// Returns the state of a lane in a boot.
+    #[must_use]
+    pub fn lane(&self, epoch: BootEpoch, lane: Lane) -> Option<&LaneReceived> {
+        self.lanes.get(&(epoch, lane))
     }
 
     /// Returns whether no number is missing or declared lost. O(lanes).
@@ -205,7 +248,8 @@ impl Received {
         }
         let has_floor = cursor.u8()? == 1;
         let floor = BootEpoch(cursor.u64()?);
-        let mut received = Self { lanes: BTreeMap::new(), floor: has_floor.then_some(floor) };
+        let mut received =
+            Self { lanes: BTreeMap::new(), floor: has_floor.then_some(floor), ..Self::default() };
         for _ in 0..cursor.u32()? {
             let epoch = BootEpoch(cursor.u64()?);
             let lane = Lane::from_code(cursor.u8()?).ok_or(cursor.damaged())?;

@@ -3,23 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use outrider_model::{Balance, DecodeContext, Decoder, EventBatch, LogRecord, SaveError, VehicleRegistry};
-use outrider_types::{BootEpoch, IngestTime, Lane, Seq, UnixMicros, VehicleId};
-use outrider_wire::{Batch, SeqRange};
+use outrider_types::{BootEpoch, EventTime, IngestTime, Lane, Seq, UnixMicros, VehicleId, VehicleMicros};
+use outrider_wire::{Batch, DropReason, SeqRange};
 
+use crate::boots::Boots;
 use crate::clock::ClockState;
 use crate::decode::RowsDecoder;
-use crate::interval::StateCursor;
+use crate::finding::{Place, Statement};
+use crate::ledger::{Account, GapEnd, LaneTombstone, Ledger};
+use crate::note::{Note, NoteRecord};
 use crate::open::{KeyRing, Opener};
 use crate::received::Received;
+use crate::totals::{Contacts, Lag, Totals};
+use crate::vehicle::VehicleState;
 
 /// Bytes kept of a quarantined batch: a whole frame fits.
 const QUARANTINE_BYTES_MAX: usize = outrider_wire::limits::FRAME_BYTES_MAX;
-/// A gap that is older than this is overdue: a vehicle that talks to us has had many windows to fill it (guess).
-const OVERDUE_US: i64 = 24 * 3600 * 1_000_000;
-/// Boots whose clock is remembered a vehicle; a late batch of an older boot brings its fixes along.
-const CLOCKS_MAX: usize = 16;
-/// Version of the saved form.
-const VERSION: u32 = 1;
 
 /// Something that was set aside, with its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +42,7 @@ pub struct Quarantined {
 pub enum GapState {
     /// Missing, and may still come.
     Open,
-    /// Missing for longer than a day although the vehicle reports.
+    /// Missing for longer than a day although the vehicle reports; two weeks in the deferred lane.
     Overdue,
     /// Declared lost by the vehicle.
     Lost,
@@ -74,15 +73,31 @@ pub struct LaneGap {
     pub last: Seq,
     /// What is known about them.
     pub state: GapState,
-    /// Since when the vehicle's boot has been known.
+    /// Since when they are known to be missing; of lost ones since when the boot is known.
     pub since: UnixMicros,
+    /// Why they are lost, if they are.
+    pub reason: Option<DropReason>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct VehicleState {
-    received: Received,
-    clocks: BTreeMap<BootEpoch, ClockState>,
-    since: BTreeMap<BootEpoch, UnixMicros>,
+/// What is known of a lane in one boot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneReport {
+    /// Boot.
+    pub epoch: BootEpoch,
+    /// Lane.
+    pub lane: Lane,
+    /// Everything up to this number is here or declared lost.
+    pub contiguous: u64,
+    /// Numbers missing for too long; the rest of the account's missing ones is in time.
+    pub overdue: u64,
+    /// End that a later boot found.
+    pub end: Option<u64>,
+    /// The account; `None` for boots so old that their books are closed.
+    pub account: Option<Account>,
+    /// Numbers received and declared lost, for boots without books too.
+    pub counts: (u64, u64),
+    /// Tombstones.
+    pub tombstones: Vec<LaneTombstone>,
 }
 
 /// Turns log records into rows; synchronous, deterministic, rebuilt from the log at any time.
@@ -94,8 +109,13 @@ pub struct Worker {
     /// Vehicles of which something is missing or lost: screens count their gaps, not those of the whole fleet.
     gapped: BTreeSet<VehicleId>,
     dirty: BTreeSet<VehicleId>,
+    /// Counts of each vehicle, renewed when it is heard of.
+    totals: BTreeMap<VehicleId, Totals>,
     rows: Balance,
     batches: Balance,
+    notes: u64,
+    statements: u64,
+    lag: Lag,
 }
 
 impl Worker {
@@ -108,6 +128,10 @@ impl Worker {
         batch: &mut EventBatch,
         quarantine: &mut Vec<Quarantined>,
     ) {
+        if NoteRecord::is_note(&record.bytes) {
+            self.receive_note(record, registry, batch, quarantine);
+            return;
+        }
         self.batches.receive(1);
         // The listener has compared session and batch; the log holds only what passed.
         let opened = match self.opener.open(&record.bytes, None, keys) {
@@ -119,54 +143,102 @@ impl Worker {
             }
         };
         let vehicle = opened.header.vehicle;
-        let Ok(rows) = Batch::parse(&opened.rows) else {
+        let parsed = Batch::parse(&opened.rows).ok().zip(keys.batch_key(vehicle));
+        let Some((rows, (_, device))) = parsed else {
             self.batches.quarantine_for("batch.rows", 1);
-            quarantine.push(set_aside(
-                record,
-                Some(vehicle),
-                "batch.rows",
-                "rows no longer parse".to_owned(),
-                1,
-            ));
+            let place = "rows no longer parse".to_owned();
+            quarantine.push(set_aside(record, Some(vehicle), "batch.rows", place, 1));
             return;
         };
         self.batches.pass(1);
         self.dirty.insert(vehicle);
         let state = self.vehicles.entry(vehicle).or_default();
         let epoch = opened.header.epoch;
-        state.note(epoch, &rows, record.ingest);
+        let taken = state.take(&opened.header, &rows, record.ingest, device.as_ref());
         let entry = registry.vehicle(vehicle);
-        let VehicleState { received, clocks, .. } = state;
-        let clock = clocks.entry(epoch).or_default();
+        let VehicleState { received, boots, .. } = state;
+        let bounds = boots.bounds(epoch, record.ingest);
+        let clock = boots.get(epoch).map(|book| book.clock.clone()).unwrap_or_default();
+        let lag = std::cell::Cell::new(self.lag);
         let mut context = DecodeContext {
             tenant: opened.header.tenant,
             vehicle,
             epoch,
             ingest: record.ingest,
             record: entry.as_ref(),
-            event_time: &|mono| clock.event_time(mono, record.ingest),
+            event_time: &|mono| {
+                let (time, _) = clock.event_time_within(mono, &bounds);
+                let mut noted = lag.get();
+                noted.note(time, record.ingest);
+                lag.set(noted);
+                time
+            },
             is_new: &mut |lane, seq| {
-                SeqRange::new(seq, seq).is_some_and(|range| received.insert(epoch, lane, range) > 0)
+                !taken.different.contains_key(&(lane, seq))
+                    && SeqRange::new(seq, seq).is_some_and(|range| received.insert(epoch, lane, range) > 0)
             },
         };
         let decoded = self.decoder.decode(&opened.rows, &mut context, batch);
-        if received.is_whole() {
+        self.lag = lag.get();
+        self.rows.receive(u64::from(rows.event_count()));
+        self.rows.pass(decoded.rows);
+        self.rows.drop_for("duplicate", decoded.duplicates.saturating_sub(taken.different.len() as u64));
+        // One entry a reason with the first place: each holds the whole batch, and thousands of rows may be bad.
+        let mut reasons: BTreeMap<&'static str, (String, u64)> = BTreeMap::new();
+        for reject in decoded.rejects {
+            reasons.entry(reject.reason).or_insert((reject.place, 0)).1 += reject.units;
+        }
+        for ((lane, seq), (before, now)) in &taken.different {
+            let place = format!("boot {epoch}, lane {lane}, number {seq}: was {before}, is {now}");
+            reasons.entry("row.equivocation").or_insert((place, 0)).1 += 1;
+        }
+        for (reason, (place, units)) in reasons {
+            self.rows.quarantine_for(reason, units);
+            quarantine.push(set_aside(record, Some(vehicle), reason, place, units));
+        }
+        if let Some((lane, first, last)) = taken.rewritten.first() {
+            // Which of them changed is not known, so they are duplicates in the balance; the batch is the evidence.
+            let place =
+                format!("boot {epoch}, lane {lane}, numbers {first} to {last} are not what they were");
+            quarantine.push(set_aside(record, Some(vehicle), "row.rewritten", place, 1));
+        }
+        let statements = state.conclude(epoch, taken, record.ingest.0);
+        let place =
+            Place { tenant: opened.header.tenant, vehicle, ingest: record.ingest, record: entry.as_ref() };
+        self.statements += statements.len() as u64;
+        statements.iter().for_each(|statement| statement.push(place, batch));
+        if state.received.is_whole() {
             self.gapped.remove(&vehicle);
         } else {
             self.gapped.insert(vehicle);
         }
-        self.rows.receive(u64::from(rows.event_count()));
-        self.rows.pass(decoded.rows);
-        self.rows.drop_for("duplicate", decoded.duplicates);
-        // One entry a reason with the first place: each holds the whole batch, and thousands of rows may be bad.
-        let mut reasons: BTreeMap<&'static str, (String, u64)> = BTreeMap::new();
-        for reject in decoded.rejects {
-            self.rows.quarantine_for(reject.reason, reject.units);
-            reasons.entry(reject.reason).or_insert((reject.place, 0)).1 += reject.units;
-        }
-        for (reason, (place, units)) in reasons {
-            quarantine.push(set_aside(record, Some(vehicle), reason, place, units));
-        }
+        self.totals.insert(vehicle, state.totals());
+    }
+
+    /// Takes what the edge wrote.
+    fn receive_note(
+        &mut self,
+        record: &LogRecord,
+        registry: &dyn VehicleRegistry,
+        batch: &mut EventBatch,
+        quarantine: &mut Vec<Quarantined>,
+    ) {
+        self.notes += 1;
+        let Some(NoteRecord { tenant, vehicle, note }) = NoteRecord::parse(&record.bytes) else {
+            let place = "of a later version, or damaged".to_owned();
+            quarantine.push(set_aside(record, None, "note.unknown", place, 1));
+            return;
+        };
+        let Note::CertificateUsedTwice { before, now } = note;
+        let statement = Statement::CertificateUsedTwice { before, now, at: record.ingest.0 };
+        let entry = registry.vehicle(vehicle);
+        let place = Place { tenant, vehicle, ingest: record.ingest, record: entry.as_ref() };
+        statement.push(place, batch);
+        self.statements += 1;
+        self.dirty.insert(vehicle);
+        let state = self.vehicles.entry(vehicle).or_default();
+        state.statements += 1;
+        self.totals.insert(vehicle, state.totals());
     }
 
     /// Returns the counters of rows.
@@ -181,26 +253,48 @@ impl Worker {
         &self.batches
     }
 
+    /// Returns how many statements of the cloud were added as rows since the program began.
+    #[must_use]
+    pub const fn statements(&self) -> u64 {
+        self.statements
+    }
+
     /// Returns what is missing of a vehicle, in order of boot and lane.
     #[must_use]
-    pub fn gaps(&self, vehicle: VehicleId, now: UnixMicros) -> Vec<LaneGap> {
+    pub fn gaps(&self, vehicle: VehicleId) -> Vec<LaneGap> {
+        self.vehicles.get(&vehicle).map(VehicleState::gaps).unwrap_or_default()
+    }
+
+    /// Returns what became of a vehicle's gaps, newest first; those that were open for less than a minute are left out
+    /// unless something was lost.
+    pub fn gap_ends(&self, vehicle: VehicleId) -> impl Iterator<Item = &GapEnd> {
+        self.vehicles.get(&vehicle).into_iter().flat_map(|state| state.gap_ends().rev())
+    }
+
+    /// Returns what is known of a vehicle's lanes, newest boot first.
+    #[must_use]
+    pub fn lanes(&self, vehicle: VehicleId) -> Vec<LaneReport> {
         let Some(state) = self.vehicles.get(&vehicle) else { return Vec::new() };
-        let mut gaps = Vec::new();
-        for (epoch, lane, received) in state.received.lanes() {
-            let since = state.since.get(&epoch).copied().unwrap_or(now);
-            let open = if now.micros_since(since) > OVERDUE_US { GapState::Overdue } else { GapState::Open };
-            let missing = received.holes().map(|range| (range, open));
-            let lost = received.lost.ranges().map(|range| (range, GapState::Lost));
-            gaps.extend(missing.chain(lost).map(|((first, last), state)| LaneGap {
+        let mut overdue: BTreeMap<(BootEpoch, Lane), u64> = BTreeMap::new();
+        for gap in state.gaps().into_iter().filter(|gap| gap.state == GapState::Overdue) {
+            *overdue.entry((gap.epoch, gap.lane)).or_default() += gap.last.0 - gap.first.0 + 1;
+        }
+        let reports = state.received.lanes().map(|(epoch, lane, received)| {
+            let books = state.books(epoch, lane);
+            LaneReport {
                 epoch,
                 lane,
-                first: Seq(first),
-                last: Seq(last),
-                state,
-                since,
-            }));
-        }
-        gaps
+                contiguous: received.contiguous(),
+                overdue: overdue.get(&(epoch, lane)).copied().unwrap_or(0),
+                end: books.and_then(Ledger::end),
+                account: books.map(|books| books.account(received)),
+                counts: (received.durable.count(), received.lost.count()),
+                tombstones: books.map(|books| books.tombstones().to_vec()).unwrap_or_default(),
+            }
+        });
+        let mut reports: Vec<LaneReport> = reports.collect();
+        reports.sort_by_key(|report| (std::cmp::Reverse(report.epoch), report.lane));
+        reports
     }
 
     /// Returns what is known of a vehicle's deliveries.
@@ -209,10 +303,59 @@ impl Worker {
         self.vehicles.get(&vehicle).map(|state| &state.received)
     }
 
+    /// Returns what is known of a vehicle's boots.
+    #[must_use]
+    pub fn boots(&self, vehicle: VehicleId) -> Option<&Boots> {
+        self.vehicles.get(&vehicle).map(|state| &state.boots)
+    }
+
+    /// Returns the event time of a reading by all that is known now, if the boot is still known. The row in the lake keeps
+    /// what was known when it came.
+    #[must_use]
+    pub fn event_time(&self, vehicle: VehicleId, epoch: BootEpoch, mono: VehicleMicros) -> Option<EventTime> {
+        let state = self.vehicles.get(&vehicle)?;
+        state.boots.get(epoch)?;
+        Some(state.boots.event_time(epoch, mono, IngestTime(state.contact)).0)
+    }
+
     /// Returns what is known of a vehicle's clock in its newest boot.
     #[must_use]
     pub fn clock(&self, vehicle: VehicleId) -> Option<&ClockState> {
-        self.vehicles.get(&vehicle).and_then(|state| state.clocks.last_key_value()).map(|(_, clock)| clock)
+        self.boots(vehicle)?.iter().next_back().map(|(_, book)| &book.clock)
+    }
+
+    /// Returns the counts of a vehicle and when it was last heard of.
+    #[must_use]
+    pub fn vehicle_totals(&self, vehicle: VehicleId) -> Option<(&Totals, UnixMicros)> {
+        self.totals.get(&vehicle).zip(self.vehicles.get(&vehicle).map(|state| state.contact))
+    }
+
+    /// Returns the counts of the fleet, and the vehicles of which most is overdue, then missing, then lost. O(vehicles).
+    #[must_use]
+    pub fn fleet(&self, now: UnixMicros, vehicles_max: usize) -> (Totals, Contacts, Vec<VehicleId>) {
+        let (mut sum, mut contacts) = (Totals::default(), Contacts::default());
+        for (vehicle, totals) in &self.totals {
+            sum.add(totals);
+            if let Some(state) = self.vehicles.get(vehicle) {
+                contacts.note(state.contact, now);
+            }
+        }
+        let rank = |vehicle: &VehicleId| {
+            let totals = self.totals.get(vehicle)?;
+            let overdue: u64 = totals.lanes.iter().map(|lane| lane.overdue).sum();
+            let lost: u64 = totals.lanes.iter().map(|lane| lane.lost).sum();
+            Some((overdue, totals.missing(), lost, std::cmp::Reverse(*vehicle)))
+        };
+        let mut worst: Vec<_> = self.gapped.iter().filter_map(rank).collect();
+        worst.sort_unstable_by(|one, other| other.cmp(one));
+        worst.truncate(vehicles_max);
+        (sum, contacts, worst.into_iter().map(|(.., vehicle)| vehicle.0).collect())
+    }
+
+    /// Returns how late rows came since the program began.
+    #[must_use]
+    pub const fn lag(&self) -> &Lag {
+        &self.lag
     }
 
     /// Returns the vehicles of which numbers are missing or declared lost, ascending.
@@ -243,66 +386,9 @@ impl Worker {
         if !state.received.is_whole() {
             self.gapped.insert(vehicle);
         }
+        self.totals.insert(vehicle, state.totals());
         self.vehicles.insert(vehicle, state);
         Ok(())
-    }
-}
-
-impl VehicleState {
-    /// Notes what a batch says besides its rows.
-    fn note(&mut self, epoch: BootEpoch, rows: &Batch<'_>, ingest: IngestTime) {
-        self.since.entry(epoch).or_insert(ingest.0);
-        while self.since.len() > CLOCKS_MAX {
-            self.since.pop_first();
-        }
-        let clock = self.clocks.entry(epoch).or_default();
-        for fix in rows.fixes().flatten() {
-            clock.take(fix, ingest);
-        }
-        // The boot at hand stays, also when it is older than all others.
-        while self.clocks.len() > CLOCKS_MAX {
-            let oldest = self.clocks.keys().find(|other| **other != epoch).copied();
-            oldest.and_then(|oldest| self.clocks.remove(&oldest));
-        }
-        for head in rows.heads().flatten() {
-            self.received.announce(epoch, head.head.lane, head.head.last_seq);
-        }
-        for gap in rows.gaps().flatten() {
-            self.received.declare_lost(epoch, gap.lane, gap.range);
-        }
-    }
-
-    fn save(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        self.received.save(out);
-        out.extend_from_slice(&u32::try_from(self.clocks.len()).expect("clocks are bounded").to_le_bytes());
-        for (epoch, clock) in &self.clocks {
-            out.extend_from_slice(&epoch.0.to_le_bytes());
-            clock.save(out);
-        }
-        out.extend_from_slice(&u32::try_from(self.since.len()).expect("boots are bounded").to_le_bytes());
-        for (epoch, since) in &self.since {
-            out.extend_from_slice(&epoch.0.to_le_bytes());
-            out.extend_from_slice(&since.0.to_le_bytes());
-        }
-    }
-
-    fn load(bytes: &[u8]) -> Result<Self, SaveError> {
-        let mut cursor = StateCursor::new(bytes);
-        let version = cursor.u32()?;
-        if version != VERSION {
-            return Err(SaveError::Version { expected: VERSION, got: version });
-        }
-        let mut state = Self { received: Received::load_from(&mut cursor)?, ..Self::default() };
-        for _ in 0..cursor.u32()? {
-            let epoch = BootEpoch(cursor.u64()?);
-            state.clocks.insert(epoch, ClockState::load(&mut cursor)?);
-        }
-        for _ in 0..cursor.u32()? {
-            let epoch = BootEpoch(cursor.u64()?);
-            state.since.insert(epoch, UnixMicros(cursor.array().map(i64::from_le_bytes)?));
-        }
-        if cursor.is_at_end() { Ok(state) } else { Err(cursor.damaged()) }
     }
 }
 

@@ -173,19 +173,37 @@ fn a_batch_sent_again_adds_nothing_and_is_counted() {
     assert_eq!((worker.rows().difference(), worker.batches().difference()), (0, 0));
 }
 
+/// The same a while later: what a vehicle says makes time pass, not the clock on the wall.
+fn later(offset: u64, after_us: i64, bytes: Vec<u8>) -> LogRecord {
+    LogRecord { offset: LogOffset(offset), ingest: IngestTime(NOW.0.saturating_add(after_us)), bytes }
+}
+
+const DAY_US: i64 = 86_400_000_000;
+
 #[test]
 fn gaps_are_open_then_overdue_filled_or_lost() {
-    let lost =
-        Gap { lane: Lane::Batched, range: SeqRange::new(Seq(2), Seq(2)).expect("not empty"), reason: None };
+    let range = SeqRange::new(Seq(2), Seq(2)).expect("not empty");
+    let lost = Gap { lane: Lane::Batched, range, reason: Some(outrider_wire::DropReason::Evicted) };
     let mut worker = Worker::default();
     run(&mut worker, &[record(0, seal(&rows(&[1, 5], 6, &[lost])))]);
-    let states: Vec<_> =
-        worker.gaps(VEHICLE, NOW.0).iter().map(|gap| (gap.first.0, gap.last.0, gap.state)).collect();
-    assert_eq!(states, [(3, 4, GapState::Open), (6, 6, GapState::Open), (2, 2, GapState::Lost)]);
-    let later = worker.gaps(VEHICLE, NOW.0.saturating_add(OVERDUE_US + 1));
-    assert_eq!(later[0].state, GapState::Overdue);
-    run(&mut worker, &[record(1, seal(&rows(&[3, 4, 6], 6, &[])))]);
-    assert_eq!(worker.gaps(VEHICLE, NOW.0).len(), 1, "only the declared loss is left");
+    let states = |worker: &Worker| -> Vec<_> {
+        worker.gaps(VEHICLE).iter().map(|gap| (gap.first.0, gap.last.0, gap.state)).collect()
+    };
+    let both = [(3, 4, GapState::Open), (6, 6, GapState::Open), (2, 2, GapState::Lost)];
+    assert_eq!(states(&worker), both);
+    assert_eq!(worker.gaps(VEHICLE)[2].reason, Some(outrider_wire::DropReason::Evicted));
+    // A vehicle that is away for long is not late: it had no way to send.
+    run(&mut worker, &[later(1, DAY_US, seal(&rows(&[6], 6, &[])))]);
+    assert_eq!(states(&worker)[0], (3, 4, GapState::Open));
+    let (batch, _) = run(&mut worker, &[later(2, DAY_US + 1, seal(&rows(&[7], 7, &[])))]);
+    assert_eq!(states(&worker)[0], (3, 4, GapState::Overdue));
+    let said: Vec<_> = (0..batch.rows()).map(|row| batch.row(row).event_type()).collect();
+    assert_eq!(said, [EventTypeId(100), outrider_wire::catalogue::event::INGEST_GAP_OVERDUE]);
+    run(&mut worker, &[later(3, 3 * DAY_US, seal(&rows(&[3, 4], 7, &[])))]);
+    assert_eq!(states(&worker), [(2, 2, GapState::Lost)], "only the declared loss is left");
+    let ended = worker.gap_ends(VEHICLE).next().expect("the gap that was filled");
+    assert_eq!((ended.range, ended.filled, ended.lost), ((3, 4), 2, 0));
+    assert_eq!(ended.until.micros_since(ended.since), 3 * DAY_US, "filled after three days");
 }
 
 #[test]
@@ -308,8 +326,11 @@ proptest! {
         let mut worker = Worker::default();
         let (batch, quarantine) = run(&mut worker, &[record(0, sealed)]);
         prop_assert_eq!(worker.rows().difference(), 0, "{}", worker.rows());
-        prop_assert_eq!(worker.rows().passed(), batch.rows() as u64);
+        prop_assert_eq!(worker.rows().passed() + worker.statements(), batch.rows() as u64);
         let units: u64 = worker.rows().quarantined().values().chain(worker.batches().quarantined().values()).sum();
         prop_assert_eq!(units, quarantine.iter().map(|entry| entry.units).sum::<u64>());
     }
 }
+
+mod findings;
+mod time;
