@@ -288,6 +288,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/ingest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows what came in from the vehicles.
+         * @description Needs the role analyst or a higher one.
+         */
+        get: operations["show_ingest_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -584,6 +604,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/vehicles/{id}/completeness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows what was received of a vehicle, what is missing and what it gave up.
+         * @description Needs the role analyst or a higher one.
+         */
+        get: operations["show_completeness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/vehicles/{id}/timeline": {
         parameters: {
             query?: never;
@@ -628,6 +668,11 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * @description Whether the account of a lane balances: received + tombstoned + folded = counted.
+         * @enum {string}
+         */
+        AccountState: "balanced" | "waiting" | "inexact" | "mismatch" | "closed";
         /** @description Adds alerts to a case. */
         AddAlertsRequest: {
             /** @description Ids, at most 1,000. */
@@ -835,6 +880,16 @@ export interface components {
          * @enum {string}
          */
         AlertStatus: "new" | "acknowledged" | "closed";
+        /** @description What an anchor said last in a boot. */
+        AnchorState: {
+            /**
+             * Format: int64
+             * @description Its counter.
+             */
+            counter: number;
+            /** @description `software`, which proves nothing, `tpm2`, `pkcs11` or `unknown`. */
+            kind: string;
+        };
         /** @description Why a request was refused; the body of every answer from 400 upwards. */
         ApiError: {
             /** @description Word from a closed list, for programs. */
@@ -843,6 +898,38 @@ export interface components {
             details?: string[];
             /** @description Sentence for people; names the place and the reason, never internals. */
             message: string;
+        };
+        /** @description Boot of a gateway. */
+        BootState: {
+            anchor?: components["schemas"]["AnchorState"] | null;
+            /** @description Best estimate of when it began. */
+            began_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Half the width of the interval around it, in microseconds.
+             */
+            began_error_us: number;
+            /** @description How that is known: `anchored` by a reading of its own, `bounded` by the boots around it, or `unknown`. */
+            clock: string;
+            /** @description Where the reading came from, if it is anchored. */
+            clock_source?: string | null;
+            /**
+             * Format: int64
+             * @description Readings that the boots around it contradict.
+             */
+            contradicted_fixes: number;
+            /**
+             * Format: int64
+             * @description Boot.
+             */
+            epoch: number;
+            /** @description When its first batch came. */
+            heard_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Readings that were not believed: never set, or ahead of the cloud.
+             */
+            refused_fixes: number;
         };
         /** @description Bus of a vehicle. */
         BusHealth: {
@@ -992,11 +1079,38 @@ export interface components {
             /** @description Why, 1 to 4,000 characters. */
             note: string;
         };
+        /** @description What is known of one vehicle's deliveries. */
+        Completeness: {
+            /** @description Moment of the numbers. */
+            as_of: components["schemas"]["Timestamp"];
+            /** @description Boots, newest first; at most 16. */
+            boots: components["schemas"]["BootState"][];
+            /** @description What does not fit together, of the last 30 days, newest first. */
+            findings: components["schemas"]["Event"][];
+            /** @description Accounts, newest boot first; at most 60. */
+            lanes: components["schemas"]["LaneAccount"][];
+            last_contact?: components["schemas"]["Timestamp"] | null;
+            /** @description What became of gaps, newest first; at most 32. Gaps of less than a minute are left out. */
+            outcomes: components["schemas"]["GapOutcome"][];
+        };
         /**
          * @description When a vehicle was last heard of.
          * @enum {string}
          */
         Connectivity: "online" | "recent" | "silent" | "never";
+        /** @description Vehicles that were last heard of within a time. */
+        ContactClass: {
+            /**
+             * Format: int64
+             * @description Vehicles.
+             */
+            vehicles: number;
+            /**
+             * Format: int64
+             * @description Seconds ago at most; the last class has none.
+             */
+            within_s?: number | null;
+        };
         /** @description Opens a case. */
         CreateCaseRequest: {
             /** @description Alerts to begin with. */
@@ -1112,6 +1226,8 @@ export interface components {
             bus?: number | null;
             /** @description Raw bytes the vehicle kept, hexadecimal. */
             context_hex?: string | null;
+            /** @description Whether the time is known better than when the row came, and was corrected for this answer. */
+            corrected?: boolean;
             /**
              * Format: int64
              * @description How many repeats the vehicle folded into it, itself included.
@@ -1148,6 +1264,11 @@ export interface components {
             title: string;
             /** @description Pseudonym of the vehicle. */
             vehicle_id: string;
+            /**
+             * Format: int64
+             * @description Microseconds of the vehicle's clock since its boot.
+             */
+            vehicle_us?: number | null;
         };
         /** @description Page of events, newest first. */
         EventList: {
@@ -1277,6 +1398,8 @@ export interface components {
             from_seq: number;
             /** @description Lane. */
             lane: components["schemas"]["Lane"];
+            /** @description Why it was declared lost; a word from a closed list. */
+            reason?: string | null;
             /** @description When it was noticed. */
             since: components["schemas"]["Timestamp"];
             /** @description What became of it. */
@@ -1304,6 +1427,40 @@ export interface components {
              * @description The vehicle said, signed, that it dropped them.
              */
             tombstoned: number;
+        };
+        /** @description What became of a gap. */
+        GapOutcome: {
+            /**
+             * Format: int64
+             * @description Boot.
+             */
+            epoch: number;
+            /**
+             * Format: int64
+             * @description Numbers that came after all.
+             */
+            filled: number;
+            /**
+             * Format: int64
+             * @description First number.
+             */
+            from_seq: number;
+            /** @description Lane. */
+            lane: components["schemas"]["Lane"];
+            /** @description Since when it was known. */
+            since: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Last number.
+             */
+            to_seq: number;
+            /**
+             * Format: int64
+             * @description Numbers that the vehicle declared lost.
+             */
+            tombstoned: number;
+            /** @description When this part of it ended. */
+            until: components["schemas"]["Timestamp"];
         };
         /**
          * @description What is known of a hole in a lane's numbers; one that was filled is none any more.
@@ -1347,6 +1504,86 @@ export interface components {
             /** @description Why. */
             note?: string | null;
         };
+        /** @description What came in from the vehicles. */
+        IngestHealth: {
+            /** @description Moment of the numbers. */
+            as_of: components["schemas"]["Timestamp"];
+            /** @description When vehicles were last heard of. */
+            contacts: components["schemas"]["ContactClass"][];
+            /**
+             * Format: int64
+             * @description Rows that came again since the start of the program.
+             */
+            duplicates: number;
+            /**
+             * Format: int64
+             * @description Statements about what does not fit together, of all time.
+             */
+            findings: number;
+            /**
+             * Format: int64
+             * @description Frames received since the start of the program.
+             */
+            frames: number;
+            /** @description Holes in the lanes. */
+            gaps: components["schemas"]["GapHealth"];
+            /** @description How late rows came. */
+            lag: components["schemas"]["LagHealth"];
+            /** @description Lanes. */
+            lanes: components["schemas"]["LaneHealth"][];
+            /** @description Rows declared lost, by reason. */
+            lost_by_reason: {
+                [key: string]: number;
+            };
+            /** @description Rows put aside since the start of the program, by reason. */
+            quarantined: {
+                [key: string]: number;
+            };
+            /** @description Frames refused since the start of the program, by reason. */
+            refused: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Tombstones that the device key signed.
+             */
+            tombstones_signed: number;
+            /**
+             * Format: int64
+             * @description Tombstones that it did not sign.
+             */
+            tombstones_unsigned: number;
+            /**
+             * Format: int64
+             * @description Vehicles heard of.
+             */
+            vehicles: number;
+            /** @description Vehicles of which most is overdue, then missing, then lost; at most 20. */
+            worst: components["schemas"]["VehicleGaps"][];
+        };
+        /** @description How late rows came: a share of them came within this time after they happened. Powers of two, rounded up. */
+        LagHealth: {
+            /**
+             * Format: int64
+             * @description Half of them, in seconds.
+             */
+            p50_s?: number | null;
+            /**
+             * Format: int64
+             * @description Nine of ten.
+             */
+            p90_s?: number | null;
+            /**
+             * Format: int64
+             * @description Ninety-nine of a hundred.
+             */
+            p99_s?: number | null;
+            /**
+             * Format: int64
+             * @description Rows since the start of the program.
+             */
+            rows: number;
+        };
         /** @description Lake. */
         LakeHealth: {
             /**
@@ -1376,6 +1613,145 @@ export interface components {
          * @enum {string}
          */
         Lane: "critical" | "batched" | "deferred";
+        /** @description The account of a lane in a boot: received + tombstoned + folded = counted. */
+        LaneAccount: {
+            /**
+             * Format: int64
+             * @description Everything up to this number is here or declared lost.
+             */
+            contiguous_seq: number;
+            /**
+             * Format: int64
+             * @description Observations that the vehicle counted.
+             */
+            counted?: number | null;
+            /**
+             * Format: int64
+             * @description Observations accounted for, less those counted, where that is known.
+             */
+            difference?: number | null;
+            /**
+             * Format: int64
+             * @description Last number of the boot as a later boot found it.
+             */
+            end_seq?: number | null;
+            /**
+             * Format: int64
+             * @description Boot of the gateway.
+             */
+            epoch: number;
+            /**
+             * Format: int64
+             * @description Observations folded into them.
+             */
+            folded: number;
+            /**
+             * Format: int64
+             * @description Highest number heard of.
+             */
+            highest_seq: number;
+            /**
+             * Format: int64
+             * @description Numbers declared lost that had come before.
+             */
+            kept: number;
+            /** @description Lane. */
+            lane: components["schemas"]["Lane"];
+            /**
+             * Format: int64
+             * @description Numbers that came after they were declared lost.
+             */
+            late: number;
+            /**
+             * Format: int64
+             * @description Numbers missing, still in time.
+             */
+            open: number;
+            /**
+             * Format: int64
+             * @description Numbers missing for too long.
+             */
+            overdue: number;
+            /**
+             * Format: int64
+             * @description Rows received.
+             */
+            received: number;
+            /** @description Whether the account balances. */
+            state: components["schemas"]["AccountState"];
+            /**
+             * Format: int64
+             * @description Rows declared lost and not received.
+             */
+            tombstoned: number;
+            /**
+             * Format: int64
+             * @description Observations in tombstones.
+             */
+            tombstoned_observations: number;
+            /** @description Tombstones, ascending; at most 64, the newest. */
+            tombstones: components["schemas"]["LaneTombstone"][];
+            /**
+             * Format: int64
+             * @description Observations lost before they got a number.
+             */
+            unnumbered: number;
+            /**
+             * Format: int64
+             * @description Rows received that could not be read.
+             */
+            unreadable: number;
+        };
+        /** @description Counts of one lane over all vehicles. */
+        LaneHealth: {
+            /**
+             * Format: int64
+             * @description Accounts that balance to the last observation.
+             */
+            balanced: number;
+            /**
+             * Format: int64
+             * @description Observations folded into them.
+             */
+            folded: number;
+            /**
+             * Format: int64
+             * @description Accounts that are whole, but not to the observation.
+             */
+            inexact: number;
+            /** @description Lane. */
+            lane: components["schemas"]["Lane"];
+            /**
+             * Format: int64
+             * @description Accounts that do not balance.
+             */
+            mismatched: number;
+            /**
+             * Format: int64
+             * @description Numbers missing, still in time.
+             */
+            open: number;
+            /**
+             * Format: int64
+             * @description Numbers missing for too long.
+             */
+            overdue: number;
+            /**
+             * Format: int64
+             * @description Rows received.
+             */
+            received: number;
+            /**
+             * Format: int64
+             * @description Rows declared lost.
+             */
+            tombstoned: number;
+            /**
+             * Format: int64
+             * @description Accounts that wait for something.
+             */
+            waiting: number;
+        };
         /** @description How far a lane has been received. */
         LaneState: {
             /**
@@ -1400,6 +1776,37 @@ export interface components {
             highest_seq: number;
             /** @description Lane. */
             lane: components["schemas"]["Lane"];
+        };
+        /** @description Rows that a vehicle gave up for newer ones. */
+        LaneTombstone: {
+            first_at?: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: int64
+             * @description First number.
+             */
+            from_seq: number;
+            last_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Counts by type and severity. */
+            lost: components["schemas"]["LostKind"][];
+            /**
+             * Format: int64
+             * @description Observations folded into them.
+             */
+            observations: number;
+            /** @description Why; a word from a closed list. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Rows.
+             */
+            rows: number;
+            /** @description Whether the device key signed it. */
+            signed: boolean;
+            /**
+             * Format: int64
+             * @description Last number.
+             */
+            to_seq: number;
         };
         /** @description Event log. */
         LogHealth: {
@@ -1433,6 +1840,22 @@ export interface components {
             password: string;
             /** @description User name. */
             user: string;
+        };
+        /** @description Rows of one type and severity that a vehicle gave up. */
+        LostKind: {
+            /** @description Name in the catalogue, its number if the catalogue does not have it, `several` for a rest. */
+            event_type: string;
+            /**
+             * Format: int64
+             * @description Observations folded into them.
+             */
+            observations: number;
+            /**
+             * Format: int64
+             * @description Rows.
+             */
+            rows: number;
+            severity?: components["schemas"]["Severity"] | null;
         };
         /** @description Hexagon of the map. */
         MapCell: {
@@ -2005,6 +2428,33 @@ export interface components {
             /** @description Its software release. */
             release?: string | null;
             /** @description Pseudonym of the vehicle. */
+            vehicle_id: string;
+        };
+        /** @description A vehicle of which something is missing or lost. */
+        VehicleGaps: {
+            /**
+             * Format: int64
+             * @description Statements of the cloud about what does not fit together.
+             */
+            findings: number;
+            /** @description When it was last heard of. */
+            last_contact: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Numbers missing, still in time.
+             */
+            open: number;
+            /**
+             * Format: int64
+             * @description Numbers missing for too long.
+             */
+            overdue: number;
+            /**
+             * Format: int64
+             * @description Rows declared lost.
+             */
+            tombstoned: number;
+            /** @description Pseudonym. */
             vehicle_id: string;
         };
         /** @description Page of vehicles. */
@@ -2614,6 +3064,35 @@ export interface operations {
             };
         };
     };
+    show_ingest_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IngestHealth"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     show_openapi: {
         parameters: {
             query?: never;
@@ -3176,6 +3655,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Vehicle"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    show_completeness: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Completeness"];
                 };
             };
             /** @description Refused. */

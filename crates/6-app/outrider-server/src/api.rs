@@ -25,7 +25,7 @@ pub(crate) use handler::fleet::read_overview;
 pub(crate) use handler::platform::read_health;
 pub use openapi::openapi_json;
 
-use handler::{alert, case, fleet, platform, session, stop, stream, user, vehicle};
+use handler::{alert, case, completeness, fleet, platform, session, stop, stream, user, vehicle};
 use route::Operation;
 
 /// Cookie that carries the session's token.
@@ -71,6 +71,8 @@ fn handler(operation: Operation) -> MethodRouter<Arc<App>> {
         Operation::ListVehicles => get(vehicle::list),
         Operation::ShowVehicle => get(vehicle::show),
         Operation::ListVehicleEvents => get(vehicle::timeline),
+        Operation::ShowCompleteness => get(completeness::vehicle),
+        Operation::ShowIngestHealth => get(completeness::ingest),
         Operation::ShowFleetMap => get(fleet::map),
         Operation::ListRegions => get(fleet::regions),
         Operation::ShowHealth => get(platform::health),

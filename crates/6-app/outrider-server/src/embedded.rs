@@ -268,6 +268,8 @@ impl<'a> Row<'a> {
             model_line: self.text("model_line").map(str::to_owned),
             event_time,
             event_time_error_us: self.number("event_time_error_us").unwrap_or(0),
+            vehicle_us: self.number("vehicle_us"),
+            corrected: false,
             ingest_time,
             late: ingest_time.0.micros_since(event_time.0) >= DetectorConfig::default().late_after_us,
             count: self.number("count").unwrap_or(1),

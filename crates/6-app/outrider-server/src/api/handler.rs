@@ -2,6 +2,7 @@
 
 pub(super) mod alert;
 pub(super) mod case;
+pub(super) mod completeness;
 pub(super) mod fleet;
 pub(super) mod platform;
 pub(super) mod session;

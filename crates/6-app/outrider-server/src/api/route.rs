@@ -176,6 +176,10 @@ operations! {
     ShowVehicle = "show_vehicle" Get "/api/v1/vehicles/{id}" ANALYST, None, None => Answer::Json("Vehicle");
     /// Lists a vehicle's events.
     ListVehicleEvents = "list_vehicle_events" Get "/api/v1/vehicles/{id}/timeline" ANALYST, Some(query::<TimelineQuery>), None => Answer::Json("EventList");
+    /// Shows what was received of a vehicle, what is missing and what it gave up.
+    ShowCompleteness = "show_completeness" Get "/api/v1/vehicles/{id}/completeness" ANALYST, None, None => Answer::Json("Completeness");
+    /// Shows what came in from the vehicles.
+    ShowIngestHealth = "show_ingest_health" Get "/api/v1/ingest" ANALYST, None, None => Answer::Json("IngestHealth");
     /// Shows the map of the fleet.
     ShowFleetMap = "show_fleet_map" Get "/api/v1/fleet/map" ANALYST, Some(query::<MapQuery>), None => Answer::Json("FleetMap");
     /// Lists regions.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use outrider_ingest::{Acceptor, IngestError, KeyRing, LaneWatermark, Received, lane_watermarks};
+use outrider_ingest::{
+    Acceptor, IngestError, KeyRing, LaneWatermark, Note, NoteRecord, Received, lane_watermarks,
+};
 use outrider_model::{AppendError, Balance, EventLog, Partition};
 use outrider_types::{Clock, IngestTime, TenantId, VehicleId};
 use outrider_wire::limits::{REPLY_BYTES_MAX, REPLY_COMMANDS_MAX};
@@ -144,6 +146,18 @@ impl Exchange {
         self.count(&result);
         let ack = result?;
         self.reply(session, &ack).await
+    }
+
+    /// Writes into the event log what the edge saw of a vehicle's session; the worker makes a row of it.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the log fails; nothing was written.
+    pub fn note(&self, vehicle: VehicleId, note: Note) -> Result<(), Refusal> {
+        let record = NoteRecord { tenant: self.parts.tenant, vehicle, note }.emit();
+        let ingest = IngestTime(self.parts.clock.now());
+        self.parts.log.append(Partition(0), ingest, &[&record], &[]).map_err(|error| refuse_log(&error))?;
+        self.parts.doorbell.ring();
+        Ok(())
     }
 
     /// Stores a capture that a command asked for.
@@ -351,6 +365,7 @@ fn refuse_ingest(error: &IngestError) -> Refusal {
         | IngestError::WrongTenant { .. } => 403,
         IngestError::Frame(outrider_wire::FrameError::Signature) => 403,
         IngestError::Frame(_)
+        | IngestError::ReservedEpoch(_)
         | IngestError::UnknownDictionary(_)
         | IngestError::Decompress { .. }
         | IngestError::Scattered { .. }

@@ -121,6 +121,11 @@ impl EventLog for MemoryLog {
 pub(crate) struct MemoryLake(pub(crate) Arc<Mutex<(LogOffset, Vec<Event>)>>);
 
 impl MemoryLake {
+    /// Types of the stored events, in order of storing.
+    pub(crate) fn types(&self) -> Vec<String> {
+        self.0.lock().expect("no test panics here").1.iter().map(|event| event.event_type.clone()).collect()
+    }
+
     /// Ids of the stored events, in order of storing.
     pub(crate) fn ids(&self) -> Vec<String> {
         self.0.lock().expect("no test panics here").1.iter().map(|event| event.id.clone()).collect()
@@ -163,6 +168,8 @@ fn event(batch: &EventBatch, row: usize) -> Event {
         bus: None,
         ecu: None,
         fields: BTreeMap::new(),
+        vehicle_us: Some(batch.vehicle_us[row]),
+        corrected: false,
         context_hex: None,
     }
 }
@@ -382,6 +389,11 @@ impl TestVehicle {
 
     /// Rows of security access denials with these numbers.
     pub(crate) fn rows(&self, seqs: std::ops::RangeInclusive<u64>) -> Vec<u8> {
+        self.rows_with(seqs, b"")
+    }
+
+    /// The same with a context in each row.
+    pub(crate) fn rows_with(&self, seqs: std::ops::RangeInclusive<u64>, context: &[u8]) -> Vec<u8> {
         let denied = outrider_model::catalogue::event_type_by_name("diag.security_access_denied");
         let mut buffer = vec![0; 1 << 16];
         let mut writer = BatchWriter::new(&mut buffer);
@@ -404,7 +416,7 @@ impl TestVehicle {
                 last: at,
                 count: 1,
             };
-            writer.event(&head, std::iter::empty(), b"").expect("there is room");
+            writer.event(&head, std::iter::empty(), context).expect("there is room");
         }
         writer.finish().to_vec()
     }

@@ -286,3 +286,33 @@ async fn the_emergency_stop_holds_every_command_and_needs_two_to_release() {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_row_under_a_known_number_is_a_finding_and_what_the_edge_saw_is_one() {
+    let running = running().await;
+    let vehicle = running.vehicle(1).await;
+    running.uplink(&vehicle, &vehicle.batch(1..=3)).await;
+    running.settle().await;
+    // The same number, signed by the same key, with another content.
+    let other = vehicle.rows_with(2..=2, b"rewritten");
+    let frame = vehicle.seal(&other, &other, DictId::STORED, &vehicle.key);
+    let answer = running.uplink(&vehicle, &frame).await;
+    assert_eq!(acknowledged(&running, &vehicle, &answer.body), 3, "acknowledged like any row that is there");
+    let note = outrider_ingest::Note::CertificateUsedTwice { before: "a".to_owned(), now: "b".to_owned() };
+    running.server.app().exchange.note(vehicle.id, note).expect("the log takes it");
+    running.settle().await;
+    let said: Vec<String> = running.world.lake.types();
+    assert!(said.contains(&"ingest.equivocation".to_owned()), "{said:?}");
+    assert!(said.contains(&"ingest.certificate_used_twice".to_owned()), "{said:?}");
+    let get = async |path: String| running.admin.get(&path).await.json();
+    let list = get("/api/v1/quarantine".to_owned()).await;
+    assert_eq!(list["items"][0]["reason"], "row.equivocation");
+    let known = get(format!("/api/v1/vehicles/{}/completeness", vehicle.id)).await;
+    assert_eq!(
+        (&known["lanes"][0]["received"], &known["lanes"][0]["state"]),
+        (&json!(3), &json!("balanced"))
+    );
+    let health = get("/api/v1/ingest".to_owned()).await;
+    assert_eq!((&health["vehicles"], &health["findings"]), (&json!(1), &json!(2)));
+    running.server.shutdown().await;
+}

@@ -53,6 +53,12 @@ pub struct Event {
     pub event_time: Timestamp,
     /// Half the width of the interval around it, in microseconds.
     pub event_time_error_us: u64,
+    /// Microseconds of the vehicle's clock since its boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vehicle_us: Option<u64>,
+    /// Whether the time is known better than when the row came, and was corrected for this answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub corrected: bool,
     /// When the cloud received it.
     pub ingest_time: Timestamp,
     /// Whether it came too late to be watched live.

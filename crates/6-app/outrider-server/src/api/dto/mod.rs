@@ -5,6 +5,7 @@
 
 mod alert;
 mod case;
+mod completeness;
 mod event;
 mod fleet;
 mod identity;
@@ -23,6 +24,10 @@ pub use alert::{
 pub use case::{
     AddAlertsRequest, Case, CaseList, CaseSummary, CloseCaseRequest, CreateCaseRequest,
     CreateEvidenceRequest, EvidenceRequest, EvidenceStep, NoteRequest, TimelineEntry,
+};
+pub use completeness::{
+    AnchorState, BootState, Completeness, ContactClass, GapOutcome, IngestHealth, LagHealth, LaneAccount,
+    LaneHealth, LaneTombstone, LostKind, VehicleGaps,
 };
 pub use event::{Event, EventList, FieldValue, Scalar};
 pub use fleet::{
@@ -44,8 +49,8 @@ pub use vehicle::{
     BusHealth, ClockHealth, EcuHealth, Gap, LaneState, SensorState, Vehicle, VehicleList, VehicleSummary,
 };
 pub use words::{
-    AlertActionKind, AlertStatus, CaseStatus, Connectivity, Disposition, EvidenceState, GapState, Lane,
-    MapLayer, Role, RuleKind, Severity, TimelineKind, WaitingKind,
+    AccountState, AlertActionKind, AlertStatus, CaseStatus, Connectivity, Disposition, EvidenceState,
+    GapState, Lane, MapLayer, Role, RuleKind, Severity, TimelineKind, WaitingKind,
 };
 
 use serde::{Deserialize, Serialize};

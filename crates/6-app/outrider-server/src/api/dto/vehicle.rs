@@ -100,6 +100,9 @@ pub struct Gap {
     pub state: GapState,
     /// When it was noticed.
     pub since: Timestamp,
+    /// Why it was declared lost; a word from a closed list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How far a lane has been received.

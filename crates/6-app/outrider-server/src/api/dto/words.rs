@@ -165,6 +165,22 @@ words! {
 }
 
 words! {
+    /// Whether the account of a lane balances: received + tombstoned + folded = counted.
+    AccountState {
+        /// To the last observation.
+        Balanced = "balanced",
+        /// Something is still to come.
+        Waiting = "waiting",
+        /// Whole by number, not to the observation.
+        Inexact = "inexact",
+        /// Whole, and the sums differ.
+        Mismatch = "mismatch",
+        /// The boot is so old that its books are closed.
+        Closed = "closed",
+    }
+}
+
+words! {
     /// What a map cell is coloured by.
     MapLayer {
         /// Open alerts.
@@ -265,6 +281,7 @@ mod tests {
             Lane,
             Connectivity,
             GapState,
+            AccountState,
             MapLayer,
             RuleKind,
             TimelineKind,

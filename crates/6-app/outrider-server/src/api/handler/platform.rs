@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use outrider_ingest::GapState;
 use outrider_model::{Balance, Partition, catalogue};
 use outrider_types::UnixMicros;
 
@@ -87,17 +86,9 @@ fn stage(name: &str, unit: &str, balance: &Balance) -> StageBalance {
 
 /// Counts the holes of all vehicles.
 fn gaps(app: &App, now: UnixMicros) -> GapHealth {
-    let mut health = GapHealth::default();
-    app.pipeline.with_ingest(|worker| {
-        for gap in worker.gapped_vehicles().flat_map(|vehicle| worker.gaps(vehicle, now)) {
-            match gap.state {
-                GapState::Open => health.open += 1,
-                GapState::Overdue => health.overdue += 1,
-                GapState::Lost => health.tombstoned += 1,
-            }
-        }
-    });
-    health
+    let (totals, _, _) = app.pipeline.with_ingest(|worker| worker.fleet(now, 0));
+    let [open, overdue, tombstoned] = totals.gaps;
+    GapHealth { open, overdue, tombstoned }
 }
 
 /// Lists what was put aside.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::Path;
 use outrider_ingest::Worker;
-use outrider_types::{ClockSource, UnixMicros, VehicleId};
+use outrider_types::{BootEpoch, ClockSource, UnixMicros, VehicleId, VehicleMicros};
 use outrider_wire::catalogue::event;
 
+use super::completeness::source_word;
 use super::platform::lane;
 use super::{direction, limit};
 use crate::api::app::Shared;
@@ -64,7 +65,7 @@ pub(crate) async fn list(
 }
 
 /// Reads a vehicle id from a path.
-fn vehicle_id(text: &str) -> Result<VehicleId, ApiFailure> {
+pub(crate) fn vehicle_id(text: &str) -> Result<VehicleId, ApiFailure> {
     text.parse().map_err(|_| ApiFailure::not_found("a vehicle id is 32 hexadecimal digits"))
 }
 
@@ -78,9 +79,9 @@ pub(crate) async fn show(state: Shared, Path(id): Path<String>) -> Result<Json<V
     let parts = state.history.part_counts(vehicle, scope.now.saturating_add(-DAY_US)).await?;
     let since = scope.now.saturating_add(-SENSOR_DAYS * DAY_US);
     let told = state.history.latest(vehicle, event::SENSOR_STATE, since, SENSOR_EVENTS_MAX).await?;
-    let (gaps, lanes, clock) = state.pipeline.with_ingest(|worker| {
-        (gaps(worker, vehicle, scope.now), lanes(worker, vehicle), clock(worker, vehicle))
-    });
+    let (gaps, lanes, clock) = state
+        .pipeline
+        .with_ingest(|worker| (gaps(worker, vehicle), lanes(worker, vehicle), clock(worker, vehicle)));
     Ok(Json(Vehicle {
         ecus: ecus(&entry, &parts),
         buses: buses(&entry, &parts),
@@ -94,9 +95,9 @@ pub(crate) async fn show(state: Shared, Path(id): Path<String>) -> Result<Json<V
 }
 
 /// Holes of a vehicle, newest first.
-fn gaps(worker: &Worker, vehicle: VehicleId, now: UnixMicros) -> Vec<Gap> {
+fn gaps(worker: &Worker, vehicle: VehicleId) -> Vec<Gap> {
     let mut gaps: Vec<Gap> = worker
-        .gaps(vehicle, now)
+        .gaps(vehicle)
         .into_iter()
         .map(|gap| Gap {
             epoch: gap.epoch.0,
@@ -109,6 +110,7 @@ fn gaps(worker: &Worker, vehicle: VehicleId, now: UnixMicros) -> Vec<Gap> {
                 outrider_ingest::GapState::Lost => GapState::Tombstoned,
             },
             since: Timestamp(gap.since),
+            reason: gap.reason.map(|reason| reason.word().to_owned()),
         })
         .collect();
     gaps.sort_by_key(|gap| std::cmp::Reverse((gap.epoch, gap.from_seq)));
@@ -136,13 +138,7 @@ fn lanes(worker: &Worker, vehicle: VehicleId) -> Vec<LaneState> {
 /// Clock of a vehicle's newest boot, by the best fix that was believed.
 fn clock(worker: &Worker, vehicle: VehicleId) -> ClockHealth {
     let fix = worker.clock(vehicle).and_then(|clock| clock.best_fix());
-    let source = match fix.map_or(ClockSource::Unknown, |fix| fix.source) {
-        ClockSource::Unknown => "unknown",
-        ClockSource::RealTimeClock => "real_time_clock",
-        ClockSource::Network => "network",
-        ClockSource::Gnss => "gnss",
-        ClockSource::Cloud => "cloud",
-    };
+    let source = source_word(fix.map_or(ClockSource::Unknown, |fix| fix.source));
     let refused_fixes = worker.clock(vehicle).map_or(0, |clock| clock.refused);
     ClockHealth { source: source.to_owned(), error_us: fix.map(|fix| fix.error_us), refused_fixes }
 }
@@ -250,12 +246,26 @@ pub(crate) async fn timeline(
     let has_more = items.len() > limit as usize;
     items.truncate(limit as usize);
     let seen = offset + items.len() as u64;
+    state.pipeline.with_ingest(|worker| items.iter_mut().for_each(|item| correct(worker, vehicle, item)));
     Ok(Json(EventList {
         next_cursor: has_more.then(|| seen.to_string()),
         total: seen + u64::from(has_more),
         items,
         as_of: Timestamp(scope.now),
     }))
+}
+
+/// Gives an event the time that is known now, if that is narrower than what was known when it came: a better anchor may
+/// have come later. The order of the page stays that of the stored times.
+fn correct(worker: &Worker, vehicle: VehicleId, event: &mut Event) {
+    let epoch = event.id.split('.').nth(1).and_then(|epoch| epoch.parse().ok()).map(BootEpoch);
+    let Some((epoch, mono)) = epoch.zip(event.vehicle_us.map(VehicleMicros)) else { return };
+    let Some(time) = worker.event_time(vehicle, epoch, mono) else { return };
+    if time.error_us < event.event_time_error_us {
+        event.event_time = Timestamp(time.best);
+        event.event_time_error_us = time.error_us;
+        event.corrected = true;
+    }
 }
 
 #[cfg(test)]
@@ -312,6 +322,8 @@ mod tests {
             bus,
             ecu: None,
             fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            vehicle_us: None,
+            corrected: false,
             context_hex: None,
         }
     }
