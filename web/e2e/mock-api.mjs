@@ -15,6 +15,7 @@ import {
   vehicleDetail,
 } from "./mock-data.mjs";
 import { HUNT_ROUTES } from "./mock-hunt.mjs";
+import { completeness, ingestHealth } from "./mock-ingest.mjs";
 import { STOP_ROUTES } from "./mock-stop.mjs";
 
 const SEVERITIES = ["critical", "high", "medium", "low", "info"];
@@ -545,6 +546,8 @@ const ROUTES = [
           }
         : vehicleDetail(findVehicle(state, id)),
   ],
+  ["GET /vehicles/:id/completeness", (state, { id }) => completeness(state, id)],
+  ["GET /ingest", (state) => ingestHealth(state)],
   [
     "GET /vehicles/:id/timeline",
     (state, { id }, query) =>

@@ -7,6 +7,7 @@ import { startMock } from "./mock-server.mjs";
 import { edgeParts } from "./parts-edge.mjs";
 import { healthParts } from "./parts-health.mjs";
 import { huntParts } from "./parts-hunt.mjs";
+import { ingestParts } from "./parts-ingest.mjs";
 import { stopParts } from "./parts-stop.mjs";
 
 const SHOTS = new URL("./shots/", import.meta.url).pathname;
@@ -393,7 +394,7 @@ await part("a vehicle shows its buses worst first, its events, alerts and lanes"
   await page.keyboard.press("3");
   await page.waitForSelector("tbody tr a");
   await page.keyboard.press("4");
-  await page.waitForSelector("text=Tombstoned");
+  await page.waitForSelector("text=Operating mode");
   const sensors = page.locator("table", { hasText: "Operating mode" }).first();
   equal(await sensors.locator("tbody tr").count(), 5, "sensors and their detectors");
   equal(await sensors.locator("tbody tr:nth-child(4) td:nth-child(7)").textContent(), "demoted", "account");
@@ -450,6 +451,7 @@ const tools = {
 };
 await stopParts(tools);
 await healthParts(tools);
+await ingestParts(tools);
 await huntParts(tools);
 await edgeParts(tools);
 

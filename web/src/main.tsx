@@ -8,6 +8,7 @@ import "./styles/parts.css";
 import "./styles/shell.css";
 import "./styles/alerts.css";
 import "./styles/pages.css";
+import "./styles/ingest.css";
 import "./styles/hunt.css";
 
 startPreferences();

@@ -87,6 +87,11 @@ const health = createRoute({
   path: "/health",
   component: lazyRouteComponent(() => import("../features/health/Page"), "Page"),
 });
+const ingest = createRoute({
+  getParentRoute: () => root,
+  path: "/ingest",
+  component: lazyRouteComponent(() => import("../features/ingest/Page"), "Page"),
+});
 const rules = createRoute({
   getParentRoute: () => root,
   path: "/rules",
@@ -116,6 +121,7 @@ export const router = createRouter({
     vehicle,
     fleet,
     hunt,
+    ingest,
     health,
     rules,
     rule,

@@ -94,7 +94,7 @@ export type CaseHandle = { case: Case };
 export type VehicleHandle = {
   vehicle: Vehicle;
   event?: SecurityEvent;
-  show(tab: "topology" | "timeline" | "alerts" | "health"): void;
+  show(tab: "topology" | "timeline" | "alerts" | "health" | "completeness"): void;
 };
 export type FleetHandle = { zoom(factor: number): void; reset(): void; nextLayer(): void };
 export type HuntHandle = {

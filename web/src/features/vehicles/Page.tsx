@@ -8,6 +8,7 @@ import { Age, SeverityMark, Tag } from "../../ui/parts";
 import { Await } from "../../ui/states";
 import { VehicleAlerts } from "./Alerts";
 import { useVehicle } from "./api";
+import { VehicleCompleteness } from "./Completeness";
 import { VehicleHealth } from "./Health";
 import { TABS, type Tab } from "./search";
 import { Timeline } from "./Timeline";
@@ -99,6 +100,7 @@ function Body({ vehicle, tab }: { vehicle: Vehicle; tab: Tab }) {
       {tab === "topology" ? <Topology vehicle={vehicle} /> : null}
       {tab === "timeline" ? <Timeline id={vehicle.vehicle_id} search={search} choose={setEvent} /> : null}
       {tab === "alerts" ? <VehicleAlerts id={vehicle.vehicle_id} /> : null}
+      {tab === "completeness" ? <VehicleCompleteness vehicle={vehicle} /> : null}
       {tab === "health" ? <VehicleHealth vehicle={vehicle} /> : null}
     </>
   );

@@ -97,6 +97,7 @@ const vehicleActs: readonly Action[] = [
   tab("timeline", "2", "action.vehicle.timeline"),
   tab("alerts", "3", "action.vehicle.alerts"),
   tab("health", "4", "action.vehicle.health"),
+  tab("completeness", "5", "action.vehicle.completeness"),
   {
     id: "vehicle.evidence",
     title: "action.evidence",
