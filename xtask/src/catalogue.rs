@@ -28,6 +28,9 @@ pub(crate) struct Event {
     pub(crate) description: String,
     pub(crate) severity: String,
     pub(crate) lane: String,
+    /// Whether a policy may move it to a lane of lower rank.
+    #[serde(default = "yes")]
+    pub(crate) lowerable: bool,
     pub(crate) fields: Vec<String>,
     pub(crate) unr155: Vec<String>,
     pub(crate) ocsf: u16,
@@ -36,6 +39,10 @@ pub(crate) struct Event {
     /// Numbers that AUTOSAR gives to security events of this kind.
     #[serde(default)]
     pub(crate) autosar_ids: Vec<u16>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Deserialize)]

@@ -32,7 +32,7 @@ fn wire(catalogue: &Catalogue) -> String {
     let mut out = format!(
         "{HEADER}//! Numbers of event types and fields, with default severity and lane.\n\nuse outrider_types::{{EventTypeId, Lane, Severity}};\n\n"
     );
-    out.push_str("/// What the catalogue says of an event type, as far as a vehicle needs it.\n#[derive(Debug, Clone, Copy, PartialEq, Eq)]\npub struct EventDefaults {\n    /// Event type.\n    pub event_type: EventTypeId,\n    /// Severity unless policy says otherwise.\n    pub severity: Severity,\n    /// Lane unless policy says otherwise.\n    pub lane: Lane,\n}\n\n");
+    out.push_str("/// What the catalogue says of an event type, as far as a vehicle needs it.\n#[derive(Debug, Clone, Copy, PartialEq, Eq)]\npub struct EventDefaults {\n    /// Event type.\n    pub event_type: EventTypeId,\n    /// Severity unless policy says otherwise.\n    pub severity: Severity,\n    /// Lane unless policy says otherwise.\n    pub lane: Lane,\n    /// Whether a policy may move it to a lane of lower rank.\n    pub lowerable: bool,\n}\n\n");
     out.push_str("/// Finds the defaults of an event type, O(log n); `None` for a type this catalogue does not have.\n#[must_use]\npub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {\n    let index = DEFAULTS.binary_search_by_key(&event_type, |entry| entry.event_type).ok()?;\n    DEFAULTS.get(index)\n}\n\n");
     let _ = writeln!(
         out,
@@ -42,10 +42,11 @@ fn wire(catalogue: &Catalogue) -> String {
     for event in catalogue.events.values() {
         let _ = writeln!(
             out,
-            "    EventDefaults {{\n        event_type: event::{},\n        severity: Severity::{},\n        lane: Lane::{},\n    }},",
+            "    EventDefaults {{\n        event_type: event::{},\n        severity: Severity::{},\n        lane: Lane::{},\n        lowerable: {},\n    }},",
             constant(&event.name),
             variant(&event.severity),
-            variant(&event.lane)
+            variant(&event.lane),
+            event.lowerable
         );
     }
     out.push_str("];\n\n/// Event types by name.\npub mod event {\n    use outrider_types::EventTypeId;\n\n");
@@ -163,7 +164,7 @@ fn key(catalogue: &Catalogue, name: &str) -> u16 {
 
 fn schema(catalogue: &Catalogue) -> String {
     let fields: Vec<_> = catalogue.fields.values().map(|field: &Field| json!({"key": field.key, "name": field.name, "type": field.kind, "unit": field.unit, "title": field.title})).collect();
-    let events: Vec<_> = catalogue.events.values().map(|event: &Event| json!({"id": event.id, "name": event.name, "title": event.title, "description": event.description, "severity": event.severity, "lane": event.lane, "fields": event.fields, "unr155": event.unr155, "ocsf_class": event.ocsf, "autosar_sev": event.autosar_sev, "autosar_ids": event.autosar_ids})).collect();
+    let events: Vec<_> = catalogue.events.values().map(|event: &Event| json!({"id": event.id, "name": event.name, "title": event.title, "description": event.description, "severity": event.severity, "lane": event.lane, "lowerable": event.lowerable, "fields": event.fields, "unr155": event.unr155, "ocsf_class": event.ocsf, "autosar_sev": event.autosar_sev, "autosar_ids": event.autosar_ids})).collect();
     let document = json!({"schema": "outrider-catalogue/1", "fields": fields, "event_types": events});
     let mut text = serde_json::to_string_pretty(&document).expect("the document has only string keys");
     text.push('\n');
@@ -182,7 +183,7 @@ fn book(catalogue: &Catalogue) -> String {
             event.name,
             event.title,
             event.severity,
-            event.lane,
+            if event.lowerable { event.lane.clone() } else { format!("{} at least", event.lane) },
             event.fields.join(", "),
             event.unr155.join(", ")
         );

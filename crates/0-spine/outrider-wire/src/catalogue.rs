@@ -12,6 +12,8 @@ pub struct EventDefaults {
     pub severity: Severity,
     /// Lane unless policy says otherwise.
     pub lane: Lane,
+    /// Whether a policy may move it to a lane of lower rank.
+    pub lowerable: bool,
 }
 
 /// Finds the defaults of an event type, O(log n); `None` for a type this catalogue does not have.
@@ -22,711 +24,882 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 141] = [
+pub static DEFAULTS: [EventDefaults; 146] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_WRONG_DLC,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_CYCLE_TIME,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_FLOOD,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_SUSPENSION,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_SEQUENCE_ANOMALY,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_PAYLOAD_ANOMALY,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_SIGNAL_RANGE,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_COUNTER_JUMP,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_CHECKSUM_MISMATCH,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_SEGMENT_VIOLATION,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_BUS_OFF,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_ERROR_PASSIVE,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_ERROR_BURST,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_REMOTE_FRAME,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_MASQUERADE,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_MODEL_MISMATCH,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CAN_WARM_UP_COMPLETE,
         severity: Severity::Info,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::IDS_MODEL_REFUSED,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::DIAG_SECURITY_ACCESS_DENIED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DIAG_SECURITY_ACCESS_BRUTE_FORCE,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DIAG_SESSION_WHILE_DRIVING,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DIAG_SERVICE_SCAN,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DIAG_REQUEST_DOWNLOAD,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DIAG_WRITE_OUTSIDE_WORKSHOP,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DIAG_AUTHENTICATION_FAILED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DIAG_COMMUNICATION_CONTROL,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DIAG_ECU_RESET,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DIAG_ROUTINE_CONTROL,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DIAG_DTC_CLEARED,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DIAG_OUTPUT_CONTROL,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DOIP_ROUTING_ACTIVATION_DENIED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DOIP_UNKNOWN_TESTER,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::DOIP_ENTITY_FLOOD,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::SOMEIP_UNAUTHORISED_OFFER,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::SOMEIP_UNAUTHORISED_SUBSCRIBE,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::SOMEIP_UNKNOWN_METHOD,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::SOMEIP_LENGTH_VIOLATION,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::SOMEIP_SESSION_VIOLATION,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::ETH_ARP_SPOOFING,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::ETH_UNEXPECTED_FLOW,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::ETH_UNKNOWN_ETHERTYPE,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::ETH_VLAN_VIOLATION,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::ETH_VOLUME_ANOMALY,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::FW_PACKET_BLOCKED,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::FW_RATE_LIMITED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::ETH_UNKNOWN_HOST,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::ETH_PLCA_VIOLATION,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::SECOC_MAC_FAILURE,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::SECOC_FRESHNESS_FAILURE,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::SECOC_KEY_ERROR,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::SECOC_WRONG_SENDER,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::E2E_CHECK_FAILED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::BOOT_INTEGRITY_FAILURE,
         severity: Severity::Critical,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::BOOT_ROLLBACK_REJECTED,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::BOOT_DEBUG_ENABLED,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::BOOT_MEASUREMENT_CHANGED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::OTA_SIGNATURE_FAILURE,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::OTA_DOWNGRADE_REJECTED,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::OTA_INSTALL_FAILED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::OTA_METADATA_INVALID,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::OTA_SERVER_UNREACHABLE,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::HOST_PROCESS_UNEXPECTED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::HOST_PRIVILEGE_ESCALATION,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::HOST_FILE_MODIFIED,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::HOST_MODULE_LOADED,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::HOST_ACCESS_DENIED,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::HOST_PORT_OPENED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::HOST_EGRESS_UNEXPECTED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::HOST_MEMORY_ANOMALY,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::HOST_LOG_CLEARED,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::HOST_SYSCALL_RATE,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::HOST_SENSOR_DEGRADED,
         severity: Severity::Low,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::HOST_AUTHENTICATION_FAILED,
         severity: Severity::Low,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::HOST_PROCESS_TRACED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::HSM_KEY_MISUSE,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::HSM_TAMPER,
         severity: Severity::Critical,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::HSM_OPERATION_FAILED,
         severity: Severity::Low,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::ETH_STREAM_CONFLICT,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::ETH_STREAM_GAP,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::WORKSHOP_BEGUN,
         severity: Severity::Info,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::WORKSHOP_ENDED,
         severity: Severity::Info,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::WORKSHOP_REFUSED,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::TLS_CERTIFICATE_REJECTED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CELL_DOWNGRADE,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::WIFI_ROGUE_ACCESS_POINT,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::BLUETOOTH_PAIRING_REJECTED,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::USB_UNEXPECTED_DEVICE,
         severity: Severity::Low,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::GNSS_POSITION_JUMP,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::GNSS_JAMMING,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::V2X_MISBEHAVIOUR,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::V2X_CERTIFICATE_INVALID,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CHARGE_CERTIFICATE_FAILURE,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CHARGE_PARAMETER_OUT_OF_RANGE,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::CHARGE_SESSION_ANOMALY,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::REMOTE_COMMAND_REJECTED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::IMMOBILIZER_AUTHENTICATION_FAILED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::ACCESS_RELAY_SUSPECTED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::ODOMETER_ROLLBACK,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::IDENTITY_VIN_MISMATCH,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::COMMAND_REJECTED,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::COMMAND_ACCEPTED,
         severity: Severity::Info,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::GATEWAY_SPOOL_PRESSURE,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::GATEWAY_EVENTS_DROPPED,
         severity: Severity::Medium,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::GATEWAY_SPOOL_CORRUPTION,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::GATEWAY_CLOCK_STEP,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::GATEWAY_BOOT,
         severity: Severity::Info,
         lane: Lane::Deferred,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::SENSOR_SILENT,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::SENSOR_OVERLOAD,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::IDS_EVENT,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::SENSOR_STATE,
         severity: Severity::Info,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::IDS_NO_EVENT_BUFFER,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::IDS_NO_CONTEXT_BUFFER,
         severity: Severity::Low,
         lane: Lane::Deferred,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::IDS_TRAFFIC_LIMITED,
         severity: Severity::Low,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::IDS_COMMUNICATION_ERROR,
         severity: Severity::Low,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::IDS_REPORT_REFUSED,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::LIN_UNKNOWN_FRAME,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::LIN_SCHEDULE_VIOLATION,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::LIN_SECOND_MASTER,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::LIN_PUBLISHER_MISMATCH,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::LIN_RESPONSE_COLLISION,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::LIN_SLAVE_SILENT,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::LIN_DIAGNOSTIC_SCAN,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::LIN_SLEEP_ABUSE,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::FLEXRAY_SLOT_VIOLATION,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::FLEXRAY_FRAME_MISSING,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::FLEXRAY_LENGTH_VIOLATION,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::FLEXRAY_FLAG_VIOLATION,
         severity: Severity::High,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::FLEXRAY_ERROR_BURST,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::FLEXRAY_ORDER_VIOLATION,
         severity: Severity::Medium,
         lane: Lane::Batched,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::SENSOR_OVER_BUDGET,
         severity: Severity::Low,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::SENSOR_ALWAYS_ON,
         severity: Severity::Low,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::VEHICLE_SERVICE_MODE,
         severity: Severity::Low,
         lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::GATEWAY_ANCHOR_FAILED,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: false,
+    },
+    EventDefaults {
+        event_type: event::CONFIG_APPLIED,
+        severity: Severity::Info,
+        lane: Lane::Critical,
+        lowerable: false,
+    },
+    EventDefaults {
+        event_type: event::CONFIG_REVERTED,
+        severity: Severity::High,
+        lane: Lane::Critical,
+        lowerable: false,
+    },
+    EventDefaults {
+        event_type: event::CONFIG_REFUSED,
+        severity: Severity::High,
+        lane: Lane::Critical,
+        lowerable: false,
+    },
+    EventDefaults {
+        event_type: event::CONFIG_ACTIVE,
+        severity: Severity::Info,
+        lane: Lane::Batched,
+        lowerable: false,
+    },
+    EventDefaults {
+        event_type: event::GATEWAY_SENSOR_THROTTLED,
+        severity: Severity::Medium,
+        lane: Lane::Batched,
+        lowerable: false,
     },
     EventDefaults {
         event_type: event::INGEST_EQUIVOCATION,
         severity: Severity::Critical,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::INGEST_COUNTER_ROLLBACK,
         severity: Severity::Critical,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::INGEST_CONTRADICTION,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::INGEST_ACCOUNTING_MISMATCH,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::INGEST_GAP_OVERDUE,
         severity: Severity::Medium,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::INGEST_CLOCK_CORRECTED,
         severity: Severity::Info,
         lane: Lane::Critical,
+        lowerable: true,
     },
     EventDefaults {
         event_type: event::INGEST_CERTIFICATE_USED_TWICE,
         severity: Severity::High,
         lane: Lane::Critical,
+        lowerable: true,
     },
 ];
 
@@ -1002,6 +1175,16 @@ pub mod event {
     pub const VEHICLE_SERVICE_MODE: EventTypeId = EventTypeId(852);
     /// Counter of the spool not raised (`gateway.anchor_failed`).
     pub const GATEWAY_ANCHOR_FAILED: EventTypeId = EventTypeId(860);
+    /// Configuration in use (`config.applied`).
+    pub const CONFIG_APPLIED: EventTypeId = EventTypeId(861);
+    /// Configuration taken back (`config.reverted`).
+    pub const CONFIG_REVERTED: EventTypeId = EventTypeId(862);
+    /// Configuration refused (`config.refused`).
+    pub const CONFIG_REFUSED: EventTypeId = EventTypeId(863);
+    /// Configuration of a vehicle (`config.active`).
+    pub const CONFIG_ACTIVE: EventTypeId = EventTypeId(864);
+    /// Sensor over its share (`gateway.sensor_throttled`).
+    pub const GATEWAY_SENSOR_THROTTLED: EventTypeId = EventTypeId(865);
     /// Two rows under one number (`ingest.equivocation`).
     pub const INGEST_EQUIVOCATION: EventTypeId = EventTypeId(900);
     /// Counter ran backwards (`ingest.counter_rollback`).
@@ -1288,6 +1471,24 @@ pub mod field {
     pub const ALARMED_US: FieldKey = FieldKey(181);
     /// How often as much happens by chance in a clean second of this bus, in parts of a thousand million, in 1e-9 (int).
     pub const P_VALUE_PPB: FieldKey = FieldKey(185);
+    /// What was configured: policy, rules or model (text).
+    pub const CONFIG_KIND: FieldKey = FieldKey(190);
+    /// Version of the configuration, as its signer counts (int).
+    pub const CONFIG_VERSION: FieldKey = FieldKey(191);
+    /// Version that was in use before; 0 is what the vehicle was provisioned with (int).
+    pub const CONFIG_VERSION_BEFORE: FieldKey = FieldKey(192);
+    /// Version of the policy in use (int).
+    pub const POLICY_VERSION: FieldKey = FieldKey(193);
+    /// Version of the rule pack in use (int).
+    pub const RULES_VERSION: FieldKey = FieldKey(194);
+    /// Version of the vehicle model in use (int).
+    pub const MODEL_VERSION: FieldKey = FieldKey(195);
+    /// Observations folded into counts because a share was used up (int).
+    pub const FOLDED: FieldKey = FieldKey(196);
+    /// Rows of the sensor that passed within its share (int).
+    pub const PASSED: FieldKey = FieldKey(197);
+    /// True for a row that sums up what exceeded its sensor's share; fields that differed are left out (bool).
+    pub const THROTTLED: FieldKey = FieldKey(198);
     /// Boot of the vehicle that the statement is about (int).
     pub const ABOUT_EPOCH: FieldKey = FieldKey(200);
     /// Lane of the vehicle that the statement is about (text).

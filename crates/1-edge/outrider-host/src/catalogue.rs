@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 141] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 146] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -141,6 +141,11 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 141] = [
     ("sensor.always_on", EventTypeId(851)),
     ("vehicle.service_mode", EventTypeId(852)),
     ("gateway.anchor_failed", EventTypeId(860)),
+    ("config.applied", EventTypeId(861)),
+    ("config.reverted", EventTypeId(862)),
+    ("config.refused", EventTypeId(863)),
+    ("config.active", EventTypeId(864)),
+    ("gateway.sensor_throttled", EventTypeId(865)),
     ("ingest.equivocation", EventTypeId(900)),
     ("ingest.counter_rollback", EventTypeId(901)),
     ("ingest.contradiction", EventTypeId(902)),
@@ -151,7 +156,7 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 141] = [
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 146] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 155] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -285,6 +290,15 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 146] = [
     ("operating_mode_before", FieldKey(180), Kind::Text),
     ("alarmed_us", FieldKey(181), Kind::Int),
     ("p_value_ppb", FieldKey(185), Kind::Int),
+    ("config_kind", FieldKey(190), Kind::Text),
+    ("config_version", FieldKey(191), Kind::Int),
+    ("config_version_before", FieldKey(192), Kind::Int),
+    ("policy_version", FieldKey(193), Kind::Int),
+    ("rules_version", FieldKey(194), Kind::Int),
+    ("model_version", FieldKey(195), Kind::Int),
+    ("folded", FieldKey(196), Kind::Int),
+    ("passed", FieldKey(197), Kind::Int),
+    ("throttled", FieldKey(198), Kind::Bool),
     ("about_epoch", FieldKey(200), Kind::Int),
     ("about_lane", FieldKey(201), Kind::Text),
     ("seq_first", FieldKey(202), Kind::Int),
