@@ -17,7 +17,7 @@ use outrider_types::{BootEpoch, EventId, Lane, Seq, TenantId, UnixMicros, Vehicl
 use crate::fixed::{Cursor, FrameError, Signer, Verifier, check, put_preamble, seal, split_signature};
 use crate::limits::PARAMETER_BYTES_MAX;
 use crate::pb::{Sink, SliceSink};
-use crate::{CommandId, SIGNATURE_BYTES};
+use crate::{ArtifactKind, CommandId, SIGNATURE_BYTES};
 
 /// First bytes of a command.
 pub const COMMAND_MAGIC: [u8; 4] = *b"ORTC";
@@ -39,6 +39,21 @@ pub struct IntentHash(pub [u8; 32]);
 pub enum Parameters {
     /// Keep and upload the frames around an observation. Kind 1.
     RequestEvidence(EvidenceWindow),
+    /// Fetch a signed configuration and put it to use. Kind 2.
+    Update(UpdateOrder),
+}
+
+/// Which artifact a vehicle shall put to use. The artifact carries its own signature; this names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpdateOrder {
+    /// What it configures.
+    pub kind: ArtifactKind,
+    /// Its version.
+    pub version: u64,
+    /// SHA-256 of the whole artifact; also its name at the vehicle listener.
+    pub sha256: [u8; 32],
+    /// Its length in bytes.
+    pub bytes: u32,
 }
 
 /// Window of evidence around one event of the vehicle itself.
@@ -104,12 +119,14 @@ impl Parameters {
     pub const fn kind(&self) -> u16 {
         match self {
             Self::RequestEvidence(_) => 1,
+            Self::Update(_) => 2,
         }
     }
 
     fn parse(kind: u16, bytes: &[u8]) -> Result<Self, ParameterError> {
         match kind {
             1 => evidence(bytes).map(Self::RequestEvidence).map_err(ParameterError::Malformed),
+            2 => update(bytes).map(Self::Update).map_err(ParameterError::Malformed),
             got => Err(ParameterError::UnknownKind { got }),
         }
     }
@@ -123,6 +140,13 @@ impl Parameters {
                 sink.put(&window.seq.0.to_le_bytes())?;
                 sink.put(&window.before_s.to_le_bytes())?;
                 sink.put(&window.after_s.to_le_bytes())?;
+            }
+            Self::Update(order) => {
+                sink.put(&46u16.to_le_bytes())?;
+                sink.put(&order.kind.code().to_le_bytes())?;
+                sink.put(&order.version.to_le_bytes())?;
+                sink.put(&order.sha256)?;
+                sink.put(&order.bytes.to_le_bytes())?;
             }
         }
         Ok(())
@@ -141,6 +165,22 @@ fn evidence(bytes: &[u8]) -> Result<EvidenceWindow, FrameError> {
     let window = EvidenceWindow { epoch, lane, seq, before_s: cursor.u16()?, after_s: cursor.u16()? };
     match cursor.remaining() {
         0 => Ok(window),
+        _ => Err(FrameError::Length { offset: 0, expected: cursor.at, got: bytes.len() }),
+    }
+}
+
+fn update(bytes: &[u8]) -> Result<UpdateOrder, FrameError> {
+    let mut cursor = Cursor::new(bytes);
+    let number = cursor.u16()?;
+    let kind =
+        ArtifactKind::from_code(number).ok_or(FrameError::Value { offset: 0, got: u64::from(number) })?;
+    let version = cursor.u64()?;
+    if version == 0 {
+        return Err(FrameError::Value { offset: 2, got: 0 });
+    }
+    let order = UpdateOrder { kind, version, sha256: cursor.array()?, bytes: cursor.u32()? };
+    match cursor.remaining() {
+        0 => Ok(order),
         _ => Err(FrameError::Length { offset: 0, expected: cursor.at, got: bytes.len() }),
     }
 }

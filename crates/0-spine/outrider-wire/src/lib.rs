@@ -10,6 +10,7 @@
 )]
 
 mod ack;
+mod artifact;
 pub mod attest;
 #[rustfmt::skip]
 pub mod catalogue;
@@ -21,6 +22,7 @@ mod fixed;
 pub mod ids_frame;
 pub mod limits;
 mod pb;
+pub mod policy;
 mod reader;
 mod receipt;
 mod reply;
@@ -29,9 +31,13 @@ mod statement;
 mod writer;
 
 pub use ack::{ACK_MAGIC, ACK_VERSION, Ack, SealedAck, Watermark, WatermarkView};
+pub use artifact::{
+    ARTIFACT_FORMAT, ARTIFACT_HEAD_BYTES, ARTIFACT_MAGIC, Artifact, ArtifactHead, ArtifactKind,
+    SealedArtifact,
+};
 pub use command::{
     COMMAND_BYTES_MAX, COMMAND_MAGIC, COMMAND_VERSION, Command, CommandHead, EvidenceWindow, IntentHash,
-    ParameterError, Parameters, PermitId, SealedCommand,
+    ParameterError, Parameters, PermitId, SealedCommand, UpdateOrder,
 };
 pub use dictionary::DictId;
 pub use envelope::{

@@ -48,3 +48,5 @@ pub const PARAMETER_BYTES_MAX: usize = 512;
 pub const REPLY_COMMANDS_MAX: usize = 16;
 /// Longest reply.
 pub const REPLY_BYTES_MAX: usize = 256 << 10;
+/// Longest payload of an artifact: what a vehicle's flash gives twice, and a mobile link in minutes (guess).
+pub const ARTIFACT_BYTES_MAX: usize = 8 << 20;

@@ -57,11 +57,21 @@ pub enum RefuseReason {
     Cap,
     /// What it asks about is not there any more, or never was.
     NotAvailable,
+    /// The version is not above all that the vehicle tried.
+    Rollback,
+    /// The artifact is not signed by a key that the vehicle trusts, or is for another vehicle.
+    Untrusted,
+    /// The artifact is not what was announced, or cannot be read.
+    Artifact,
+    /// The vehicle used it, did not stay healthy, and returned to the last good one.
+    Unhealthy,
+    /// Another configuration is on trial.
+    Busy,
 }
 
 impl RefuseReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Signature,
         Self::WrongVehicle,
@@ -75,6 +85,11 @@ impl RefuseReason {
         Self::Parameters,
         Self::Cap,
         Self::NotAvailable,
+        Self::Rollback,
+        Self::Untrusted,
+        Self::Artifact,
+        Self::Unhealthy,
+        Self::Busy,
     ];
 
     /// Returns the number on the wire, from 1.
@@ -94,6 +109,11 @@ impl RefuseReason {
             Self::Parameters => 11,
             Self::Cap => 12,
             Self::NotAvailable => 13,
+            Self::Rollback => 14,
+            Self::Untrusted => 15,
+            Self::Artifact => 16,
+            Self::Unhealthy => 17,
+            Self::Busy => 18,
         }
     }
 
@@ -120,6 +140,11 @@ impl RefuseReason {
             Self::Parameters => "parameters",
             Self::Cap => "cap",
             Self::NotAvailable => "not_available",
+            Self::Rollback => "rollback",
+            Self::Untrusted => "untrusted",
+            Self::Artifact => "artifact",
+            Self::Unhealthy => "unhealthy",
+            Self::Busy => "busy",
         }
     }
 }

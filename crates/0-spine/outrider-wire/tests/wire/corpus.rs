@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{frames, properties, rows};
+use crate::{frames, policy, properties, rows};
 
 /// Gives every file of a corpus to `check`. A file named `ok-…` must be accepted, one named `bad-…` must not.
 fn run(target: &str, check: fn(&[u8]) -> bool) {
@@ -29,6 +29,8 @@ fn corpora_hold_every_property() {
     run("wire_command", properties::command);
     run("wire_ack", properties::ack);
     run("wire_ids_frames", properties::ids_frames);
+    run("wire_policy", properties::policy);
+    run("wire_artifact", properties::artifact);
 }
 
 /// Run by hand to begin a corpus; a file that exists is never touched.
@@ -48,9 +50,18 @@ fn write_missing_corpus_files() {
     ];
     let raw_bytes = u32::try_from(rows.len()).expect("a small batch");
     let envelope = frames::envelope(frames::header(outrider_wire::DictId::STORED, raw_bytes), &rows);
-    for (target, good) in
-        [("wire_envelope", envelope), ("wire_ack", frames::ack()), ("wire_command", frames::command())]
-    {
+    let (policy, artifact) = (policy::sample(), policy::artifact(&policy::sample()));
+    let mut lowered = policy.clone();
+    lowered[88 + 24 + 5] = 2;
+    seeds.push(("wire_policy", "bad-lowers-a-failed-boot", lowered));
+    seeds.push(("wire_command", "ok-update", frames::update()));
+    for (target, good) in [
+        ("wire_envelope", envelope),
+        ("wire_ack", frames::ack()),
+        ("wire_command", frames::command()),
+        ("wire_policy", policy),
+        ("wire_artifact", artifact),
+    ] {
         let mut version = good.clone();
         version[4] = 2;
         seeds.push((target, "bad-version", version));

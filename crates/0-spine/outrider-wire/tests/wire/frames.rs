@@ -45,6 +45,22 @@ pub(crate) fn ack() -> Vec<u8> {
 }
 
 pub(crate) fn command() -> Vec<u8> {
+    let window =
+        EvidenceWindow { epoch: BootEpoch(7), lane: Lane::Critical, seq: Seq(9), before_s: 30, after_s: 10 };
+    command_of(&Parameters::RequestEvidence(window))
+}
+
+pub(crate) fn update() -> Vec<u8> {
+    let kind = outrider_wire::ArtifactKind::Rules;
+    command_of(&Parameters::Update(outrider_wire::UpdateOrder {
+        kind,
+        version: 3,
+        sha256: [8; 32],
+        bytes: 900,
+    }))
+}
+
+fn command_of(parameters: &Parameters) -> Vec<u8> {
     let head = CommandHead {
         id: CommandId([1; 16]),
         tenant: TenantId(42),
@@ -55,11 +71,8 @@ pub(crate) fn command() -> Vec<u8> {
         permit: PermitId([2; 16]),
         intent: IntentHash([3; 32]),
     };
-    let window =
-        EvidenceWindow { epoch: BootEpoch(7), lane: Lane::Critical, seq: Seq(9), before_s: 30, after_s: 10 };
     let mut out = vec![0; outrider_wire::COMMAND_BYTES_MAX];
-    let length =
-        Command::emit(&head, &Parameters::RequestEvidence(window), &Key::new(3), &mut out).expect("room");
+    let length = Command::emit(&head, parameters, &Key::new(3), &mut out).expect("room");
     out.truncate(length);
     out
 }

@@ -5,6 +5,7 @@ mod corpus;
 mod frames;
 mod golden;
 mod ids_frames;
+mod policy;
 mod properties;
 mod rows;
 

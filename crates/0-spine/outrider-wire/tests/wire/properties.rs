@@ -3,9 +3,11 @@
 
 use outrider_types::BootEpoch;
 use outrider_wire::ids_frame::{IdsMessage, IdsView};
+use outrider_wire::policy::{Policy, may_take};
 use outrider_wire::{
-    Ack, Batch, BatchWriter, Command, Envelope, Reply, RowError, SIGNATURE_BYTES, SealedAck, SealedCommand,
-    SealedEnvelope, SealedReceipt, Signer, SignerError, TOMBSTONE_SIGNED_BYTES_MAX, Verifier, Watermark,
+    Ack, Artifact, Batch, BatchWriter, Command, Envelope, Reply, RowError, SIGNATURE_BYTES, SealedAck,
+    SealedArtifact, SealedCommand, SealedEnvelope, SealedReceipt, Signer, SignerError,
+    TOMBSTONE_SIGNED_BYTES_MAX, Verifier, Watermark,
     limits,
 };
 
@@ -173,6 +175,30 @@ pub(crate) fn ack(bytes: &[u8]) -> bool {
         .collect();
     let mut out = vec![0; bytes.len()];
     assert_eq!(Ack::emit(ack.vehicle, ack.issued, &marks, &anything, &mut out), Ok(bytes.len()));
+    assert_eq!(out, bytes);
+    true
+}
+
+/// An accepted policy is written again to the same bytes, and lowers nothing that the catalogue holds.
+pub(crate) fn policy(bytes: &[u8]) -> bool {
+    let Ok(policy) = Policy::parse(bytes) else { return false };
+    let rules: Vec<_> = policy.rules().collect();
+    for rule in &rules {
+        assert!(rule.lane.is_none_or(|lane| may_take(rule.event_type, lane)), "{rule:?}");
+    }
+    let mut out = vec![0; bytes.len()];
+    assert_eq!(Policy::emit(&policy.head, &rules, &mut out), Ok(bytes.len()));
+    assert_eq!(out, bytes);
+    true
+}
+
+/// An accepted artifact is written again to the same bytes.
+pub(crate) fn artifact(bytes: &[u8]) -> bool {
+    let Ok(sealed) = SealedArtifact::parse(bytes) else { return false };
+    let anything = Anything::of(bytes);
+    let artifact = sealed.open(&anything).expect("takes every signature");
+    let mut out = vec![0; bytes.len()];
+    assert_eq!(Artifact::emit(&artifact.head, artifact.payload, &anything, &mut out), Ok(bytes.len()));
     assert_eq!(out, bytes);
     true
 }
