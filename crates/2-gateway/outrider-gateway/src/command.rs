@@ -18,12 +18,19 @@ pub struct CommandCaps {
     pub evidence_after_s_max: u16,
     /// Longest window of validity of a command, in microseconds.
     pub validity_us_max: i64,
+    /// Longest artifact, head and signature included, in bytes.
+    pub artifact_bytes_max: u32,
 }
 
 impl Default for CommandCaps {
-    /// One minute either side, commands valid for at most seven days.
+    /// One minute either side, commands valid for at most seven days, artifacts of 8 MiB.
     fn default() -> Self {
-        Self { evidence_before_s_max: 60, evidence_after_s_max: 60, validity_us_max: 7 * 86_400 * 1_000_000 }
+        Self {
+            evidence_before_s_max: 60,
+            evidence_after_s_max: 60,
+            validity_us_max: 7 * 86_400 * 1_000_000,
+            artifact_bytes_max: 8 << 20,
+        }
     }
 }
 
@@ -135,6 +142,11 @@ pub fn judge(frame: &[u8], context: &CommandContext, verifier: &dyn Verifier) ->
             if window.before_s > context.caps.evidence_before_s_max
                 || window.after_s > context.caps.evidence_after_s_max
             {
+                return refuse(RefuseReason::Cap);
+            }
+        }
+        Parameters::Update(order) => {
+            if order.bytes > context.caps.artifact_bytes_max {
                 return refuse(RefuseReason::Cap);
             }
         }

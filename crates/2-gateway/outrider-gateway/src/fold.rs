@@ -5,10 +5,12 @@
 //! the first event's other fields. Nothing is lost here: received = passed + folded + waiting.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use outrider_types::{BusId, EcuId, EventTypeId, FieldKey, Lane, VehicleMicros};
 use outrider_wire::catalogue::field;
 
+use crate::sensor::Sensor;
 use crate::{FieldValue, SecurityEvent};
 
 /// Fields that say *what* an event is about; the others are measurements.
@@ -58,12 +60,15 @@ pub struct FoldConfig {
     pub window_us: [u64; 3],
     /// Most different events that wait. When full, the one that waits longest is passed on.
     pub keys_max: usize,
+    /// Most different events of one sensor that wait. When full, its own that waits longest is passed on.
+    pub sensor_keys_max: usize,
 }
 
 impl Default for FoldConfig {
-    /// One second, ten seconds, one minute; 1,024 keys (guess: more differ only in a scan, which folds badly anyway).
+    /// One second, ten seconds, one minute; 1,024 keys (guess: more differ only in a scan, which folds badly anyway), and
+    /// an eighth of them for one sensor, so that a scan folds no worse than before and takes nobody's place.
     fn default() -> Self {
-        Self { window_us: [1_000_000, 10_000_000, 60_000_000], keys_max: 1024 }
+        Self { window_us: [1_000_000, 10_000_000, 60_000_000], keys_max: 1024, sensor_keys_max: 128 }
     }
 }
 
@@ -127,14 +132,22 @@ fn put_value(out: &mut Vec<u8>, value: &FieldValue) {
 struct Open {
     /// What waits; `None` after a critical event passed and before its first repeat.
     event: Option<SecurityEvent>,
+    sensor: Sensor,
     ends: VehicleMicros,
+    /// Tells windows of one sensor apart that end at the same time.
+    number: u64,
 }
 
 /// Table of events that may be repeated.
 #[derive(Debug)]
 pub struct Folder {
     config: FoldConfig,
-    open: BTreeMap<Key, Open>,
+    open: BTreeMap<Arc<Key>, Open>,
+    /// The same by sensor and end.
+    by_end: BTreeMap<(Sensor, VehicleMicros, u64), Arc<Key>>,
+    /// How many each sensor has open.
+    held: BTreeMap<Sensor, usize>,
+    next_number: u64,
     balance: FoldBalance,
 }
 
@@ -145,6 +158,9 @@ impl Folder {
         Self {
             config,
             open: BTreeMap::new(),
+            by_end: BTreeMap::new(),
+            held: BTreeMap::new(),
+            next_number: 0,
             balance: FoldBalance { received: 0, passed: 0, folded: 0, waiting: 0 },
         }
     }
@@ -155,21 +171,33 @@ impl Folder {
         self.balance
     }
 
-    /// Takes an event; appends what is to be passed on to `out`. O(log keys), but O(keys) when the table is full.
+    /// Takes an event with the window of its lane; appends what is to be passed on to `out`. O(log keys), but O(sensors)
+    /// when the table is full.
     pub fn receive(&mut self, event: SecurityEvent, now: VehicleMicros, out: &mut Vec<SecurityEvent>) {
-        self.balance.received = self.balance.received.saturating_add(event.count);
-        self.balance.waiting = self.balance.waiting.saturating_add(event.count);
         let [critical, batched, deferred] = self.config.window_us;
-        let window = match event.lane {
+        let window_us = match event.lane {
             Lane::Critical => critical,
             Lane::Batched => batched,
             Lane::Deferred => deferred,
         };
-        if window == 0 || self.config.keys_max == 0 {
+        self.receive_for(event, window_us, now, out);
+    }
+
+    /// As [`Self::receive`], with a window of the event's own; 0 passes it on.
+    pub fn receive_for(
+        &mut self,
+        event: SecurityEvent,
+        window_us: u64,
+        now: VehicleMicros,
+        out: &mut Vec<SecurityEvent>,
+    ) {
+        self.balance.received = self.balance.received.saturating_add(event.count);
+        self.balance.waiting = self.balance.waiting.saturating_add(event.count);
+        if window_us == 0 || self.config.keys_max == 0 {
             self.pass(event, out);
             return;
         }
-        let key = Key::new(&event);
+        let key = Arc::new(Key::new(&event));
         if self.open.get(&key).is_some_and(|open| open.ends <= now) {
             self.close(&key, out);
         }
@@ -185,26 +213,45 @@ impl Folder {
             }
             return;
         }
-        if self.open.len() >= self.config.keys_max {
-            let oldest = self.open.iter().min_by_key(|(_, open)| open.ends).map(|(key, _)| key.clone());
-            if let Some(oldest) = oldest {
-                self.close(&oldest, out);
-            }
-        }
-        let ends = now.saturating_add(window);
+        let sensor = Sensor::of(&event);
+        self.make_room(sensor, out);
+        let ends = now.saturating_add(window_us);
         let waits = if event.lane == Lane::Critical {
             self.pass(event, out);
             None
         } else {
             Some(event)
         };
-        self.open.insert(key, Open { event: waits, ends });
+        let number = self.next_number;
+        self.next_number = number.wrapping_add(1);
+        self.by_end.insert((sensor, ends, number), Arc::clone(&key));
+        *self.held.entry(sensor).or_default() += 1;
+        self.open.insert(key, Open { event: waits, sensor, ends, number });
+    }
+
+    /// Passes on what waits longest: of the sensor itself if it has its part of the table, else of the one that has most.
+    fn make_room(&mut self, sensor: Sensor, out: &mut Vec<SecurityEvent>) {
+        let own = self.held.get(&sensor).copied().unwrap_or(0);
+        let victim = if own >= self.config.sensor_keys_max.max(1) {
+            Some(sensor)
+        } else if self.open.len() >= self.config.keys_max {
+            self.held.iter().max_by_key(|(_, held)| **held).map(|(sensor, _)| *sensor)
+        } else {
+            None
+        };
+        let first = victim.and_then(|victim| {
+            let from = (victim, VehicleMicros(0), 0);
+            self.by_end.range(from..=(victim, VehicleMicros(u64::MAX), u64::MAX)).next()
+        });
+        if let Some(key) = first.map(|(_, key)| Arc::clone(key)) {
+            self.close(&key, out);
+        }
     }
 
     /// Passes on every event whose window has ended.
     pub fn tick(&mut self, now: VehicleMicros, out: &mut Vec<SecurityEvent>) {
-        let ended: Vec<Key> =
-            self.open.iter().filter(|(_, open)| open.ends <= now).map(|(key, _)| key.clone()).collect();
+        let ended: Vec<Arc<Key>> =
+            self.open.iter().filter(|(_, open)| open.ends <= now).map(|(key, _)| Arc::clone(key)).collect();
         for key in ended {
             self.close(&key, out);
         }
@@ -216,7 +263,12 @@ impl Folder {
     }
 
     fn close(&mut self, key: &Key, out: &mut Vec<SecurityEvent>) {
-        if let Some(event) = self.open.remove(key).and_then(|open| open.event) {
+        let Some(open) = self.open.remove(key) else { return };
+        self.by_end.remove(&(open.sensor, open.ends, open.number));
+        if let Some(held) = self.held.get_mut(&open.sensor) {
+            *held = held.saturating_sub(1);
+        }
+        if let Some(event) = open.event {
             self.pass(event, out);
         }
     }
@@ -301,5 +353,24 @@ mod tests {
         let out = run(&mut folder, &[(Lane::Batched, 1, 1), (Lane::Batched, 2, 2), (Lane::Batched, 3, 3)]);
         assert_eq!(out.iter().map(|row| row.first.0).collect::<Vec<_>>(), [1]);
         assert_eq!(folder.balance(), FoldBalance { received: 3, passed: 1, folded: 0, waiting: 2 });
+    }
+
+    #[test]
+    fn a_sensor_with_many_different_events_takes_no_place_of_another() {
+        let config = FoldConfig { keys_max: 8, sensor_keys_max: 4, ..FoldConfig::default() };
+        let mut folder = Folder::new(config);
+        let mut out = Vec::new();
+        let mut of = |bus: u8, id: u64, at: u64| {
+            let mut event = seen(Lane::Batched, id, at);
+            event.bus = Some(BusId(bus));
+            folder.receive(event, VehicleMicros(at), &mut out);
+        };
+        of(1, 1, 1);
+        (0..100).for_each(|id| of(0, id, 2 + id));
+        of(1, 1, 200);
+        assert_eq!((out.len(), folder.balance().waiting), (96, 6), "only its own are passed on early");
+        folder.flush(&mut out);
+        let quiet = out.iter().find(|row| row.bus == Some(BusId(1))).map(|row| row.count);
+        assert_eq!(quiet, Some(2), "the other's repeat was folded");
     }
 }

@@ -1,12 +1,13 @@
-//! The gateway as a whole: folding, spool and uplink behind `receive`, `tick` and `exchange`.
+//! The gateway as a whole: lanes, folding, fair shares, spool and uplink behind `receive`, `tick` and `exchange`.
 
 use outrider_types::{BusId, ClockFix, Lane, Seq, VehicleMicros};
 
-use crate::SecurityEvent;
+use crate::fair::FairShare;
 use crate::fold::{FoldBalance, FoldConfig, Folder};
 use crate::spool::{AppendError, Spool};
 use crate::storage::{Storage, StorageError};
 use crate::uplink::{ExchangeReport, Keys, Link, Transport, Uplink, UplinkCounters};
+use crate::{LanePolicies, SecurityEvent};
 
 /// Longest time that a row which is not critical waits for the medium: what a power cut may cost.
 pub const GROUP_COMMIT_US: u64 = 1_000_000;
@@ -18,10 +19,14 @@ pub const HEARTBEAT_US: u64 = 600 * 1_000_000;
 /// Folding, spool and uplink of one vehicle.
 #[derive(Debug)]
 pub struct Gateway<S> {
+    policies: LanePolicies,
     folder: Folder,
+    fair: FairShare,
     spool: Spool<S>,
     uplink: Uplink,
     passed: Vec<SecurityEvent>,
+    /// Latest time that anybody told.
+    at: VehicleMicros,
     synced_at: VehicleMicros,
     beat_at: VehicleMicros,
 }
@@ -55,26 +60,61 @@ pub struct Outcome {
 impl<S: Storage> Gateway<S> {
     /// Puts the parts together.
     #[must_use]
-    pub const fn new(fold: FoldConfig, spool: Spool<S>, uplink: Uplink) -> Self {
+    pub fn new(fold: FoldConfig, spool: Spool<S>, uplink: Uplink) -> Self {
         Self {
+            policies: LanePolicies::with_windows(&fold),
+            fair: FairShare::default(),
             folder: Folder::new(fold),
             spool,
             uplink,
             passed: Vec::new(),
+            at: VehicleMicros(0),
             synced_at: VehicleMicros(0),
             beat_at: VehicleMicros(0),
         }
     }
 
     /// Takes a qualified event.
-    pub fn receive(&mut self, event: SecurityEvent, now: VehicleMicros) -> Outcome {
-        self.folder.receive(event, now, &mut self.passed);
+    pub fn receive(&mut self, mut event: SecurityEvent, now: VehicleMicros) -> Outcome {
+        self.at = self.at.max(now);
+        let handling = self.policies.handling(&event);
+        event.lane = handling.lane;
+        let mut folded = Vec::new();
+        self.folder.receive_for(event, handling.window_us, now, &mut folded);
+        self.share(folded, now);
         self.append_passed()
+    }
+
+    /// Puts a policy to use from the next event on. What waits keeps the lane and window that it was given.
+    pub fn set_policies(&mut self, policies: LanePolicies) {
+        self.policies = policies;
+    }
+
+    /// Returns the policy in use.
+    #[must_use]
+    pub const fn policies(&self) -> &LanePolicies {
+        &self.policies
+    }
+
+    /// Returns the shares of the sensors.
+    #[must_use]
+    pub const fn fair(&self) -> &FairShare {
+        &self.fair
+    }
+
+    fn share(&mut self, rows: Vec<SecurityEvent>, now: VehicleMicros) {
+        for row in rows {
+            self.fair.receive(row, &self.policies, now, &mut self.passed);
+        }
     }
 
     /// Lets time pass: ends folding windows, commits to the medium.
     pub fn tick(&mut self, now: VehicleMicros) -> Outcome {
-        self.folder.tick(now, &mut self.passed);
+        self.at = self.at.max(now);
+        let mut folded = Vec::new();
+        self.folder.tick(now, &mut folded);
+        self.share(folded, now);
+        self.fair.tick(&self.policies, now, &mut self.passed);
         let mut outcome = self.append_passed();
         // What went wrong is kept in the spool's status; with a later segment it is tried again.
         let _ = self.spool.poll_anchor();
@@ -92,7 +132,11 @@ impl<S: Storage> Gateway<S> {
 
     /// Passes on all that waits and makes it durable, before a shutdown.
     pub fn shut_down(&mut self) -> Outcome {
-        self.folder.flush(&mut self.passed);
+        let now = self.at;
+        let mut folded = Vec::new();
+        self.folder.flush(&mut folded);
+        self.share(folded, now);
+        self.fair.flush(now, &mut self.passed);
         let mut outcome = self.append_passed();
         outcome.sync_error = self.spool.sync().err();
         outcome

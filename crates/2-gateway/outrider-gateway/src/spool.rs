@@ -37,6 +37,7 @@ pub use self::anchor::{
 };
 pub use self::audit::{Audit, Finding, Verifying};
 pub use self::config::{Boot, SpoolConfig, SpoolKeys};
+pub use self::entry::Floor;
 use self::entry::{Entry, Heads};
 pub use self::journal::ANCHOR_SEGMENTS;
 use self::lane::LaneState;
@@ -104,6 +105,8 @@ pub struct Spool<S> {
     anchor: Box<dyn Anchor + Send + Sync>,
     lanes: BTreeMap<(BootEpoch, Lane), LaneState>,
     fixes: BTreeMap<BootEpoch, Vec<ClockFix>>,
+    /// By kind of configuration.
+    floors: BTreeMap<u8, Floor>,
     /// Segment of the journal from which on it is needed.
     snapshot_from: u64,
     /// Value and ends that the spool last raised the anchor over.

@@ -107,7 +107,7 @@ fn no_bit_of_a_command_can_change() {
 
 #[test]
 fn an_unknown_kind_and_wrong_parameters_are_told_apart() {
-    for (offset, value, reason) in [(68, 2, RefuseReason::UnknownKind), (128, 7, RefuseReason::Parameters)] {
+    for (offset, value, reason) in [(68, 9, RefuseReason::UnknownKind), (128, 7, RefuseReason::Parameters)] {
         let mut signed = frame(&head(), window());
         signed.truncate(signed.len() - 64);
         signed[offset] = value;

@@ -341,7 +341,13 @@ impl Auditor<'_> {
                     self.find(Finding::FalseProof(attestation.counter));
                 }
             }
-            Some(Entry::Event { .. } | Entry::Fix { .. } | Entry::Forgotten { .. } | Entry::Close { .. })
+            Some(
+                Entry::Event { .. }
+                | Entry::Fix { .. }
+                | Entry::Forgotten { .. }
+                | Entry::Floor { .. }
+                | Entry::Close { .. },
+            )
             | None => {}
         }
     }

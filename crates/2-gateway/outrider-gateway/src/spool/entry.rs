@@ -30,6 +30,15 @@ pub(super) struct Balance {
     pub(super) drops: [u64; REASONS],
 }
 
+/// Versions of one kind of configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Floor {
+    /// Highest version that was ever tried, healthy or not.
+    pub tried: u64,
+    /// Highest version that was healthy.
+    pub good: u64,
+}
+
 /// What a record says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Entry {
@@ -53,6 +62,8 @@ pub(super) enum Entry {
     Attested(Attestation),
     /// Ends the key's interval early; what follows is sealed by the next key. The journal's names the ends of all chains.
     Close { at: VehicleMicros, heads: Option<Heads> },
+    /// Versions of one kind of configuration below which the vehicle does not go back.
+    Floor { kind: u8, floor: Floor },
     /// All that is known follows; nothing before is needed once the end is there.
     SnapshotBegin,
     /// All that is known was said.
@@ -125,6 +136,12 @@ impl Entry {
                 }
                 CLOSE
             }
+            Self::Floor { kind, floor } => {
+                out.push(*kind);
+                out.extend(floor.tried.to_le_bytes());
+                out.extend(floor.good.to_le_bytes());
+                13
+            }
             Self::SnapshotBegin => 11,
             Self::SnapshotEnd => 12,
         };
@@ -188,6 +205,9 @@ impl Entry {
             }
             11 => Self::SnapshotBegin,
             12 => Self::SnapshotEnd,
+            13 => {
+                Self::Floor { kind: cursor.u8()?, floor: Floor { tried: cursor.u64()?, good: cursor.u64()? } }
+            }
             _ => return None,
         };
         cursor.0.is_empty().then_some(entry)

@@ -3,7 +3,7 @@
 use outrider_types::{BootEpoch, Lane, VehicleMicros};
 use sha2::{Digest, Sha256};
 
-use super::entry::{Entry, Heads, put_heads};
+use super::entry::{Entry, Floor, Heads, put_heads};
 use super::lane::LaneState;
 use super::record::{Chain, HEADER_BYTES, RECORD_OVERHEAD_BYTES};
 use super::seal::SEAL_INTERVAL;
@@ -13,6 +13,9 @@ use crate::storage::{Storage, StorageError};
 /// Segments begun between two increments of the anchor: 1 MiB of rows. A TPM's NV counter stands about 100,000
 /// increments (guess from data sheets of NV cells): two boots and three MiB a day wear half of it in 25 years.
 pub const ANCHOR_SEGMENTS: u64 = 32;
+
+/// Kinds of configuration that have a floor.
+const FLOORS_MAX: usize = 8;
 
 /// Returns the hash over the ends of all chains, which anchors attest and the next boot repeats.
 pub(super) fn head_hash(heads: &Heads) -> [u8; 32] {
@@ -118,6 +121,7 @@ impl<S: Storage> Spool<S> {
         for (epoch, fixes) in &self.fixes {
             entries.extend(fixes.iter().map(|fix| Entry::Fix { epoch: *epoch, fix: *fix }));
         }
+        entries.extend(self.floors.iter().map(|(kind, floor)| Entry::Floor { kind: *kind, floor: *floor }));
         if let Some((counter, heads)) = self.anchored {
             entries.push(Entry::Anchored { counter, heads });
         }
@@ -242,6 +246,27 @@ impl<S: Storage> Spool<S> {
             Err(_) => self.anchor_status.failures += 1,
         }
         done
+    }
+
+    /// Raises the floor of a kind of configuration and makes it durable; what it has is never lowered.
+    ///
+    /// # Errors
+    /// [`StorageError`]; the floor holds until the next boot.
+    pub fn raise_floor(&mut self, kind: u8, floor: Floor) -> Result<(), StorageError> {
+        let known = self.floors.get(&kind).copied().unwrap_or_default();
+        let floor = Floor { tried: known.tried.max(floor.tried), good: known.good.max(floor.good) };
+        if floor == known || (self.floors.len() >= FLOORS_MAX && !self.floors.contains_key(&kind)) {
+            return Ok(());
+        }
+        self.floors.insert(kind, floor);
+        self.note(&Entry::Floor { kind, floor })?;
+        self.ring.flush()
+    }
+
+    /// Returns the floor of a kind of configuration, as far as this medium knows.
+    #[must_use]
+    pub fn floor(&self, kind: u8) -> Floor {
+        self.floors.get(&kind).copied().unwrap_or_default()
     }
 
     /// Has the next sync write the numbers given: a lane whose tail is cut is then short of them.

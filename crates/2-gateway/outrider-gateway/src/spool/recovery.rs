@@ -6,7 +6,7 @@ use outrider_types::{BootEpoch, Lane, Seq};
 use outrider_wire::BootEnd;
 
 use super::config::{Boot, KEY_AREA_BYTES, SpoolConfig};
-use super::entry::{CLOSE, Entry, Head, Heads};
+use super::entry::{CLOSE, Entry, Floor, Head, Heads};
 use super::journal::head_hash;
 use super::keys::{KEY_STATE_BYTES, KeyState};
 use super::lane::LaneState;
@@ -164,6 +164,7 @@ impl<S: Storage> Spool<S> {
             anchor,
             lanes: BTreeMap::new(),
             fixes: BTreeMap::new(),
+            floors: BTreeMap::new(),
             snapshot_from: 0,
             anchored: None,
             since_anchor: 0,
@@ -337,6 +338,10 @@ impl<S: Storage> Spool<S> {
             }
             (Entry::Close { heads: Some(heads), .. }, _) => {
                 said.heads = Some(heads).filter(|_| header.generation == self.ring.generation);
+            }
+            (Entry::Floor { kind, floor }, _) => {
+                let known = self.floors.entry(kind).or_default();
+                *known = Floor { tried: known.tried.max(floor.tried), good: known.good.max(floor.good) };
             }
             (Entry::SnapshotBegin, _) => said.begun = Some(place.segment),
             (Entry::SnapshotEnd, _) => said.snapshot_from = said.begun.unwrap_or(said.snapshot_from),

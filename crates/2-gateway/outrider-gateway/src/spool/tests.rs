@@ -143,3 +143,18 @@ fn assert_balance<S: Storage>(spool: &Spool<S>) {
         assert_eq!(state.received, balanced, "BAL-1 of {epoch} {lane}: {state:?}");
     }
 }
+
+#[test]
+fn a_floor_of_configuration_survives_boots_and_snapshots_and_is_never_lowered() {
+    let config = SpoolConfig { quota_bytes: [4 << 10; 3], segment_bytes: 1 << 10, journal_bytes: 8 << 10 };
+    let (mut spool, _) = open(MemoryStorage::new(), config);
+    spool.raise_floor(1, Floor { tried: 5, good: 4 }).expect("healthy medium");
+    spool.raise_floor(1, Floor { tried: 3, good: 5 }).expect("healthy medium");
+    // Enough boots that the journal was written round several times.
+    for _ in 0..40 {
+        let (again, _) = open(spool.into_storage(), config);
+        spool = again;
+        assert_eq!(spool.floor(1), Floor { tried: 5, good: 5 });
+        assert_eq!(spool.floor(2), Floor::default());
+    }
+}

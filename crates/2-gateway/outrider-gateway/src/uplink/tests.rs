@@ -126,7 +126,10 @@ fn gateway_on(storage: MemoryStorage) -> Gateway<MemoryStorage> {
     let (spool, _) = Spool::open(storage, SpoolConfig::default(), Boot::in_memory(BootEpoch(1), 1, &[9; 32]))
         .expect("the medium can be written");
     let uplink = Uplink::new(UplinkConfig::new(TenantId(1), VEHICLE, 1), Seed::new(5)).expect("memory");
-    Gateway::new(FoldConfig { window_us: [0; 3], ..FoldConfig::default() }, spool, uplink)
+    let fold = FoldConfig { window_us: [0; 3], ..FoldConfig::default() };
+    let mut gateway = Gateway::new(fold, spool, uplink);
+    gateway.set_policies(crate::LanePolicies::with_windows(&fold).without_shares());
+    gateway
 }
 
 fn gateway() -> Gateway<MemoryStorage> {
