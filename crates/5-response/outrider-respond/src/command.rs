@@ -201,6 +201,8 @@ mod tests {
             vehicle_commands: 0,
             fleet_commands: 0,
             is_stopped: false,
+            confirmed_by: None,
+            has_artifact: false,
         };
         SafetyGate::default().judge(&intent, &context, PermitId([7; 16])).expect("nothing is against it")
     }

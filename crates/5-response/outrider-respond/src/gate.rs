@@ -15,12 +15,23 @@
 //! | the emergency stop is not set | `stopped` |
 //! | the intent is fresh: not from the future, not older than five minutes | `stale_intent` |
 //!
-//! The state of motion is not asked for: a V0 action touches no vehicle function, and the vehicle decides
+//! For class V2 (changes what the vehicle detects and reports, no driving function) the rows about events and windows fall
+//! away, and these hold as well. The cloud cannot tell what a model or a filter stops seeing, so a second person is asked
+//! for every one:
+//!
+//! | condition | refusal |
+//! | --- | --- |
+//! | requester's role is engineer or admin | `role_too_low` |
+//! | another enabled engineer or admin has confirmed it | `not_confirmed` |
+//! | the artifact is stored and of the stated kind, version and length | `unknown_artifact` |
+//!
+//! The state of motion is not asked for: a V0 or V2 action touches no driving function, and the vehicle decides
 //! again when it receives the command.
 
 use outrider_types::{TenantId, UnixMicros, VehicleId};
 
 use crate::intent::{Action, EffectClass, EvidenceWindow, Intent, IntentHash};
+use crate::words::Role;
 
 /// Identity of a permit, given by the caller from a random source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,6 +147,12 @@ pub enum RefusalCode {
     Stopped,
     /// The intent is from the future or too old.
     StaleIntent,
+    /// The requester's role is below what the effect class asks for.
+    RoleTooLow,
+    /// No second person has confirmed it.
+    NotConfirmed,
+    /// The artifact is not stored, or is another one.
+    UnknownArtifact,
 }
 
 impl RefusalCode {
@@ -157,6 +174,9 @@ impl RefusalCode {
             Self::FleetLimit => "fleet_limit",
             Self::Stopped => "stopped",
             Self::StaleIntent => "stale_intent",
+            Self::RoleTooLow => "role_too_low",
+            Self::NotConfirmed => "not_confirmed",
+            Self::UnknownArtifact => "unknown_artifact",
         }
     }
 }
@@ -189,6 +209,10 @@ pub struct GateContext {
     pub fleet_commands: u32,
     /// Whether anybody has set the emergency stop.
     pub is_stopped: bool,
+    /// Who confirmed it, if it is a configuration: name and role of an enabled account.
+    pub confirmed_by: Option<(String, Role)>,
+    /// Whether the artifact is stored and is the one that the intent names.
+    pub has_artifact: bool,
 }
 
 /// Limits that the gate applies.
@@ -237,11 +261,15 @@ impl SafetyGate {
     /// # Errors
     /// [`Refusal`] with every reason of the decision table that applies.
     pub fn judge(&self, intent: &Intent, context: &GateContext, id: PermitId) -> Result<Permit, Refusal> {
-        let mut reasons = match intent.action.effect_class() {
-            EffectClass::Observe => self.general(intent, context),
-        };
+        let mut reasons = self.general(intent, context);
+        match intent.action.effect_class() {
+            EffectClass::Observe => {}
+            EffectClass::NoDriving => Self::two_persons(intent, context, &mut reasons),
+        }
         match &intent.action {
             Action::RequestEvidence(window) => self.evidence(intent, window, context, &mut reasons),
+            Action::Configure(_) if context.has_artifact => {}
+            Action::Configure(_) => reasons.push(RefusalCode::UnknownArtifact),
         }
         if !reasons.is_empty() {
             reasons.sort_unstable();
@@ -271,6 +299,17 @@ impl SafetyGate {
             (age < 0 || age > self.policy.intent_age_us_max, RefusalCode::StaleIntent),
         ];
         checks.into_iter().filter_map(|(applies, code)| applies.then_some(code)).collect()
+    }
+
+    /// Two different persons, both of whom may configure.
+    fn two_persons(intent: &Intent, context: &GateContext, reasons: &mut Vec<RefusalCode>) {
+        if intent.role < Role::Engineer {
+            reasons.push(RefusalCode::RoleTooLow);
+        }
+        let confirmed = context.confirmed_by.as_ref();
+        if !confirmed.is_some_and(|(name, role)| *name != intent.requester && *role >= Role::Engineer) {
+            reasons.push(RefusalCode::NotConfirmed);
+        }
     }
 
     fn evidence(

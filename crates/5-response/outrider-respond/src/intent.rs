@@ -23,12 +23,14 @@ impl fmt::Display for IntentHash {
 
 /// How far an action can reach into a vehicle.
 ///
-/// V1 to V4 (back end only, no driving function, operational effect, powertrain and assistance) have no action yet;
-/// whoever adds one extends the gate's decision table first.
+/// V1, V3 and V4 (back end only, operational effect, powertrain and assistance) have no action yet; whoever adds one
+/// extends the gate's decision table first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EffectClass {
     /// V0: observes, changes nothing in the vehicle.
     Observe,
+    /// V2: changes the vehicle, but no driving function: what it detects and reports.
+    NoDriving,
 }
 
 impl EffectClass {
@@ -37,6 +39,7 @@ impl EffectClass {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Observe => "V0",
+            Self::NoDriving => "V2",
         }
     }
 }
@@ -52,11 +55,49 @@ pub struct EvidenceWindow {
     pub after_s: u16,
 }
 
+/// What a configuration is about; numbers as on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConfigKind {
+    /// Lanes, windows, fair shares, budgets.
+    Policy,
+    /// Filters of qualification and patterns of logs.
+    Rules,
+    /// Vehicle model.
+    Model,
+}
+
+impl ConfigKind {
+    /// Returns the number on the wire.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Policy => 1,
+            Self::Rules => 2,
+            Self::Model => 3,
+        }
+    }
+}
+
+/// A signed configuration that a vehicle shall use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Configuration {
+    /// What it is about.
+    pub kind: ConfigKind,
+    /// Version.
+    pub version: u64,
+    /// SHA-256 of the artifact.
+    pub sha256: [u8; 32],
+    /// Its length in bytes.
+    pub bytes: u32,
+}
+
 /// What shall happen in the vehicle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Cut the capture around an observation and upload it.
     RequestEvidence(EvidenceWindow),
+    /// Fetch a signed configuration, use it on trial, and return if it harms.
+    Configure(Configuration),
 }
 
 impl Action {
@@ -65,6 +106,7 @@ impl Action {
     pub const fn effect_class(&self) -> EffectClass {
         match self {
             Self::RequestEvidence(_) => EffectClass::Observe,
+            Self::Configure(_) => EffectClass::NoDriving,
         }
     }
 
@@ -73,6 +115,7 @@ impl Action {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::RequestEvidence(_) => "request_evidence",
+            Self::Configure(_) => "configure",
         }
     }
 }
@@ -114,6 +157,13 @@ impl Intent {
                 hasher.update(seq.to_le_bytes());
                 hasher.update(window.before_s.to_le_bytes());
                 hasher.update(window.after_s.to_le_bytes());
+            }
+            Action::Configure(configuration) => {
+                hasher.update([2]);
+                hasher.update(configuration.kind.code().to_le_bytes());
+                hasher.update(configuration.version.to_le_bytes());
+                hasher.update(configuration.sha256);
+                hasher.update(configuration.bytes.to_le_bytes());
             }
         }
         hasher.update((self.requester.len() as u64).to_le_bytes());

@@ -9,5 +9,7 @@ mod words;
 pub use command::{Command, CommandError, CommandSequence};
 pub use evidence::{EvidenceEvent, EvidenceState, IllegalStep};
 pub use gate::{GateContext, GatePolicy, Permit, PermitId, Refusal, RefusalCode, SafetyGate};
-pub use intent::{Action, EffectClass, EvidenceWindow, Intent, IntentHash, IntentId};
+pub use intent::{
+    Action, ConfigKind, Configuration, EffectClass, EvidenceWindow, Intent, IntentHash, IntentId,
+};
 pub use words::{AlertStatus, CaseStatus, Disposition, Role};

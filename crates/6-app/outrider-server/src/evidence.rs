@@ -182,6 +182,8 @@ impl EvidenceDesk {
             vehicle_commands: load.vehicle_day,
             fleet_commands: load.fleet_day,
             is_stopped: load.is_stopped,
+            confirmed_by: None,
+            has_artifact: false,
         })
     }
 

@@ -2,7 +2,7 @@ use outrider_types::{BootEpoch, EventId, Lane, Seq};
 use proptest::prelude::*;
 
 use super::*;
-use crate::intent::IntentId;
+use crate::intent::{ConfigKind, Configuration, IntentId};
 use crate::words::Role;
 
 const NOW: UnixMicros = UnixMicros(1_800_000_000_000_000);
@@ -32,6 +32,8 @@ fn context() -> GateContext {
         vehicle_commands: 0,
         fleet_commands: 0,
         is_stopped: false,
+        confirmed_by: None,
+        has_artifact: false,
     }
 }
 
@@ -142,7 +144,7 @@ proptest! {
         let context = GateContext {
             now: NOW, requester_enabled: enabled, vehicle_tenant: tenant.map(TenantId), is_capable: capable,
             event_at: event_age.map(|age| NOW.saturating_add(-age)), in_flight, vehicle_commands, fleet_commands,
-            is_stopped: stopped,
+            is_stopped: stopped, confirmed_by: None, has_artifact: false,
         };
         let allowed = enabled && tenant == Some(1) && capable && own && !stopped && in_flight == 0
             && event_age.is_some_and(|age| age <= 2_592_000_000_000) && vehicle_commands < 8 && fleet_commands < 2000
@@ -150,4 +152,37 @@ proptest! {
             && (0..=300_000_000).contains(&intent_age);
         prop_assert_eq!(SafetyGate::default().judge(&intent, &context, PermitId([0; 16])).is_ok(), allowed);
     }
+}
+
+#[test]
+fn a_configuration_needs_two_persons_who_may_configure() {
+    let configuration = Configuration { kind: ConfigKind::Policy, version: 3, sha256: [4; 32], bytes: 900 };
+    let good = Intent {
+        action: Action::Configure(configuration),
+        role: Role::Engineer,
+        ..intent(VEHICLE, 5, 5, NOW)
+    };
+    let confirmed = |name: &str, role| GateContext {
+        confirmed_by: Some((name.to_owned(), role)),
+        has_artifact: true,
+        event_at: None,
+        ..context()
+    };
+    assert_eq!(reasons(&good, &confirmed("bob", Role::Engineer)), []);
+    assert_eq!(
+        reasons(&good, &confirmed("ada", Role::Admin)),
+        [RefusalCode::NotConfirmed],
+        "the same person"
+    );
+    assert_eq!(reasons(&good, &confirmed("bob", Role::Analyst)), [RefusalCode::NotConfirmed]);
+    let alone = GateContext { confirmed_by: None, ..confirmed("bob", Role::Engineer) };
+    assert_eq!(reasons(&good, &alone), [RefusalCode::NotConfirmed]);
+    let analyst = Intent { role: Role::Analyst, ..good.clone() };
+    assert_eq!(reasons(&analyst, &confirmed("bob", Role::Engineer)), [RefusalCode::RoleTooLow]);
+    let missing = GateContext { has_artifact: false, ..confirmed("bob", Role::Engineer) };
+    assert_eq!(reasons(&good, &missing), [RefusalCode::UnknownArtifact]);
+    let stopped = GateContext { is_stopped: true, ..confirmed("bob", Role::Engineer) };
+    assert_eq!(reasons(&good, &stopped), [RefusalCode::Stopped]);
+    let other = Configuration { version: 4, ..configuration };
+    assert_ne!(good.hash(), Intent { action: Action::Configure(other), ..good.clone() }.hash());
 }

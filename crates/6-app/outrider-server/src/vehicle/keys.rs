@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use outrider_respond::{Action, Command};
+use outrider_respond::{Action, Command, ConfigKind};
 use outrider_wire::{
-    COMMAND_BYTES_MAX, CommandHead, CommandId, EvidenceWindow, FrameError, IntentHash, Parameters, PermitId,
-    SIGNATURE_BYTES, Signer, SignerError,
+    ArtifactKind, COMMAND_BYTES_MAX, CommandHead, CommandId, EvidenceWindow, FrameError, IntentHash,
+    Parameters, PermitId, SIGNATURE_BYTES, Signer, SignerError, UpdateOrder,
 };
 
 use super::ca::{CaError, write_secret};
@@ -138,6 +138,16 @@ impl CommandKey {
                 seq: window.event.seq,
                 before_s: window.before_s,
                 after_s: window.after_s,
+            }),
+            Action::Configure(configuration) => Parameters::Update(UpdateOrder {
+                kind: match configuration.kind {
+                    ConfigKind::Policy => ArtifactKind::Policy,
+                    ConfigKind::Rules => ArtifactKind::Rules,
+                    ConfigKind::Model => ArtifactKind::Model,
+                },
+                version: configuration.version,
+                sha256: configuration.sha256,
+                bytes: configuration.bytes,
             }),
         };
         let mut out = vec![0; COMMAND_BYTES_MAX];
