@@ -10,7 +10,9 @@ pub mod keystore;
 pub mod learn;
 pub mod model_file;
 pub mod net;
+pub mod remote;
 pub mod replay;
+
 pub mod runtime;
 pub mod scheduled;
 pub mod traffic;

@@ -24,16 +24,10 @@ pub struct Handling {
 }
 
 /// Policy of a vehicle, owned and ready to be asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LanePolicies {
     head: PolicyHead,
     rules: BTreeMap<EventTypeId, Vec<PolicyRule>>,
-}
-
-impl Default for LanePolicies {
-    fn default() -> Self {
-        Self { head: PolicyHead::default(), rules: BTreeMap::new() }
-    }
 }
 
 impl LanePolicies {

@@ -155,6 +155,8 @@ impl Machine {
             uptime_s: now.0 / 1_000_000,
             budget,
             model: vehicle.model().clone(),
+            config: vehicle.config_state(),
+            throttled: throttled(vehicle),
             buses: buses(vehicle.edge(), now).into_iter().chain(scheduled(vehicle.scheduled())).collect(),
             foreign_frames: vehicle.edge().map_or(0, Edge::foreign) + vehicle.scheduled().foreign(),
             sources: self.pumps.iter().map(source).collect(),
@@ -316,6 +318,17 @@ fn events(vehicle: &Vehicle<FileStorage>) -> report::Events {
         rows: status.rows,
         lost: status.lost,
     }
+}
+
+fn throttled(vehicle: &Vehicle<FileStorage>) -> Vec<report::Throttled> {
+    let shares = vehicle.gateway().fair().shares().filter(|share| share.waiting > 0);
+    let throttled = |share: outrider_gateway::fair::Share| report::Throttled {
+        sensor: share.sensor,
+        lane: share.lane.word().to_owned(),
+        passed: share.passed,
+        waiting: share.waiting,
+    };
+    shares.map(throttled).collect()
 }
 
 fn spool_lane(vehicle: &Vehicle<FileStorage>, lane: Lane) -> report::Lane {

@@ -18,6 +18,7 @@ mod run;
 mod status;
 #[cfg(test)]
 mod tests;
+mod update;
 mod watch;
 mod workshop;
 
@@ -70,6 +71,8 @@ enum Command {
     Keys(keys::Keys),
     /// Open a vehicle for a workshop, with a signed ticket.
     Workshop(workshop::Workshop),
+    /// Sign a configuration for vehicles, or look at one.
+    Update(update::Update),
     /// Measure the agent's parts on this machine.
     Bench(bench::Bench),
 }
@@ -127,6 +130,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
         Command::Status(command) => command.run(&mut terminal),
         Command::Keys(command) => command.run(&mut terminal),
         Command::Workshop(command) => command.run(&mut terminal),
+        Command::Update(command) => command.run(&mut terminal),
         Command::Bench(command) => command.run(&mut terminal),
     };
     let outcome = outcome.and_then(|()| terminal.out.flush().map_err(Failure::from));

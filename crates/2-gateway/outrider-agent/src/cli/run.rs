@@ -13,7 +13,9 @@ use outrider_bus::lin::TimedLin;
 use outrider_gateway::spool::{Anchor, SpoolConfig};
 use outrider_gateway::uplink::Link;
 use outrider_gateway::{FieldValue, FileStorage, SecurityEvent, fold};
-use outrider_types::{BootEpoch, BusId, ClockFix, ClockSource, Lane, Seed, UnixMicros, VehicleMicros};
+use outrider_types::{
+    BootEpoch, BusId, ClockFix, ClockSource, Lane, Seed, TenantId, UnixMicros, VehicleMicros,
+};
 use outrider_wire::catalogue::{event, field};
 
 use super::captures::read_records;
@@ -26,6 +28,7 @@ use crate::io::ids_udp::IdsUdp;
 use crate::io::live::LivePlace;
 use crate::io::packet_ring::PacketRing;
 use crate::model_file::{FILE_BYTES_MAX, ModelTrust, Refusal, Trusted};
+use crate::remote::{ArtifactTrust, ConfigStore, Provisioned, RealDisk, Remote};
 use crate::runtime::hardware::Hardware;
 use crate::runtime::seal::{forget_root, read_root};
 use crate::runtime::workshop::read_ticket;
@@ -115,7 +118,7 @@ impl Run {
     pub(super) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         let config = VehicleConfig::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
         let clock = MachineClock::new();
-        let sections = Sections::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
+        let mut sections = Sections::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
         let hardware =
             sections.hardware.open(&config.state).map_err(|error| Failure::input(error.to_string()))?;
         let mut link = link(&config, &hardware)?;
@@ -130,6 +133,14 @@ impl Run {
             .set_workshop(config.workshop.as_ref())
             .map_err(|error| Failure::input(format!("workshop: {error}")))?;
         vehicle.add_fix(clock.fix());
+        let remote = self.remote(&config, &trust)?;
+        vehicle.set_remote(remote, clock.mono());
+        if self.load > 0 {
+            vehicle.lift_shares();
+        }
+        if let (Some(host), Some(patterns)) = (&mut sections.host, configured_patterns(&config, &vehicle)?) {
+            host.patterns = Some(patterns);
+        }
         let mut ids_udp = ids_udp(&config)?;
         if let Some(address) = ids_udp.local_address() {
             terminal.note(&format!("IDS frames are taken at {address}"));
@@ -205,6 +216,20 @@ impl Run {
             }
         }
         Ok(vehicle)
+    }
+
+    /// Opens what the cloud configured; a start with something on trial is counted here, before any of it is used.
+    fn remote(&self, config: &VehicleConfig, trust: &ModelTrust) -> Result<Remote, Failure> {
+        let input = |error: &dyn std::fmt::Display| Failure::input(error.to_string());
+        let vehicle = config.vehicle.parse().map_err(|error| input(&format!("vehicle: {error}")))?;
+        let section = config.updates.clone().unwrap_or_default();
+        let artifacts = ArtifactTrust::new(&section, TenantId(config.tenant), vehicle)
+            .map_err(|error| input(&format!("updates: {error}")))?;
+        let store = ConfigStore::open(&config.state.join("config"), Box::new(RealDisk));
+        let (model, _) = model(config, trust)?;
+        let provisioned = Provisioned { model, qualify: config.qualify.clone() };
+        Remote::open(store.map_err(|error| input(&error))?, artifacts, trust.clone(), provisioned)
+            .map_err(|error| input(&error))
     }
 
     /// Reads the captures into one stretch of time. Ethernet comes from interfaces, and CAN XL is not judged.
@@ -338,6 +363,21 @@ fn model(config: &VehicleConfig, trust: &ModelTrust) -> Result<(Vec<u8>, Option<
         Err(refusal) if trust.is_strict() => Ok((Vec::new(), Some(Err(refusal)))),
         Err(refusal) => Err(Failure::input(refusal.to_string())),
     }
+}
+
+/// Writes the patterns of the rule pack in use to where the host sensors read them; they were checked when it was taken.
+fn configured_patterns(
+    config: &VehicleConfig,
+    vehicle: &Vehicle<FileStorage>,
+) -> Result<Option<PathBuf>, Failure> {
+    let patterns = vehicle.remote().map_or("", |remote| remote.patterns.as_str());
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let path = config.state.join("config").join("patterns.toml");
+    std::fs::write(&path, patterns)
+        .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+    Ok(Some(path))
 }
 
 fn link(config: &VehicleConfig, hardware: &Hardware) -> Result<HttpsLink, Failure> {

@@ -97,6 +97,22 @@ fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         (None, _) => String::new(),
     };
     writeln!(out, "model   {}{detail}", model.state)?;
+    let config = &report.config;
+    let health =
+        config.trial.as_ref().map_or_else(|| "good".to_owned(), |trial| format!("on trial: {trial}"));
+    let last = config.last_return.as_ref().map_or_else(String::new, |last| format!("; last return: {last}"));
+    writeln!(
+        out,
+        "config  slot {}, policy {}, rules {}, model {}, {health}{last}",
+        config.slot, config.policy, config.rules, config.model
+    )?;
+    for one in &report.throttled {
+        writeln!(
+            out,
+            "share   {} [{}]: {} rows passed, {} observations above its share",
+            one.sensor, one.lane, one.passed, one.waiting
+        )?;
+    }
     for bus in &report.buses {
         let mode = match bus.mode.as_str() {
             "" => String::new(),

@@ -130,6 +130,25 @@ impl CloudLink for HttpsLink {
             status => Err(TransportError::Refused { status }),
         }
     }
+
+    fn fetch(&mut self, sha256: &str, from: u64, bytes_max: usize) -> Result<Vec<u8>, TransportError> {
+        let to = from.saturating_add(bytes_max as u64).saturating_sub(1);
+        let response = self
+            .agent
+            .get(format!("{}/v1/artifacts/{sha256}", self.cloud))
+            .header("range", format!("bytes={from}-{to}"))
+            .call();
+        let mut response = response.map_err(|error| unreachable(&error))?;
+        match response.status().as_u16() {
+            206 => response
+                .body_mut()
+                .with_config()
+                .limit(bytes_max as u64)
+                .read_to_vec()
+                .map_err(|error| unreachable(&error)),
+            status => Err(TransportError::Refused { status }),
+        }
+    }
 }
 
 fn unreachable(error: &ureq::Error) -> TransportError {

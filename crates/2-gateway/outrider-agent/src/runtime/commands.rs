@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use outrider_gateway::{FieldValue, SecurityEvent};
 use outrider_types::{EventTypeId, VehicleMicros};
 use outrider_wire::catalogue::field;
-use outrider_wire::{CommandHead, EvidenceWindow, Parameters, SealedCommand, Verifier};
+use outrider_wire::{CommandHead, Parameters, SealedCommand, Verifier};
 
 /// Commands waiting at the same time; the cloud has one in flight a vehicle.
 const JOBS_MAX: usize = 8;
@@ -17,8 +17,8 @@ const JOBS_MAX: usize = 8;
 pub struct Job {
     /// Everything but the parameters.
     pub head: CommandHead,
-    /// What to cut.
-    pub window: EvidenceWindow,
+    /// What to do.
+    pub parameters: Parameters,
     /// Whether the cloud has been told that it was accepted.
     pub is_announced: bool,
 }
@@ -67,8 +67,7 @@ impl Jobs {
         file.sync_all()?;
         fs::rename(&fresh, &path)?;
         File::open(&self.folder)?.sync_all()?;
-        let Parameters::RequestEvidence(window) = *parameters;
-        self.jobs.push(Job { head: *head, window, is_announced: false });
+        self.jobs.push(Job { head: *head, parameters: *parameters, is_announced: false });
         Ok(())
     }
 
@@ -104,8 +103,8 @@ fn read(path: &Path, verifier: &dyn Verifier) -> Option<Job> {
     }
     let frame = fs::read(path).ok()?;
     let command = SealedCommand::parse(&frame).ok()?.open(verifier).ok()?;
-    let Parameters::RequestEvidence(window) = command.parameters().ok()?;
-    Some(Job { head: command.head, window, is_announced: false })
+    let parameters = command.parameters().ok()?;
+    Some(Job { head: command.head, parameters, is_announced: false })
 }
 
 /// Creates an event about a command.

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::ids::{IdsLayer, Idsm, IdsmSection, IdsrSection, QualifySection};
 use super::workshop::WorkshopSection;
 use crate::keystore::WireSigner;
+use crate::remote::UpdateSection;
 
 /// Why a provisioning cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +87,9 @@ pub struct VehicleConfig {
     /// Who may open the vehicle for a workshop; without it nobody can.
     #[serde(default)]
     pub workshop: Option<WorkshopSection>,
+    /// Who may sign configurations; without it none is taken.
+    #[serde(default)]
+    pub updates: Option<UpdateSection>,
 }
 
 /// 64 MiB: about ten minutes of two fully loaded buses at 500 kbit/s.

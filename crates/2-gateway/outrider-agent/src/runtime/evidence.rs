@@ -8,7 +8,7 @@ use std::io;
 use outrider_gateway::Storage;
 use outrider_gateway::uplink::TransportError;
 use outrider_types::{BootEpoch, UnixMicros, VehicleMicros};
-use outrider_wire::{EvidenceHash, EvidenceWindow, Outcome as CommandOutcome};
+use outrider_wire::{EvidenceHash, EvidenceWindow, Outcome as CommandOutcome, Parameters};
 use sha2::{Digest, Sha256};
 
 use super::Vehicle;
@@ -56,16 +56,19 @@ impl<S: Storage> Vehicle<S> {
             if !job.is_announced && self.answer(&job.head, CommandOutcome::Accepted, link) {
                 self.jobs.announced(job.head.sequence);
             }
-            if self.trusted_now(now).is_some_and(|wall| wall >= job.head.expires) {
+            let is_late = self.trusted_now(now).is_some_and(|wall| wall >= job.head.expires);
+            if is_late && !self.is_decided(job.head.sequence) {
                 self.jobs.remove(job.head.sequence);
                 continue;
             }
-            self.evidence(&job, link, now);
+            match job.parameters {
+                Parameters::RequestEvidence(window) => self.evidence(&job, window, link, now),
+                Parameters::Update(order) => self.update(&job, order, link, now),
+            }
         }
     }
 
-    fn evidence(&mut self, job: &Job, link: &mut dyn CloudLink, now: VehicleMicros) {
-        let window = job.window;
+    fn evidence(&mut self, job: &Job, window: EvidenceWindow, link: &mut dyn CloudLink, now: VehicleMicros) {
         let Some(span) = self.span(&window) else {
             self.jobs.remove(job.head.sequence);
             return;

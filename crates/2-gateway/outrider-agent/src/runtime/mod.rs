@@ -13,6 +13,7 @@ mod index;
 mod listening;
 mod observed;
 mod parts;
+mod remote;
 pub mod report;
 pub mod seal;
 mod sections;

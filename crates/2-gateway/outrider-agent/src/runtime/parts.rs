@@ -24,6 +24,15 @@ pub trait CloudLink: Transport {
         media_type: &str,
         content: &[u8],
     ) -> Result<(), TransportError>;
+
+    /// Fetches a piece of an artifact by the SHA-256 of the whole, from an offset on, at most `bytes_max`.
+    ///
+    /// # Errors
+    /// [`TransportError`]; a way that carries no artifacts says that they are not to be had now.
+    fn fetch(&mut self, sha256: &str, from: u64, bytes_max: usize) -> Result<Vec<u8>, TransportError> {
+        let _ = (sha256, from, bytes_max);
+        Err(TransportError::Unreachable("artifacts do not come this way".to_owned()))
+    }
 }
 
 /// Why a vehicle cannot start.
@@ -100,4 +109,6 @@ pub struct Status {
     pub commands_refused: u64,
     /// Captures uploaded.
     pub evidence_sent: u64,
+    /// Answers of the cloud that carried its signature.
+    pub answers: u64,
 }

@@ -51,6 +51,12 @@ pub struct Report {
     /// What the program thinks of its vehicle model.
     #[serde(default)]
     pub model: Model,
+    /// What the cloud configured.
+    #[serde(default)]
+    pub config: Config,
+    /// Sensors that were over their share.
+    #[serde(default)]
+    pub throttled: Vec<Throttled>,
     /// Detectors of each bus.
     pub buses: Vec<Bus>,
     /// Frames of buses that the model does not have.
@@ -96,6 +102,36 @@ pub struct Budget {
     pub frames: u64,
     /// Threads.
     pub threads: u64,
+}
+
+/// What the cloud configured; version 0 is what the vehicle was provisioned with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Slot in use.
+    pub slot: String,
+    /// Version of the policy.
+    pub policy: u64,
+    /// Version of the rule pack.
+    pub rules: u64,
+    /// Version of the vehicle model.
+    pub model: u64,
+    /// What is on trial; none if all is good.
+    pub trial: Option<String>,
+    /// What was taken back last, and why.
+    pub last_return: Option<String>,
+}
+
+/// A sensor that is over its share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Throttled {
+    /// Sensor.
+    pub sensor: String,
+    /// Lane.
+    pub lane: String,
+    /// Rows within its share so far.
+    pub passed: u64,
+    /// Observations above it that wait to be summed up.
+    pub waiting: u64,
 }
 
 /// What the program thinks of its vehicle model.
@@ -379,6 +415,18 @@ pub(crate) mod tests {
                 threads: 2,
             },
             model: Model { state: "signed".to_owned(), key: Some("00".repeat(8)), ..Model::default() },
+            config: Config {
+                slot: "b".to_owned(),
+                policy: 3,
+                last_return: Some("model 7: event_rate".to_owned()),
+                ..Config::default()
+            },
+            throttled: vec![Throttled {
+                sensor: "can of bus 1".to_owned(),
+                lane: "batched".to_owned(),
+                passed: 512,
+                waiting: 99,
+            }],
             buses: vec![Bus {
                 bus: 1,
                 frames: 9,

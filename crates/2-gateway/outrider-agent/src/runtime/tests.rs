@@ -1,5 +1,6 @@
 mod ethernet;
 mod hardware;
+mod remote;
 
 use std::path::Path;
 

@@ -16,8 +16,8 @@ use outrider_types::{
 };
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
-    CommandHead, DictId, EnvelopeHeader, Outcome as CommandOutcome, RECEIPT_BYTES, Receipt, RefuseReason,
-    Signer,
+    CommandHead, DictId, EnvelopeHeader, Outcome as CommandOutcome, Parameters, RECEIPT_BYTES, Receipt,
+    RefuseReason, Signer,
 };
 
 use super::commands::{Jobs, described};
@@ -33,6 +33,7 @@ use crate::edge::Edge;
 use crate::io::packets::PacketCapture;
 use crate::io::rolling::RollingCapture;
 use crate::net::{NetEdge, split_model};
+use crate::remote::Remote;
 use crate::scheduled::{ScheduledEdge, schedule_sections};
 
 /// Version of the event catalogue that this program was built with.
@@ -78,7 +79,7 @@ pub struct Vehicle<S: Storage> {
     pub(super) scheduled: ScheduledEdge,
     pub(super) model: Model,
     pub(super) ids: IdsLayer,
-    gateway: Gateway<S>,
+    pub(super) gateway: Gateway<S>,
     pub(super) capture: RollingCapture,
     pub(super) packets: PacketCapture,
     pub(super) workshop: Option<Workshop>,
@@ -93,6 +94,7 @@ pub struct Vehicle<S: Storage> {
     pub(super) told: Told,
     /// Why the anchor could not be raised, as it was reported last.
     anchor_failed: Option<&'static str>,
+    pub(super) remote: Option<Remote>,
     pub(super) status: Status,
 }
 
@@ -149,6 +151,7 @@ impl<S: Storage> Vehicle<S> {
             reported: BTreeMap::new(),
             told: Told::default(),
             anchor_failed: None,
+            remote: None,
             status: Status::default(),
         };
         let boot = SecurityEvent::new(event::GATEWAY_BOOT, now)
@@ -269,6 +272,7 @@ impl<S: Storage> Vehicle<S> {
         let outcome = self.gateway.tick(now);
         self.note(outcome);
         self.tell_anchor(now);
+        self.turn_remote(now);
         self.capture.flush();
         self.packets.flush();
     }
@@ -306,7 +310,7 @@ impl<S: Storage> Vehicle<S> {
         is_durable
     }
 
-    fn drain(&mut self, now: VehicleMicros) {
+    pub(super) fn drain(&mut self, now: VehicleMicros) {
         loop {
             let observation = self.edge.as_mut().and_then(Edge::pop);
             let observation = observation.or_else(|| self.net.as_mut().and_then(NetEdge::pop));
@@ -352,6 +356,7 @@ impl<S: Storage> Vehicle<S> {
             self.called_at = Some(now);
         }
         if let Some(issued) = listening.issued {
+            self.status.answers += 1;
             self.believe(issued, now);
         }
         for frame in std::mem::take(&mut report.commands) {
@@ -401,11 +406,20 @@ impl<S: Storage> Vehicle<S> {
             }
             Verdict::Refuse(refused) => self.refuse(refused.reason, refused.claimed, link, now),
             Verdict::Accept(accepted) => {
-                let outrider_wire::Parameters::RequestEvidence(window) = accepted.parameters;
-                if !self.has_capture(&window, now) || self.jobs.is_full() {
-                    self.refuse(RefuseReason::NotAvailable, Some(accepted.head), link, now);
-                    return;
-                }
+                let possible = match accepted.parameters {
+                    Parameters::RequestEvidence(window) if self.has_capture(&window, now) => {
+                        Ok("request_evidence")
+                    }
+                    Parameters::RequestEvidence(_) => Err(RefuseReason::NotAvailable),
+                    Parameters::Update(order) => self.may_update(&order).map(|()| "update"),
+                };
+                let possible = possible.and_then(|kind| {
+                    if self.jobs.is_full() { Err(RefuseReason::NotAvailable) } else { Ok(kind) }
+                });
+                let kind = match possible {
+                    Ok(kind) => kind,
+                    Err(reason) => return self.refuse(reason, Some(accepted.head), link, now),
+                };
                 let kept = self.jobs.add(&accepted.head, &accepted.parameters, frame).is_ok()
                     && self.store.store(accepted.last()).is_ok();
                 if !kept {
@@ -415,7 +429,7 @@ impl<S: Storage> Vehicle<S> {
                 }
                 self.status.commands_accepted += 1;
                 let event = described(event::COMMAND_ACCEPTED, &accepted.head, now)
-                    .with(field::REQUEST_KIND, FieldValue::Text("request_evidence".to_owned()));
+                    .with(field::REQUEST_KIND, FieldValue::Text(kind.to_owned()));
                 self.store(event, now);
             }
         }

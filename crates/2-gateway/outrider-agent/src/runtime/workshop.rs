@@ -298,7 +298,7 @@ impl<S: Storage> Vehicle<S> {
         self.store(ended, now);
     }
 
-    fn tell_detectors(&mut self) {
+    pub(super) fn tell_detectors(&mut self) {
         let is_open = self.is_in_workshop();
         if let Some(edge) = &mut self.edge {
             edge.set_workshop(is_open);

@@ -168,6 +168,7 @@ pub(super) fn write_vehicle(
         idsr: None,
         idsm: None,
         workshop: None,
+        updates: None,
     };
     fs::create_dir_all(out).map_err(|error| Failure::failed(format!("{}: {error}", out.display())))?;
     if let Some(model) = model {

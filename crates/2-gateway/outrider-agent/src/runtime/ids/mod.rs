@@ -82,6 +82,16 @@ impl IdsLayer {
         Self { chain, idsr, idsm, fix: None, qualified: VecDeque::new() }
     }
 
+    /// Puts another chain in the place of the one in use, whose waiting events are qualified first.
+    pub fn set_chain(&mut self, chain: Option<Box<SevChain>>) {
+        let mut qualified = Vec::new();
+        if let Some(chain) = &mut self.chain {
+            chain.flush(&mut |_, count, sensed| qualified.push(counted(sensed, count)));
+        }
+        qualified.into_iter().for_each(|event| self.offer(event));
+        self.chain = chain;
+    }
+
     /// Takes a reading of both clocks, for the times in frames that go out.
     pub const fn add_fix(&mut self, fix: ClockFix) {
         self.fix = Some(fix);
