@@ -1,6 +1,9 @@
 //! What the rest of the server tells the live stream.
 
-use crate::api::dto::{Alert, EmergencyStop, EvidenceRequest};
+use std::sync::Arc;
+
+use crate::api::dto::{Alert, EmergencyStop, EvidenceRequest, EvidenceState};
+use crate::vehicle::Links;
 
 /// Takes notices of changes; must return at once and never fail.
 pub trait Notices: Send + Sync {
@@ -24,4 +27,31 @@ impl Notices for NoNotices {
     fn evidence(&self, _request: &EvidenceRequest) {}
 
     fn stop(&self, _stop: &EmergencyStop) {}
+}
+
+/// Passes notices on, and wakes the session of a vehicle for which a command became ready.
+pub(crate) struct WakingNotices<N> {
+    /// Where notices go.
+    pub(crate) hub: Arc<N>,
+    /// Sessions.
+    pub(crate) links: Arc<Links>,
+}
+
+impl<N: Notices> Notices for WakingNotices<N> {
+    fn alert(&self, alert: &Alert) {
+        self.hub.alert(alert);
+    }
+
+    fn evidence(&self, request: &EvidenceRequest) {
+        self.hub.evidence(request);
+        if request.state == EvidenceState::Permitted
+            && let Ok(vehicle) = request.vehicle_id.parse()
+        {
+            self.links.wake(vehicle);
+        }
+    }
+
+    fn stop(&self, stop: &EmergencyStop) {
+        self.hub.stop(stop);
+    }
 }

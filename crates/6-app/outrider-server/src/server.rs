@@ -18,14 +18,16 @@ use crate::evidence::{EvidenceDesk, EvidenceParts};
 use crate::http::{HttpConfig, serve};
 use crate::hub::Hub;
 use crate::identity::{Identity, IdentityError, SessionPolicy};
-use crate::notices::Notices;
+use crate::notices::WakingNotices;
 use crate::pipeline::{self, Doorbell, PipelineConfig, PipelineError, PipelineParts, RunningPipeline};
 use crate::port::{EventHistory, Ports, draw};
 use crate::rulebook::RuleBook;
 use crate::store::{Scope, SqliteStore, Store, StoreError, VehicleEntry};
 use crate::tasks::Tasks;
+use crate::vehicle::admission::VehicleRate;
+use crate::vehicle::mqtt::{self, MqttConfig, MqttListener};
 use crate::vehicle::{
-    CaError, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys, Listener, ListenerConfig,
+    CaError, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys, Links, Listener, ListenerConfig,
     RunningListener, VehicleCa,
 };
 
@@ -47,8 +49,12 @@ pub struct ServerConfig {
     pub folder: PathBuf,
     /// Listener for browsers and programs.
     pub http: HttpConfig,
-    /// Listener for vehicles.
+    /// Listener for vehicles that speak HTTPS.
     pub vehicles: ListenerConfig,
+    /// Listener for vehicles that speak MQTT.
+    pub mqtt: MqttConfig,
+    /// What one vehicle may send.
+    pub vehicle_rate: VehicleRate,
     /// How long sessions last.
     pub sessions: SessionPolicy,
     /// Limits of the safety gate.
@@ -70,6 +76,8 @@ impl ServerConfig {
             folder: folder.into(),
             http: HttpConfig::loopback(),
             vehicles: ListenerConfig::loopback(),
+            mqtt: MqttConfig::loopback(),
+            vehicle_rate: VehicleRate::default(),
             sessions: SessionPolicy::default(),
             gate: GatePolicy::default(),
             detector: DetectorConfig::default(),
@@ -112,6 +120,9 @@ pub enum StartError {
     /// Signing keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// Keys of TLS tickets.
+    #[error("TLS tickets: {0}")]
+    Tickets(#[from] rustls::Error),
     /// Captures.
     #[error(transparent)]
     Vault(#[from] crate::vehicle::EvidenceError),
@@ -124,8 +135,10 @@ pub enum StartError {
 pub struct RunningServer {
     /// Where browsers and programs connect.
     pub api_addr: SocketAddr,
-    /// Where vehicles connect.
+    /// Where vehicles connect with HTTPS.
     pub vehicle_addr: SocketAddr,
+    /// Where vehicles connect with MQTT.
+    pub mqtt_addr: SocketAddr,
     /// Password of the administrator made at the first start; to be shown once.
     pub first_admin_password: Option<String>,
     app: Arc<App>,
@@ -133,6 +146,7 @@ pub struct RunningServer {
     keys: Arc<Keys>,
     ca: VehicleCa,
     listener: RunningListener,
+    mqtt: RunningListener,
     tasks: Tasks,
 }
 
@@ -172,11 +186,12 @@ pub async fn start(
         vault,
         directory,
         history: backends.history,
+        links: Arc::new(Links::new(config.vehicle_rate)),
     };
     let doorbell = Arc::new(Doorbell::default());
     let pipeline =
         start_worker(&shared, &loaded, backends.log.clone(), backends.sink, doorbell.clone()).await?;
-    let exchange = Arc::new(Exchange::new(ExchangeParts {
+    let exchange = Exchange::new(ExchangeParts {
         log: backends.log.clone(),
         store: shared.store.clone(),
         directory: shared.directory.clone(),
@@ -186,12 +201,11 @@ pub async fn start(
         notices: shared.hub.clone(),
         doorbell,
         tenant: config.tenant,
-    }));
+    });
+    let exchange = Arc::new(exchange.with_links(shared.links.clone()));
     let addresses = [config.vehicles.address.ip()];
     let tls = ca.issue_listener(&addresses)?.listener_config(ports.crypto.clone())?;
-    let listener =
-        Listener::bind(config.vehicles, tls, exchange.clone()).await.map_err(io(config.vehicles.address))?;
-    let listener = listener.start().map_err(io("vehicle listener"))?;
+    let (listener, mqtt) = listen(&config, tls, &exchange).await?;
     let app = Arc::new(shared.app(RuleBook::new(&loaded), pipeline, exchange, backends.log));
     let first_admin_password = app.identity.ensure_first_admin().await?;
     let socket = TcpListener::bind(config.http.address).await.map_err(io(config.http.address))?;
@@ -200,8 +214,35 @@ pub async fn start(
     tasks.spawn("api listener", serve(socket, api::router(app.clone()), config.http, tasks.stopped()));
     crate::housekeeping::start(&tasks, &app);
     let keys = shared.keys.clone();
-    let vehicle_addr = listener.address;
-    Ok(RunningServer { api_addr, vehicle_addr, first_admin_password, app, sqlite, keys, ca, listener, tasks })
+    let (vehicle_addr, mqtt_addr) = (listener.address, mqtt.address);
+    Ok(RunningServer {
+        api_addr,
+        vehicle_addr,
+        mqtt_addr,
+        first_admin_password,
+        app,
+        sqlite,
+        keys,
+        ca,
+        listener,
+        mqtt,
+        tasks,
+    })
+}
+
+/// Starts both listeners of vehicles.
+async fn listen(
+    config: &ServerConfig,
+    tls: Arc<rustls::ServerConfig>,
+    exchange: &Arc<Exchange>,
+) -> Result<(RunningListener, RunningListener), StartError> {
+    let mqtt_tls = mqtt::tls_config(&tls)?;
+    let address = config.vehicles.address;
+    let listener = Listener::bind(config.vehicles, tls, exchange.clone()).await.map_err(io(address))?;
+    let address = config.mqtt.listener.address;
+    let mqtt = MqttListener::bind(config.mqtt, mqtt_tls, exchange.clone()).await.map_err(io(address))?;
+    let listener = listener.start().map_err(io("vehicle listener"))?;
+    Ok((listener, mqtt.start().map_err(io("mqtt listener"))?))
 }
 
 /// Parts that are handed to several others during the start.
@@ -214,6 +255,7 @@ struct Shared<'a> {
     vault: EvidenceVault,
     directory: Arc<Directory>,
     history: Arc<dyn EventHistory>,
+    links: Arc<Links>,
 }
 
 impl Shared<'_> {
@@ -230,7 +272,7 @@ impl Shared<'_> {
             directory: self.directory.clone(),
             clock: self.ports.clock.clone(),
             random: self.ports.random.clone(),
-            notices: self.hub.clone() as Arc<dyn Notices>,
+            notices: Arc::new(WakingNotices { hub: self.hub.clone(), links: self.links.clone() }),
             keys: self.keys.clone(),
             gate: SafetyGate { policy: self.config.gate },
             tenant: self.config.tenant,
@@ -326,7 +368,7 @@ impl RunningServer {
 
     /// Ends listeners, tasks and worker in this order, after a last checkpoint.
     pub async fn shutdown(self) {
-        self.listener.stop().await;
+        tokio::join!(self.listener.stop(), self.mqtt.stop());
         self.tasks.stop(Duration::from_secs(3)).await;
         let pipeline = self.app.pipeline.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || pipeline.stop()).await {

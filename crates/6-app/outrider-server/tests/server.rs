@@ -4,6 +4,10 @@
 mod client;
 #[path = "server/harness.rs"]
 mod harness;
+#[path = "server/mqtt.rs"]
+mod mqtt;
+#[path = "server/mqtt_rules.rs"]
+mod mqtt_rules;
 #[path = "server/pipeline.rs"]
 mod pipeline;
 #[path = "server/policy.rs"]

@@ -1,4 +1,4 @@
-//! One exchange with a vehicle: a frame in, a reply out. Knows nothing of TLS and HTTP.
+//! One exchange with a vehicle: a frame in, a reply out. Knows nothing of TLS, HTTP and MQTT.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::directory::Directory;
 use super::evidence::{EvidenceError, EvidenceVault};
 use super::keys::Keys;
+use super::link::Links;
 use crate::api::dto::EvidenceState;
 use crate::notices::Notices;
 use crate::pipeline::Doorbell;
@@ -72,6 +73,7 @@ pub struct Exchange {
     frames: Mutex<Balance>,
     uploads: Mutex<Balance>,
     places: Semaphore,
+    links: Arc<Links>,
 }
 
 impl Exchange {
@@ -85,7 +87,50 @@ impl Exchange {
             frames: Mutex::new(Balance::default()),
             uploads: Mutex::new(Balance::default()),
             places: Semaphore::new(UPLOADS_MAX),
+            links: Arc::new(Links::default()),
         }
+    }
+
+    /// Uses another registry of connections, which others may share.
+    #[must_use]
+    pub fn with_links(mut self, links: Arc<Links>) -> Self {
+        self.links = links;
+        self
+    }
+
+    /// Returns the connections of the vehicles, with their counters and findings.
+    #[must_use]
+    pub fn links(&self) -> &Arc<Links> {
+        &self.links
+    }
+
+    /// Returns whether a vehicle may open a session: it is registered, with a key.
+    #[must_use]
+    pub fn may_connect(&self, vehicle: VehicleId) -> bool {
+        self.parts.directory.batch_key(vehicle).is_some()
+    }
+
+    /// Lets a frame in as far as its vehicle's rate goes; a refusal is counted.
+    ///
+    /// # Errors
+    /// [`Refusal`] with status 429 and the seconds to wait.
+    pub fn admit(&self, session: VehicleId, frame_bytes: usize) -> Result<(), Refusal> {
+        self.links.admit(session, frame_bytes).map_err(|wait| {
+            let message = format!("retry after {} s", wait.as_secs() + 1);
+            let refusal = Refusal { status: 429, code: "frame.rate", message };
+            self.refuse(&refusal);
+            refusal
+        })
+    }
+
+    /// Returns a reply without acknowledgement if commands wait for the vehicle.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the store fails.
+    pub async fn waiting(&self, vehicle: VehicleId) -> Result<Option<Vec<u8>>, Refusal> {
+        let waiting =
+            self.parts.store.pending_commands(self.scope(), vehicle, 1).await.map_err(refuse_store)?;
+        if waiting.is_empty() { Ok(None) } else { self.reply(vehicle, &[]).await.map(Some) }
     }
 
     /// Returns the counters of frames: received = passed + dropped by reason.

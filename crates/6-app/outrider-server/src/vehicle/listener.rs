@@ -1,7 +1,6 @@
 //! TLS and HTTP/1.1 around [`Exchange`]: mutual authentication, caps, time limits.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,54 +12,14 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use outrider_types::VehicleId;
 use outrider_wire::limits::FRAME_BYTES_MAX;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::watch;
 
-use super::ca::vehicle_of;
+use super::accept::{Arrival, Door, ListenerConfig, RunningListener};
 use super::evidence::EVIDENCE_BYTES_MAX;
 use super::exchange::{Exchange, Refusal};
 
-/// How the listener treats its peers.
-#[derive(Debug, Clone, Copy)]
-pub struct ListenerConfig {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Connections at the same time; further ones wait in the kernel's queue.
-    pub connections_max: usize,
-    /// Time for the TLS handshake, for the head of a request, and for its body.
-    pub patience: Duration,
-}
-
-impl ListenerConfig {
-    /// Loopback, any free port. 4,096 connections cost about 50 MB of TLS state; ten seconds are enough for a batch
-    /// of one mebibyte at 1 Mbit/s.
-    #[must_use]
-    pub fn loopback() -> Self {
-        Self {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            connections_max: 4096,
-            patience: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Listener for vehicles.
-pub struct Listener {
-    socket: TcpListener,
-    tls: TlsAcceptor,
-    exchange: Arc<Exchange>,
-    config: ListenerConfig,
-}
-
-/// A listener that runs; stops when told, after its connections have ended.
-pub struct RunningListener {
-    /// Where it listens.
-    pub address: SocketAddr,
-    stop: watch::Sender<bool>,
-    task: tokio::task::JoinHandle<()>,
-}
+/// Listener for vehicles that speak HTTPS.
+pub struct Listener(Door);
 
 impl Listener {
     /// Binds the socket.
@@ -72,78 +31,23 @@ impl Listener {
         tls: Arc<rustls::ServerConfig>,
         exchange: Arc<Exchange>,
     ) -> std::io::Result<Self> {
-        let socket = TcpListener::bind(config.address).await?;
-        Ok(Self { socket, tls: TlsAcceptor::from(tls), exchange, config })
+        Ok(Self(Door::bind(config, tls, exchange).await?))
     }
 
     /// Starts to accept.
     ///
     /// # Errors
     /// The socket has no address any more.
-    #[expect(clippy::disallowed_methods, reason = "the handle is kept and joined by RunningListener::stop")]
     pub fn start(self) -> std::io::Result<RunningListener> {
-        let address = self.socket.local_addr()?;
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(self.accept(stopped));
-        Ok(RunningListener { address, stop, task })
-    }
-
-    async fn accept(self, mut stopped: watch::Receiver<bool>) {
-        let places = Arc::new(Semaphore::new(self.config.connections_max));
-        let mut connections = JoinSet::new();
-        loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
-            let socket = tokio::select! {
-                biased;
-                _ = stopped.changed() => break,
-                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-                socket = self.socket.accept() => socket,
-            };
-            // A failed accept (too many open files) is over when a connection ends.
-            let Ok((socket, _)) = socket else {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            };
-            let (tls, exchange, patience) =
-                (self.tls.clone(), Arc::clone(&self.exchange), self.config.patience);
-            let stopped = stopped.clone();
-            connections.spawn(async move {
-                serve(socket, tls, exchange, patience, stopped).await;
-                drop(place);
-            });
-        }
-        while connections.join_next().await.is_some() {}
+        self.0.start(serve)
     }
 }
 
-impl RunningListener {
-    /// Stops accepting, lets running requests end, and returns when all connections are closed.
-    pub async fn stop(self) {
-        // Nobody listens any more only if the task has ended by itself.
-        let _ = self.stop.send(true);
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "vehicle listener ended badly");
-        }
-    }
-}
-
-async fn serve(
-    socket: TcpStream,
-    tls: TlsAcceptor,
-    exchange: Arc<Exchange>,
-    patience: Duration,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let _ = socket.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(socket)).await else {
-        tracing::debug!("tls handshake failed");
-        return;
-    };
-    let certificates = stream.get_ref().1.peer_certificates();
-    let Some(vehicle) = certificates.and_then(|chain| chain.first()).and_then(vehicle_of) else {
-        tracing::warn!("client certificate names no vehicle");
-        return;
-    };
+async fn serve(door: Arc<Door>, arrival: Arrival, mut stopped: watch::Receiver<bool>) {
+    let (socket, _, _place) = arrival.split();
+    let (exchange, patience) = (Arc::clone(&door.exchange), door.config.patience);
+    let Some((stream, vehicle)) = Box::pin(door.handshake(socket)).await else { return };
+    drop(door);
     let service = service_fn(move |request| {
         let exchange = Arc::clone(&exchange);
         async move { Ok::<_, Infallible>(answer(&exchange, vehicle, request, patience).await) }
@@ -179,7 +83,10 @@ async fn answer(
     match (request.method(), path.as_str()) {
         (&Method::GET, "/v1/livez") => Response::new(Full::new(Bytes::from_static(b"ok"))),
         (&Method::POST, "/v1/uplink") => match body(request, FRAME_BYTES_MAX, patience).await {
-            Ok(frame) => respond(exchange.take(vehicle, frame).await),
+            Ok(frame) => match exchange.admit(vehicle, frame.len()) {
+                Ok(()) => respond(exchange.take(vehicle, frame).await),
+                Err(refusal) => respond(Err(refusal)),
+            },
             Err(refusal) => {
                 exchange.refuse(&refusal);
                 respond(Err(refusal))
@@ -233,6 +140,19 @@ fn respond(result: Result<Vec<u8>, Refusal>) -> Response<Full<Bytes>> {
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
+    if let Some(seconds) = retry_after(status) {
+        response.headers_mut().insert("retry-after", hyper::header::HeaderValue::from_static(seconds));
+    }
     response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static(kind));
     response
+}
+
+/// Seconds after which another try makes sense: a bucket of a vehicle's rate fills in ten; a disk that is full or gone
+/// takes longer to come back.
+const fn retry_after(status: StatusCode) -> Option<&'static str> {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Some("10"),
+        StatusCode::SERVICE_UNAVAILABLE => Some("30"),
+        _ => None,
+    }
 }

@@ -4,16 +4,22 @@
 //! event log, signed watermarks and commands, captures in the evidence vault. **Never:** an acknowledgement before
 //! the bytes are durable (LOG-2), a signature under a command that no permit stands behind (RSP-1).
 
+mod accept;
+pub mod admission;
 mod ca;
 mod directory;
 mod evidence;
 mod exchange;
 mod keys;
+mod link;
 mod listener;
+pub mod mqtt;
 
+pub use accept::{ListenerConfig, RunningListener};
 pub use ca::{CaError, TlsFiles, VehicleCa};
 pub use directory::Directory;
 pub use evidence::{EVIDENCE_BYTES_MAX, EvidenceError, EvidenceVault};
 pub use exchange::{Exchange, ExchangeParts, Refusal};
 pub use keys::{AckKey, CommandKey, KeyError, Keys};
-pub use listener::{Listener, ListenerConfig, RunningListener};
+pub use link::{LinkFinding, Links, Places, VehicleLinkStatus};
+pub use listener::Listener;

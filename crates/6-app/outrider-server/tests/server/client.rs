@@ -118,6 +118,28 @@ pub(crate) async fn vehicle_stream(
     files: Option<&TlsFiles>,
     ca: &str,
 ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let config = client_config(files, ca);
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    tokio_rustls::TlsConnector::from(config).connect(name, stream).await
+}
+
+/// Connects as a vehicle from another loopback address.
+pub(crate) async fn vehicle_stream_from(
+    source: [u8; 4],
+    address: SocketAddr,
+    files: &TlsFiles,
+    ca: &str,
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from((source, 0)))?;
+    let stream = socket.connect(address).await?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    tokio_rustls::TlsConnector::from(client_config(Some(files), ca)).connect(name, stream).await
+}
+
+/// TLS configuration of a vehicle.
+pub(crate) fn client_config(files: Option<&TlsFiles>, ca: &str) -> Arc<rustls::ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).expect("a certificate")).expect("a root");
@@ -125,7 +147,7 @@ pub(crate) async fn vehicle_stream(
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3 is there")
         .with_root_certificates(roots);
-    let config = match files {
+    Arc::new(match files {
         Some(files) => {
             let chain =
                 vec![CertificateDer::from_pem_slice(files.certificate.as_bytes()).expect("a certificate")];
@@ -133,8 +155,5 @@ pub(crate) async fn vehicle_stream(
             builder.with_client_auth_cert(chain, key).expect("they fit")
         }
         None => builder.with_no_client_auth(),
-    };
-    let stream = TcpStream::connect(address).await?;
-    let name = ServerName::try_from("localhost").expect("a name");
-    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    })
 }

@@ -249,7 +249,13 @@ impl World {
 
     /// Starts a server over this storage.
     pub(crate) async fn start(&self, folder: &Path) -> RunningServer {
+        self.start_with(folder, |_| ()).await
+    }
+
+    /// Starts a server with other limits.
+    pub(crate) async fn start_with(&self, folder: &Path, set: impl FnOnce(&mut ServerConfig)) -> RunningServer {
         let mut config = ServerConfig::loopback(folder);
+        set(&mut config);
         config.rules = vec![RuleText { name: "denied.yml".to_owned(), text: RULE.to_owned() }];
         config.pipeline.linger = std::time::Duration::ZERO;
         config.pipeline.checkpoint_every = std::time::Duration::from_millis(20);
@@ -281,8 +287,13 @@ pub(crate) struct Running {
 
 /// Starts a server and logs its administrator in with a password of their own.
 pub(crate) async fn running() -> Running {
+    running_with(|_| ()).await
+}
+
+/// Starts a server with other limits.
+pub(crate) async fn running_with(set: impl FnOnce(&mut ServerConfig)) -> Running {
     let (world, folder) = (World::new(), tempfile::tempdir().expect("a temporary folder"));
-    let server = world.start(folder.path()).await;
+    let server = world.start_with(folder.path(), set).await;
     let mut admin = Browser::new(server.api_addr);
     let first = server.first_admin_password.clone().expect("the first start makes an administrator");
     assert_eq!(admin.login("admin", &first).await.status, 200);
@@ -306,7 +317,7 @@ impl Running {
 
     /// Registers a vehicle and returns what it needs to speak.
     pub(crate) async fn vehicle(&self, number: u8) -> TestVehicle {
-        let vehicle = TestVehicle { id: VehicleId([number; 16]), key: SigningKey::from_bytes(&[number; 32]) };
+        let vehicle = TestVehicle::unregistered(number);
         self.server.register(vec![vehicle.entry()]).await.expect("it is registered");
         vehicle
     }
@@ -356,6 +367,11 @@ impl outrider_wire::Signer for BatchSigner<'_> {
 }
 
 impl TestVehicle {
+    /// A vehicle of which the server knows nothing.
+    pub(crate) fn unregistered(number: u8) -> Self {
+        Self { id: VehicleId([number; 16]), key: SigningKey::from_bytes(&[number; 32]) }
+    }
+
     /// What the registry has of it.
     pub(crate) fn entry(&self) -> VehicleEntry {
         VehicleEntry {

@@ -31,7 +31,7 @@ impl outrider_wire::Verifier for Check {
 }
 
 /// Contiguous number of the critical lane that a reply acknowledges.
-fn acknowledged(running: &Running, vehicle: &TestVehicle, reply: &[u8]) -> u64 {
+pub(crate) fn acknowledged(running: &Running, vehicle: &TestVehicle, reply: &[u8]) -> u64 {
     let reply = Reply::parse(reply).expect("a reply");
     let sealed = SealedAck::parse(reply.ack).expect("an acknowledgement");
     let ack = sealed.open(&Check(running.server.keys().ack.public())).expect("signed by the cloud");
@@ -129,7 +129,7 @@ async fn only_clients_of_the_installation_are_let_in() {
 }
 
 /// Opens a case and asks for evidence of an event.
-async fn request_evidence(running: &Running, vehicle: &TestVehicle, seq: u64) -> serde_json::Value {
+pub(crate) async fn request_evidence(running: &Running, vehicle: &TestVehicle, seq: u64) -> serde_json::Value {
     let case = running.admin.post("/api/v1/cases", json!({"title": "look", "severity": "high"})).await.json();
     let path = format!("/api/v1/cases/{}/evidence-requests", case["id"].as_str().expect("a case has an id"));
     let body = json!({
