@@ -6,6 +6,7 @@
 
 mod accept;
 pub mod admission;
+pub mod bench;
 mod ca;
 mod directory;
 mod evidence;
