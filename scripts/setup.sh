@@ -25,6 +25,14 @@ if command -v cargo >/dev/null 2>&1; then
 fi
 need cc build-essential
 need git git
+case "${1:-}" in
+--test | --browser)
+    # Its clients and its broker are peers of the MQTT tests. Debian starts the broker as a service on loopback; the
+    # tests start their own and stop it by pid.
+    [ -x /usr/sbin/mosquitto ] || packages+=(mosquitto)
+    need mosquitto_pub mosquitto-clients
+    ;;
+esac
 if [ "${1:-}" = "--browser" ]; then
     # Emulators of TPM and token, for the tests of keys and anchors.
     need swtpm swtpm

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use outrider_detect::DetectorConfig;
 use outrider_lake::{Lake, LakeConfig, LakeError, QueryError, QueryLimits, QueryResult};
 use outrider_log::{EmbeddedConfig, EmbeddedLog, OpenError};
-use outrider_model::catalogue;
+use outrider_model::{EventLog, catalogue};
 use outrider_types::{Clock, EventId, EventTypeId, TenantId, UnixMicros, VehicleId};
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -62,6 +62,16 @@ impl Backends {
         let sink = Box::new(lake.sink());
         Ok(Self { log: Arc::new(log), sink, history: Arc::new(LakeHistory::new(lake, clock, tenant)) })
     }
+}
+
+/// Opens the event log below a folder, without the lake; for a process that only takes frames.
+///
+/// # Errors
+/// [`EmbeddedError`]; one is that another process has the log open.
+pub async fn open_log(folder: &Path) -> Result<Arc<dyn EventLog>, EmbeddedError> {
+    let folder = folder.join("log");
+    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(EmbeddedConfig::new(folder, 1)));
+    Ok(Arc::new(opened.await??))
 }
 
 /// Stored events, read from the lake by SQL.

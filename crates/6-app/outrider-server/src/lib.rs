@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod api;
+pub mod edge;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod evidence;

@@ -25,6 +25,7 @@ use crate::rulebook::RuleBook;
 use crate::store::{Scope, SqliteStore, Store, StoreError, VehicleEntry};
 use crate::tasks::Tasks;
 use crate::vehicle::admission::VehicleRate;
+use crate::vehicle::broker::{self, BrokerConfig};
 use crate::vehicle::mqtt::{self, MqttConfig, MqttListener};
 use crate::vehicle::{
     CaError, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys, Links, Listener, ListenerConfig,
@@ -53,6 +54,8 @@ pub struct ServerConfig {
     pub vehicles: ListenerConfig,
     /// Listener for vehicles that speak MQTT.
     pub mqtt: MqttConfig,
+    /// Broker from which frames are taken, too.
+    pub broker: Option<BrokerConfig>,
     /// What one vehicle may send.
     pub vehicle_rate: VehicleRate,
     /// How long sessions last.
@@ -77,6 +80,7 @@ impl ServerConfig {
             http: HttpConfig::loopback(),
             vehicles: ListenerConfig::loopback(),
             mqtt: MqttConfig::loopback(),
+            broker: None,
             vehicle_rate: VehicleRate::default(),
             sessions: SessionPolicy::default(),
             gate: GatePolicy::default(),
@@ -151,7 +155,7 @@ pub struct RunningServer {
 }
 
 /// Keeps the messages of an `io` call with what it was about.
-fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> StartError {
+pub(crate) fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> StartError {
     let what = what.to_string();
     move |source| StartError::Io { what, source }
 }
@@ -212,6 +216,10 @@ pub async fn start(
     let api_addr = socket.local_addr().map_err(io("API listener"))?;
     let tasks = Tasks::default();
     tasks.spawn("api listener", serve(socket, api::router(app.clone()), config.http, tasks.stopped()));
+    if let Some(broker) = config.broker.clone() {
+        let crypto = ports.crypto.clone();
+        tasks.spawn("broker", broker::run(broker, crypto, app.exchange.clone(), tasks.stopped()));
+    }
     crate::housekeeping::start(&tasks, &app);
     let keys = shared.keys.clone();
     let (vehicle_addr, mqtt_addr) = (listener.address, mqtt.address);
@@ -231,7 +239,7 @@ pub async fn start(
 }
 
 /// Starts both listeners of vehicles.
-async fn listen(
+pub(crate) async fn listen(
     config: &ServerConfig,
     tls: Arc<rustls::ServerConfig>,
     exchange: &Arc<Exchange>,

@@ -4,8 +4,14 @@
 mod client;
 #[path = "server/harness.rs"]
 mod harness;
+#[path = "server/mosquitto.rs"]
+mod mosquitto;
 #[path = "server/mqtt.rs"]
 mod mqtt;
+#[path = "server/mqtt_corpus.rs"]
+mod mqtt_corpus;
+#[path = "server/mqtt_property.rs"]
+mod mqtt_property;
 #[path = "server/mqtt_rules.rs"]
 mod mqtt_rules;
 #[path = "server/pipeline.rs"]

@@ -7,6 +7,7 @@
 mod accept;
 pub mod admission;
 pub mod bench;
+pub mod broker;
 mod ca;
 mod directory;
 mod evidence;

@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use outrider_server::edge;
+use outrider_server::embedded::open_log;
 use outrider_server::http::HttpConfig;
 use outrider_server::server::{Backends, RunningServer, ServerConfig, start};
-use outrider_server::vehicle::ListenerConfig;
+use outrider_server::vehicle::broker::{BrokerConfig, BrokerUrl};
+use outrider_server::vehicle::mqtt::MqttConfig;
+use outrider_server::vehicle::{ListenerConfig, TlsFiles};
 use outrider_types::Clock;
 use serde_json::json;
 
@@ -20,6 +24,14 @@ use crate::ports::{SystemClock, system};
 enum Role {
     /// Everything in one process.
     All,
+    /// Takes frames from vehicles into the event log: no worker, no API.
+    Edge,
+    /// Decodes and detects; needs an event log that several processes share.
+    Worker,
+    /// Correlates over the fleet; needs an event log that several processes share.
+    Correlator,
+    /// Serves API and dashboard; needs an event log that several processes share.
+    Api,
 }
 
 /// Runs until SIGINT or SIGTERM; everything durable survives `kill -9` too.
@@ -31,9 +43,24 @@ pub(crate) struct Serve {
     /// Where the dashboard and the API listen.
     #[arg(long, default_value = "127.0.0.1:8440")]
     api: SocketAddr,
-    /// Where vehicles connect, with mutual TLS.
+    /// Where vehicles connect with HTTPS, with mutual TLS.
     #[arg(long, default_value = "127.0.0.1:8441")]
     vehicles: SocketAddr,
+    /// Where vehicles connect with MQTT 5 or 3.1.1, with mutual TLS.
+    #[arg(long, default_value = "127.0.0.1:8883")]
+    mqtt: SocketAddr,
+    /// Broker from which frames are taken, too: mqtts://host:port, or mqtt://127.0.0.1:port.
+    #[arg(long)]
+    broker: Option<BrokerUrl>,
+    /// Certificate of the broker's CA, PEM.
+    #[arg(long, requires = "broker")]
+    broker_ca: Option<PathBuf>,
+    /// Our certificate for the broker, PEM.
+    #[arg(long, requires = "broker")]
+    broker_cert: Option<PathBuf>,
+    /// Key of that certificate, PEM.
+    #[arg(long, requires = "broker")]
+    broker_key: Option<PathBuf>,
     /// Folder of Sigma rules; without it the shipped rules are used.
     #[arg(long)]
     rules: Option<PathBuf>,
@@ -51,10 +78,70 @@ pub(crate) struct Serve {
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.role {
-            Role::All => {}
+            Role::All => self.run_all(),
+            Role::Edge => self.run_edge(),
+            Role::Worker | Role::Correlator | Role::Api => Err(Failure::failed(
+                "this role needs an event log that several processes share; the embedded log belongs to one process. \
+                 Use --role all, or --role edge for a process that only takes frames",
+            )),
         }
+    }
+
+    /// Settings of the listeners, without rules.
+    fn config(&self) -> Result<ServerConfig, Failure> {
+        let mqtt = MqttConfig::loopback();
+        Ok(ServerConfig {
+            vehicles: ListenerConfig { address: self.vehicles, ..ListenerConfig::loopback() },
+            mqtt: MqttConfig { listener: ListenerConfig { address: self.mqtt, ..mqtt.listener }, ..mqtt },
+            broker: self.broker()?,
+            ..ServerConfig::loopback(&self.folder)
+        })
+    }
+
+    fn broker(&self) -> Result<Option<BrokerConfig>, Failure> {
+        let Some(url) = self.broker.clone() else { return Ok(None) };
+        let read = |path: &Option<PathBuf>, option: &str| {
+            let path = path.as_ref().ok_or_else(|| Failure::failed(format!("an mqtts:// broker needs {option}")))?;
+            std::fs::read_to_string(path)
+                .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+        };
+        let tls = if url.is_tls {
+            Some(TlsFiles {
+                ca: read(&self.broker_ca, "--broker-ca")?,
+                certificate: read(&self.broker_cert, "--broker-cert")?,
+                key: read(&self.broker_key, "--broker-key")?,
+            })
+        } else {
+            None
+        };
+        Ok(Some(BrokerConfig { url, tls }))
+    }
+
+    /// Listeners and event log only.
+    fn run_edge(self) -> Result<(), Failure> {
+        let config = self.config()?;
+        runtime()?.block_on(async {
+            let ports = system(Arc::new(SystemClock));
+            let log = open_log(&config.folder).await.map_err(Failure::failed)?;
+            let edge = edge::start(config, ports, log).await.map_err(Failure::failed)?;
+            print(&format!("vehicles   https://{}\nmqtt       mqtts://{}\n", edge.vehicle_addr, edge.mqtt_addr))?;
+            if let Some(path) = &self.ready_file {
+                let object = json!({
+                    "vehicles": format!("https://{}", edge.vehicle_addr),
+                    "mqtt": format!("mqtts://{}", edge.mqtt_addr),
+                });
+                write_ready(path, &object.to_string())?;
+            }
+            stop_signal().await;
+            edge.shutdown().await;
+            Ok(())
+        })
+    }
+
+    fn run_all(self) -> Result<(), Failure> {
         let runtime = runtime()?;
         let rules = rules(self.rules.as_deref())?;
+        let config = self.config()?;
         runtime.block_on(async {
             let config = ServerConfig {
                 http: HttpConfig {
@@ -62,9 +149,8 @@ impl Serve {
                     is_behind_tls: self.behind_tls,
                     ..HttpConfig::loopback()
                 },
-                vehicles: ListenerConfig { address: self.vehicles, ..ListenerConfig::loopback() },
                 rules,
-                ..ServerConfig::loopback(&self.folder)
+                ..config
             };
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             let server = open(config, clock).await?;
@@ -91,8 +177,10 @@ pub(super) async fn open(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<
 /// # Errors
 /// Nobody reads it, or the ready file cannot be written.
 pub(super) fn announce(server: &RunningServer, ready_file: Option<&Path>) -> Result<(), Failure> {
-    let mut text =
-        format!("dashboard  http://{}\nvehicles   https://{}\n", server.api_addr, server.vehicle_addr);
+    let mut text = format!(
+        "dashboard  http://{}\nvehicles   https://{}\nmqtt       mqtts://{}\n",
+        server.api_addr, server.vehicle_addr, server.mqtt_addr
+    );
     if let Some(password) = &server.first_admin_password {
         text.push_str(&format!(
             "first login: admin / {password}  (shown once; you will be asked to change it)\n"
@@ -103,6 +191,7 @@ pub(super) fn announce(server: &RunningServer, ready_file: Option<&Path>) -> Res
         let object = json!({
             "api": format!("http://{}", server.api_addr),
             "vehicles": format!("https://{}", server.vehicle_addr),
+            "mqtt": format!("mqtts://{}", server.mqtt_addr),
             "user": "admin",
             "password": server.first_admin_password,
         });

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Lane, RuleKind, Severity, Timestamp};
+use crate::vehicle::VehicleLinkStatus;
 
 /// What one stage received and what became of it: received = passed + dropped + quarantined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -101,6 +102,9 @@ pub struct Health {
     pub detect: DetectHealth,
     /// Holes in the lanes.
     pub gaps: GapHealth,
+    /// Connections of vehicles.
+    #[serde(default)]
+    pub links: VehicleLinkStatus,
     /// Case database.
     pub database: DatabaseHealth,
     /// What the worker is waiting to get over.

@@ -60,6 +60,7 @@ pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
             not_evaluated: status.not_evaluated,
         },
         gaps: gaps(app, scope.now),
+        links: app.exchange.links().status(),
         database: DatabaseHealth { bytes: app.store.database_bytes().await? },
         trouble: status.trouble,
         uptime_s: u64::try_from(scope.now.micros_since(app.started) / 1_000_000).unwrap_or(0),
