@@ -162,7 +162,7 @@ impl Crash {
 impl Rig {
     fn start_server(&self) -> Result<Child, Failure> {
         Command::new(&self.server)
-            .args(["--log", "error", "serve", "--api", "127.0.0.1:0", "--vehicles"])
+            .args(["--log", "error", "serve", "--api", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--vehicles"])
             .arg(format!("127.0.0.1:{}", self.port))
             .arg("--folder")
             .arg(self.folder.join("cloud"))

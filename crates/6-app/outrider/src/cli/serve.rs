@@ -47,7 +47,7 @@ pub(crate) struct Serve {
     #[arg(long, default_value = "127.0.0.1:8441")]
     vehicles: SocketAddr,
     /// Where vehicles connect with MQTT 5 or 3.1.1, with mutual TLS.
-    #[arg(long, default_value = "127.0.0.1:8883")]
+    #[arg(long, default_value = "127.0.0.1:8442")]
     mqtt: SocketAddr,
     /// Broker from which frames are taken, too: mqtts://host:port, or mqtt://127.0.0.1:port.
     #[arg(long)]
