@@ -28,8 +28,8 @@ use crate::vehicle::admission::VehicleRate;
 use crate::vehicle::broker::{self, BrokerConfig};
 use crate::vehicle::mqtt::{self, MqttConfig, MqttListener};
 use crate::vehicle::{
-    CaError, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys, Links, Listener, ListenerConfig,
-    RunningListener, VehicleCa,
+    CaError, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys, Links, Listener,
+    ListenerConfig, RunningListener, VehicleCa,
 };
 
 /// Text of a rule file with its name.

@@ -19,10 +19,10 @@ use outrider_types::{
 use outrider_wire::{BatchWriter, DictId, Envelope, EnvelopeHeader, EventHead, LaneHead};
 use serde::Serialize;
 
-pub use self::server::serve_child;
-use self::client::{Fleet, Member, Pace};
+use self::client::{Fleet, Member, Pace, Payload};
 use self::mosquitto::Broker;
 use self::server::Served;
+pub use self::server::serve_child;
 use super::ca::{TlsFiles, VehicleCa};
 
 /// How to start the serving process: an executable and arguments after which it calls [`serve_child`].
@@ -155,8 +155,7 @@ async fn idle(
     let warm = ca.issue_vehicle(vehicle(plan.connections)).map_err(failed("certificates"))?;
     drop(Member::connect(served.address, vehicle(plan.connections), &warm, &Fleet::new(ca)?).await?);
     let fleet = Fleet::new(ca)?;
-    let configs: Vec<_> =
-        certificates.iter().map(|files| fleet.config(files)).collect::<Result<_, _>>()?;
+    let configs: Vec<_> = certificates.iter().map(|files| fleet.config(files)).collect::<Result<_, _>>()?;
     let before = served.usage()?;
     let members = connect_all(&mut served, &configs).await?;
     let open = served.usage()?;
@@ -215,7 +214,7 @@ async fn edge_messages(
         members.push(Member::connect(served.address, vehicle(number), &files, &fleet).await?);
     }
     let window = members.iter().map(|member| member.receive_max).min().unwrap_or(WINDOW).min(WINDOW);
-    let (payload, messages): (Arc<dyn Fn(usize, u64) -> Vec<u8> + Send + Sync>, u64) = match kind {
+    let (payload, messages): (Payload, u64) = match kind {
         Kind::Protocol => (Arc::new(|_, _| vec![b'x'; MESSAGE_BYTES]), plan.messages),
         // Checked, appended and synced: fewer of them take as long.
         Kind::Frames => {
@@ -233,8 +232,12 @@ async fn edge_messages(
     let messages = client::publish_all(members, Pace { messages, window }, payload).await?;
     let used = served.usage()?;
     let (server, durable) = match kind {
-        Kind::Protocol => ("outrider edge, protocol only", "nothing: refused by its first bytes, with a reason"),
-        Kind::Frames => ("outrider edge", "signature checked, durable in the event log, signed acknowledgement sent"),
+        Kind::Protocol => {
+            ("outrider edge, protocol only", "nothing: refused by its first bytes, with a reason")
+        }
+        Kind::Frames => {
+            ("outrider edge", "signature checked, durable in the event log, signed acknowledgement sent")
+        }
     };
     Ok(figures(server, messages, window, began.elapsed(), &before, &used, durable))
 }
@@ -243,7 +246,12 @@ async fn edge_messages(
 fn frame(number: usize, seq: u64) -> Vec<u8> {
     let mut rows = vec![0; 1024];
     let at = VehicleMicros(seq + 1);
-    let fix = ClockFix { mono: at, wall: UnixMicros(1_799_000_000_000_000), error_us: 1000, source: ClockSource::Gnss };
+    let fix = ClockFix {
+        mono: at,
+        wall: UnixMicros(1_799_000_000_000_000),
+        error_us: 1000,
+        source: ClockSource::Gnss,
+    };
     let lane = Lane::Critical;
     let balance = LaneHead { lane, first_seq: seq + 1, last_seq: seq + 1, received: seq + 1, folded: 0 };
     let event = EventHead {
@@ -276,7 +284,8 @@ fn frame(number: usize, seq: u64) -> Vec<u8> {
     };
     let mut out = vec![0; Envelope::frame_bytes(payload.len())];
     let signer = BatchSigner(key(number));
-    let length = Envelope { header, payload: &payload }.emit(&signer, &mut out).expect("the length was asked for");
+    let length =
+        Envelope { header, payload: &payload }.emit(&signer, &mut out).expect("the length was asked for");
     out.truncate(length);
     out
 }
@@ -307,7 +316,15 @@ async fn broker_messages(plan: Plan, broker: &Broker, ca: &VehicleCa) -> Result<
     let pace = Pace { messages: plan.messages, window: WINDOW };
     let messages = client::publish_all(members, pace, Arc::new(|_, _| vec![b'x'; MESSAGE_BYTES])).await?;
     let used = broker.usage()?;
-    Ok(figures("mosquitto", messages, WINDOW, began.elapsed(), &before, &used, "nothing: no subscriber, in memory"))
+    Ok(figures(
+        "mosquitto",
+        messages,
+        WINDOW,
+        began.elapsed(),
+        &before,
+        &used,
+        "nothing: no subscriber, in memory",
+    ))
 }
 
 fn figures(

@@ -160,7 +160,8 @@ async fn take(
 ) -> Result<(VehicleId, Vec<u8>), (Option<VehicleId>, Refusal)> {
     let named = topic.strip_prefix("v1/").and_then(|rest| rest.strip_suffix("/up"));
     let Some(vehicle) = named.and_then(|id| id.parse::<VehicleId>().ok()) else {
-        let refusal = Refusal { status: 400, code: "broker.topic", message: "the topic names no vehicle".to_owned() };
+        let refusal =
+            Refusal { status: 400, code: "broker.topic", message: "the topic names no vehicle".to_owned() };
         exchange.refuse(&refusal);
         return Err((None, refusal));
     };
@@ -195,7 +196,16 @@ mod tests {
         for text in ["mqtt://10.0.0.1:1883", "mqtt://localhost:1883", "mqtt://127.0.0.1.evil.example:1883"] {
             assert_eq!(parse(text), Err(BrokerUrlError::Plain(text.to_owned())));
         }
-        for text in ["", "broker", "http://a:1", "mqtts://a", "mqtts://:1", "mqtts://a:b", "mqtts://u@h:1", "mqtts://a:99999"] {
+        for text in [
+            "",
+            "broker",
+            "http://a:1",
+            "mqtts://a",
+            "mqtts://:1",
+            "mqtts://a:b",
+            "mqtts://u@h:1",
+            "mqtts://a:99999",
+        ] {
             assert_eq!(parse(text), Err(BrokerUrlError::Form(text.to_owned())));
         }
     }

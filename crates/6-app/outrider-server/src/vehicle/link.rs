@@ -50,9 +50,8 @@ impl Places {
     /// After a finding the count begins again, so that a fight makes one finding in three takeovers.
     pub fn take_over(&mut self, vehicle: VehicleId, now: Duration) -> Option<u32> {
         if self.takeovers.len() >= PLACES_MAX && !self.takeovers.contains_key(&vehicle) {
-            self.takeovers.retain(|_, times| {
-                times.last().is_some_and(|&at| now.saturating_sub(at) < PLACES_WINDOW)
-            });
+            self.takeovers
+                .retain(|_, times| times.last().is_some_and(|&at| now.saturating_sub(at) < PLACES_WINDOW));
             // Ten thousand fights within a minute: the oldest is as good to lose as any.
             if self.takeovers.len() >= PLACES_MAX {
                 self.takeovers.pop_first();
@@ -98,8 +97,22 @@ pub struct VehicleLinkStatus {
 
 /// Kinds of packets, by type number.
 const KINDS: [&str; 16] = [
-    "reserved", "connect", "connack", "publish", "puback", "pubrec", "pubrel", "pubcomp", "subscribe", "suback",
-    "unsubscribe", "unsuback", "pingreq", "pingresp", "disconnect", "auth",
+    "reserved",
+    "connect",
+    "connack",
+    "publish",
+    "puback",
+    "pubrec",
+    "pubrel",
+    "pubcomp",
+    "subscribe",
+    "suback",
+    "unsubscribe",
+    "unsuback",
+    "pingreq",
+    "pingresp",
+    "disconnect",
+    "auth",
 ];
 
 /// A session as the others see it.

@@ -253,7 +253,11 @@ impl World {
     }
 
     /// Starts a server with other limits.
-    pub(crate) async fn start_with(&self, folder: &Path, set: impl FnOnce(&mut ServerConfig)) -> RunningServer {
+    pub(crate) async fn start_with(
+        &self,
+        folder: &Path,
+        set: impl FnOnce(&mut ServerConfig),
+    ) -> RunningServer {
         let mut config = ServerConfig::loopback(folder);
         set(&mut config);
         config.rules = vec![RuleText { name: "denied.yml".to_owned(), text: RULE.to_owned() }];

@@ -16,6 +16,7 @@ const SERVER: &str = "/usr/sbin/mosquitto";
 const PUB: &str = "/usr/bin/mosquitto_pub";
 const SUB: &str = "/usr/bin/mosquitto_sub";
 
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn is_installed() -> bool {
     let missing = [SERVER, PUB, SUB].into_iter().find(|path| !Path::new(path).exists());
     if let Some(path) = missing {
@@ -35,7 +36,13 @@ fn write(folder: &Path, name: &str, files: &TlsFiles) -> [PathBuf; 3] {
 }
 
 /// A client command that connects to an address with a vehicle's certificate.
-fn client(program: &str, address: SocketAddr, vehicle: &TestVehicle, files: &[PathBuf; 3], version: &str) -> Command {
+fn client(
+    program: &str,
+    address: SocketAddr,
+    vehicle: &TestVehicle,
+    files: &[PathBuf; 3],
+    version: &str,
+) -> Command {
     let mut command = Command::new(program);
     command.args(["-h", "localhost", "-p", &address.port().to_string(), "-V", version, "-q", "1"]);
     command.args(["-i", &vehicle.id.to_string(), "--tls-version", "tlsv1.3", "--tls-alpn", "mqtt"]);
@@ -68,7 +75,8 @@ async fn its_clients_publish_frames_and_get_replies() {
         assert_eq!(running.world.lake.ids().len(), 3, "{version}");
         // One that is only subscribed gets the command that begins to wait meanwhile.
         let mut command = client(SUB, running.server.mqtt_addr, &vehicle, &files, version);
-        let listening = command.args(["-t", "v1/down", "-C", "1", "-N", "-W", "20"]).spawn().expect("it runs");
+        let listening =
+            command.args(["-t", "v1/down", "-C", "1", "-N", "-W", "20"]).spawn().expect("it runs");
         let links = running.server.app().exchange.links();
         for _ in 0..500 {
             if links.status().packets.contains_key("subscribe") {
@@ -99,7 +107,8 @@ async fn its_clients_are_told_what_is_refused() {
         ("another client id", &["-t", "v1/up", "-m", "x", "-i", "somebody"]),
     ];
     for (name, arguments) in cases {
-        let output = client(PUB, address, &vehicle, &files, "mqttv5").args(arguments).output().await.expect("it runs");
+        let output =
+            client(PUB, address, &vehicle, &files, "mqttv5").args(arguments).output().await.expect("it runs");
         assert!(!output.status.success(), "{name} went through: {output:?}");
     }
     let mut bare = Command::new(PUB);
@@ -132,7 +141,8 @@ async fn broker(folder: &Path, tls: Option<&TlsFiles>) -> Broker {
     let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let port = free.local_addr().expect("it is bound").port();
     drop(free);
-    let mut config = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type none\n");
+    let mut config =
+        format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type none\n");
     if let Some(files) = tls {
         let [ca, cert, key] = write(folder, "broker", files);
         config.push_str(&format!("cafile {}\ncertfile {}\n", ca.display(), cert.display()));
@@ -174,7 +184,9 @@ async fn as_a_front_it_brings_frames_whose_signature_names_their_vehicle() {
     let (up, down) = (format!("v1/{}/up", vehicle.id), format!("v1/{}/down", vehicle.id));
     let command = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(program);
-        command.args(["-h", "127.0.0.1", "-p", &front.port.to_string(), "-V", "mqttv5", "-q", "1"]).args(arguments);
+        command
+            .args(["-h", "127.0.0.1", "-p", &front.port.to_string(), "-V", "mqttv5", "-q", "1"])
+            .args(arguments);
         command.stdout(Stdio::piped()).kill_on_drop(true);
         command
     };

@@ -70,7 +70,8 @@ impl Client {
     /// Makes the TLS connection of a vehicle.
     pub(crate) async fn open(running: &Running, vehicle: &TestVehicle) -> Self {
         let files = running.server.ca().issue_vehicle(vehicle.id).expect("a certificate is issued");
-        let stream = vehicle_stream(running.server.mqtt_addr, Some(&files), running.server.ca().certificate());
+        let stream =
+            vehicle_stream(running.server.mqtt_addr, Some(&files), running.server.ca().certificate());
         Self { stream: stream.await.expect("the listener admits it") }
     }
 
@@ -213,7 +214,11 @@ async fn a_second_connection_takes_over() {
     second.send(&publish(5, "v1/up", 1, &vehicle.batch(1..=1))).await;
     assert_eq!(second.packet().await.expect("PUBACK").0, 0x40);
     let links = running.server.app().exchange.links().clone();
-    assert_eq!((links.status().sessions, links.take_findings()), (1, Vec::new()), "one address is no finding");
+    assert_eq!(
+        (links.status().sessions, links.take_findings()),
+        (1, Vec::new()),
+        "one address is no finding"
+    );
     running.server.shutdown().await;
 }
 
@@ -234,7 +239,8 @@ async fn two_places_that_throw_each_other_out_are_a_finding() {
         sessions.push(client);
     }
     let links = running.server.app().exchange.links();
-    let LinkFinding::CertificateInTwoPlaces { vehicle: whose, takeovers, .. } = links.take_findings().remove(0);
+    let LinkFinding::CertificateInTwoPlaces { vehicle: whose, takeovers, .. } =
+        links.take_findings().remove(0);
     assert_eq!((whose, takeovers, links.status().findings), (vehicle.id, 3, 1));
     running.server.shutdown().await;
 }
@@ -267,7 +273,8 @@ async fn an_unknown_vehicle_a_strange_name_and_a_full_house_are_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_half_packets_and_a_missing_connect_end_the_connection() {
     let running =
-        crate::harness::running_with(|config| config.mqtt.listener.patience = Duration::from_millis(50)).await;
+        crate::harness::running_with(|config| config.mqtt.listener.patience = Duration::from_millis(50))
+            .await;
     let vehicle = running.vehicle(1).await;
     let mut mute = Client::open(&running, &vehicle).await;
     assert_eq!(mute.packet().await, None);
@@ -327,7 +334,8 @@ async fn handshakes_above_the_bound_are_refused_before_they_cost_anything() {
     let files = running.server.ca().issue_vehicle(vehicle.id).expect("a certificate is issued");
     let (mut admitted, mut refused) = (0, 0);
     for _ in 0..10 {
-        match vehicle_stream(running.server.mqtt_addr, Some(&files), running.server.ca().certificate()).await {
+        match vehicle_stream(running.server.mqtt_addr, Some(&files), running.server.ca().certificate()).await
+        {
             Ok(_) => admitted += 1,
             Err(_) => refused += 1,
         }

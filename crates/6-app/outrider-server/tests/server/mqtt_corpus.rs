@@ -19,14 +19,53 @@ fn sessions() -> Vec<(&'static str, Vec<u8>)> {
     let (five, three) = (connect5(&id, 2, 60, &[]), connect3(&id));
     let properties = connect5(&id, 2, 0, &[0x11, 0, 0, 1, 0, 0x21, 0, 9, 0x27, 0, 0, 1, 0, 0x17, 0]);
     vec![
-        ("five", all(&[&five, &subscribe(5, 1, "v1/down"), &publish(5, "v1/up", 2, b"ORTB"), &[0xc0, 0, 0xe0, 0]])),
-        ("three", all(&[&three, &subscribe(3, 1, "v1/down"), &publish(3, "v1/up", 2, b"ORTB"), &[0xc0, 0, 0xe0, 0]])),
-        ("five-refused", refused(&[&five, &publish(5, "v1/up", 2, b"ORTB"), &publish(5, "v1/up", 3, b"ORTBx")])),
+        (
+            "five",
+            all(&[&five, &subscribe(5, 1, "v1/down"), &publish(5, "v1/up", 2, b"ORTB"), &[0xc0, 0, 0xe0, 0]]),
+        ),
+        (
+            "three",
+            all(&[
+                &three,
+                &subscribe(3, 1, "v1/down"),
+                &publish(3, "v1/up", 2, b"ORTB"),
+                &[0xc0, 0, 0xe0, 0],
+            ]),
+        ),
+        (
+            "five-refused",
+            refused(&[&five, &publish(5, "v1/up", 2, b"ORTB"), &publish(5, "v1/up", 3, b"ORTBx")]),
+        ),
         ("three-refused", refused(&[&three, &publish(3, "v1/up", 2, b"ORTB")])),
-        ("properties", all(&[&properties, &packet(0x32, &[&text("v1/up"), &[0, 1, 7, 0x26, 0, 1, b'a', 0, 1, b'b'], b"x"])])),
-        ("filters", all(&[&five, &packet(0x82, &[&[0, 3, 0], &text("v1/+"), &[1], &text("$share/a/b"), &[0], &text("v1/down"), &[0]]), &packet(0xa2, &[&[0, 4, 0], &text("v1/down"), &text("b")])])),
-        ("will", all(&[&packet(0x10, &[&text("MQTT"), &[5, 6, 0, 60, 0], &text(&id), &[0], &text("t"), &text("m")])])),
-        ("user", all(&[&packet(0x10, &[&text("MQTT"), &[5, 0xc2, 0, 60, 0], &text(&id), &text("u"), &text("p")])])),
+        (
+            "properties",
+            all(&[
+                &properties,
+                &packet(0x32, &[&text("v1/up"), &[0, 1, 7, 0x26, 0, 1, b'a', 0, 1, b'b'], b"x"]),
+            ]),
+        ),
+        (
+            "filters",
+            all(&[
+                &five,
+                &packet(
+                    0x82,
+                    &[&[0, 3, 0], &text("v1/+"), &[1], &text("$share/a/b"), &[0], &text("v1/down"), &[0]],
+                ),
+                &packet(0xa2, &[&[0, 4, 0], &text("v1/down"), &text("b")]),
+            ]),
+        ),
+        (
+            "will",
+            all(&[&packet(
+                0x10,
+                &[&text("MQTT"), &[5, 6, 0, 60, 0], &text(&id), &[0], &text("t"), &text("m")],
+            )]),
+        ),
+        (
+            "user",
+            all(&[&packet(0x10, &[&text("MQTT"), &[5, 0xc2, 0, 60, 0], &text(&id), &text("u"), &text("p")])]),
+        ),
         ("alias", all(&[&five, &packet(0x32, &[&text("v1/up"), &[0, 9, 3, 0x23, 0, 1], b"x"])])),
         ("disconnect", all(&[&five, &packet(0xe0, &[&[4, 5, 0x11, 0, 0, 0, 0]])])),
         ("half", all(&[&five, &publish(5, "v1/up", 2, b"ORTB")[..9]])),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use outrider_server::vehicle::Refusal;
-use outrider_server::vehicle::mqtt::{Close, Fault, Gate, Head, PACKET_BYTES_MAX, Session, SessionLimits, Step};
+use outrider_server::vehicle::mqtt::{
+    Close, Fault, Gate, Head, PACKET_BYTES_MAX, Session, SessionLimits, Step,
+};
 use outrider_types::VehicleId;
 
 const LIMITS: SessionLimits = SessionLimits { patience: Duration::from_secs(10) };
@@ -84,6 +86,10 @@ fn apply(session: &mut Session, mut step: Step, options: u8) -> bool {
         let result = if is_taken { Ok(reply) } else { Err(refusal(&take.frame)) };
         step = session.taken(take.id, result);
         let (_, acknowledged) = packets(&step.send);
-        assert_eq!(acknowledged, usize::from(is_taken && take.id.is_some()), "one acknowledgement a kept frame");
+        assert_eq!(
+            acknowledged,
+            usize::from(is_taken && take.id.is_some()),
+            "one acknowledgement a kept frame"
+        );
     }
 }

@@ -129,7 +129,11 @@ async fn only_clients_of_the_installation_are_let_in() {
 }
 
 /// Opens a case and asks for evidence of an event.
-pub(crate) async fn request_evidence(running: &Running, vehicle: &TestVehicle, seq: u64) -> serde_json::Value {
+pub(crate) async fn request_evidence(
+    running: &Running,
+    vehicle: &TestVehicle,
+    seq: u64,
+) -> serde_json::Value {
     let case = running.admin.post("/api/v1/cases", json!({"title": "look", "severity": "high"})).await.json();
     let path = format!("/api/v1/cases/{}/evidence-requests", case["id"].as_str().expect("a case has an id"));
     let body = json!({

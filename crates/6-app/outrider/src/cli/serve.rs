@@ -101,7 +101,8 @@ impl Serve {
     fn broker(&self) -> Result<Option<BrokerConfig>, Failure> {
         let Some(url) = self.broker.clone() else { return Ok(None) };
         let read = |path: &Option<PathBuf>, option: &str| {
-            let path = path.as_ref().ok_or_else(|| Failure::failed(format!("an mqtts:// broker needs {option}")))?;
+            let path =
+                path.as_ref().ok_or_else(|| Failure::failed(format!("an mqtts:// broker needs {option}")))?;
             std::fs::read_to_string(path)
                 .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
         };
@@ -124,7 +125,10 @@ impl Serve {
             let ports = system(Arc::new(SystemClock));
             let log = open_log(&config.folder).await.map_err(Failure::failed)?;
             let edge = edge::start(config, ports, log).await.map_err(Failure::failed)?;
-            print(&format!("vehicles   https://{}\nmqtt       mqtts://{}\n", edge.vehicle_addr, edge.mqtt_addr))?;
+            print(&format!(
+                "vehicles   https://{}\nmqtt       mqtts://{}\n",
+                edge.vehicle_addr, edge.mqtt_addr
+            ))?;
             if let Some(path) = &self.ready_file {
                 let object = json!({
                     "vehicles": format!("https://{}", edge.vehicle_addr),

@@ -77,7 +77,8 @@ impl Member {
         let socket = TcpStream::connect(address).await.map_err(failed("connect"))?;
         socket.set_nodelay(true).map_err(failed("connect"))?;
         let name = ServerName::try_from("localhost").map_err(failed("name"))?;
-        let stream = TlsConnector::from(config).connect(name, socket).await.map_err(failed("TLS handshake"))?;
+        let stream =
+            TlsConnector::from(config).connect(name, socket).await.map_err(failed("TLS handshake"))?;
         let is_resumed = stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
         let mut member = Self { stream, unread: Vec::new(), is_resumed, receive_max: u16::MAX };
         let mut hello = b"\x10\x2d\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x20".to_vec();
@@ -123,6 +124,9 @@ impl Member {
     }
 }
 
+/// Makes the message of a client and number.
+pub(super) type Payload = Arc<dyn Fn(usize, u64) -> Vec<u8> + Send + Sync>;
+
 /// How clients publish.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
@@ -137,7 +141,7 @@ pub(super) struct Pace {
 pub(super) async fn publish_all(
     members: Vec<Member>,
     pace: Pace,
-    payload: Arc<dyn Fn(usize, u64) -> Vec<u8> + Send + Sync>,
+    payload: Payload,
 ) -> Result<u64, BenchError> {
     let each = pace.messages / members.len().max(1) as u64;
     let mut running = JoinSet::new();
@@ -156,7 +160,7 @@ async fn publish(
     number: usize,
     messages: u64,
     window: u16,
-    payload: Arc<dyn Fn(usize, u64) -> Vec<u8> + Send + Sync>,
+    payload: Payload,
 ) -> Result<u64, BenchError> {
     let (mut sent, mut acknowledged) = (0u64, 0u64);
     let mut burst = Vec::new();

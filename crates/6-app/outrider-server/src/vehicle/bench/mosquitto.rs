@@ -26,7 +26,8 @@ impl Broker {
         let Some(program) = PLACES.iter().find(|place| Path::new(place).exists()) else { return Ok(None) };
         let files = ca.issue_listener(&[]).map_err(failed("certificates"))?;
         let path = |name: &str| folder.join(format!("mosquitto-{name}"));
-        for (name, text) in [("ca.pem", &files.ca), ("cert.pem", &files.certificate), ("key.pem", &files.key)] {
+        for (name, text) in [("ca.pem", &files.ca), ("cert.pem", &files.certificate), ("key.pem", &files.key)]
+        {
             std::fs::write(path(name), text).map_err(failed("mosquitto"))?;
         }
         let free = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(failed("mosquitto"))?;

@@ -19,7 +19,8 @@ use crate::store::{SqliteStore, VehicleEntry};
 use crate::vehicle::admission::{HandshakeLimits, Rate, VehicleRate};
 use crate::vehicle::mqtt::{MqttConfig, MqttListener, tls_config};
 use crate::vehicle::{
-    Directory, EvidenceVault, Exchange, ExchangeParts, Keys, Links, ListenerConfig, VehicleCa, VehicleLinkStatus,
+    Directory, EvidenceVault, Exchange, ExchangeParts, Keys, Links, ListenerConfig, VehicleCa,
+    VehicleLinkStatus,
 };
 
 /// What the serving process is told, one line of JSON on its standard input.
@@ -58,7 +59,8 @@ pub async fn serve_child(
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(failed("order"))?;
     let order: Order = serde_json::from_str(&line).map_err(failed("order"))?;
-    let log = open_log(&order.folder.join(format!("log-{}", std::process::id()))).map_err(failed("event log"))?;
+    let log =
+        open_log(&order.folder.join(format!("log-{}", std::process::id()))).map_err(failed("event log"))?;
     let exchange = exchange(&order, log).await?;
     let ca = VehicleCa::open(&order.folder).map_err(failed("certificates"))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -150,7 +152,8 @@ pub(super) struct Usage {
 impl Usage {
     /// Reads the usage of a process from `/proc`.
     pub(super) fn of(pid: u32) -> Result<Self, BenchError> {
-        let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).map_err(failed("/proc"));
+        let read =
+            |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).map_err(failed("/proc"));
         let (status, stat) = (read("status")?, read("stat")?);
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = resident.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());

@@ -76,16 +76,22 @@ impl Client {
         let socket = timeout(PATIENCE, socket).await.map_err(|_| ClientError::Silent)??;
         socket.set_nodelay(true)?;
         let stream: Box<dyn Stream> = if url.is_tls {
-            let name = ServerName::try_from(url.host.clone()).map_err(|error| ClientError::Tls(error.to_string()))?;
+            let name = ServerName::try_from(url.host.clone())
+                .map_err(|error| ClientError::Tls(error.to_string()))?;
             let connector = tokio_rustls::TlsConnector::from(tls(config, provider)?);
-            Box::new(timeout(PATIENCE, connector.connect(name, socket)).await.map_err(|_| ClientError::Silent)??)
+            Box::new(
+                timeout(PATIENCE, connector.connect(name, socket))
+                    .await
+                    .map_err(|_| ClientError::Silent)??,
+            )
         } else {
             Box::new(socket)
         };
         let mut client = Self { stream, unread: Vec::new(), waits_for_pong: false };
         let receive_max = Property::ReceiveMaximum(built(ReceiveMaximum::new(RECEIVE_MAX))?);
         let keep_alive = u16::try_from(KEEP_ALIVE.as_secs()).unwrap_or(60);
-        let hello = v5_0::Connect::builder().clean_start(true).keep_alive(keep_alive).props(vec![receive_max]);
+        let hello =
+            v5_0::Connect::builder().clean_start(true).keep_alive(keep_alive).props(vec![receive_max]);
         client.send(&built(hello.build())?.to_continuous_buffer()).await?;
         let (head, body) = client.packet().await?;
         match (head.first, body.get(1)) {
@@ -182,7 +188,9 @@ fn tls(
     let unusable = |error: &dyn std::fmt::Display| ClientError::Tls(error.to_string());
     let files = config.tls.as_ref().ok_or_else(|| ClientError::Tls("no client certificate".to_owned()))?;
     let certificates = |pem: &str| {
-        CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(|e| unusable(&e))
+        CertificateDer::pem_slice_iter(pem.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| unusable(&e))
     };
     let mut roots = rustls::RootCertStore::empty();
     for certificate in certificates(&files.ca)? {

@@ -236,7 +236,7 @@ impl Connection {
                 let _ = timeout(self.shared.patience, self.stream.shutdown()).await;
                 return Some(close);
             }
-            let Some(Take { id, frame }) = step.take else { return None };
+            let Take { id, frame } = step.take?;
             let result = self.take(frame).await;
             step = self.session.taken(id, result);
         }

@@ -1,13 +1,13 @@
 //! Packets that the server writes, in both versions.
 
 use mqtt_protocol_core::mqtt::packet::{
-    AssignedClientIdentifier, MaximumPacketSize, MaximumQos, Properties, Property, Qos, ReasonString, ReceiveMaximum,
-    RetainAvailable, ServerKeepAlive, SessionExpiryInterval, SharedSubscriptionAvailable,
+    AssignedClientIdentifier, MaximumPacketSize, MaximumQos, Properties, Property, Qos, ReasonString,
+    ReceiveMaximum, RetainAvailable, ServerKeepAlive, SessionExpiryInterval, SharedSubscriptionAvailable,
     SubscriptionIdentifierAvailable, WildcardSubscriptionAvailable, v3_1_1, v5_0,
 };
 use mqtt_protocol_core::mqtt::result_code::{
-    ConnectReasonCode, ConnectReturnCode, DisconnectReasonCode, MqttError, PubackReasonCode, SubackReasonCode,
-    SubackReturnCode, UnsubackReasonCode,
+    ConnectReasonCode, ConnectReturnCode, DisconnectReasonCode, MqttError, PubackReasonCode,
+    SubackReasonCode, SubackReturnCode, UnsubackReasonCode,
 };
 
 use super::packet::{Hello, PACKET_BYTES_MAX, Version};
@@ -29,7 +29,11 @@ const FITS: &str = "lengths and values are constants of this module or capped by
 fn reason(text: &str) -> Properties {
     // Reason strings are for the vehicle's engineer; 200 bytes are a sentence.
     let text: String = text.chars().filter(|c| !c.is_control()).take(100).collect();
-    if text.is_empty() { Properties::new() } else { vec![Property::ReasonString(ReasonString::new(&text).expect(FITS))] }
+    if text.is_empty() {
+        Properties::new()
+    } else {
+        vec![Property::ReasonString(ReasonString::new(&text).expect(FITS))]
+    }
 }
 
 fn build<T>(packet: Result<T, MqttError>) -> T {
@@ -39,7 +43,8 @@ fn build<T>(packet: Result<T, MqttError>) -> T {
 /// CONNACK for an accepted session: what is not possible is announced.
 pub(super) fn welcome(hello: &Hello, welcome: &Welcome) -> Vec<u8> {
     let Version::V5 = hello.version else {
-        let packet = v3_1_1::Connack::builder().session_present(false).return_code(ConnectReturnCode::Accepted);
+        let packet =
+            v3_1_1::Connack::builder().session_present(false).return_code(ConnectReturnCode::Accepted);
         return build(packet.build()).to_continuous_buffer();
     };
     let packet_bytes = u32::try_from(PACKET_BYTES_MAX).unwrap_or(u32::MAX);
@@ -71,7 +76,8 @@ pub(super) fn refuse(version: Version, code: u8, text: &str) -> Vec<u8> {
     match version {
         Version::V5 => {
             let code = ConnectReasonCode::try_from(code).unwrap_or(ConnectReasonCode::UnspecifiedError);
-            let packet = v5_0::Connack::builder().session_present(false).reason_code(code).props(reason(text));
+            let packet =
+                v5_0::Connack::builder().session_present(false).reason_code(code).props(reason(text));
             build(packet.build()).to_continuous_buffer()
         }
         Version::V3 => {
@@ -109,7 +115,9 @@ pub(super) fn refuse_publish(id: u16, code: PubackReasonCode, text: &str) -> Vec
 /// SUBACK; one code a filter.
 pub(super) fn suback(version: Version, id: u16, codes: Vec<SubackReasonCode>) -> Vec<u8> {
     match version {
-        Version::V5 => build(v5_0::Suback::builder().packet_id(id).reason_codes(codes).build()).to_continuous_buffer(),
+        Version::V5 => {
+            build(v5_0::Suback::builder().packet_id(id).reason_codes(codes).build()).to_continuous_buffer()
+        }
         Version::V3 => {
             let code = |code: SubackReasonCode| match code.is_success() {
                 true => SubackReturnCode::SuccessMaximumQos0,
@@ -148,11 +156,13 @@ pub(super) fn disconnect(version: Version, code: u8, text: &str) -> Vec<u8> {
 pub(super) fn publish(version: Version, topic: &str, payload: Vec<u8>) -> Vec<u8> {
     match version {
         Version::V5 => {
-            let packet = build(v5_0::Publish::builder().topic_name(topic)).qos(Qos::AtMostOnce).payload(payload);
+            let packet =
+                build(v5_0::Publish::builder().topic_name(topic)).qos(Qos::AtMostOnce).payload(payload);
             build(packet.build()).to_continuous_buffer()
         }
         Version::V3 => {
-            let packet = build(v3_1_1::Publish::builder().topic_name(topic)).qos(Qos::AtMostOnce).payload(payload);
+            let packet =
+                build(v3_1_1::Publish::builder().topic_name(topic)).qos(Qos::AtMostOnce).payload(payload);
             build(packet.build()).to_continuous_buffer()
         }
     }

@@ -15,7 +15,7 @@ mod session;
 
 pub use listener::{MqttConfig, MqttListener, tls_config};
 pub use packet::{
-    CONTROL_BYTES_MAX, Fault, Head, Hello, Inbound, Message, PACKET_BYTES_MAX, PROPERTIES_BYTES_MAX, TOPIC_BYTES_MAX,
-    Version,
+    CONTROL_BYTES_MAX, Fault, Head, Hello, Inbound, Message, PACKET_BYTES_MAX, PROPERTIES_BYTES_MAX,
+    TOPIC_BYTES_MAX, Version,
 };
 pub use session::{Close, Gate, KEEP_ALIVE_S_MAX, RECEIVE_MAX, Session, SessionLimits, Step, Take};

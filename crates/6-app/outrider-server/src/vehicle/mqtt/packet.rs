@@ -354,26 +354,35 @@ fn publish(version: Version, flags: u8, body: &[u8]) -> Result<Inbound, Fault> {
     if id == Some(0) {
         return Err(Fault::Protocol);
     }
-    let topic = text(std::str::from_utf8(body.get(2..id_at).ok_or(Fault::Malformed)?).map_err(|_| Fault::Malformed)?)?;
+    let topic = text(
+        std::str::from_utf8(body.get(2..id_at).ok_or(Fault::Malformed)?).map_err(|_| Fault::Malformed)?,
+    )?;
     // [MQTT-3.3.2-2]: no wildcards in the name of a topic.
     if topic.contains(['+', '#']) {
         return Err(Fault::Malformed);
     }
     let data: Arc<[u8]> = Arc::from(body);
     let payload = match version {
-        Version::V3 => whole(v3_1_1::Publish::parse(flags, data).map_err(fault)?, body)?.payload().as_slice().to_vec(),
+        Version::V3 => {
+            whole(v3_1_1::Publish::parse(flags, data).map_err(fault)?, body)?.payload().as_slice().to_vec()
+        }
         Version::V5 => {
             let after_id = body.get(if id.is_some() { id_at + 2 } else { id_at }..).unwrap_or_default();
             cap_properties(after_id)?;
             let packet = whole(v5_0::Publish::parse(flags, data).map_err(fault)?, body)?;
             for property in packet.props() {
-                match property {
-                    Property::TopicAlias(_) => return Err(Fault::TopicAlias),
-                    // [MQTT-3.3.4-6]: only a server says these.
-                    Property::SubscriptionIdentifier(_) => return Err(Fault::Protocol),
-                    // [MQTT-3.3.2-14].
-                    Property::ResponseTopic(topic) if topic.val().contains(['+', '#']) => return Err(Fault::Malformed),
-                    _ => {}
+                if let Property::TopicAlias(_) = property {
+                    return Err(Fault::TopicAlias);
+                }
+                // [MQTT-3.3.4-6]: only a server says these.
+                if let Property::SubscriptionIdentifier(_) = property {
+                    return Err(Fault::Protocol);
+                }
+                // [MQTT-3.3.2-14].
+                if let Property::ResponseTopic(topic) = property
+                    && topic.val().contains(['+', '#'])
+                {
+                    return Err(Fault::Malformed);
                 }
             }
             packet.payload().as_slice().to_vec()
@@ -449,9 +458,7 @@ fn disconnect(version: Version, body: &[u8]) -> Result<Inbound, Fault> {
             if body.len() > 1 {
                 cap_properties(&body[1..])?;
             }
-            let packet = whole(v5_0::Disconnect::parse(body).map_err(fault)?, body)?;
-            // [MQTT-3.14.2-2] forbids a session that begins to outlive its connection only now; none does here anyway.
-            let _ = packet;
+            whole(v5_0::Disconnect::parse(body).map_err(fault)?, body)?;
             Ok(Inbound::Disconnect)
         }
     }

@@ -91,7 +91,13 @@ pub enum Gate {
 
 enum State {
     Waiting,
-    Open { version: Version, keep_alive: Duration, packet_bytes_max: usize, wants_reasons: bool, down: Option<Down> },
+    Open {
+        version: Version,
+        keep_alive: Duration,
+        packet_bytes_max: usize,
+        wants_reasons: bool,
+        down: Option<Down>,
+    },
     Closed,
 }
 
@@ -201,7 +207,11 @@ impl Session {
             }
             Err(refusal) => match (version, id) {
                 (Version::V5, Some(id)) => {
-                    let text = if wants_reasons { format!("{}: {}", refusal.code, refusal.message) } else { String::new() };
+                    let text = if wants_reasons {
+                        format!("{}: {}", refusal.code, refusal.message)
+                    } else {
+                        String::new()
+                    };
                     Step { send: emit::refuse_publish(id, puback_code(&refusal), &text), ..Step::default() }
                 }
                 // Nobody waits for an answer.
@@ -213,7 +223,9 @@ impl Session {
 
     /// Packs a reply frame for the topic that the client subscribed to; empty if it did not, or takes no such packet.
     pub fn reply(&mut self, frame: Vec<u8>) -> Vec<u8> {
-        let State::Open { version, packet_bytes_max, down: Some(down), .. } = self.state else { return Vec::new() };
+        let State::Open { version, packet_bytes_max, down: Some(down), .. } = self.state else {
+            return Vec::new();
+        };
         let topic = match down {
             Down::Short => "v1/down".to_owned(),
             Down::Named => format!("v1/{}/down", self.vehicle),
@@ -234,7 +246,9 @@ impl Session {
         }
         match self.state {
             State::Waiting => self.close(Vec::new(), Close::Slow("connect.slow")),
-            State::Open { version, .. } if self.partial.is_some_and(|since| now >= since + self.limits.patience) => {
+            State::Open { version, .. }
+                if self.partial.is_some_and(|since| now >= since + self.limits.patience) =>
+            {
                 let send = emit::disconnect(version, 0x80, "the packet did not end");
                 self.close(send, Close::Slow("packet.slow"))
             }
@@ -272,11 +286,9 @@ impl Session {
     }
 
     fn refuse_connect(&mut self, version: Version, fault: Fault) -> Step {
-        let send = match fault {
-            // In 3.1.1 a CONNECT that breaks a rule is not answered; neither is what is no CONNECT.
-            Fault::Malformed | Fault::Protocol if version == Version::V3 => Vec::new(),
-            _ => emit::refuse(version, fault.code(), fault.word()),
-        };
+        // In 3.1.1 a CONNECT that breaks a rule is not answered; neither is what is no CONNECT.
+        let is_mute = version == Version::V3 && matches!(fault, Fault::Malformed | Fault::Protocol);
+        let send = if is_mute { Vec::new() } else { emit::refuse(version, fault.code(), fault.word()) };
         self.close(send, Close::Fault(fault))
     }
 
@@ -291,7 +303,9 @@ impl Session {
         }
         let refused = match gate() {
             Gate::Open => None,
-            Gate::NotAuthorized => Some((0x87, "connect.not_authorized", "the vehicle may not connect".to_owned())),
+            Gate::NotAuthorized => {
+                Some((0x87, "connect.not_authorized", "the vehicle may not connect".to_owned()))
+            }
             Gate::Full(seconds) => Some((0x97, "connect.full", format!("retry after {seconds} s"))),
             Gate::Stopping => Some((0x88, "connect.stopping", "retry after 5 s".to_owned())),
         };
@@ -381,7 +395,11 @@ impl Session {
                 }
                 State::Open { .. } | State::Waiting | State::Closed => false,
             };
-            codes.push(if had { UnsubackReasonCode::Success } else { UnsubackReasonCode::NoSubscriptionExisted });
+            codes.push(if had {
+                UnsubackReasonCode::Success
+            } else {
+                UnsubackReasonCode::NoSubscriptionExisted
+            });
         }
         Step { send: emit::unsuback(version, id, codes), ..Step::default() }
     }
