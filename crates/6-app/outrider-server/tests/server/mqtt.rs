@@ -295,33 +295,33 @@ async fn silence_half_packets_and_a_missing_connect_end_the_connection() {
 async fn a_vehicle_above_its_rate_is_slowed_over_mqtt_and_refused_over_https() {
     use outrider_server::vehicle::admission::{Rate, VehicleRate};
     let rate = VehicleRate {
-        frames: Rate { per_second: 20, burst: 2 },
+        frames: Rate { per_second: 1, burst: 1 },
         bytes: Rate { per_second: 1 << 20, burst: 1 << 20 },
     };
     let running = crate::harness::running_with(|config| config.vehicle_rate = rate).await;
     let (vehicle, other) = (running.vehicle(1).await, running.vehicle(2).await);
     let mut client = Client::ready(&running, &vehicle, 5).await;
-    for number in 1..=4u16 {
-        client.send(&publish(5, "v1/up", number, &vehicle.batch(1..=1))).await;
-    }
-    for number in 1..=4u8 {
+    let frame = vehicle.batch(1..=1);
+    client.send(&[1u16, 2, 3].map(|number| publish(5, "v1/up", number, &frame)).concat()).await;
+    for number in 1..=3u8 {
         assert_eq!(client.packet().await.expect("PUBACK"), (0x40, vec![0, number]));
         client.reply(5).await;
     }
     let waited = running.server.app().exchange.links().status().refusals["frame.waited"];
-    assert!(waited >= 2, "the third and fourth waited: {waited}");
-    let mut last = running.uplink(&other, &other.batch(1..=1)).await;
-    for _ in 0..50 {
-        last = running.uplink(&other, &other.batch(1..=1)).await;
-        if last.status == 429 {
+    assert!(waited >= 1, "of three frames at once and one a second, one waited at least: {waited}");
+    let mut statuses = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let answer = running.uplink(&other, &other.batch(1..=1)).await;
+        if answer.status == 429 {
+            assert_eq!(answer.header("retry-after").as_deref(), Some("10"));
+            assert_eq!(answer.code(), "frame.rate");
+        }
+        statuses.insert(answer.status);
+        if statuses.len() == 2 {
             break;
         }
     }
-    // A handshake takes long enough for a token to flow in on a slow machine; then nothing was to be refused.
-    if last.status == 429 {
-        assert_eq!(last.header("retry-after").as_deref(), Some("10"));
-        assert_eq!(last.code(), "frame.rate");
-    }
+    assert_eq!(statuses.into_iter().collect::<Vec<_>>(), [200, 429]);
     running.server.shutdown().await;
 }
 
