@@ -82,8 +82,9 @@ pub async fn serve_child(
     };
     let ready = Ready { address: running.address };
     say(serde_json::to_string(&ready).map_err(failed("answer"))?).map_err(failed("answer"))?;
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while lines.next_line().await.map_err(failed("order"))?.is_some() {
+    // An empty read is the end: the parent is gone.
+    let next = || std::io::stdin().lock().read_line(&mut String::new());
+    while tokio::task::spawn_blocking(next).await.map_err(failed("order"))?.map_err(failed("order"))? > 0 {
         let status = serde_json::to_string(&exchange.links().status()).map_err(failed("answer"))?;
         say(status).map_err(failed("answer"))?;
     }
