@@ -2,6 +2,7 @@
 
 mod fleet;
 mod machine;
+pub mod scenario;
 mod script;
 mod truth;
 mod world;

@@ -1,0 +1,115 @@
+//! Scenarios: a seeded world in which the real gateway, the real acceptor and the real worker live through faults and
+//! attacks, and an account at the end that must come out exactly.
+//!
+//! **In:** a scenario file and a seed. **Out:** a [`Report`]. Same file, seed and scale give the same
+//! [`Report::trace_hash`]. Start reading at [`run`], then `field` (what happens when), then `judge` (what must hold).
+
+mod clock;
+mod cloud;
+mod field;
+mod flash;
+mod judge;
+mod ledger;
+mod path;
+mod plan;
+mod red;
+mod report;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod unit;
+
+use std::collections::BTreeSet;
+
+use outrider_types::Seed;
+
+pub use self::plan::{
+    AttackPlan, ClockWord, CloudPlan, FlashPlan, LinkWord, NetworkPlan, Plan, PlanError, Profile, Range,
+    StormPlan,
+};
+pub use self::report::{Account, AttackCount, Report, Violation};
+use field::Field;
+use judge::Judge;
+
+/// Runs a scenario at a scale in percent of the file's size.
+#[must_use]
+pub fn run(plan: &Plan, seed: u64, scale_percent: u64) -> Report {
+    let mut report = Report { scenario: plan.name.clone(), seed, scale_percent, ..Report::default() };
+    fleet(plan, Seed::new(seed), scale_percent, &mut report);
+    for kind in &plan.require {
+        if report.faults_fired.get(kind).copied().unwrap_or(0) == 0 {
+            let seen = format!("{kind} did not happen: the run shows nothing about it");
+            report.violate(Violation::of("fired", seen));
+        }
+    }
+    report
+}
+
+fn fleet(plan: &Plan, seed: Seed, scale_percent: u64, report: &mut Report) {
+    let mut field = Field::new(plan, seed, scale_percent);
+    field.run();
+    for vehicle in &field.stuck {
+        let unit = &field.units[*vehicle];
+        let seen = "still holds rows or counters after all chances to deliver";
+        report.violate(Violation::of("delivery", seen).vehicle(unit.vehicle));
+    }
+    let owned = BTreeSet::new();
+    Judge::new(&field.cloud, report).vehicles(&field.units, &owned);
+    for (kind, count) in &field.network.faults {
+        report.fault(kind, *count);
+    }
+    let sum = |of: fn(&unit::Unit) -> u64| field.units.iter().map(of).sum::<u64>();
+    report.fault("power_cut", sum(|unit| unit.cut_count));
+    report.fault("power_cut_while_booting", sum(|unit| unit.torn_boots));
+    report.fault("write_lost", sum(|unit| unit.cuts.lost));
+    report.fault("write_torn", sum(|unit| unit.cuts.torn));
+    report.fault("write_reordered", sum(|unit| unit.cuts.reordered));
+    report.fault("device_refuses", field.refusals);
+    report.fault("cloud_crash", field.cloud.counts.crashes);
+    report.fault("cloud_crash_before_reply", field.cloud.counts.crashes_before_reply);
+    for (kind, count) in &field.clocks {
+        report.fault(kind, *count);
+    }
+    let evicted: u64 = field
+        .units
+        .iter()
+        .flat_map(|unit| unit.ledger.tombstones.values().flatten())
+        .map(outrider_gateway::spool::Tombstone::rows)
+        .sum();
+    report.fault("evicted_row", evicted);
+    for (kind, count) in field.network.attacks.iter().chain(&field.red.counts) {
+        report.attacks_fired += count.fired;
+        report.attacks_detected += count.detected;
+        report.attacks.insert(kind.clone(), count.clone());
+    }
+    report.undetected = field.red.undetected.clone();
+    for (kind, count) in report.attacks.clone() {
+        if count.fired != count.detected {
+            let seen = format!("{kind}: {} of {} detected", count.detected, count.fired);
+            report.violate(Violation::of("detection", seen));
+        }
+    }
+    figures(plan, &field, report);
+    report.trace_hash = field.trace.hex();
+}
+
+fn figures(plan: &Plan, field: &Field<'_>, report: &mut Report) {
+    let counts = &field.cloud.counts;
+    let sum = |of: fn(&unit::Unit) -> u64| field.units.iter().map(of).sum::<u64>();
+    let figures = [
+        ("vehicles", field.units.len() as u64),
+        ("simulated_hours", plan.hours),
+        ("boots", sum(|unit| unit.boots)),
+        ("events", report.accounts.values().map(|account| account.emitted).sum()),
+        ("rows", field.cloud.lake.rows.len() as u64),
+        ("frames", counts.frames),
+        ("frame_bytes", counts.frame_bytes),
+        ("frames_appended", counts.appended),
+        ("frames_without_news", counts.without_news),
+        ("frames_refused", counts.refused.values().sum()),
+        ("flash_bytes_written", sum(unit::Unit::bytes_written)),
+        ("steps", field.trace.steps),
+        ("drain_rounds", field.drain_rounds),
+    ];
+    report.figures.extend(figures);
+}
