@@ -11,6 +11,11 @@ const Y2099: UnixMicros = UnixMicros(4_070_908_800_000_000);
 /// What the vehicle program claims for the operating system's clock (`outrider-agent`, `cli/run.rs`).
 const CLOCK_ERROR_US: u64 = 5_000_000;
 
+/// What an honest vehicle claims for a clock that may run in local time.
+const ZONE_ERROR_US: u64 = 2 * 3600 * 1_000_000;
+/// What an honest vehicle claims for a clock that it has seen jump by days.
+const JUMP_ERROR_US: u64 = 97 * 3600 * 1_000_000;
+
 /// Returns the name of a clock's fault in results.
 pub(super) const fn fault(word: ClockWord) -> Option<&'static str> {
     match word {
@@ -69,11 +74,11 @@ pub(super) fn fix(word: ClockWord, at: UnixMicros, random: &mut Seed) -> (Option
         }
         ClockWord::Daylight => {
             let wall = at.saturating_add(if random.chance(1, 2) { HOUR_US } else { 0 });
-            (reading(wall, CLOCK_ERROR_US, ClockSource::RealTimeClock), minutes(random, 20))
+            (reading(wall, ZONE_ERROR_US, ClockSource::RealTimeClock), minutes(random, 20))
         }
         ClockWord::Jumping => {
             let wall = at.saturating_add(jitter(random, 96 * HOUR_US));
-            (reading(wall, CLOCK_ERROR_US, ClockSource::RealTimeClock), minutes(random, 20))
+            (reading(wall, JUMP_ERROR_US, ClockSource::RealTimeClock), minutes(random, 20))
         }
         ClockWord::Late => {
             // The first call comes at boot, before there is reception.

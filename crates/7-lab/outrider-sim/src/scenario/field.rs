@@ -99,6 +99,7 @@ impl<'a> Field<'a> {
             let flash = plan.profile[profile].flash;
             let mut unit = Unit::new(seed.fork(4).fork(index as u64), profile, flash, &ack);
             unit.drift_ppm = clock::drift_ppm(plan.profile[profile].clock, &mut random);
+            unit.critical_kept = plan.profile[profile].critical_kept;
             cloud.ring.add(unit.vehicle, unit.verifier());
             units.push(unit);
         }
@@ -180,6 +181,7 @@ impl<'a> Field<'a> {
         self.queue.clear();
         self.drain();
         self.cloud.work();
+        self.red.conclude(&self.units, &self.cloud);
     }
 
     fn restart(&mut self) {
@@ -382,7 +384,7 @@ impl<'a> Field<'a> {
             self.lives[victim].number += 1;
         }
         let at = self.now;
-        self.red.strike(attack, at, &mut self.units[victim], &mut self.cloud);
+        self.red.strike(attack, at, &mut self.units[victim]);
         self.trace.note("attack", &[at.0.cast_unsigned(), attack as u64], &[]);
         if was_on {
             self.plan_act(after(at, MINUTE_US), victim, Act::Start);
@@ -399,7 +401,7 @@ impl<'a> Field<'a> {
             self.units[vehicle].set_refuses(false);
             self.units[vehicle].shut_down(self.now);
         }
-        self.red.inspect(&mut self.units, &mut self.cloud);
+        self.red.inspect_all(self.end, &mut self.units);
         let mut waiting: Vec<usize> = (0..self.units.len()).collect();
         for round in 0..DRAIN_ROUNDS {
             self.now = after(self.now, 16 * MINUTE_US);

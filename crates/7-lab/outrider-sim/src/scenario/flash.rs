@@ -27,11 +27,6 @@ impl Hardware {
     pub(super) fn counter(&self) -> u64 {
         self.counter.load(Ordering::Relaxed)
     }
-
-    /// Sets the counter: a software anchor is a file that can be put back.
-    pub(super) fn set_counter(&self, counter: u64) {
-        self.counter.store(counter, Ordering::Relaxed);
-    }
 }
 
 impl Anchor for Hardware {

@@ -262,6 +262,13 @@ impl<'a> Judge<'a> {
 
     /// A tombstone counts what it buries, and is signed by the vehicle.
     fn tombstones(&mut self, case: &Case<'_>) {
+        if case.unit.critical_kept && case.lane == Lane::Critical && !case.tombstones.is_empty() {
+            let seen = "critical rows were given up, although the lane's quota holds them";
+            self.report.violate(case.violation("LOG-5", seen));
+        }
+        if case.tombstones.is_empty() {
+            return;
+        }
         let verifier = case.unit.verifier();
         for tombstone in case.tombstones {
             let (first, last) = (tombstone.range.first().0, tombstone.range.last().0);
@@ -322,7 +329,7 @@ impl<'a> Judge<'a> {
             let violation = violation.vehicle(id.vehicle).lane(id.epoch, id.lane).number(id.seq.0);
             self.report.violate(violation);
         }
-        self.acknowledged();
+        self.acknowledged(owned);
         let replayed = self.cloud.replay();
         let missing = lake.rows.keys().filter(|id| !replayed.contains(id)).count();
         let extra = replayed.iter().filter(|id| !lake.rows.contains_key(id)).count();
@@ -343,7 +350,9 @@ impl<'a> Judge<'a> {
     }
 
     /// Everything below a signed watermark is stored, or was declared lost with a signature (LOG-2, LOG-4).
-    fn acknowledged(&mut self) {
+    ///
+    /// A hole of a vehicle that somebody owned is what the cloud has to show, and is counted.
+    fn acknowledged(&mut self, owned: &BTreeSet<VehicleId>) {
         for ((vehicle, epoch, lane), contiguous) in &self.cloud.signed {
             let state = self.cloud.received(*vehicle).and_then(|received| {
                 received.lanes().find(|(of, each, _)| of == epoch && each == lane).map(|(_, _, state)| state)
@@ -361,6 +370,11 @@ impl<'a> Judge<'a> {
                     self.report.violate(violation.vehicle(*vehicle).lane(*epoch, *lane).number(seq));
                     break;
                 }
+            }
+            if owned.contains(vehicle) {
+                let holes = self.report.figures.entry("holes_of_owned_vehicles").or_default();
+                *holes += state.holes().count() as u64;
+                continue;
             }
             for (first, last) in state.holes() {
                 let seen = format!("a hole up to {last} that nobody explains");

@@ -14,6 +14,7 @@ mod path;
 mod plan;
 mod red;
 mod report;
+mod storm;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -35,7 +36,10 @@ use judge::Judge;
 #[must_use]
 pub fn run(plan: &Plan, seed: u64, scale_percent: u64) -> Report {
     let mut report = Report { scenario: plan.name.clone(), seed, scale_percent, ..Report::default() };
-    fleet(plan, Seed::new(seed), scale_percent, &mut report);
+    match plan.storm {
+        Some(storm) => storm::run(storm, Seed::new(seed), scale_percent, &mut report),
+        None => fleet(plan, Seed::new(seed), scale_percent, &mut report),
+    }
     for kind in &plan.require {
         if report.faults_fired.get(kind).copied().unwrap_or(0) == 0 {
             let seen = format!("{kind} did not happen: the run shows nothing about it");
@@ -53,7 +57,8 @@ fn fleet(plan: &Plan, seed: Seed, scale_percent: u64, report: &mut Report) {
         let seen = "still holds rows or counters after all chances to deliver";
         report.violate(Violation::of("delivery", seen).vehicle(unit.vehicle));
     }
-    let owned = BTreeSet::new();
+    let owned: BTreeSet<_> = field.red.owned().map(|victim| field.units[victim].vehicle).collect();
+    audit_clean(plan, &field, report);
     Judge::new(&field.cloud, report).vehicles(&field.units, &owned);
     for (kind, count) in &field.network.faults {
         report.fault(kind, *count);
@@ -91,6 +96,24 @@ fn fleet(plan: &Plan, seed: Seed, scale_percent: u64, report: &mut Report) {
     }
     figures(plan, &field, report);
     report.trace_hash = field.trace.hex();
+}
+
+/// No audit may accuse a vehicle that nobody owned. Power cuts leave traces that an audit cannot tell from damage, and
+/// says so; such fleets are left out.
+fn audit_clean(plan: &Plan, field: &Field<'_>, report: &mut Report) {
+    if plan.attack.gateway.is_empty() || plan.profile.iter().any(|profile| profile.cut_per_mille > 0) {
+        return;
+    }
+    let owned: BTreeSet<usize> = field.red.owned().collect();
+    let mut audits = 0;
+    for (_, unit) in field.units.iter().enumerate().filter(|(index, _)| !owned.contains(index)) {
+        audits += 1;
+        for finding in unit.audit().iter().flat_map(|audit| &audit.findings) {
+            let seen = format!("an audit accuses a vehicle that nobody touched: {}", red::word(finding));
+            report.violate(Violation::of("false_alarm", seen).vehicle(unit.vehicle));
+        }
+    }
+    report.figures.insert("clean_audits", audits);
 }
 
 fn figures(plan: &Plan, field: &Field<'_>, report: &mut Report) {

@@ -1,5 +1,6 @@
 //! A scenario file: what kind of fleet lives how long through which faults and attacks.
 
+use outrider_gateway::spool::SpoolConfig;
 use serde::Deserialize;
 
 /// Why a scenario file cannot be used.
@@ -111,6 +112,9 @@ pub struct Profile {
     /// Drives of a thousand in which the device refuses to write for a while.
     #[serde(default)]
     pub refuse_per_mille: u64,
+    /// No critical row may be given up: what comes in that lane fits its quota, whatever the lower ones do.
+    #[serde(default)]
+    pub critical_kept: bool,
     /// The flash device.
     #[serde(default)]
     pub flash: FlashPlan,
@@ -132,12 +136,10 @@ pub struct FlashPlan {
 }
 
 impl Default for FlashPlan {
+    /// What the vehicle program ships with.
     fn default() -> Self {
-        Self {
-            segment_bytes: 8 << 10,
-            quota_bytes: [64 << 10, 128 << 10, 256 << 10],
-            journal_bytes: 256 << 10,
-        }
+        let SpoolConfig { quota_bytes, segment_bytes, journal_bytes } = SpoolConfig::default();
+        Self { segment_bytes, quota_bytes, journal_bytes }
     }
 }
 
@@ -236,8 +238,8 @@ pub struct StormPlan {
     pub backoff_ms: Range,
     /// Seconds in which every vehicle must have been served.
     pub served_within_s: u64,
-    /// Largest allowed ratio of the busiest second's tries to the mean of the minute around it, in percent, once the
-    /// first wave is over.
+    /// Largest allowed ratio of a second's tries to the mean of the eleven seconds around it, in percent, once the
+    /// first wave is over. Tries in step would reach 1100.
     pub wave_percent_max: u64,
 }
 
@@ -277,6 +279,9 @@ impl Plan {
         }
         if self.profile.iter().map(|profile| profile.share).sum::<u64>() == 0 {
             return wrong("profile", "at least one with a share");
+        }
+        if let Some(word) = self.attack.gateway.iter().find(|word| super::red::Kind::from_word(word).is_none()) {
+            return wrong("attack.gateway", &format!("there is no {word}"));
         }
         for profile in &self.profile {
             let ranges = [

@@ -1,8 +1,8 @@
 //! One simulated vehicle: the real gateway on a flash device, with the truth about it beside.
 
-use outrider_gateway::spool::{Audit, Boot, Spool, SpoolConfig, SpoolKeys, Verifying};
+use outrider_gateway::spool::{Audit, Boot, SoftwareAnchor, Spool, SpoolConfig, SpoolKeys, Verifying};
 use outrider_gateway::uplink::{ExchangeError, Keys, Link, Transport, Uplink, UplinkConfig};
-use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, Outcome, SecurityEvent, fold};
+use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, MemoryStorage, Outcome, SecurityEvent, fold};
 use outrider_types::{BootEpoch, ClockFix, Lane, Seed, UnixMicros, VehicleId, VehicleMicros};
 use outrider_wire::DropReason;
 use outrider_wire::catalogue::{event, field};
@@ -39,6 +39,8 @@ pub(super) struct Unit {
     pub(super) config: SpoolConfig,
     /// Crystal error in parts per million; positive is fast.
     pub(super) drift_ppm: i64,
+    /// Its critical lane is never so full that rows must go.
+    pub(super) critical_kept: bool,
     secret: [u8; 32],
     root: [u8; 32],
     signer: Ed25519Signer,
@@ -84,6 +86,7 @@ impl Unit {
                 journal_bytes: flash.journal_bytes,
             },
             drift_ppm: 0,
+            critical_kept: false,
             secret,
             root,
             signer: Ed25519Signer::new(&secret),
@@ -388,5 +391,23 @@ impl Unit {
             counter: Some(self.hardware.counter()),
         };
         Audit::of(flash.cells(), self.config, &with).ok()
+    }
+
+    /// Writes a medium with a false history: the vehicle's secret and device key are real, K0 is the forger's own.
+    pub(super) fn forged_history(&self, random: &mut Seed) -> MemoryStorage {
+        let anchor = SoftwareAnchor::in_memory(self.hardware.counter());
+        let keys = SpoolKeys::new(Box::new(Ed25519Signer::new(&self.secret)), self.secret, bytes32(random));
+        let boot =
+            Boot { floor: BootEpoch(1), salt: random.next_u64(), keys, anchor: Box::new(anchor) };
+        let (mut spool, _) =
+            Spool::open(MemoryStorage::new(), self.config, boot).expect("memory takes everything");
+        for number in 0..40 {
+            let mut event = SecurityEvent::new(event::CAN_UNKNOWN_ID, VehicleMicros(number));
+            event.lane = Lane::Batched;
+            event.context = number.to_le_bytes().to_vec();
+            spool.append(&event).expect("an empty spool has room");
+        }
+        spool.sync().expect("memory takes everything");
+        spool.into_storage()
     }
 }
