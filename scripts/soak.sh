@@ -13,3 +13,8 @@ AGENT=$([ -x "$static" ] && echo "$static" || true) bash scripts/qemu-can.sh
 "$outrider" bench spine --json
 "$outrider" bench edge --json
 bash scripts/instructions.sh
+# Every scenario: full size once, then many seeds small.
+for scenario in scenarios/*.toml; do
+    "$outrider" sim run "$scenario" --seed 1 --json
+    "$outrider" sim run "$scenario" --seed 100 --seeds "${SEEDS:-50}" --scale 10 --json > /dev/null
+done

@@ -6,6 +6,7 @@ mod demo;
 mod links;
 mod provision;
 mod serve;
+mod sim;
 mod sql;
 
 use std::fmt;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Bench(bench::Bench),
     /// Kill server and agent with `kill -9` in a loop under load and count what is lost or duplicated.
     Crash(crash::Crash),
+    /// Run scenarios of faults and attacks between vehicle and cloud, and account for every observation.
+    Sim(sim::Sim),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -97,6 +100,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Provision(provision) => provision.run(),
         Command::Bench(bench) => bench.run(),
         Command::Crash(crash) => crash.run(),
+        Command::Sim(sim) => sim.run(),
         Command::Openapi => print(&outrider_server::api::openapi_json()),
     }
 }

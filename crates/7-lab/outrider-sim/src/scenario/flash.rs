@@ -47,6 +47,9 @@ impl Anchor for Hardware {
     }
 }
 
+/// Bytes in front of the slots, with both copies of the keys (`docs/book/gateway.md`, Layout).
+pub(super) const KEY_AREA_BYTES: u64 = 8192;
+
 /// A write since the last flush, and what stood there before.
 #[derive(Debug, Clone)]
 struct Pending {
@@ -102,9 +105,15 @@ impl Flash {
         self.refuses = refuses;
     }
 
-    /// Returns whether all that was written is durable.
-    pub(super) const fn is_clean(&self) -> bool {
-        self.pending.is_empty()
+    /// Returns whether all records that were written are durable. The second copy of the keys may wait for the next flush;
+    /// the first one is durable by then.
+    pub(super) fn is_clean(&self) -> bool {
+        self.pending.iter().all(|write| write.offset < KEY_AREA_BYTES)
+    }
+
+    /// Takes over what waits, as an orderly end of the operating system does.
+    pub(super) fn settle(&mut self) {
+        self.pending.clear();
     }
 
     /// Returns the content, as somebody reads it who holds the device.

@@ -280,7 +280,9 @@ impl Plan {
         if self.profile.iter().map(|profile| profile.share).sum::<u64>() == 0 {
             return wrong("profile", "at least one with a share");
         }
-        if let Some(word) = self.attack.gateway.iter().find(|word| super::red::Kind::from_word(word).is_none()) {
+        if let Some(word) =
+            self.attack.gateway.iter().find(|word| super::red::Kind::from_word(word).is_none())
+        {
             return wrong("attack.gateway", &format!("there is no {word}"));
         }
         for profile in &self.profile {

@@ -12,13 +12,12 @@ use outrider_types::{EventId, Lane, Seed, Seq, UnixMicros, VehicleId};
 use outrider_wire::catalogue::event;
 
 use super::cloud::Cloud;
+use super::flash::KEY_AREA_BYTES;
 use super::plan::AttackPlan;
 use super::report::AttackCount;
 use super::unit::Unit;
 
 const HOUR_US: u64 = 3600 * 1_000_000;
-/// Bytes in front of the journal's slots (`docs/book/gateway.md`, Layout).
-const KEY_AREA_BYTES: u64 = 8192;
 
 /// What an attacker does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,13 +198,10 @@ impl Team {
 /// Returns what in the cloud says that something is wrong with a vehicle since a boot: a row of its own program about its
 /// spool.
 fn reported(cloud: &Cloud, vehicle: VehicleId, after: u64) -> Option<String> {
-    let id = |epoch, lane, seq| EventId {
-        vehicle,
-        epoch: outrider_types::BootEpoch(epoch),
-        lane,
-        seq: Seq(seq),
-    };
-    let rows = cloud.lake.rows.range(id(after + 1, Lane::Critical, 0)..=id(u64::MAX, Lane::Deferred, u64::MAX));
+    let id =
+        |epoch, lane, seq| EventId { vehicle, epoch: outrider_types::BootEpoch(epoch), lane, seq: Seq(seq) };
+    let rows =
+        cloud.lake.rows.range(id(after + 1, Lane::Critical, 0)..=id(u64::MAX, Lane::Deferred, u64::MAX));
     let mut rows = rows.into_iter();
     let told = rows.any(|(_, row)| row.event_type == event::GATEWAY_SPOOL_CORRUPTION);
     told.then(|| "gateway.spool_corruption".to_owned())

@@ -154,6 +154,12 @@ impl Report {
         }
     }
 
+    /// Returns the report as one line of JSON.
+    #[must_use]
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).expect("numbers, texts and maps by text")
+    }
+
     /// Returns whether nothing is wrong.
     #[must_use]
     pub fn is_good(&self) -> bool {

@@ -2,7 +2,9 @@
 
 use outrider_gateway::spool::{Audit, Boot, SoftwareAnchor, Spool, SpoolConfig, SpoolKeys, Verifying};
 use outrider_gateway::uplink::{ExchangeError, Keys, Link, Transport, Uplink, UplinkConfig};
-use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, MemoryStorage, Outcome, SecurityEvent, fold};
+use outrider_gateway::{
+    Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, MemoryStorage, Outcome, SecurityEvent, fold,
+};
 use outrider_types::{BootEpoch, ClockFix, Lane, Seed, UnixMicros, VehicleId, VehicleMicros};
 use outrider_wire::DropReason;
 use outrider_wire::catalogue::{event, field};
@@ -227,6 +229,9 @@ impl Unit {
     /// Makes the device refuse to write, or take writes again.
     pub(super) fn set_refuses(&mut self, refuses: bool) {
         self.flash.device().set_refuses(refuses);
+        if let Some(boot) = self.ledger.boots.get_mut(&self.epoch).filter(|_| refuses) {
+            boot.was_refused = true;
+        }
     }
 
     /// Sends what is due.
@@ -323,6 +328,9 @@ impl Unit {
         self.note_received();
         let ended = if synced && self.is_clean() { Ended::Clean } else { Ended::Cut(self.mono(at).0) };
         self.ledger.end(self.epoch, ended);
+        if synced {
+            self.flash.device().settle();
+        }
         self.gateway = None;
         self.hardware.set_off(true);
     }
@@ -397,8 +405,7 @@ impl Unit {
     pub(super) fn forged_history(&self, random: &mut Seed) -> MemoryStorage {
         let anchor = SoftwareAnchor::in_memory(self.hardware.counter());
         let keys = SpoolKeys::new(Box::new(Ed25519Signer::new(&self.secret)), self.secret, bytes32(random));
-        let boot =
-            Boot { floor: BootEpoch(1), salt: random.next_u64(), keys, anchor: Box::new(anchor) };
+        let boot = Boot { floor: BootEpoch(1), salt: random.next_u64(), keys, anchor: Box::new(anchor) };
         let (mut spool, _) =
             Spool::open(MemoryStorage::new(), self.config, boot).expect("memory takes everything");
         for number in 0..40 {
