@@ -39,9 +39,6 @@ pub struct Plan {
     /// Fewest vehicles at any scale, so that every profile is there.
     #[serde(default = "one")]
     pub vehicles_min: u64,
-    /// Whole vehicle programs beside the plain gateways, at any scale.
-    #[serde(default)]
-    pub full_stack: u64,
     /// How vehicles live; each has a share of the fleet.
     #[serde(default)]
     pub profile: Vec<Profile>,
