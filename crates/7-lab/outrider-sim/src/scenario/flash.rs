@@ -30,6 +30,10 @@ impl Hardware {
 }
 
 impl Anchor for Hardware {
+    fn kind(&self) -> AnchorKind {
+        AnchorKind::Software
+    }
+
     fn read(&self) -> Result<u64, AnchorError> {
         if self.is_off() { Err(AnchorError("no power".to_owned())) } else { Ok(self.counter()) }
     }

@@ -230,6 +230,7 @@ pub(super) const fn word(finding: &Finding) -> &'static str {
         Finding::BootUnchained(_) => "boot unchained",
         Finding::Rollback { .. } => "rollback",
         Finding::KeysLost(_) => "keys lost",
+        Finding::FalseProof(_) => "false proof",
     }
 }
 

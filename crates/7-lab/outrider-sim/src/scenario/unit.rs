@@ -397,6 +397,7 @@ impl Unit {
             root: self.root,
             device: &device,
             counter: Some(self.hardware.counter()),
+            anchor: None,
         };
         Audit::of(flash.cells(), self.config, &with).ok()
     }
