@@ -16,6 +16,7 @@ pub mod attest;
 pub mod catalogue;
 mod command;
 pub mod dictionary;
+mod edge_record;
 mod envelope;
 mod fault;
 mod fixed;
@@ -27,6 +28,7 @@ mod reader;
 mod receipt;
 mod reply;
 mod rows;
+mod short;
 mod statement;
 mod writer;
 
@@ -40,6 +42,7 @@ pub use command::{
     ParameterError, Parameters, PermitId, SealedCommand, UpdateOrder,
 };
 pub use dictionary::DictId;
+pub use edge_record::{EDGE_MAGIC, EDGE_VERSION, EdgeRecord, SealedEdgeRecord};
 pub use envelope::{
     BATCH_MAGIC, ENVELOPE_HEADER_BYTES, ENVELOPE_VERSION, Envelope, EnvelopeHeader, SealedEnvelope,
 };
@@ -52,7 +55,11 @@ pub use receipt::{
     SealedReceipt,
 };
 pub use reply::{REPLY_MAGIC, REPLY_VERSION, Reply, UplinkFrame};
-pub use rows::{DropCount, DropReason, EventHead, Field, Gap, LaneHead, SeqRange, Value};
+pub use rows::{DropCount, DropReason, EventHead, Field, Gap, LaneHead, SeqRange, ShortProof, Value};
+pub use short::{
+    Opening, SHORT_EXPORTER_LABEL, SHORT_FRAME_BYTES_MAX, SHORT_LABEL, SHORT_TAG_BYTES, SealedShort,
+    ShortCoding, ShortFrame, ShortPlace, Tagger, is_short,
+};
 pub use statement::{
     AnchorStatement, BootEnd, BootHead, BootView, LostRows, SIGN_TOMBSTONE, TOMBSTONE_SIGNED_BYTES_MAX,
     TombstoneHead, TombstoneView,

@@ -21,6 +21,8 @@ pub const FIXES_MAX: u32 = 64;
 pub const HEADS_MAX: u32 = 8;
 /// Most gaps in a batch.
 pub const GAPS_MAX: u32 = 512;
+/// Most proofs of short frames in a batch; further ones go with the next.
+pub const PROOFS_MAX: u32 = 64;
 /// Most tombstones in a batch; further ones go with the next.
 pub const TOMBSTONES_MAX: u32 = 64;
 /// Most kinds that a tombstone counts: 32 apart, and the rest.

@@ -197,6 +197,11 @@ impl<'a> Reader<'a> {
         Err(StructureError::Varint { offset })
     }
 
+    /// Reads a bare varint, outside of any field.
+    pub(crate) fn number(&mut self) -> Result<u64, StructureError> {
+        self.varint()
+    }
+
     /// Returns the next field, or `None` at the end of the message.
     #[inline(always)]
     pub(crate) fn field(&mut self) -> Result<Option<RawField<'a>>, StructureError> {

@@ -12,10 +12,10 @@ use outrider_types::{
 use crate::fault::{BatchError, RowError, RowFault};
 use crate::limits::{
     ANCHORS_MAX, BOOTS_MAX, CONTEXT_BYTES_MAX, DROPS_MAX, EVENTS_MAX, FIELDS_MAX, FIXES_MAX, GAPS_MAX,
-    HEADS_MAX, TOMBSTONES_MAX, VALUE_BYTES_MAX,
+    HEADS_MAX, PROOFS_MAX, TOMBSTONES_MAX, VALUE_BYTES_MAX,
 };
 use crate::pb::{RawField, RawValue, Reader, unzigzag};
-use crate::rows::{DropCount, DropReason, EventHead, Field, Gap, LaneHead, SeqRange, Value};
+use crate::rows::{DropCount, DropReason, EventHead, Field, Gap, LaneHead, SeqRange, ShortProof, Value};
 use crate::statement::{self, AnchorStatement, BootView, TombstoneView};
 
 /// A batch whose outermost structure and entry counts were checked. Borrowed; costs no memory.
@@ -31,12 +31,13 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// [`BatchError`] if an entry overruns the bytes or a cap is exceeded.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BatchError> {
-        let mut counts = [0u32; 7];
+        let mut counts = [0u32; 8];
         let caps = [
             (1u32, EVENTS_MAX),
             (2, FIXES_MAX),
             (3, HEADS_MAX),
             (4, GAPS_MAX),
+            (5, PROOFS_MAX),
             (6, TOMBSTONES_MAX),
             (7, ANCHORS_MAX),
             (8, BOOTS_MAX),
@@ -103,6 +104,11 @@ impl<'a> Batch<'a> {
     pub fn boots(&self) -> impl Iterator<Item = Result<BootView<'a>, RowError>> + 'a {
         self.entries(8)
             .map(|entry| statement::boot(entry.bytes, entry.start).map_err(|fault| entry.error(fault)))
+    }
+
+    /// Returns what it says of rows that went before it in short frames.
+    pub fn proofs(&self) -> impl Iterator<Item = Result<ShortProof, RowError>> + 'a {
+        self.entries(5).map(|entry| proof(&entry).map_err(|fault| entry.error(fault)))
     }
 
     const fn entries(&self, number: u32) -> Entries<'a> {
@@ -486,4 +492,23 @@ fn gap(entry: &Entry<'_>) -> Result<Gap, RowFault> {
     }
     let range = SeqRange::new(Seq(first), Seq(last)).ok_or(RowFault::Range)?;
     Ok(Gap { lane: lane(number)?, range, reason: DropReason::from_code(reason) })
+}
+
+fn proof(entry: &Entry<'_>) -> Result<ShortProof, RowFault> {
+    let (mut number, mut first, mut last, mut chain) = (0, 0, 0, [0u8; 32]);
+    let mut reader = Reader::new(entry.bytes, entry.start);
+    while let Some(part) = reader.field().map_err(RowFault::Structure)? {
+        match (part.number, part.value) {
+            (1, RawValue::Varint(value)) => number = value,
+            (2, RawValue::Varint(value)) => first = value,
+            (3, RawValue::Varint(value)) => last = value,
+            (4, RawValue::Bytes { bytes, .. }) => {
+                chain = bytes.try_into().map_err(|_| RowFault::Length { max: 32, got: bytes.len() })?;
+            }
+            (1..=4, _) => return Err(RowFault::Structure(part.mismatch())),
+            _ => {}
+        }
+    }
+    let range = SeqRange::new(Seq(first), Seq(last)).ok_or(RowFault::Range)?;
+    Ok(ShortProof { lane: lane(number)?, range, chain })
 }

@@ -153,6 +153,21 @@ pub struct Gap {
     pub reason: Option<DropReason>,
 }
 
+/// What a signed batch says of rows that went before it in short frames: rows `first` to `last` of a lane, each of which
+/// was answered. It is there so that the batch key covers them, too.
+///
+/// `chain` is SHA-256 over the chain before and the SHA-256 of the row, row by row by growing number; the chain before the
+/// first row is 32 zero bytes. A row is hashed as an `EventBatch` that holds it alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShortProof {
+    /// Lane.
+    pub lane: Lane,
+    /// First and last number.
+    pub range: SeqRange,
+    /// Hash after the last row.
+    pub chain: [u8; 32],
+}
+
 /// Closed range of sequence numbers, `first <= last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeqRange {

@@ -7,7 +7,7 @@ use outrider_types::ClockFix;
 use crate::limits::{CONTEXT_BYTES_MAX, EVENTS_MAX, FIELDS_MAX, VALUE_BYTES_MAX};
 use crate::pb::{Counter, Full, Sink, SliceSink};
 use crate::reader::DeltaState;
-use crate::rows::{DropCount, EventHead, Field, Gap, LaneHead, Value};
+use crate::rows::{DropCount, EventHead, Field, Gap, LaneHead, ShortProof, Value};
 use crate::statement::{
     AnchorStatement, BootEnd, BootHead, LostRows, TombstoneHead, put_anchor, put_boot, put_tombstone,
 };
@@ -223,6 +223,16 @@ impl<'b> BatchWriter<'b> {
         self.entry(8, length.0, |sink| put_boot(sink, head, ends))
     }
 
+    /// Appends what is to be proved of rows that went in short frames.
+    ///
+    /// # Errors
+    /// [`WriteError::Full`]; the batch is then unchanged.
+    pub fn proof(&mut self, proof: &ShortProof) -> Result<(), WriteError> {
+        let mut length = Counter::default();
+        put_proof(&mut length, proof)?;
+        self.entry(5, length.0, |sink| put_proof(sink, proof))
+    }
+
     fn entry(
         &mut self,
         number: u32,
@@ -371,4 +381,11 @@ fn put_gap<S: Sink>(sink: &mut S, gap: &Gap) -> Result<(), Full> {
     sink.uint(2, gap.range.first().0)?;
     sink.uint(3, gap.range.last().0)?;
     sink.uint(4, gap.reason.map_or(0, |reason| u64::from(reason.code())))
+}
+
+fn put_proof<S: Sink>(sink: &mut S, proof: &ShortProof) -> Result<(), Full> {
+    sink.uint(1, u64::from(proof.lane.code()))?;
+    sink.uint(2, proof.range.first().0)?;
+    sink.uint(3, proof.range.last().0)?;
+    sink.bytes(4, &proof.chain)
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{frames, policy, properties, rows};
+use crate::{frames, policy, properties, rows, short};
 
 /// Gives every file of a corpus to `check`. A file named `ok-…` must be accepted, one named `bad-…` must not.
 fn run(target: &str, check: fn(&[u8]) -> bool) {
@@ -31,6 +31,7 @@ fn corpora_hold_every_property() {
     run("wire_ids_frames", properties::ids_frames);
     run("wire_policy", properties::policy);
     run("wire_artifact", properties::artifact);
+    run("short_frame", properties::short);
 }
 
 /// Run by hand to begin a corpus; a file that exists is never touched.
@@ -45,6 +46,12 @@ fn write_missing_corpus_files() {
         ("wire_rows", "bad-length-lies", rows[..rows.len() - 1].to_vec()),
         ("wire_rows", "bad-wire-type", vec![0x0A, 5, 0x0D, 1, 2, 3, 4]),
         ("wire_rows", "bad-endless-varint", vec![0x80; 16]),
+        ("short_frame", "ok-first", short::first()),
+        ("short_frame", "ok-next", short::frame(None, 1)),
+        ("short_frame", "ok-edge-record", short::record()),
+        ("short_frame", "bad-version", vec![0x90; 40]),
+        ("short_frame", "bad-endless-opening", vec![0x88; 40]),
+        ("short_frame", "bad-no-row", vec![0x80; 9]),
         ("wire_ack", "ok-reply", frames::reply()),
         ("wire_command", "ok-receipt", frames::receipt(outrider_wire::Outcome::Accepted)),
     ];

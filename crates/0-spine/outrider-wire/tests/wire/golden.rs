@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use outrider_wire::{DictId, EvidenceHash, Outcome, RefuseReason};
 
-use crate::{frames, properties, rows};
+use crate::{frames, properties, rows, short};
 
 type Read = fn(&[u8]) -> bool;
 
@@ -22,6 +22,9 @@ fn vectors() -> Vec<(&'static str, Vec<u8>, Read)> {
         ),
         ("rows.hex", rows, properties::rows),
         ("statements.hex", rows::statement_sample(), properties::rows),
+        ("short_first.hex", short::first(), properties::short),
+        ("short_next.hex", short::frame(None, 1), properties::short),
+        ("edge_record.hex", short::record(), properties::short),
         ("ack.hex", frames::ack(), properties::ack),
         ("reply.hex", frames::reply(), properties::ack),
         ("command_request_evidence.hex", frames::command(), properties::command),

@@ -8,6 +8,7 @@ mod ids_frames;
 mod policy;
 mod properties;
 mod rows;
+mod short;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use outrider_wire::{SIGNATURE_BYTES, Signer, SignerError, Verifier};

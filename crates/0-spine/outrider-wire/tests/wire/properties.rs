@@ -1,14 +1,13 @@
 //! What must hold for any bytes; the fuzz targets run the same functions. Each returns true if the bytes were accepted,
 //! so that a test can tell that both ways were gone.
 
-use outrider_types::BootEpoch;
+use outrider_types::{BootEpoch, VehicleId};
 use outrider_wire::ids_frame::{IdsMessage, IdsView};
 use outrider_wire::policy::{Policy, may_take};
 use outrider_wire::{
-    Ack, Artifact, Batch, BatchWriter, Command, Envelope, Reply, RowError, SIGNATURE_BYTES, SealedAck,
-    SealedArtifact, SealedCommand, SealedEnvelope, SealedReceipt, Signer, SignerError,
-    TOMBSTONE_SIGNED_BYTES_MAX, Verifier, Watermark,
-    limits,
+    Ack, Artifact, Batch, BatchWriter, Command, Envelope, Reply, RowError, SHORT_TAG_BYTES, SIGNATURE_BYTES,
+    SealedAck, SealedArtifact, SealedCommand, SealedEdgeRecord, SealedEnvelope, SealedReceipt, SealedShort,
+    ShortPlace, Signer, SignerError, TOMBSTONE_SIGNED_BYTES_MAX, Tagger, Verifier, Watermark, is_short, limits,
 };
 
 /// Takes every signature and signs with the one that it was made from.
@@ -97,6 +96,10 @@ pub(crate) fn rows(bytes: &[u8]) -> bool {
         writer.boot(&view.head, view.ends()).expect("what was read can be written");
         statements.push((format!("{:?}", view.head), format!("{:?}", view.ends().collect::<Vec<_>>())));
     }
+    for proof in batch.proofs().flatten() {
+        writer.proof(&proof).expect("what was read can be written");
+        state += 1;
+    }
     let again = Batch::parse(writer.finish()).expect("own output");
     let told = again
         .tombstones()
@@ -118,9 +121,42 @@ pub(crate) fn rows(bytes: &[u8]) -> bool {
         let text = |event: &outrider_wire::EventView<'_>| format!("{:?}", event.fields().collect::<Vec<_>>());
         assert_eq!(text(one), text(other));
     }
-    let kept = again.fixes().count() + again.heads().count() + again.gaps().count();
+    let kept = again.fixes().count() + again.heads().count() + again.gaps().count() + again.proofs().count();
     assert_eq!(kept, state);
     fatal == 0 && good.len() + state + statements.len() > 0
+}
+
+/// Returns the tag that it was made with.
+struct AnyTag([u8; SHORT_TAG_BYTES]);
+
+impl Tagger for AnyTag {
+    fn tag(&self, _: [&[u8]; 4]) -> [u8; SHORT_TAG_BYTES] {
+        self.0
+    }
+}
+
+/// An accepted short frame, written and read again, is the same; an accepted edge record is the same byte for byte.
+pub(crate) fn short(bytes: &[u8]) -> bool {
+    if let Ok(sealed) = SealedEdgeRecord::parse(bytes) {
+        let anything = Anything::of(bytes);
+        let record = sealed.open(&anything).expect("takes every signature");
+        let mut out = vec![0; bytes.len()];
+        assert_eq!(record.emit(&anything, &mut out), Ok(bytes.len()));
+        assert_eq!(out, bytes);
+        return true;
+    }
+    let Ok(sealed) = SealedShort::parse(bytes) else { return false };
+    assert!(is_short(bytes));
+    let tagger = AnyTag(bytes.last_chunk().copied().expect("a frame has a tag"));
+    let place = ShortPlace { vehicle: VehicleId([1; 16]), number: 0 };
+    let frame = sealed.open(&tagger, place).expect("takes every tag");
+    let mut out = vec![0; limits::FRAME_BYTES_MAX];
+    // A number may come in more bytes than it needs, never in fewer.
+    let length = frame.emit(&tagger, place, &mut out).expect("what was read can be written");
+    assert!(length <= bytes.len());
+    let again = SealedShort::parse(&out[..length]).and_then(|sealed| sealed.open(&tagger, place));
+    assert_eq!(again, Ok(frame));
+    true
 }
 
 /// An accepted envelope is written again to the same bytes.
