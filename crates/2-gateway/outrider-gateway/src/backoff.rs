@@ -38,10 +38,23 @@ impl Backoff {
         self.until = VehicleMicros(0);
     }
 
-    /// Records a failure: the wait is between half and the whole of the current step.
-    pub fn fail(&mut self, now: VehicleMicros) {
+    fn step(&mut self) -> u64 {
         let step = self.base_us.saturating_mul(1 << self.failures.min(32)).min(self.max_us);
         self.failures = self.failures.saturating_add(1);
+        step
+    }
+
+    /// Records a failure of a connection and returns the time of the next attempt: anywhere in the current step. That
+    /// spreads a fleet that lost its connections in one moment better than the upper half of the step does.
+    pub fn fail_anywhere(&mut self, now: VehicleMicros) -> VehicleMicros {
+        let step = self.step();
+        self.until = now.saturating_add(self.seed.below(step.saturating_add(1)));
+        self.until
+    }
+
+    /// Records a failure: the wait is between half and the whole of the current step.
+    pub fn fail(&mut self, now: VehicleMicros) {
+        let step = self.step();
         let half = step / 2;
         let wait = half.saturating_add(self.seed.below(step.saturating_sub(half).saturating_add(1)));
         self.until = now.saturating_add(wait);
@@ -61,6 +74,8 @@ mod tests {
             assert!((step / 2..=step).contains(&wait), "{wait} for step {step}");
             assert!(!backoff.is_open(VehicleMicros(9 + wait)) && backoff.is_open(VehicleMicros(10 + wait)));
         }
+        let waits: Vec<u64> = (0..64).map(|_| backoff.fail_anywhere(VehicleMicros(10)).0 - 10).collect();
+        assert!(waits.iter().all(|wait| *wait <= 6000) && waits.iter().any(|wait| *wait < 3000), "{waits:?}");
         backoff.succeed();
         assert!(backoff.is_open(VehicleMicros(0)));
         let mut other = Backoff::new(1000, 6000, Seed::new(2));

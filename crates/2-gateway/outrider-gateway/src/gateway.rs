@@ -201,6 +201,12 @@ impl<S: Storage> Gateway<S> {
         &self.spool
     }
 
+    /// Returns the uplink.
+    #[must_use]
+    pub const fn uplink(&self) -> &Uplink {
+        &self.uplink
+    }
+
     /// Returns the spool and the uplink, for a caller that drives them itself.
     pub const fn parts_mut(&mut self) -> (&mut Spool<S>, &mut Uplink) {
         (&mut self.spool, &mut self.uplink)

@@ -13,6 +13,7 @@ mod gateway;
 mod lanes;
 mod memory_storage;
 mod sensor;
+pub mod short;
 pub mod spool;
 mod storage;
 pub mod uplink;

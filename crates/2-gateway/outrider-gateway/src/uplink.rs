@@ -4,7 +4,11 @@
 //! [`UplinkConfig::resend_after_us`] passes without progress; identities make that harmless. Nothing here frees a row:
 //! [`Spool::apply_watermark`] does, for a verified acknowledgement.
 
+mod account;
+mod budget;
 mod frame;
+mod policy;
+mod short;
 mod statements;
 #[cfg(test)]
 mod tests;
@@ -14,8 +18,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use outrider_types::{BootEpoch, ClockFix, Lane, Seed, Seq, VehicleId, VehicleMicros};
-use outrider_wire::{Ack, Reply, SealedAck, Signer, Verifier};
+use outrider_wire::{Ack, Reply, SealedAck, ShortProof, Signer, Verifier};
 
+pub use self::budget::{Budget, BudgetSpent};
+pub use self::policy::{Hours, LanePolicy, PolicyError, UplinkPolicy};
+pub use self::short::ShortSession;
 use self::statements::Told;
 pub use self::types::{
     Answer, BuildError, ExchangeError, ExchangeReport, Frame, Link, ReplyError, Transport, TransportError,
@@ -23,6 +30,7 @@ pub use self::types::{
 };
 use crate::backoff::Backoff;
 use crate::codec::Encoder;
+use crate::short::ShortCodec;
 use crate::spool::Spool;
 use crate::storage::Storage;
 
@@ -51,6 +59,18 @@ struct InFlight {
     with_heads: bool,
     fix: Option<ClockFix>,
     told: Told,
+    /// Rows by lane, for the account.
+    by_lane: [u64; 3],
+    proved: Vec<ShortProof>,
+    short: Option<self::short::ShortRow>,
+}
+
+impl InFlight {
+    fn count(&mut self, lane: Lane) {
+        if let Some(rows) = self.by_lane.get_mut(usize::from(lane.code())) {
+            *rows += 1;
+        }
+    }
 }
 
 /// Decides what is sent when. Time comes as an argument; sending is the caller's, or [`Uplink::exchange`]'s.
@@ -70,6 +90,15 @@ pub struct Uplink {
     told: Told,
     in_flight: Option<InFlight>,
     counters: UplinkCounters,
+    policy: UplinkPolicy,
+    budget: Budget,
+    /// Whether critical rows may go now: always, but for one frame in a report window once the day's bytes are spent.
+    critical_goes: bool,
+    /// When critical rows last went although the day's bytes were spent.
+    beyond_at: Option<VehicleMicros>,
+    codec: ShortCodec,
+    session: Option<self::short::OpenSession>,
+    proofs: self::short::Proofs,
 }
 
 impl Uplink {
@@ -95,6 +124,13 @@ impl Uplink {
             told: Told::default(),
             in_flight: None,
             counters: UplinkCounters::default(),
+            policy: UplinkPolicy::default(),
+            budget: Budget::default(),
+            critical_goes: true,
+            beyond_at: None,
+            codec: ShortCodec::new()?,
+            session: None,
+            proofs: self::short::Proofs::default(),
         })
     }
 
@@ -126,15 +162,19 @@ impl Uplink {
             return Ok(None);
         }
         self.restart_stalled(spool, now);
+        self.admit_critical(now);
         let Some((epoch, lanes)) = self.due(spool, now) else { return Ok(None) };
         // What the cloud has, the medium has: otherwise a power cut could make the counters run backwards. A medium that
         // fails is no reason to be silent.
         let _ = spool.sync();
-        let built = self.build(spool, epoch, lanes, signer);
+        let built = match self.build_short(spool, epoch, lanes) {
+            Ok(None) => self.build(spool, epoch, lanes, signer).map(Some),
+            short => short,
+        };
         if let Err(BuildError::Storage(_)) = &built {
             self.fail(now);
         }
-        built.map(Some)
+        built
     }
 
     /// Rewinds lanes whose sent rows are still held after a long time without progress.
@@ -156,26 +196,31 @@ impl Uplink {
     fn due<S: Storage>(&mut self, spool: &Spool<S>, now: VehicleMicros) -> Option<(BootEpoch, Lanes)> {
         let epochs = spool.epochs();
         let critical = epochs.iter().find(|epoch| {
-            spool.next_held(**epoch, Lane::Critical, self.sent(**epoch, Lane::Critical)).is_some()
+            self.critical_goes
+                && spool.next_held(**epoch, Lane::Critical, self.sent(**epoch, Lane::Critical)).is_some()
         });
-        let window_ended = self.window_ended(spool, &epochs, now);
+        let window_ended = self.may_go(Lane::Batched) && self.window_ended(spool, &epochs, now);
+        let deferred_goes = self.may_go(Lane::Deferred);
         let report_due = now.micros_since(self.reported_at) >= self.config.report_window_us;
         let rest = |epoch: BootEpoch| {
             let held = |lane| spool.next_held(epoch, lane, self.sent(epoch, lane)).is_some();
             let past = epoch != spool.epoch();
             Lanes {
                 batched: window_ended && held(Lane::Batched),
-                deferred: self.link == Link::Unmetered && held(Lane::Deferred),
-                report: spool.is_unreported(epoch) && (past || report_due),
+                deferred: deferred_goes && held(Lane::Deferred),
+                report: (spool.is_unreported(epoch) || self.proofs.of(epoch).next().is_some())
+                    && (past || report_due),
             }
         };
         if let Some(epoch) = critical {
             return Some((*epoch, rest(*epoch)));
         }
-        if let Some((epoch, _, _)) = self.wanted.first() {
+        if let Some((epoch, _, _)) = self.wanted.iter().find(|(_, lane, _)| self.may_go(*lane)) {
             return Some((*epoch, rest(*epoch)));
         }
-        epochs.into_iter().map(|epoch| (epoch, rest(epoch))).find(|(_, lanes)| lanes.any())
+        // A boot of which nothing is held any more may still have something to prove.
+        let unproved = self.proofs.first_epoch().filter(|epoch| !epochs.contains(epoch));
+        epochs.into_iter().chain(unproved).map(|epoch| (epoch, rest(epoch))).find(|(_, lanes)| lanes.any())
     }
 
     /// Returns true if batched rows have waited long enough, or are many enough.
@@ -253,6 +298,10 @@ impl Uplink {
             *cursor = Cursor { sent: cursor.sent.max(seq), progress: now };
         }
         self.wanted.retain(|row| !flight.again.contains(row));
+        self.proofs.settle(flight.epoch, &flight.proved);
+        if let Some(row) = flight.short {
+            self.proofs.add(flight.epoch, row);
+        }
         if flight.with_heads {
             spool.mark_reported(flight.epoch);
             if flight.epoch == spool.epoch() {
@@ -348,10 +397,16 @@ impl Uplink {
         keys: Keys<'_>,
         now: VehicleMicros,
     ) -> Result<Option<Answer>, ExchangeError> {
+        self.set_session(transport.session());
         let Some(frame) = self.next_frame(spool, keys.batch, now)? else { return Ok(None) };
+        let sent = budget::EXCHANGE_BYTES.saturating_add(frame.bytes.len() as u64);
         match transport.exchange(&frame.bytes) {
-            Ok(reply) => Ok(Some(self.on_reply(spool, &reply, keys.ack, now)?)),
+            Ok(reply) => {
+                self.charge(sent.saturating_add(reply.len() as u64), now);
+                Ok(Some(self.on_reply(spool, &reply, keys.ack, now)?))
+            }
             Err(error) => {
+                self.charge(sent, now);
                 self.on_failure(&error, now);
                 Err(error.into())
             }

@@ -25,6 +25,9 @@ impl Uplink {
             [(Lane::Critical, true), (Lane::Batched, lanes.batched), (Lane::Deferred, lanes.deferred)]
         {
             let mut after = self.sent(epoch, lane).max(flight.sent.get(&lane).copied().unwrap_or(0));
+            if lane == Lane::Critical && !self.critical_goes {
+                continue;
+            }
             while due && writer.events() < self.rows_max {
                 let Some(seq) = spool.next_held(epoch, lane, after) else { break };
                 match put_row(spool, epoch, lane, seq, &mut writer) {
@@ -38,6 +41,7 @@ impl Uplink {
                 }
                 after = seq.0;
                 flight.sent.insert(lane, after);
+                flight.count(lane);
             }
         }
         flight.rows = writer.events();
@@ -50,9 +54,10 @@ impl Uplink {
         Ok(frame)
     }
 
-    /// Writes heads, gaps and new clock fixes, as far as they fit.
+    /// Writes proofs, heads, gaps and new clock fixes, as far as they fit.
     fn put_state<S: Storage>(&self, spool: &Spool<S>, flight: &mut InFlight, writer: &mut BatchWriter<'_>) {
         let epoch = flight.epoch;
+        flight.proved.extend(self.proofs.of(epoch).take_while(|proof| writer.proof(proof).is_ok()));
         let mut whole = self.put_gaps(spool, flight, writer);
         if flight.with_heads {
             for (head, drops) in Lane::ALL.into_iter().filter_map(|lane| spool.head(epoch, lane)) {
@@ -84,9 +89,13 @@ impl Uplink {
             if writer.events() >= self.rows_max {
                 break;
             }
+            if !self.may_go(lane) {
+                continue;
+            }
             let held =
                 seq.0.checked_sub(1).and_then(|before| spool.next_held(epoch, lane, before)) == Some(seq);
             if !held || put_row(spool, epoch, lane, seq, writer)? {
+                flight.count(lane);
                 // Freed, lost or written: it need not be looked at again once this frame is answered.
                 flight.again.insert(row);
             } else {

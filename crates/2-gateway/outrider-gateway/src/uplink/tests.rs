@@ -1,3 +1,6 @@
+mod costs;
+mod short;
+
 use outrider_types::{ClockSource, TenantId, UnixMicros};
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{Batch, DictId, SealedEnvelope, SeqRange, Watermark, dictionary};
@@ -21,6 +24,8 @@ struct Cloud {
     fixes: u64,
     answers: Vec<AnswerAs>,
     lose: BTreeSet<u64>,
+    edge: Option<short::Edge>,
+    proofs: Vec<(BootEpoch, ShortProof)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +52,8 @@ impl Cloud {
             fixes: 0,
             answers: Vec::new(),
             lose: BTreeSet::new(),
+            edge: None,
+            proofs: Vec::new(),
         }
     }
 
@@ -55,6 +62,9 @@ impl Cloud {
     }
 
     fn take(&mut self, frame: &[u8]) {
+        if outrider_wire::is_short(frame) {
+            return self.take_short(frame);
+        }
         let envelope = SealedEnvelope::parse(frame)
             .and_then(|sealed| sealed.open(&self.vehicle_key))
             .expect("the vehicle's signature");
@@ -72,6 +82,7 @@ impl Cloud {
                 .or_default()
                 .extend(gap.range.first().0..=gap.range.last().0);
         }
+        self.proofs.extend(batch.proofs().map(|proof| (header.epoch, proof.expect("own rows"))));
         self.heads += batch.heads().count() as u64;
         self.fixes += batch.fixes().count() as u64;
     }
@@ -119,6 +130,10 @@ impl Transport for Cloud {
                 Ok(self.answer(&self.key, VEHICLE))
             }
         }
+    }
+
+    fn session(&mut self) -> Option<ShortSession> {
+        self.edge.as_ref().map(short::Edge::session)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use outrider_types::{BootEpoch, TenantId, VehicleId};
 use outrider_wire::FrameError;
 
+use super::ShortSession;
 use crate::storage::StorageError;
 
 /// How the uplink sends.
@@ -53,13 +54,36 @@ impl UplinkConfig {
 }
 
 /// What the vehicle's link costs now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Link {
-    /// The mobile network: deferred rows wait.
+    /// The mobile network: its bytes are counted.
     #[default]
     Metered,
-    /// Wi-Fi or the workshop: everything is sent.
+    /// Wi-Fi.
     Unmetered,
+    /// The workshop's network.
+    Workshop,
+}
+
+impl Link {
+    /// All links, from the dearest to the cheapest.
+    pub const ALL: [Self; 3] = [Self::Metered, Self::Unmetered, Self::Workshop];
+
+    /// Returns the word in settings and status.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Metered => "metered",
+            Self::Unmetered => "wifi",
+            Self::Workshop => "workshop",
+        }
+    }
+
+    /// Returns the link of a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|link| link.word() == word)
+    }
 }
 
 /// Carries one frame to the cloud and brings back its reply.
@@ -69,6 +93,14 @@ pub trait Transport {
     /// # Errors
     /// [`TransportError`].
     fn exchange(&mut self, frame: &[u8]) -> Result<Vec<u8>, TransportError>;
+
+    /// Returns the session that is open now and that takes short frames, if there is one.
+    ///
+    /// A short frame belongs to its session: once that has ended, `exchange` refuses it instead of opening another, and a
+    /// session in which a frame went unanswered has ended.
+    fn session(&mut self) -> Option<ShortSession> {
+        None
+    }
 }
 
 /// Why an exchange failed.
@@ -80,7 +112,7 @@ pub enum TransportError {
     /// No reply in time.
     #[error("no reply in time")]
     TimedOut,
-    /// The cloud refused the frame with this HTTP status.
+    /// The cloud refused the frame, with this HTTP status or what stands for it in MQTT.
     #[error("cloud refused the frame with status {status}")]
     Refused {
         /// HTTP status.
@@ -173,6 +205,8 @@ pub struct UplinkCounters {
     pub freed: u64,
     /// Rows that were set aside because the cloud refused them alone.
     pub set_aside: u64,
+    /// Short frames among the frames.
+    pub short_frames: u64,
 }
 
 /// What an exchange did.
