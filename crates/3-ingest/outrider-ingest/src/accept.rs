@@ -52,7 +52,7 @@ impl Acceptor {
         keys: &dyn KeyRing,
         known: Received,
     ) -> Result<Accepted, IngestError> {
-        let Opened { header, rows } = self.opener.open(bytes, Some(session), keys)?;
+        let Opened { header, rows, .. } = self.opener.open(bytes, Some(session), keys)?;
         let batch = Batch::parse(&rows).map_err(IngestError::Rows)?;
         let mut received = known;
         let mut has_news = is_heard_first(&mut received, header.epoch, &batch);
@@ -107,7 +107,7 @@ impl Acceptor {
 
 /// Compares a row with what came before under its number. A row that is not the same is news: the worker has to see it.
 /// So is one of which nothing is held although it should be, which is how a listener that began anew learns.
-fn compare(received: &mut Received, epoch: BootEpoch, event: &EventView<'_>, again: &mut Again) -> bool {
+pub(crate) fn compare(received: &mut Received, epoch: BootEpoch, event: &EventView<'_>, again: &mut Again) -> bool {
     let (lane, seq) = (event.head.lane, event.head.seq);
     let is_known = received.contains(epoch, lane, seq);
     let hash = RowHash::of(event);
@@ -147,6 +147,11 @@ fn is_heard_first(received: &mut Received, epoch: BootEpoch, batch: &Batch<'_>) 
         );
         hear(3, parts);
     }
+    for proof in batch.proofs().flatten() {
+        let mut parts = vec![u64::from(proof.lane.code()), proof.range.first().0, proof.range.last().0];
+        parts.extend(words(&proof.chain));
+        hear(5, parts);
+    }
     for view in batch.tombstones().flatten() {
         let range = view.head.range;
         let mut parts = vec![u64::from(view.head.lane.code()), range.first().0, range.last().0];
@@ -168,7 +173,7 @@ fn is_heard_first(received: &mut Received, epoch: BootEpoch, batch: &Batch<'_>) 
     has_news
 }
 
-fn note(received: &mut Received, epoch: BootEpoch, lane: Lane, range: (u64, u64)) -> bool {
+pub(crate) fn note(received: &mut Received, epoch: BootEpoch, lane: Lane, range: (u64, u64)) -> bool {
     let range = SeqRange::new(outrider_types::Seq(range.0), outrider_types::Seq(range.1));
     range.is_some_and(|range| received.insert(epoch, lane, range) > 0)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use outrider_types::{TenantId, VehicleId};
 use outrider_wire::{
-    Batch, BatchError, DictId, EnvelopeHeader, FrameError, SealedEnvelope, Verifier, dictionary,
+    Batch, BatchError, DictId, EDGE_MAGIC, EnvelopeHeader, FrameError, SealedEnvelope, Verifier, dictionary,
 };
 
 use crate::finding::CLOUD_EPOCH;
@@ -88,6 +88,11 @@ impl IngestError {
 pub trait KeyRing {
     /// Returns the tenant and the verifier of a vehicle's batch key, or `None` if it is not registered or suspended.
     fn batch_key(&self, vehicle: VehicleId) -> Option<(TenantId, Arc<dyn Verifier + Send + Sync>)>;
+
+    /// Returns the verifier of the edge's records of short frames; without it none is believed.
+    fn edge_key(&self) -> Option<Arc<dyn Verifier + Send + Sync>> {
+        None
+    }
 }
 
 /// A batch that passed every check up to its rows.
@@ -97,6 +102,8 @@ pub struct Opened {
     pub header: EnvelopeHeader,
     /// Uncompressed rows; [`Batch::parse`] accepts them.
     pub rows: Vec<u8>,
+    /// Whether it is a row of a short frame: the edge vouches for it, the vehicle's signature is still to come.
+    pub is_short: bool,
 }
 
 /// Opens batches; keeps one decompressor a dictionary.
@@ -124,6 +131,9 @@ impl Opener {
         session: Option<VehicleId>,
         keys: &dyn KeyRing,
     ) -> Result<Opened, IngestError> {
+        if session.is_none() && bytes.starts_with(&EDGE_MAGIC) {
+            return crate::short::open_record(bytes, keys);
+        }
         let sealed = SealedEnvelope::parse(bytes).map_err(IngestError::Frame)?;
         let claimed = *sealed.claimed();
         if let Some(expected) = session.filter(|session| *session != claimed.vehicle) {
@@ -141,7 +151,7 @@ impl Opener {
         }
         let rows = self.decompress(&envelope.header, envelope.payload)?;
         Batch::parse(&rows).map_err(IngestError::Rows)?;
-        Ok(Opened { header: envelope.header, rows })
+        Ok(Opened { header: envelope.header, rows, is_short: false })
     }
 
     fn decompress(&mut self, header: &EnvelopeHeader, payload: &[u8]) -> Result<Vec<u8>, IngestError> {

@@ -11,7 +11,9 @@ use crate::boots::{BOOTS_MAX, Boots};
 use crate::content::{Again, Content, RowHash};
 use crate::finding::{CLOUD_TYPES, Reason, Statement};
 use crate::ledger::{GapEnd, Ledger};
+use crate::open::Opened;
 use crate::received::Received;
+use crate::short::{ShortLedger, ShortVerdict};
 use crate::totals::Totals;
 use crate::worker::{GapState, LaneGap};
 
@@ -41,6 +43,7 @@ const fn overdue_us(lane: Lane) -> i64 {
 pub(crate) struct VehicleState {
     pub(crate) received: Received,
     pub(crate) boots: Boots,
+    pub(crate) shorts: ShortLedger,
     ledgers: BTreeMap<(BootEpoch, Lane), Ledger>,
     gap_ends: VecDeque<GapEnd>,
     stated: BTreeSet<(BootEpoch, Seq)>,
@@ -109,6 +112,31 @@ impl VehicleState {
         self.take_heads(header, rows, &mut taken);
         self.take_losses(epoch, rows, device, &mut taken);
         taken
+    }
+
+    /// Notes rows that came in short frames, and holds them against what a batch proves of earlier ones. Returns the
+    /// ranges that are not what the vehicle sent, in words and with their length.
+    pub(crate) fn take_shorts(
+        &mut self,
+        opened: &Opened,
+        rows: &Batch<'_>,
+        ingest: IngestTime,
+    ) -> Vec<(String, u64)> {
+        let epoch = opened.header.epoch;
+        if opened.is_short {
+            for event in rows.events().flatten() {
+                self.shorts.note(epoch, event.head.lane, event.head.seq, &opened.rows, ingest);
+            }
+        }
+        let mut forged = Vec::new();
+        for proof in rows.proofs().flatten() {
+            if self.shorts.check(epoch, &proof) == ShortVerdict::Forged {
+                let (first, last, lane) = (proof.range.first(), proof.range.last(), proof.lane);
+                let place = format!("rows {first} to {last} of lane {lane} are not those that the vehicle sent");
+                forged.push((place, proof.range.count()));
+            }
+        }
+        forged
     }
 
     fn take_beginning(&mut self, epoch: BootEpoch, rows: &Batch<'_>, ingest: IngestTime, taken: &mut Taken) {

@@ -155,6 +155,9 @@ impl Worker {
         let state = self.vehicles.entry(vehicle).or_default();
         let epoch = opened.header.epoch;
         let taken = state.take(&opened.header, &rows, record.ingest, device.as_ref());
+        for (place, count) in state.take_shorts(&opened, &rows, record.ingest) {
+            quarantine.push(set_aside(record, Some(vehicle), "short.forged", place, count));
+        }
         let entry = registry.vehicle(vehicle);
         let VehicleState { received, boots, .. } = state;
         let bounds = boots.bounds(epoch, record.ingest);
@@ -316,6 +319,12 @@ impl Worker {
         let state = self.vehicles.get(&vehicle)?;
         state.boots.get(epoch)?;
         Some(state.boots.event_time(epoch, mono, IngestTime(state.contact)).0)
+    }
+
+    /// Returns the vehicle's rows of short frames that no signed batch has proved yet, and since when the oldest waits.
+    #[must_use]
+    pub fn unproved(&self, vehicle: VehicleId) -> (usize, Option<IngestTime>) {
+        self.vehicles.get(&vehicle).map_or((0, None), |state| state.shorts.waiting())
     }
 
     /// Returns what is known of a vehicle's clock in its newest boot.

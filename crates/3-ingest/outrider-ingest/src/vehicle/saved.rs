@@ -10,6 +10,7 @@ use crate::content::Contents;
 use crate::interval::{StateCursor, put_count};
 use crate::ledger::{GapEnd, Ledger};
 use crate::received::Received;
+use crate::short::ShortLedger;
 
 /// Version that is written. Version 1 is read: it had neither contents nor books, so of what came under it nothing can
 /// be compared or balanced, and accounts of its boots wait or are inexact.
@@ -47,6 +48,7 @@ impl VehicleState {
         for number in [self.statements, self.unstated, self.contact.0.cast_unsigned()] {
             out.extend_from_slice(&number.to_le_bytes());
         }
+        self.shorts.save(out);
     }
 
     pub(crate) fn load(bytes: &[u8]) -> Result<Self, SaveError> {
@@ -108,6 +110,7 @@ impl VehicleState {
         state.statements = cursor.u64()?;
         state.unstated = cursor.u64()?;
         state.contact = UnixMicros(cursor.u64()?.cast_signed());
+        state.shorts = ShortLedger::load(cursor)?;
         Ok(state)
     }
 }
