@@ -29,6 +29,7 @@ mod receipt;
 mod reply;
 mod rows;
 mod short;
+pub mod short_row;
 mod statement;
 mod writer;
 

@@ -49,6 +49,8 @@ impl ShortCoding {
     /// The content of one zstd block (RFC 8878, 3.1.1.2.3) with [`crate::dictionary::SHORT_V1`], without any frame or
     /// block header.
     pub const BLOCK_V1: Self = Self(1);
+    /// The compact form of [`crate::short_row`], with [`crate::short_row::SHAPES_V1`].
+    pub const COMPACT_V1: Self = Self(2);
 
     /// Returns the coding of a number, or `None` if it needs more than three bits.
     #[must_use]

@@ -3,6 +3,7 @@
 pub mod counting;
 pub mod host;
 pub mod instructions;
+pub mod uplink;
 
 use std::time::Instant;
 

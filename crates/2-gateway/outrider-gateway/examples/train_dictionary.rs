@@ -1,14 +1,15 @@
 //! Trains the dictionary of short frames, or says what it gains on rows that it was not trained on.
 //!
-//! `cargo run --release -p outrider-gateway --example train_dictionary [FILE]`: the same source gives the same bytes. A
-//! released dictionary is never trained again; a better one gets a new name in `outrider_wire::dictionary`.
+//! `cargo run --release -p outrider-gateway --example train_dictionary [FILE [SHAPES]]`: the same source gives the same
+//! bytes. A released dictionary is never trained again; a better one gets a new name in `outrider_wire::dictionary`. SHAPES
+//! is where the shapes of the catalogue's event types go.
 #![expect(clippy::print_stdout, reason = "a tool for developers, run by hand")]
 #![expect(clippy::cast_possible_truncation, reason = "sizes are small and known")]
 
 use std::error::Error;
 
 use outrider_gateway::short::ShortCodec;
-use outrider_model::catalogue::event_type;
+use outrider_model::catalogue::{EVENT_TYPES, FieldKind, event_type, field};
 use outrider_types::{Lane, Seed, Seq, VehicleMicros};
 use outrider_wire::BatchWriter;
 
@@ -54,11 +55,36 @@ fn sample(number: u64) -> Vec<u8> {
     row[1 + length_bytes..].to_vec()
 }
 
+/// Returns the shapes of all event types, critical ones first, so that their index is one byte.
+fn shapes() -> Vec<u8> {
+    let mut kinds: Vec<_> = EVENT_TYPES.iter().collect();
+    kinds.sort_by_key(|kind| (kind.lane, kind.id));
+    let mut out = Vec::new();
+    for kind in kinds {
+        out.push(kind.fields.len() as u8);
+        out.extend_from_slice(&kind.id.0.to_le_bytes());
+        for key in kind.fields {
+            let code = match field(*key).map(|field| field.kind) {
+                Some(FieldKind::Int) | None => 0,
+                Some(FieldKind::Text) => 1,
+                Some(FieldKind::Float) => 2,
+                Some(FieldKind::Bool) => 3,
+            };
+            out.extend_from_slice(&key.0.to_le_bytes());
+            out.push(code);
+        }
+    }
+    out
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let samples: Vec<Vec<u8>> = (0..SAMPLES).map(|number| sample(TRAIN + number)).collect();
     let dictionary = zstd::dict::from_samples(&samples, DICTIONARY_BYTES)?;
     if let Some(path) = std::env::args().nth(1) {
         std::fs::write(path, &dictionary)?;
+    }
+    if let Some(path) = std::env::args().nth(2) {
+        std::fs::write(path, shapes())?;
     }
     let released = outrider_wire::dictionary::SHORT_V1.bytes;
     println!(

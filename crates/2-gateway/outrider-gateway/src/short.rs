@@ -7,7 +7,10 @@ use std::io;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use outrider_wire::limits::EVENT_BYTES_MAX;
-use outrider_wire::{SHORT_TAG_BYTES, ShortCoding, Tagger, dictionary};
+use outrider_wire::short_row::{SHAPES_V1, pack, unpack};
+use outrider_wire::{
+    Batch, BatchWriter, FrameError, SHORT_FRAME_BYTES_MAX, SHORT_TAG_BYTES, ShortCoding, Tagger, dictionary,
+};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -31,6 +34,9 @@ pub enum ShortError {
     /// The bytes are no block of a row.
     #[error("block: {0}")]
     Block(io::Error),
+    /// The bytes are no compact row.
+    #[error("compact row: {0}")]
+    Compact(FrameError),
 }
 
 /// Codes rows for short frames and back.
@@ -69,12 +75,22 @@ impl ShortCodec {
     /// Codes a row of the spool; `None` if it would not come back byte for byte, so that it goes in a batch.
     pub fn encode(&mut self, row: &[u8]) -> Option<(ShortCoding, Vec<u8>)> {
         let event = event_of(row)?;
-        let coded = match self.pack.compress(event).ok().as_deref().and_then(block_of) {
-            Some(block) if block.len() < event.len() => (ShortCoding::BLOCK_V1, block.to_vec()),
-            Some(_) | None => (ShortCoding::STORED, event.to_vec()),
-        };
-        let back = self.decode(coded.0, &coded.1).ok()?;
-        (back == row).then_some(coded)
+        let mut best = (ShortCoding::STORED, event.to_vec());
+        let packed = self.pack.compress(event).ok();
+        if let Some(block) = packed.as_deref().and_then(block_of).filter(|block| block.len() < best.1.len()) {
+            best = (ShortCoding::BLOCK_V1, block.to_vec());
+        }
+        if let Some(compact) = compact_of(row).filter(|compact| compact.len() <= best.1.len()) {
+            let coded = (ShortCoding::COMPACT_V1, compact);
+            if self.comes_back(row, &coded) {
+                return Some(coded);
+            }
+        }
+        self.comes_back(row, &best).then_some(best)
+    }
+
+    fn comes_back(&mut self, row: &[u8], coded: &(ShortCoding, Vec<u8>)) -> bool {
+        self.decode(coded.0, &coded.1).is_ok_and(|back| back == row)
     }
 
     /// Returns the row that was coded, as a batch of one event.
@@ -88,9 +104,23 @@ impl ShortCodec {
                 let event = self.unpack.decompress(&frame_of(coded), EVENT_BYTES_MAX);
                 event.map(|event| row_of(&event)).map_err(ShortError::Block)
             }
+            ShortCoding::COMPACT_V1 => {
+                let mut buffer = [0; EVENT_BYTES_MAX];
+                let mut writer = BatchWriter::new(&mut buffer);
+                unpack(SHAPES_V1, coded, &mut writer).map_err(ShortError::Compact)?;
+                Ok(writer.finish().to_vec())
+            }
             other => Err(ShortError::Coding(other.number())),
         }
     }
+}
+
+/// Returns the compact form of a row, if its type has a shape that it fits.
+fn compact_of(row: &[u8]) -> Option<Vec<u8>> {
+    let event = Batch::parse(row).ok()?.events().next()?.ok()?;
+    let mut out = [0; SHORT_FRAME_BYTES_MAX];
+    let length = pack(SHAPES_V1, &event, &mut out)?;
+    out.get(..length).map(<[u8]>::to_vec)
 }
 
 /// Returns the event of a row, if the row holds nothing else and its length is written in the usual way.
@@ -198,7 +228,7 @@ mod tests {
             assert_eq!(codec.decode(coding, &coded).expect("own output"), row);
             seen.push(coding);
         }
-        assert!(seen.contains(&ShortCoding::BLOCK_V1), "{seen:?}");
+        assert!(seen.contains(&ShortCoding::BLOCK_V1) && seen.contains(&ShortCoding::COMPACT_V1), "{seen:?}");
         assert_eq!(codec.decode(ShortCoding::STORED, &row(&[])[2..]).expect("stored"), row(&[]));
     }
 
@@ -210,8 +240,9 @@ mod tests {
         for bad in [Vec::new(), vec![EVENT_TAG], [one.clone(), one.clone()].concat(), padded, vec![0x12, 0]] {
             assert!(codec.encode(&bad).is_none(), "{bad:02x?}");
         }
-        let (_, coded) = codec.encode(&row(&[0; 200])).expect("it can be coded");
-        assert!(codec.decode(ShortCoding::BLOCK_V1, &coded[1..]).is_err());
+        let (coding, coded) = codec.encode(&row(&[0; 200])).expect("it can be coded");
+        assert_eq!(coding, ShortCoding::BLOCK_V1);
+        assert!(codec.decode(coding, &coded[1..]).is_err());
         assert!(codec.decode(ShortCoding::new(5).expect("three bits"), &coded).is_err());
     }
 }

@@ -10,9 +10,10 @@ mod tests;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use outrider_types::{BootEpoch, TenantId, VehicleId};
 use outrider_wire::limits::EVENT_BYTES_MAX;
+use outrider_wire::short_row::{SHAPES_V1, unpack};
 use outrider_wire::{
-    Batch, DictId, EdgeRecord, EnvelopeHeader, FrameError, Opening, SHORT_TAG_BYTES, SealedEdgeRecord,
-    SealedShort, ShortCoding, ShortPlace, Signer, Tagger, dictionary,
+    Batch, BatchWriter, DictId, EdgeRecord, EnvelopeHeader, FrameError, Opening, SHORT_TAG_BYTES,
+    SealedEdgeRecord, SealedShort, ShortCoding, ShortPlace, Signer, Tagger, dictionary,
 };
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -104,6 +105,12 @@ impl ShortSession {
 fn decode(coding: ShortCoding, coded: &[u8]) -> Result<Vec<u8>, IngestError> {
     let failed = |reason: String| IngestError::Decompress { expected: 0, reason };
     let event = match coding {
+        ShortCoding::COMPACT_V1 => {
+            let mut buffer = vec![0; EVENT_BYTES_MAX];
+            let mut writer = BatchWriter::new(&mut buffer);
+            unpack(SHAPES_V1, coded, &mut writer).map_err(IngestError::Frame)?;
+            return Ok(writer.finish().to_vec());
+        }
         ShortCoding::STORED => coded.to_vec(),
         ShortCoding::BLOCK_V1 => {
             // Type 2, compressed, and the last block (RFC 8878, 3.1.1.2); a short frame's length fits.

@@ -179,6 +179,8 @@ pub async fn start(
     let ca = VehicleCa::open(&secrets)?;
     let vault = EvidenceVault::open(&config.folder.join("evidence"))?;
     let directory = Arc::new(Directory::default());
+    // The same key as of acknowledgements: another magic tells the frames apart.
+    directory.set_edge_key(&keys.ack.public());
     directory.refresh(&sqlite, Scope { tenant: config.tenant, now }).await?;
     let loaded = load_rules(&config.rules);
     let shared = Shared {

@@ -48,6 +48,7 @@ fn write_missing_corpus_files() {
         ("wire_rows", "bad-endless-varint", vec![0x80; 16]),
         ("short_frame", "ok-first", short::first()),
         ("short_frame", "ok-next", short::frame(None, 1)),
+        ("short_frame", "ok-compact", short::compact()),
         ("short_frame", "ok-edge-record", short::record()),
         ("short_frame", "bad-version", vec![0x90; 40]),
         ("short_frame", "bad-endless-opening", vec![0x88; 40]),

@@ -24,6 +24,7 @@ fn vectors() -> Vec<(&'static str, Vec<u8>, Read)> {
         ("statements.hex", rows::statement_sample(), properties::rows),
         ("short_first.hex", short::first(), properties::short),
         ("short_next.hex", short::frame(None, 1), properties::short),
+        ("short_compact.hex", short::compact(), properties::short),
         ("edge_record.hex", short::record(), properties::short),
         ("ack.hex", frames::ack(), properties::ack),
         ("reply.hex", frames::reply(), properties::ack),

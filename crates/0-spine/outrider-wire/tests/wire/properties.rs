@@ -4,6 +4,7 @@
 use outrider_types::{BootEpoch, VehicleId};
 use outrider_wire::ids_frame::{IdsMessage, IdsView};
 use outrider_wire::policy::{Policy, may_take};
+use outrider_wire::short_row::{SHAPES_V1, pack, unpack};
 use outrider_wire::{
     Ack, Artifact, Batch, BatchWriter, Command, Envelope, Reply, RowError, SHORT_TAG_BYTES, SIGNATURE_BYTES,
     SealedAck, SealedArtifact, SealedCommand, SealedEdgeRecord, SealedEnvelope, SealedReceipt, SealedShort,
@@ -151,6 +152,17 @@ pub(crate) fn short(bytes: &[u8]) -> bool {
     let place = ShortPlace { vehicle: VehicleId([1; 16]), number: 0 };
     let frame = sealed.open(&tagger, place).expect("takes every tag");
     let mut out = vec![0; limits::FRAME_BYTES_MAX];
+    let mut buffer = vec![0; limits::EVENT_BYTES_MAX];
+    let mut writer = BatchWriter::new(&mut buffer);
+    if unpack(SHAPES_V1, frame.row, &mut writer).is_ok() {
+        let row = writer.finish();
+        let event = Batch::parse(row).expect("own output").events().next().expect("one").expect("own output");
+        let (mut compact, mut back) = (vec![0; limits::EVENT_BYTES_MAX], vec![0; limits::EVENT_BYTES_MAX]);
+        let length = pack(SHAPES_V1, &event, &mut compact).expect("what was read can be written");
+        let mut writer = BatchWriter::new(&mut back);
+        unpack(SHAPES_V1, &compact[..length], &mut writer).expect("own output");
+        assert_eq!(writer.finish(), row);
+    }
     // A number may come in more bytes than it needs, never in fewer.
     let length = frame.emit(&tagger, place, &mut out).expect("what was read can be written");
     assert!(length <= bytes.len());

@@ -1,11 +1,14 @@
 //! Short frames and edge records.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use outrider_types::{BootEpoch, Lane, Seq, TenantId};
+use outrider_types::{
+    BootEpoch, BusId, EcuId, EventTypeId, FieldKey, Lane, Seq, Severity, TenantId, VehicleMicros,
+};
+use outrider_wire::short_row::{SHAPES_V1, pack, unpack};
 use outrider_wire::{
-    Batch, BatchWriter, EdgeRecord, FrameError, Opening, SHORT_FRAME_BYTES_MAX, SHORT_TAG_BYTES,
-    SealedEdgeRecord, SealedShort, SeqRange, ShortCoding, ShortFrame, ShortPlace, ShortProof, Tagger,
-    is_short,
+    Batch, BatchWriter, EdgeRecord, EventHead, Field, FrameError, Opening, SHORT_FRAME_BYTES_MAX,
+    SHORT_TAG_BYTES, SealedEdgeRecord, SealedShort, SeqRange, ShortCoding, ShortFrame, ShortPlace,
+    ShortProof, Tagger, Value, is_short,
 };
 use sha2::Sha256;
 
@@ -38,6 +41,23 @@ pub(crate) fn frame(opening: Option<Opening>, number: u64) -> Vec<u8> {
 
 pub(crate) fn first() -> Vec<u8> {
     frame(Some(Opening { epoch: BootEpoch(300), catalogue_id: 1 }), 0)
+}
+
+/// A frame in compact form.
+pub(crate) fn compact() -> Vec<u8> {
+    let rows = rows::sample();
+    let events: Vec<_> = Batch::parse(&rows).expect("own rows").events().flatten().collect();
+    let mut row = [0; SHORT_FRAME_BYTES_MAX];
+    let length = events.iter().find_map(|event| pack(SHAPES_V1, event, &mut row));
+    let length = length.unwrap_or_else(|| {
+        row[..8].copy_from_slice(&[0, 0, 1, 5, 0x80, 0x01, 0, 0]);
+        6
+    });
+    let frame = ShortFrame { opening: None, coding: ShortCoding::COMPACT_V1, row: &row[..length] };
+    let mut out = vec![0; SHORT_FRAME_BYTES_MAX];
+    let length = frame.emit(&Session([3; 32]), place(2), &mut out).expect("room");
+    out.truncate(length);
+    out
 }
 
 pub(crate) fn record() -> Vec<u8> {
@@ -138,4 +158,100 @@ fn proofs_are_read_as_they_were_written_and_a_broken_one_is_named() {
     assert!(batch.proofs().next().expect("one").is_err());
     let mut full = [0; 8];
     assert!(BatchWriter::new(&mut full).proof(&proof).is_err());
+}
+
+/// A row in every shape, with other values in each round; compact and back it is the same.
+#[test]
+fn a_row_of_every_shape_comes_back_from_its_compact_form() {
+    let mut at = SHAPES_V1;
+    let (mut rows, mut smaller) = (0, 0);
+    while let [count, low, high, tail @ ..] = at {
+        let (fields, rest) = tail.split_at(usize::from(*count) * 3);
+        at = rest;
+        for round in 0..6u64 {
+            let kept = fields.chunks(3).enumerate().filter(|(index, _)| round != 1 || index % 2 == 0);
+            let fields: Vec<Field<'_>> = kept
+                .map(|(index, part)| {
+                    let value = match part[2] {
+                        0 => Value::Uint(u64::MAX >> (round * 9 + index as u64)),
+                        1 => Value::Text(["", "eth0.21", "Größe", "wrong_key", "A B", "q~Q"][round as usize]),
+                        2 => Value::Double(0.1 * round as f64),
+                        _ => Value::Flag(round % 2 == 0),
+                    };
+                    Field { key: FieldKey(u16::from_le_bytes([part[0], part[1]])), value }
+                })
+                .collect();
+            let first = VehicleMicros(1 << (round * 7));
+            let head = EventHead {
+                event_type: EventTypeId(u16::from_le_bytes([*low, *high])),
+                lane: Lane::ALL[round as usize % 3],
+                seq: Seq(1 + round * 1000),
+                severity: (round == 2).then_some(Severity::High),
+                bus: (round > 2).then_some(BusId(5)),
+                ecu: EcuId(300),
+                first,
+                last: first.saturating_add(round),
+                count: 1 + round / 2,
+            };
+            let context: &[u8] = if round % 2 == 0 { &[] } else { &[1, 2, 3] };
+            smaller += u64::from(round_trip(&head, &fields, context));
+            rows += 1;
+        }
+    }
+    assert!(rows >= 600 && smaller == rows, "{smaller} of {rows} rows");
+}
+
+/// Returns whether the compact form is shorter than the row; panics unless it comes back.
+fn round_trip(head: &EventHead, fields: &[Field<'_>], context: &[u8]) -> bool {
+    let (mut row, mut compact, mut back) = ([0; 4096], [0; 4096], [0; 4096]);
+    let mut writer = BatchWriter::new(&mut row);
+    writer.event(head, fields.iter().copied(), context).expect("a legal row");
+    let row = writer.finish();
+    let event = Batch::parse(row).expect("own output").events().next().expect("one").expect("own output");
+    let length = pack(SHAPES_V1, &event, &mut compact).expect("it has a shape");
+    let mut writer = BatchWriter::new(&mut back);
+    unpack(SHAPES_V1, &compact[..length], &mut writer).expect("own output");
+    assert_eq!(writer.finish(), row);
+    // Every cut is refused, or is a row whose context was cut.
+    for cut in 0..length {
+        let mut other = [0; 4096];
+        let mut writer = BatchWriter::new(&mut other);
+        let result = unpack(SHAPES_V1, &compact[..cut], &mut writer);
+        assert!(result.is_err() || cut + context.len() > length, "{cut} of {length}");
+    }
+    assert_eq!(pack(SHAPES_V1, &event, &mut compact[..length - 1]), None, "no room");
+    length < row.len()
+}
+
+#[test]
+fn a_row_without_shape_or_with_other_fields_has_no_compact_form() {
+    let head = EventHead {
+        event_type: EventTypeId(100),
+        lane: Lane::Critical,
+        seq: Seq(1),
+        severity: None,
+        bus: None,
+        ecu: EcuId(0),
+        first: VehicleMicros(1),
+        last: VehicleMicros(1),
+        count: 1,
+    };
+    let packs = |head: EventHead, fields: &[Field<'_>]| {
+        let (mut row, mut out) = ([0; 512], [0; 512]);
+        let mut writer = BatchWriter::new(&mut row);
+        writer.event(&head, fields.iter().copied(), &[]).expect("a legal row");
+        let event = Batch::parse(writer.finish()).expect("own").events().next().expect("one").expect("own");
+        pack(SHAPES_V1, &event, &mut out).is_some()
+    };
+    let field = |key, value| Field { key: FieldKey(key), value };
+    assert!(packs(head, &[]));
+    assert!(!packs(EventHead { event_type: EventTypeId(65_000), ..head }, &[]));
+    assert!(!packs(head, &[field(65_000, Value::Uint(1))]), "a foreign field");
+    let [_, _, _, low, high, kind, ..] = SHAPES_V1 else { panic!("no shapes") };
+    let first = EventTypeId(u16::from_le_bytes([SHAPES_V1[1], SHAPES_V1[2]]));
+    let key = u16::from_le_bytes([*low, *high]);
+    let of_first = EventHead { event_type: first, ..head };
+    assert!(!packs(of_first, &[field(key, Value::Sint(-1))]), "of kind {kind}, never a signed one");
+    let one = field(key, Value::Text("x"));
+    assert!(*kind != 1 || !packs(of_first, &[one, one]), "a field that comes twice");
 }

@@ -37,18 +37,47 @@ pub fn instructions_per_frame(bench: &Path, seconds: u64, frames: u64) -> Result
     if few == 0 {
         return Err(InstructionsError::Frames);
     }
-    let short = count(bench, seconds, few)?;
-    let long = count(bench, seconds, frames)?;
+    let arguments = |frames: u64| {
+        [
+            "bench",
+            "edge",
+            "--untimed",
+            "--json",
+            "--seconds",
+            &seconds.to_string(),
+            "--frames",
+            &frames.to_string(),
+        ]
+        .map(str::to_owned)
+    };
+    instructions_each(bench, &arguments(few), &arguments(frames), between)
+}
+
+/// Returns the instructions of one of `between` pieces of work that the program does with `many` as its arguments and not
+/// with `few`; takes seconds of processor time.
+///
+/// # Errors
+/// [`InstructionsError`], as [`instructions_per_frame`].
+pub fn instructions_each(
+    bench: &Path,
+    few: &[String],
+    many: &[String],
+    between: u64,
+) -> Result<u64, InstructionsError> {
+    if between == 0 {
+        return Err(InstructionsError::Frames);
+    }
+    let short = count(bench, few)?;
+    let long = count(bench, many)?;
     Ok(long.saturating_sub(short) / between)
 }
 
-/// Counts the instructions of one run over the first `frames` frames.
-fn count(bench: &Path, seconds: u64, frames: u64) -> Result<u64, InstructionsError> {
+/// Counts the instructions of one run.
+fn count(bench: &Path, arguments: &[String]) -> Result<u64, InstructionsError> {
     let output = Command::new("valgrind")
         .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
         .arg(bench)
-        .args(["bench", "edge", "--untimed", "--json"])
-        .args(["--seconds", &seconds.to_string(), "--frames", &frames.to_string()])
+        .args(arguments)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| {

@@ -1,12 +1,14 @@
 //! `outrider-agent bench`: what the agent's parts cost on this machine.
 
 mod edge;
+mod uplink;
 
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 
 pub use edge::EdgeArguments;
+pub use uplink::UplinkArguments;
 
 use super::{Failure, Terminal};
 use crate::bench::host::{HostBench, host};
@@ -22,6 +24,8 @@ pub(super) struct Bench {
 enum What {
     /// Take generated frames with attacks in them through the detectors of CAN: time, allocations, memory.
     Edge(EdgeArguments),
+    /// Take events through folding, spool, uplink and MQTT client: bytes, processor time, memory.
+    Uplink(UplinkArguments),
     /// Delete files in a loop under the eyes of the file sensor: every one must be reported, in bounded memory.
     Host {
         /// Files to delete.
@@ -40,6 +44,7 @@ impl Bench {
     pub(super) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         match &self.what {
             What::Edge(arguments) => Ok(arguments.run(terminal.out)?),
+            What::Uplink(arguments) => Ok(arguments.run(terminal.out)?),
             What::Host { files, folder, json } => storm(*files, folder.as_deref(), *json, terminal),
         }
     }

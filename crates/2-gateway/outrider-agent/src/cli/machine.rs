@@ -15,6 +15,7 @@ use crate::edge::Edge;
 use crate::io::host::{HostState, HostThread};
 use crate::io::live::{LivePlace, LiveSource, Pump};
 use crate::keystore::KeyKind;
+use crate::io::mqtt::LinkState;
 use crate::runtime::report::{self, Report};
 use crate::runtime::{Sections, Vehicle, VehicleConfig};
 use crate::scheduled::{ScheduledEdge, ScheduledState};
@@ -125,6 +126,7 @@ impl Machine {
         config: &VehicleConfig,
         vehicle: &Vehicle<FileStorage>,
         fix: ClockFix,
+        link: Option<LinkState>,
     ) -> std::io::Result<()> {
         let now = fix.mono;
         if self.reported.is_some_and(|(at, _, _)| now.micros_since(at) < REPORT_US) {
@@ -165,7 +167,7 @@ impl Machine {
             events: events(vehicle),
             spool: Lane::ALL.into_iter().map(|lane| spool_lane(vehicle, lane)).collect(),
             spool_wear: spool_wear(vehicle),
-            uplink: uplink(vehicle),
+            uplink: uplink(vehicle, now, link),
             sandbox: self.sandbox.clone(),
             hardware: hardware(&self.hardware, vehicle),
         };
@@ -358,13 +360,34 @@ fn spool_wear(vehicle: &Vehicle<FileStorage>) -> report::Wear {
     }
 }
 
-fn uplink(vehicle: &Vehicle<FileStorage>) -> report::Uplink {
-    let counters = vehicle.gateway().uplink_counters();
+fn uplink(vehicle: &Vehicle<FileStorage>, now: VehicleMicros, link: Option<LinkState>) -> report::Uplink {
+    let uplink = vehicle.gateway().uplink();
+    let counters = uplink.counters();
+    let (budget, policy) = (uplink.budget(), uplink.policy());
     report::Uplink {
         frames: counters.frames,
         rows: counters.rows,
         bytes: counters.frame_bytes,
         failures: counters.failures,
         freed: counters.freed,
+        short_frames: counters.short_frames,
+        unproved_rows: uplink.unproved_rows(),
+        link: uplink.link().word().to_owned(),
+        is_waiting: uplink.is_waiting(now),
+        costs: Lane::ALL
+            .into_iter()
+            .map(|lane| report::Cost {
+                lane: lane.word().to_owned(),
+                spent: budget.spent(lane),
+                bound: budget.bound(policy, lane),
+            })
+            .collect(),
+        session: link.map(|link| report::Session {
+            open: link.is_open,
+            takes_short: link.takes_short,
+            sessions: link.sessions,
+            failures: link.failures,
+            refusal: link.refusal,
+        }),
     }
 }

@@ -11,6 +11,7 @@ mod habits;
 mod inject;
 mod keys;
 mod learn;
+mod link;
 mod machine;
 mod model;
 mod replay;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use bench::EdgeArguments;
+pub use bench::{EdgeArguments, UplinkArguments};
 
 /// How a command ends, for `--help`.
 const EXIT_CODES: &str = "\

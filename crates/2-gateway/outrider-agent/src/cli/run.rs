@@ -11,7 +11,6 @@ use outrider_bus::can::TimedFrame;
 use outrider_bus::flexray::TimedFlexRay;
 use outrider_bus::lin::TimedLin;
 use outrider_gateway::spool::{Anchor, SpoolConfig};
-use outrider_gateway::uplink::Link;
 use outrider_gateway::{FieldValue, FileStorage, SecurityEvent, fold};
 use outrider_types::{
     BootEpoch, BusId, ClockFix, ClockSource, Lane, Seed, TenantId, UnixMicros, VehicleMicros,
@@ -23,7 +22,6 @@ use super::machine::Machine;
 use super::watch::open;
 use super::{Failure, Terminal};
 use crate::io::capture::Record;
-use crate::io::https::{HttpsLink, LinkFiles};
 use crate::io::ids_udp::IdsUdp;
 use crate::io::live::LivePlace;
 use crate::io::packet_ring::PacketRing;
@@ -32,7 +30,7 @@ use crate::remote::{ArtifactTrust, ConfigStore, Provisioned, RealDisk, Remote};
 use crate::runtime::hardware::Hardware;
 use crate::runtime::seal::{forget_root, read_root};
 use crate::runtime::workshop::read_ticket;
-use crate::runtime::{Sections, Vehicle, VehicleConfig, VehicleParts};
+use crate::runtime::{CloudLink, Sections, Vehicle, VehicleConfig, VehicleParts};
 
 /// Time between two turns of the loop.
 const TURN: Duration = Duration::from_millis(20);
@@ -41,7 +39,7 @@ const TURNS_PER_EXCHANGE: u64 = 10;
 /// Turns between two syncs under load, after which durable numbers are said.
 const TURNS_PER_SYNC: u64 = 10;
 
-/// Turns between two looks for a workshop's ticket: one second.
+/// Turns between two looks for a workshop's ticket, and at the link: one second.
 const TURNS_PER_TICKET: u64 = 50;
 
 /// Longest time without an exchange: what an analyst who waits for evidence has to wait (guess).
@@ -64,6 +62,9 @@ pub(super) struct Run {
     /// Live bus: cannelloni:ADDRESS:PORT, socketcan:INTERFACE or stdin (lines of candump), with BUS= before it.
     #[arg(long = "can", value_name = "PLACE")]
     places: Vec<LivePlace>,
+    /// What the link is: metered, wifi or workshop; wins over the configuration.
+    #[arg(long, value_name = "KIND")]
+    link: Option<String>,
     /// Begin again when the captures end.
     #[arg(long)]
     repeat: bool,
@@ -101,6 +102,11 @@ impl MachineClock {
         VehicleMicros(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
+    /// Jitter and salt have to differ between boots and vehicles, not to be secret from their owner.
+    fn salt(&self) -> u64 {
+        self.fix().wall.0.unsigned_abs() ^ u64::from(std::process::id())
+    }
+
     /// Reads both clocks; the operating system keeps the wall clock, so it is no better than a real-time clock.
     #[expect(clippy::disallowed_methods, reason = "the vehicle's composition root gives the time")]
     fn fix(&self) -> ClockFix {
@@ -121,7 +127,7 @@ impl Run {
         let mut sections = Sections::open(&self.config).map_err(|error| Failure::input(error.to_string()))?;
         let hardware =
             sections.hardware.open(&config.state).map_err(|error| Failure::input(error.to_string()))?;
-        let mut link = link(&config, &hardware)?;
+        let mut link = super::link::open(&config, self.link.as_deref(), clock.salt(), &hardware)?;
         let anchored = hardware.anchor().map_err(|error| Failure::input(error.to_string()))?;
         let (thread, anchor_key) = (anchored.thread, anchored.point);
         let trust = sections.trust().map_err(|error| Failure::input(error.to_string()))?;
@@ -132,6 +138,10 @@ impl Run {
         vehicle
             .set_workshop(config.workshop.as_ref())
             .map_err(|error| Failure::input(format!("workshop: {error}")))?;
+        if let Some(section) = &config.uplink {
+            let kept = section.policy().and_then(|policy| vehicle.set_uplink(policy));
+            kept.map_err(|error| Failure::input(format!("uplink: {error}")))?;
+        }
         vehicle.add_fix(clock.fix());
         let remote = self.remote(&config, &trust)?;
         vehicle.set_remote(remote, clock.mono());
@@ -161,7 +171,7 @@ impl Run {
             rings: &mut rings,
             records: &records,
         };
-        self.turn(&mut vehicle, &mut link, &clock, inputs, &mut *terminal.out)?;
+        self.turn(&mut vehicle, link.as_mut(), &clock, inputs, &mut *terminal.out)?;
         say_ids(&vehicle, terminal);
         for (interface, (_, ring)) in self.ethernet.iter().zip(&mut rings) {
             terminal.note(&format!("{interface}: {:?}", ring.counts()));
@@ -183,15 +193,13 @@ impl Run {
         let keys = config.keys(batch).map_err(|error| input(&error))?;
         let storage = FileStorage::open(&config.state.join("spool")).map_err(|error| input(&error))?;
         let root = read_root(&config.state).map_err(|error| input(&error))?;
-        // Jitter and salt have to differ between boots and vehicles, not to be secret from their owner.
-        let salt = clock.fix().wall.0.unsigned_abs() ^ u64::from(std::process::id());
         let parts = VehicleParts {
             keys,
             storage,
             state: &config.state,
             model: &model,
             capture_bytes_max: config.capture_bytes_max,
-            seed: Seed::new(salt),
+            seed: Seed::new(clock.salt()),
             floor: BootEpoch(1),
             fold: fold::FoldConfig::default(),
             spool: SpoolConfig::default(),
@@ -261,13 +269,12 @@ impl Run {
     fn turn(
         &self,
         vehicle: &mut Vehicle<FileStorage>,
-        link: &mut HttpsLink,
+        link: &mut dyn CloudLink,
         clock: &MachineClock,
         inputs: Inputs<'_>,
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
         let Inputs { config, machine, ids_udp, rings, records } = inputs;
-        vehicle.set_link(Link::Unmetered);
         let (mut next, mut base) = (0usize, clock.mono());
         let mut made = 0u64;
         let mut said = BTreeMap::new();
@@ -292,13 +299,16 @@ impl Run {
                 ring.turn(|frame| vehicle.packet(now, *source, frame));
             }
             machine.feed(vehicle, now);
+            if turn % TURNS_PER_TICKET == 0 {
+                vehicle.set_link(super::link::kind(config, self.link.as_deref()));
+            }
             if config.workshop.is_some() && turn % TURNS_PER_TICKET == 0 {
                 // What cannot be read is as good as taken away.
                 vehicle.workshop_ticket(read_ticket(&config.state).unwrap_or(None).as_deref(), now);
             }
             vehicle.tick(now);
             // A report that cannot be written is missed by whoever reads it; the vehicle goes on.
-            let _ = machine.report(config, vehicle, clock.fix());
+            let _ = machine.report(config, vehicle, clock.fix(), link.state());
             if turn % TURNS_PER_SYNC == 0 && self.load > 0 && vehicle.shut_down(now) {
                 say_durable(vehicle, &mut said, out)?;
             }
@@ -378,24 +388,6 @@ fn configured_patterns(
     std::fs::write(&path, patterns)
         .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
     Ok(Some(path))
-}
-
-fn link(config: &VehicleConfig, hardware: &Hardware) -> Result<HttpsLink, Failure> {
-    let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))
-    };
-    let (ca, certificate) = (read(&config.ca)?, read(&config.certificate)?);
-    let link = match hardware.tls().map_err(|error| Failure::input(error.to_string()))? {
-        Some(key) => {
-            let files = LinkFiles { ca: &ca, certificate: &certificate, key: &[] };
-            HttpsLink::with_device_key(&config.cloud, &files, key)
-        }
-        None => {
-            let key = read(&config.key)?;
-            HttpsLink::new(&config.cloud, &LinkFiles { ca: &ca, certificate: &certificate, key: &key })
-        }
-    };
-    link.map_err(|error| Failure::input(error.to_string()))
 }
 
 fn ids_udp(config: &VehicleConfig) -> Result<IdsUdp, Failure> {

@@ -190,8 +190,32 @@ fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     )?;
     writeln!(
         out,
-        "uplink  {} frames, {} rows, {} bytes, {} freed, {} failures",
-        uplink.frames, uplink.rows, uplink.bytes, uplink.freed, uplink.failures
+        "uplink  {} frames ({} short), {} rows, {} bytes, {} freed, {} failures{}",
+        uplink.frames,
+        uplink.short_frames,
+        uplink.rows,
+        uplink.bytes,
+        uplink.freed,
+        uplink.failures,
+        if uplink.is_waiting { ", waiting" } else { "" }
     )?;
+    for cost in &uplink.costs {
+        let bound = cost.bound.map_or_else(|| "no bound".to_owned(), |bound| format!("of {bound}"));
+        writeln!(out, "        {}: {} bytes today, {bound}; link {}", cost.lane, cost.spent, uplink.link)?;
+    }
+    if let Some(session) = &uplink.session {
+        writeln!(
+            out,
+            "session {}, short frames {}; {} opened, {} failures, {} rows still to be proved",
+            if session.open { "open" } else { "closed" },
+            if session.takes_short { "on" } else { "off" },
+            session.sessions,
+            session.failures,
+            uplink.unproved_rows
+        )?;
+        if session.refusal != 0 {
+            writeln!(out, "        refused by the server with reason code {:#04x}", session.refusal)?;
+        }
+    }
     Ok(())
 }

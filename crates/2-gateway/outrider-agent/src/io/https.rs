@@ -13,7 +13,7 @@ use crate::keystore::{DeviceKey, TlsKey, provider_with};
 use crate::runtime::CloudLink;
 
 /// A section of a key without a key in it.
-const STAND_IN: &[u8] = b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
+pub(super) const STAND_IN: &[u8] = b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
 
 /// Certificates of one vehicle, PEM.
 pub struct LinkFiles<'a> {

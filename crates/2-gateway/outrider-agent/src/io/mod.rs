@@ -7,6 +7,7 @@ pub mod host;
 pub mod https;
 pub mod ids_udp;
 pub mod live;
+pub mod mqtt;
 pub mod network;
 pub mod packet_ring;
 pub mod packets;

@@ -11,6 +11,7 @@ use outrider_wire::Signer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::costs::UplinkSection;
 use super::ids::{IdsLayer, Idsm, IdsmSection, IdsrSection, QualifySection};
 use super::workshop::WorkshopSection;
 use crate::keystore::WireSigner;
@@ -53,8 +54,11 @@ pub struct VehicleConfig {
     pub tenant: u32,
     /// Pseudonym, 32 hexadecimal digits.
     pub vehicle: String,
-    /// Address of the vehicle listener, `https://host:port`.
+    /// Address of the vehicle listener: `mqtts://host:port` or `https://host:port`.
     pub cloud: String,
+    /// Address that captures are sent to, `https://host:port`, if `cloud` is not one; without it there is no evidence.
+    #[serde(default)]
+    pub evidence: Option<String>,
     /// Certificate of the CA that the cloud's certificate must come from, PEM.
     pub ca: PathBuf,
     /// Client certificate, PEM.
@@ -90,6 +94,9 @@ pub struct VehicleConfig {
     /// Who may sign configurations; without it none is taken.
     #[serde(default)]
     pub updates: Option<UpdateSection>,
+    /// Session, link and costs; without it the link costs nothing.
+    #[serde(default)]
+    pub uplink: Option<UplinkSection>,
 }
 
 /// 64 MiB: about ten minutes of two fully loaded buses at 500 kbit/s.
@@ -187,6 +194,9 @@ impl VehicleConfig {
             *file = folder.join(&*file);
         }
         config.model = config.model.map(|model| folder.join(model));
+        if let Some(file) = config.uplink.as_mut().and_then(|uplink| uplink.link_file.as_mut()) {
+            *file = folder.join(&*file);
+        }
         if let Some(extract) = config.idsr.as_mut().and_then(|idsr| idsr.extract.as_mut()) {
             *extract = folder.join(&*extract);
         }

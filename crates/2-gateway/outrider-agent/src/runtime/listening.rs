@@ -1,7 +1,7 @@
 //! Reads the time that the cloud signs.
 
 use outrider_gateway::Ed25519Verifier;
-use outrider_gateway::uplink::{Transport, TransportError};
+use outrider_gateway::uplink::{ShortSession, Transport, TransportError};
 use outrider_types::{UnixMicros, VehicleId};
 use outrider_wire::{Envelope, EnvelopeHeader, Reply, SealedAck, Signer};
 
@@ -26,6 +26,10 @@ impl Transport for Listening<'_> {
             .map(|ack| ack.issued);
         self.issued = issued.or(self.issued);
         Ok(reply)
+    }
+
+    fn session(&mut self) -> Option<ShortSession> {
+        self.link.session()
     }
 }
 

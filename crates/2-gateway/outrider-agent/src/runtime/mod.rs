@@ -6,6 +6,7 @@
 
 mod commands;
 mod config;
+mod costs;
 mod evidence;
 pub mod hardware;
 pub mod ids;
@@ -26,6 +27,7 @@ pub mod workshop;
 
 pub use commands::{Job, Jobs};
 pub use config::{BatchKey, ConfigError, VehicleConfig, VehicleKeys};
+pub use costs::{LaneSection, UplinkSection};
 pub use index::{EventIndex, Happened};
 pub use parts::{CloudLink, OpenError, Status, VehicleParts};
 pub use report::{Habits, Report, ReportError, STALE_S};

@@ -10,6 +10,7 @@ use outrider_ids::model::ModelError;
 use outrider_types::{BootEpoch, Seed};
 
 use super::config::VehicleKeys;
+use crate::io::mqtt::LinkState;
 
 /// The way to the cloud, evidence included.
 pub trait CloudLink: Transport {
@@ -32,6 +33,27 @@ pub trait CloudLink: Transport {
     fn fetch(&mut self, sha256: &str, from: u64, bytes_max: usize) -> Result<Vec<u8>, TransportError> {
         let _ = (sha256, from, bytes_max);
         Err(TransportError::Unreachable("artifacts do not come this way".to_owned()))
+    }
+
+    /// Returns false if there is no way for captures; then a command for one is refused at once.
+    fn takes_evidence(&self) -> bool {
+        true
+    }
+
+    /// Keeps the link alive, and returns the reply frames that nobody asked for: commands wait in them. Call it before
+    /// each exchange.
+    fn unasked(&mut self) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
+    /// Returns true if the cloud tells of commands by itself, so that nobody has to ask.
+    fn tells_commands(&self) -> bool {
+        false
+    }
+
+    /// Returns the state of the session; none for a link without sessions.
+    fn state(&self) -> Option<LinkState> {
+        None
     }
 }
 

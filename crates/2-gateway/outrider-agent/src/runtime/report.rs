@@ -316,6 +316,50 @@ pub struct Uplink {
     pub failures: u64,
     /// Rows freed by an acknowledgement.
     pub freed: u64,
+    /// Short frames among the frames.
+    #[serde(default)]
+    pub short_frames: u64,
+    /// Rows that went in short frames and are in no signed batch yet.
+    #[serde(default)]
+    pub unproved_rows: u64,
+    /// What the link is: `metered`, `wifi` or `workshop`.
+    #[serde(default)]
+    pub link: String,
+    /// Whether an exchange is tried only later, because the last one failed.
+    #[serde(default)]
+    pub is_waiting: bool,
+    /// Bytes of the day over a metered link, by lane.
+    #[serde(default)]
+    pub costs: Vec<Cost>,
+    /// The session, if the link has sessions.
+    #[serde(default)]
+    pub session: Option<Session>,
+}
+
+/// Bytes of the day over a metered link.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Lane.
+    pub lane: String,
+    /// Bytes used.
+    pub spent: u64,
+    /// Bytes that may be used; none is no bound.
+    pub bound: Option<u64>,
+}
+
+/// A session with the cloud.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Whether it is open.
+    pub open: bool,
+    /// Whether it takes short frames.
+    pub takes_short: bool,
+    /// Sessions opened so far.
+    pub sessions: u64,
+    /// Attempts that failed, and sessions that broke.
+    pub failures: u64,
+    /// Reason code of the last refusal; 0 if there was none.
+    pub refusal: u8,
 }
 
 /// Where keys and counter live.
@@ -471,7 +515,25 @@ pub(crate) mod tests {
                 dropped: BTreeMap::new(),
             }],
             spool_wear: Wear { rows: 2, bytes: 900, bytes_per_row: 450, flushes: 6, unsigned: 0 },
-            uplink: Uplink { frames: 1, rows: 2, bytes: 300, failures: 0, freed: 2 },
+            uplink: Uplink {
+                frames: 1,
+                rows: 2,
+                bytes: 300,
+                failures: 0,
+                freed: 2,
+                short_frames: 1,
+                unproved_rows: 1,
+                link: "metered".to_owned(),
+                is_waiting: false,
+                costs: vec![Cost { lane: "critical".to_owned(), spent: 500, bound: Some(1000) }],
+                session: Some(Session {
+                    open: true,
+                    takes_short: true,
+                    sessions: 1,
+                    failures: 0,
+                    refusal: 0,
+                }),
+            },
             sandbox: Sandbox {
                 enabled: true,
                 user: 999,

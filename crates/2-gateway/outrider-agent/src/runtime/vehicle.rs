@@ -22,6 +22,7 @@ use outrider_wire::{
 
 use super::commands::{Jobs, described};
 use super::config::VehicleKeys;
+use super::costs::UplinkFile;
 use super::ids::IdsLayer;
 use super::index::EventIndex;
 use super::listening::Listening;
@@ -87,6 +88,7 @@ pub struct Vehicle<S: Storage> {
     store: CommandStore,
     pub(super) jobs: Jobs,
     pub(super) fix: Option<ClockFix>,
+    pub(super) uplink_file: UplinkFile,
     poll_us: u64,
     called_at: Option<VehicleMicros>,
     /// What open episodes have reported so far.
@@ -115,8 +117,9 @@ impl<S: Storage> Vehicle<S> {
         let (spool, recovery) = Spool::open(parts.storage, parts.spool, boot)?;
         let epoch = spool.epoch();
         let config = (parts.uplink)(UplinkConfig::new(tenant, vehicle, CATALOGUE_ID));
-        let uplink = Uplink::new(config, parts.seed.fork(2))?;
+        let mut uplink = Uplink::new(config, parts.seed.fork(2))?;
         std::fs::create_dir_all(parts.state)?;
+        let uplink_file = UplinkFile::open(parts.state.join("uplink"), &mut uplink, now);
         let (can, ethernet) = split_model(parts.model);
         let edge = match can {
             [] => None,
@@ -146,6 +149,7 @@ impl<S: Storage> Vehicle<S> {
             jobs: Jobs::open(&parts.state.join("jobs"), &command)?,
             command,
             fix: None,
+            uplink_file,
             poll_us: parts.poll_us,
             called_at: None,
             reported: BTreeMap::new(),
@@ -334,12 +338,12 @@ impl<S: Storage> Vehicle<S> {
 
     /// Sends what is due and handles the commands that come back.
     pub fn exchange(&mut self, link: &mut dyn CloudLink, now: VehicleMicros) -> ExchangeReport {
-        let mut first = Vec::new();
+        let mut first = self.before_exchange(link, now);
         if self.fix.is_none() {
             // A vehicle without a clock asks for the time first: rows that leave without it stay uncertain by weeks.
             let head = poll(self.tenant, self.vehicle, self.gateway.spool().epoch());
             let mut listening = Listening { link, ack: &self.ack, vehicle: self.vehicle, issued: None };
-            first = listening.ask(&head, self.signer.as_ref());
+            first.extend(listening.ask(&head, self.signer.as_ref()));
             if let Some(issued) = listening.issued {
                 self.believe(issued, now);
             }
@@ -347,7 +351,8 @@ impl<S: Storage> Vehicle<S> {
         let mut listening = Listening { link, ack: &self.ack, vehicle: self.vehicle, issued: None };
         let keys = Keys { batch: self.signer.as_ref(), ack: &self.ack };
         let mut report = self.gateway.exchange(&mut listening, keys, now, FRAMES_PER_EXCHANGE);
-        let is_due = self.called_at.is_none_or(|called| now.micros_since(called) >= self.poll_us);
+        let is_due = !listening.link.tells_commands()
+            && self.called_at.is_none_or(|called| now.micros_since(called) >= self.poll_us);
         if report.answered == 0 && report.error.is_none() && is_due {
             let head = poll(self.tenant, self.vehicle, self.gateway.spool().epoch());
             report.commands = listening.ask(&head, self.signer.as_ref());
@@ -368,6 +373,7 @@ impl<S: Storage> Vehicle<S> {
             self.command(&frame, link, now);
         }
         self.work(link, now);
+        self.after_exchange(now);
         report
     }
 
@@ -407,7 +413,9 @@ impl<S: Storage> Vehicle<S> {
             Verdict::Refuse(refused) => self.refuse(refused.reason, refused.claimed, link, now),
             Verdict::Accept(accepted) => {
                 let possible = match accepted.parameters {
-                    Parameters::RequestEvidence(window) if self.has_capture(&window, now) => {
+                    Parameters::RequestEvidence(window)
+                        if link.takes_evidence() && self.has_capture(&window, now) =>
+                    {
                         Ok("request_evidence")
                     }
                     Parameters::RequestEvidence(_) => Err(RefuseReason::NotAvailable),

@@ -64,6 +64,8 @@ pub struct Directory {
     entries: RwLock<BTreeMap<VehicleId, Entry>>,
     /// Newest revision of the registry that has been read.
     revision: tokio::sync::Mutex<i64>,
+    /// Verifies what the edge wrote into the event log of short frames.
+    edge: RwLock<Option<Arc<dyn Verifier + Send + Sync>>>,
 }
 
 impl std::fmt::Debug for Directory {
@@ -99,6 +101,13 @@ impl Directory {
         }
     }
 
+    /// Sets the public key of the edge's records; one that is none leaves them unbelieved.
+    pub fn set_edge_key(&self, public: &[u8; 32]) {
+        let key = VerifyingKey::from_bytes(public).ok().filter(|key| !key.is_weak());
+        let key = key.map(|key| Arc::new(BatchKey(key)) as Arc<dyn Verifier + Send + Sync>);
+        *self.edge.write().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+
     /// Returns the number of vehicles.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -124,6 +133,10 @@ impl KeyRing for Directory {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.get(&vehicle)?;
         Some((entry.record.tenant, entry.key.clone()?))
+    }
+
+    fn edge_key(&self) -> Option<Arc<dyn Verifier + Send + Sync>> {
+        self.edge.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

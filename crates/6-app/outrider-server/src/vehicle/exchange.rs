@@ -61,15 +61,15 @@ pub struct ExchangeParts {
 }
 
 #[derive(Default)]
-struct Stripe {
-    acceptor: Acceptor,
-    received: BTreeMap<VehicleId, Received>,
+pub(super) struct Stripe {
+    pub(super) acceptor: Acceptor,
+    pub(super) received: BTreeMap<VehicleId, Received>,
 }
 
 /// Takes frames from vehicles.
 pub struct Exchange {
-    parts: ExchangeParts,
-    stripes: Vec<Mutex<Stripe>>,
+    pub(super) parts: ExchangeParts,
+    pub(super) stripes: Vec<Mutex<Stripe>>,
     frames: Mutex<Balance>,
     uploads: Mutex<Balance>,
     places: Semaphore,
@@ -265,7 +265,7 @@ impl Exchange {
         Scope { tenant: self.parts.tenant, now: self.parts.clock.now() }
     }
 
-    fn count(&self, result: &Result<Vec<u8>, Refusal>) {
+    pub(super) fn count(&self, result: &Result<Vec<u8>, Refusal>) {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         frames.receive(1);
         match result {
@@ -281,8 +281,7 @@ impl Exchange {
     fn batch(&self, session: VehicleId, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
         let parts = &self.parts;
         let key = [b"received/".as_slice(), &session.0].concat();
-        let index = usize::from(session.0[0]) % STRIPES;
-        let mut stripe = self.stripes[index].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stripe = self.stripes[stripe_of(session)].lock().unwrap_or_else(PoisonError::into_inner);
         let known = match stripe.received.get(&session) {
             Some(known) => known.clone(),
             None => load(parts.log.as_ref(), &key)?,
@@ -308,7 +307,11 @@ impl Exchange {
         self.acknowledge(session, &marks)
     }
 
-    fn acknowledge(&self, vehicle: VehicleId, marks: &[LaneWatermark]) -> Result<Vec<u8>, Refusal> {
+    pub(super) fn acknowledge(
+        &self,
+        vehicle: VehicleId,
+        marks: &[LaneWatermark],
+    ) -> Result<Vec<u8>, Refusal> {
         let marks: Vec<Watermark<'_>> = marks
             .iter()
             .map(|mark| Watermark {
@@ -363,7 +366,7 @@ impl Exchange {
     }
 
     /// Adds the commands that wait for the vehicle.
-    async fn reply(&self, vehicle: VehicleId, ack: &[u8]) -> Result<Vec<u8>, Refusal> {
+    pub(super) async fn reply(&self, vehicle: VehicleId, ack: &[u8]) -> Result<Vec<u8>, Refusal> {
         let limit = u32::try_from(REPLY_COMMANDS_MAX).unwrap_or(1);
         let waiting =
             self.parts.store.pending_commands(self.scope(), vehicle, limit).await.map_err(refuse_store)?;
@@ -392,7 +395,12 @@ impl Exchange {
     }
 }
 
-fn load(log: &dyn EventLog, key: &[u8]) -> Result<Received, Refusal> {
+/// Returns the lock over a vehicle.
+pub(super) fn stripe_of(vehicle: VehicleId) -> usize {
+    usize::from(vehicle.0[0]) % STRIPES
+}
+
+pub(super) fn load(log: &dyn EventLog, key: &[u8]) -> Result<Received, Refusal> {
     match log.get(key).map_err(|error| refuse_log(&error))? {
         None => Ok(Received::default()),
         Some(bytes) => Received::load(&bytes).map_err(|error| Refusal {
@@ -403,7 +411,7 @@ fn load(log: &dyn EventLog, key: &[u8]) -> Result<Received, Refusal> {
     }
 }
 
-fn refuse_ingest(error: &IngestError) -> Refusal {
+pub(super) fn refuse_ingest(error: &IngestError) -> Refusal {
     let status = match error {
         IngestError::WrongVehicle { .. }
         | IngestError::UnknownVehicle { .. }
@@ -419,7 +427,7 @@ fn refuse_ingest(error: &IngestError) -> Refusal {
     Refusal { status, code: error.code(), message: error.to_string() }
 }
 
-fn refuse_log(error: &AppendError) -> Refusal {
+pub(super) fn refuse_log(error: &AppendError) -> Refusal {
     match error {
         AppendError::TooLarge { .. } => {
             Refusal { status: 413, code: "log.too_large", message: error.to_string() }

@@ -16,6 +16,7 @@ mod keys;
 mod link;
 mod listener;
 pub mod mqtt;
+mod short;
 
 pub use accept::{ListenerConfig, RunningListener};
 pub use ca::{CaError, TlsFiles, VehicleCa};
@@ -25,3 +26,4 @@ pub use exchange::{Exchange, ExchangeParts, Refusal};
 pub use keys::{AckKey, CommandKey, KeyError, Keys};
 pub use link::{LinkFinding, Links, Places, VehicleLinkStatus};
 pub use listener::Listener;
+pub use short::{SHORT_PROPERTY, SHORT_VERSION, ends_session};

@@ -1,5 +1,7 @@
 //! `outrider bench`.
 
+mod uplink;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,6 +46,8 @@ enum What {
     Spine(Spine),
     /// The edge alone: time, allocations, memory and, where valgrind is, instructions a frame.
     Edge(EdgeArguments),
+    /// What leaves a vehicle, byte for byte, and what its gateway takes for it.
+    Uplink(uplink::Uplink),
 }
 
 #[derive(Debug, Args)]
@@ -73,6 +77,7 @@ impl Bench {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.what {
             What::Spine(spine) => spine.run(),
+            What::Uplink(uplink) => uplink.run(),
             What::Edge(arguments) => arguments.run(&mut std::io::stdout().lock()).map_err(Failure::failed),
         }
     }
