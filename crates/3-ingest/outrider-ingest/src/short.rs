@@ -77,8 +77,8 @@ pub struct ShortRow {
 impl ShortSession {
     /// Begins with the key that the TLS exporter gave for [`outrider_wire::SHORT_EXPORTER_LABEL`].
     #[must_use]
-    pub const fn new(vehicle: VehicleId, key: Zeroizing<[u8; 32]>) -> Self {
-        Self { key: SessionKey(key), vehicle, number: 0, opening: None }
+    pub const fn new(vehicle: VehicleId, key: [u8; 32]) -> Self {
+        Self { key: SessionKey(Zeroizing::new(key)), vehicle, number: 0, opening: None }
     }
 
     /// Opens the session's next short frame.

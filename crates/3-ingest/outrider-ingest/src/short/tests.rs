@@ -76,7 +76,7 @@ fn frame(number: u64, seq: u64) -> Vec<u8> {
 }
 
 fn session() -> ShortSession {
-    ShortSession::new(VEHICLE, Zeroizing::new(KEY))
+    ShortSession::new(VEHICLE, KEY)
 }
 
 #[test]
@@ -88,9 +88,9 @@ fn frames_open_in_order_only_and_come_back_as_the_rows_of_the_spool() {
     assert_eq!(wrong(session.open(&frame(0, 1))), "batch.signature", "replayed");
     assert_eq!(wrong(session.open(&frame(2, 2))), "batch.signature", "one is missing");
     assert_eq!(session.open(&frame(1, 2)).expect("the second").row, row(2));
-    let mut other = ShortSession::new(VehicleId([8; 16]), Zeroizing::new(KEY));
+    let mut other = ShortSession::new(VehicleId([8; 16]), KEY);
     assert_eq!(wrong(other.open(&frame(0, 1))), "batch.signature", "another vehicle's");
-    let mut stolen = ShortSession::new(VEHICLE, Zeroizing::new([1; 32]));
+    let mut stolen = ShortSession::new(VEHICLE, [1; 32]);
     assert_eq!(wrong(stolen.open(&frame(0, 1))), "batch.signature", "another session's");
 }
 

@@ -13,10 +13,10 @@ pub const SHORT_PROPERTY: &str = "outrider-short";
 /// Its value, for the only version of short frames.
 pub const SHORT_VERSION: &str = "1";
 
-/// Codes after which session and vehicle may count differently, so that the connection has to be closed.
+/// Returns whether session and vehicle may count differently after a refusal, so that the connection has to be closed.
 #[must_use]
 pub fn ends_session(refusal: &Refusal) -> bool {
-    matches!(refusal.code, "batch.signature" | "batch.frame")
+    matches!(refusal.code, "batch.signature" | "batch.frame" | "frame.rate")
 }
 
 impl Exchange {
