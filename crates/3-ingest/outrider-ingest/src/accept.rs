@@ -90,6 +90,8 @@ impl Acceptor {
         for gap in batch.gaps().flatten() {
             has_news |= received.declare_lost(header.epoch, gap.lane, gap.range) > 0;
         }
+        // What it proves of rows in short frames is for the worker, which reads the log.
+        has_news |= batch.proofs().next().is_some();
         let scattered = received.lanes().find(|(_, _, state)| state.durable.intervals() > STRETCHES_MAX);
         if let Some((_, lane, _)) = scattered {
             return Err(IngestError::Scattered { lane, limit: STRETCHES_MAX });

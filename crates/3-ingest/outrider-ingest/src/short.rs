@@ -77,7 +77,7 @@ pub struct ShortRow {
 impl ShortSession {
     /// Begins with the key that the TLS exporter gave for [`outrider_wire::SHORT_EXPORTER_LABEL`].
     #[must_use]
-    pub const fn new(vehicle: VehicleId, key: [u8; 32]) -> Self {
+    pub fn new(vehicle: VehicleId, key: [u8; 32]) -> Self {
         Self { key: SessionKey(Zeroizing::new(key)), vehicle, number: 0, opening: None }
     }
 

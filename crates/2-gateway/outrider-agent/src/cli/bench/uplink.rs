@@ -46,10 +46,10 @@ pub struct UplinkArguments {
 }
 
 impl UplinkArguments {
-    /// Whether the result is to be one JSON object.
+    /// Whether only the work is to be done.
     #[must_use]
-    pub const fn is_json(&self) -> bool {
-        self.json
+    pub const fn is_untimed(&self) -> bool {
+        self.untimed
     }
 
     /// Measures and returns the result as JSON; the fields are those that `--help` names.
@@ -68,8 +68,15 @@ impl UplinkArguments {
     /// # Errors
     /// The result cannot be written.
     pub fn run(&self, out: &mut dyn Write) -> io::Result<()> {
-        let value = self.measure();
-        if self.json || self.untimed { writeln!(out, "{value}") } else { say(&value, out) }
+        self.say(&self.measure(), out)
+    }
+
+    /// Writes a result, to which others may have added, as asked for.
+    ///
+    /// # Errors
+    /// The result cannot be written.
+    pub fn say(&self, value: &Value, out: &mut dyn Write) -> io::Result<()> {
+        if self.json || self.untimed { writeln!(out, "{value}") } else { say(value, out) }
     }
 
     fn count(&self) -> Result<u64, InstructionsError> {
