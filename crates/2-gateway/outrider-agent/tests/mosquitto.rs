@@ -1,6 +1,7 @@
 //! The vehicle's MQTT client against Debian's mosquitto, over TLS 1.3 with certificates, in both versions. A small
 //! responder stands for the cloud behind the broker. Skips, loudly, where mosquitto is not installed.
 #![expect(clippy::disallowed_methods, reason = "a broker in another process takes its time")]
+#![expect(clippy::print_stderr, reason = "a skipped test must say so")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -168,13 +168,13 @@ fn a_row_of_every_shape_comes_back_from_its_compact_form() {
     while let [count, low, high, tail @ ..] = at {
         let (fields, rest) = tail.split_at(usize::from(*count) * 3);
         at = rest;
-        for round in 0..6u64 {
+        for (round, index_of_round) in (0..6u64).zip(0usize..) {
             let kept = fields.chunks(3).enumerate().filter(|(index, _)| round != 1 || index % 2 == 0);
             let fields: Vec<Field<'_>> = kept
                 .map(|(index, part)| {
                     let value = match part[2] {
                         0 => Value::Uint(u64::MAX >> (round * 9 + index as u64)),
-                        1 => Value::Text(["", "eth0.21", "Größe", "wrong_key", "A B", "q~Q"][round as usize]),
+                        1 => Value::Text(["", "eth0.21", "Größe", "wrong_key", "A B", "q~Q"][index_of_round]),
                         2 => Value::Double(0.1 * round as f64),
                         _ => Value::Flag(round % 2 == 0),
                     };
@@ -184,7 +184,7 @@ fn a_row_of_every_shape_comes_back_from_its_compact_form() {
             let first = VehicleMicros(1 << (round * 7));
             let head = EventHead {
                 event_type: EventTypeId(u16::from_le_bytes([*low, *high])),
-                lane: Lane::ALL[round as usize % 3],
+                lane: Lane::ALL[index_of_round % 3],
                 seq: Seq(1 + round * 1000),
                 severity: (round == 2).then_some(Severity::High),
                 bus: (round > 2).then_some(BusId(5)),

@@ -303,12 +303,8 @@ impl Open {
             let count = match self.stream.read(&mut bytes, left) {
                 Ok(0) => return Err(Ended::Broken(io::ErrorKind::UnexpectedEof.into())),
                 Ok(count) => count,
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {
-                        continue;
-                    }
-                    _ => return Err(Ended::Broken(error)),
-                },
+                Err(error) if is_no_news(&error) => continue,
+                Err(error) => return Err(Ended::Broken(error)),
             };
             let (heard, send) = self.client.receive(bytes.get(..count).unwrap_or_default())?;
             if !send.is_empty() {
@@ -319,6 +315,12 @@ impl Open {
             }
         }
     }
+}
+
+/// Returns true if nothing came in time, which is no fault of the connection.
+fn is_no_news(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut, io::ErrorKind::Interrupted];
+    kinds.contains(&error.kind())
 }
 
 /// Why a session ended.
