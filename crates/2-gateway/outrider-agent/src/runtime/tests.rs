@@ -1,6 +1,7 @@
 mod ethernet;
 mod hardware;
 mod remote;
+mod uplink;
 
 use std::path::Path;
 
