@@ -155,6 +155,7 @@ pub(super) fn write_vehicle(
         tenant: 1,
         vehicle: vehicle.to_string(),
         cloud: cloud.to_owned(),
+        evidence: None,
         ca: "ca.pem".into(),
         certificate: "certificate.pem".into(),
         key: "key.pem".into(),
@@ -169,6 +170,7 @@ pub(super) fn write_vehicle(
         idsm: None,
         workshop: None,
         updates: None,
+        uplink: None,
     };
     fs::create_dir_all(out).map_err(|error| Failure::failed(format!("{}: {error}", out.display())))?;
     if let Some(model) = model {
