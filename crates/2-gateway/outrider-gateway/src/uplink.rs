@@ -339,7 +339,9 @@ impl Uplink {
 
     /// Records that the last frame was not answered.
     pub fn on_failure(&mut self, error: &TransportError, now: VehicleMicros) {
-        if error.blames_frame()
+        if self.in_flight.as_ref().is_some_and(|flight| flight.short.is_some()) {
+            self.spoil_session();
+        } else if error.blames_frame()
             && let Some(flight) = self.in_flight.take()
         {
             if flight.rows > 1 {

@@ -206,7 +206,7 @@ fn print(report: &Report, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     if let Some(session) = &uplink.session {
         writeln!(
             out,
-            "session {}, short frames {}; {} opened, {} failures, {} rows still to be proved",
+            "session {}, short frames {}; {} tried, {} failures, {} rows still to be proved",
             if session.open { "open" } else { "closed" },
             if session.takes_short { "on" } else { "off" },
             session.sessions,

@@ -81,7 +81,7 @@ pub struct LinkState {
     pub is_open: bool,
     /// Whether it takes short frames.
     pub takes_short: bool,
-    /// Sessions opened so far.
+    /// Sessions tried so far.
     pub sessions: u64,
     /// Attempts that failed, and sessions that broke.
     pub failures: u64,

@@ -32,6 +32,8 @@ pub(super) struct OpenSession {
     frames: u64,
     /// Boot that the other end was told.
     told: Option<BootEpoch>,
+    /// A short frame failed here: rows go in batches until there is another session.
+    is_spoilt: bool,
 }
 
 /// A row in a short frame that waits for its answer.
@@ -124,7 +126,16 @@ impl Uplink {
             (Some(_), None) | (None, Some(_)) => false,
         };
         if !is_same {
-            self.session = session.map(|session| OpenSession { session, frames: 0, told: None });
+            self.session =
+                session.map(|session| OpenSession { session, frames: 0, told: None, is_spoilt: false });
+        }
+    }
+
+    /// Gives up short frames in this session, as the two ends may count differently by now. The row is not to blame: it
+    /// goes in a batch.
+    pub(super) const fn spoil_session(&mut self) {
+        if let Some(open) = &mut self.session {
+            open.is_spoilt = true;
         }
     }
 
@@ -149,7 +160,8 @@ impl Uplink {
         if lanes.any() || wants || !knows_clock || self.proofs.is_full() || !(1..=ROWS_MAX).contains(&rows) {
             return Ok(None);
         }
-        let (Some(open), Some(seq)) = (self.session.as_mut(), spool.next_held(epoch, lane, sent)) else {
+        let open = self.session.as_mut().filter(|open| !open.is_spoilt);
+        let (Some(open), Some(seq)) = (open, spool.next_held(epoch, lane, sent)) else {
             return Ok(None);
         };
         let Some(row) = spool.read(epoch, lane, seq).map_err(BuildError::Storage)? else { return Ok(None) };

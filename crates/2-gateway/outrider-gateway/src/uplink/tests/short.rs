@@ -167,3 +167,20 @@ fn proofs_survive_a_restart_and_are_sent_for_the_boot_that_is_over() {
         (1, Some(cloud.chain()))
     );
 }
+
+#[test]
+fn a_refused_short_frame_is_not_the_rows_fault_and_the_row_goes_in_a_batch() {
+    let (mut gateway, mut cloud) = with_edge();
+    cloud.answers = vec![AnswerAs::Fail(400)];
+    put(&mut gateway, Lane::Critical, 0..1);
+    assert!(run(&mut gateway, &mut cloud, 10).error.is_some());
+    assert_eq!(run(&mut gateway, &mut cloud, 10 + 2 * SECOND).freed, 1);
+    assert_eq!((shorts(&gateway), gateway.uplink_counters().set_aside), (1, 0));
+    put(&mut gateway, Lane::Critical, 1..2);
+    run(&mut gateway, &mut cloud, 13 * SECOND);
+    assert_eq!(shorts(&gateway), 1, "not again in this session");
+    cloud.edge = Some(Edge::new(2));
+    put(&mut gateway, Lane::Critical, 2..3);
+    run(&mut gateway, &mut cloud, 14 * SECOND);
+    assert_eq!(shorts(&gateway), 2);
+}
