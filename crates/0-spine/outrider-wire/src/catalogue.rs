@@ -24,7 +24,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 146] = [
+pub static DEFAULTS: [EventDefaults; 147] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -860,6 +860,12 @@ pub static DEFAULTS: [EventDefaults; 146] = [
         lowerable: false,
     },
     EventDefaults {
+        event_type: event::UPLINK_BUDGET_SPENT,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+        lowerable: true,
+    },
+    EventDefaults {
         event_type: event::INGEST_EQUIVOCATION,
         severity: Severity::Critical,
         lane: Lane::Critical,
@@ -1185,6 +1191,8 @@ pub mod event {
     pub const CONFIG_ACTIVE: EventTypeId = EventTypeId(864);
     /// Sensor over its share (`gateway.sensor_throttled`).
     pub const GATEWAY_SENSOR_THROTTLED: EventTypeId = EventTypeId(865);
+    /// Bytes of the day used up (`uplink.budget_spent`).
+    pub const UPLINK_BUDGET_SPENT: EventTypeId = EventTypeId(870);
     /// Two rows under one number (`ingest.equivocation`).
     pub const INGEST_EQUIVOCATION: EventTypeId = EventTypeId(900);
     /// Counter ran backwards (`ingest.counter_rollback`).
@@ -1515,4 +1523,10 @@ pub mod field {
     pub const SESSION_PLACE_BEFORE: FieldKey = FieldKey(211);
     /// Where the second session came from (text).
     pub const SESSION_PLACE: FieldKey = FieldKey(212);
+    /// Lane that was to be sent (text).
+    pub const UPLINK_LANE: FieldKey = FieldKey(240);
+    /// Bytes sent over a metered link today, in B (int).
+    pub const UPLINK_BYTES: FieldKey = FieldKey(241);
+    /// Bytes that may be sent over a metered link in a day, in B (int).
+    pub const UPLINK_BYTES_BOUND: FieldKey = FieldKey(242);
 }

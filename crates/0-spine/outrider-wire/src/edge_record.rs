@@ -12,7 +12,7 @@
 use outrider_types::{BootEpoch, TenantId, VehicleId};
 
 use crate::SIGNATURE_BYTES;
-use crate::fixed::{Cursor, FrameError, Signer, Verifier, put_preamble, seal, split_signature, widen};
+use crate::fixed::{Cursor, FrameError, Signer, Verifier, check, put_preamble, seal, split_signature, widen};
 use crate::limits::EVENT_BYTES_MAX;
 use crate::pb::{Sink, SliceSink};
 
@@ -75,13 +75,10 @@ impl<'a> SealedEdgeRecord<'a> {
     /// Checks the edge's signature and gives out the record.
     ///
     /// # Errors
-    /// [`FrameError::Signature`].
+    /// [`FrameError::Signature`], or [`FrameError::Suite`] if the key is of another suite.
     pub fn open(self, verifier: &dyn Verifier) -> Result<EdgeRecord<'a>, FrameError> {
-        if verifier.verify(self.signed, self.signature) {
-            Ok(self.record)
-        } else {
-            Err(FrameError::Signature)
-        }
+        check(verifier, self.signed, self.signature)?;
+        Ok(self.record)
     }
 }
 
@@ -104,7 +101,7 @@ impl EdgeRecord<'_> {
             return Err(cap);
         }
         let mut sink = SliceSink::new(out);
-        put_preamble(&mut sink, EDGE_MAGIC, EDGE_VERSION)?;
+        put_preamble(&mut sink, EDGE_MAGIC, EDGE_VERSION, signer.suite())?;
         sink.put(&self.catalogue_id.to_le_bytes())?;
         sink.put(&self.tenant.0.to_le_bytes())?;
         sink.put(&self.vehicle.0)?;

@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 146] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 147] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -146,6 +146,7 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 146] = [
     ("config.refused", EventTypeId(863)),
     ("config.active", EventTypeId(864)),
     ("gateway.sensor_throttled", EventTypeId(865)),
+    ("uplink.budget_spent", EventTypeId(870)),
     ("ingest.equivocation", EventTypeId(900)),
     ("ingest.counter_rollback", EventTypeId(901)),
     ("ingest.contradiction", EventTypeId(902)),
@@ -156,7 +157,7 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 146] = [
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 155] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 158] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -312,4 +313,7 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 155] = [
     ("wall_error_before_us", FieldKey(210), Kind::Int),
     ("session_place_before", FieldKey(211), Kind::Text),
     ("session_place", FieldKey(212), Kind::Text),
+    ("uplink_lane", FieldKey(240), Kind::Text),
+    ("uplink_bytes", FieldKey(241), Kind::Int),
+    ("uplink_bytes_bound", FieldKey(242), Kind::Int),
 ];

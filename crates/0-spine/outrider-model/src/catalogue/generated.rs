@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
 use super::{EventType, Field, FieldKind};
 
 /// Every field, ordered by key.
-pub static FIELDS: [Field; 155] = [
+pub static FIELDS: [Field; 158] = [
     Field {
         key: FieldKey(1),
         name: "can_id",
@@ -1092,10 +1092,31 @@ pub static FIELDS: [Field; 155] = [
         unit: "",
         title: "where the second session came from",
     },
+    Field {
+        key: FieldKey(240),
+        name: "uplink_lane",
+        kind: FieldKind::Text,
+        unit: "",
+        title: "lane that was to be sent",
+    },
+    Field {
+        key: FieldKey(241),
+        name: "uplink_bytes",
+        kind: FieldKind::Int,
+        unit: "B",
+        title: "bytes sent over a metered link today",
+    },
+    Field {
+        key: FieldKey(242),
+        name: "uplink_bytes_bound",
+        kind: FieldKind::Int,
+        unit: "B",
+        title: "bytes that may be sent over a metered link in a day",
+    },
 ];
 
 /// Every event type, ordered by id.
-pub static EVENT_TYPES: [EventType; 146] = [
+pub static EVENT_TYPES: [EventType; 147] = [
     EventType {
         id: EventTypeId(100),
         name: "can.unknown_id",
@@ -2899,6 +2920,19 @@ pub static EVENT_TYPES: [EventType; 146] = [
         lane: Lane::Batched,
         fields: &[FieldKey(49), FieldKey(196), FieldKey(197), FieldKey(96)],
         unr155: &["24.1", "8.1", "21.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(870),
+        name: "uplink.budget_spent",
+        title: "Bytes of the day used up",
+        description: "A lane used up the bytes that it may send over a metered link in a day, and waits. The critical lane does not wait: it goes on with one frame in a quarter of an hour. Told once a day.",
+        severity: Severity::Low,
+        lane: Lane::Batched,
+        fields: &[FieldKey(240), FieldKey(241), FieldKey(242)],
+        unr155: &["8.1", "21.1"],
         ocsf_class: 2004,
         autosar_sev: None,
         autosar_ids: &[],
