@@ -66,6 +66,7 @@ fn tight() -> Gateway<MemoryStorage> {
 fn what_was_evicted_is_told_with_signed_counts_before_or_with_its_gap_and_once() {
     let (mut gateway, mut cloud) = (tight(), Cloud::new());
     put(&mut gateway, Lane::Batched, 0..300);
+    run(&mut gateway, &mut cloud, 10);
     run(&mut gateway, &mut cloud, 10 + 30 * SECOND);
     let first = stated(&cloud);
     assert!(!first.tombstones.is_empty(), "nothing was evicted");
@@ -76,6 +77,7 @@ fn what_was_evicted_is_told_with_signed_counts_before_or_with_its_gap_and_once()
     assert_eq!(first.gaps_before_tombstone, 0);
     put(&mut gateway, Lane::Batched, 300..301);
     run(&mut gateway, &mut cloud, 100 * SECOND);
+    run(&mut gateway, &mut cloud, 130 * SECOND);
     assert_eq!(stated(&cloud).tombstones.len(), first.tombstones.len(), "told once");
     let lost: u64 = first.tombstones.iter().map(|(_, from, to, _, _)| to - from + 1).sum();
     let got = cloud.rows[&(BootEpoch(1), Lane::Batched)].len() as u64;
@@ -102,10 +104,11 @@ fn a_boot_says_once_how_it_began_and_each_time_which_it_is() {
     let storage = gateway.parts_mut().0.storage().clone();
     let (mut gateway, mut cloud) = (gateway_on(storage), Cloud::new());
     put(&mut gateway, Lane::Batched, 0..1);
+    run(&mut gateway, &mut cloud, 10);
     run(&mut gateway, &mut cloud, 10 + 30 * SECOND);
     put(&mut gateway, Lane::Batched, 1..2);
     run(&mut gateway, &mut cloud, 100 * SECOND);
-    run(&mut gateway, &mut cloud, 200 * SECOND);
+    run(&mut gateway, &mut cloud, 130 * SECOND);
     let stated = stated(&cloud);
     let heads: Vec<_> = stated.boots.iter().map(|(of, current, told, _)| (*of, *current, *told)).collect();
     assert_eq!(heads, [(1, 2, false), (2, 2, true), (2, 2, false)]);
@@ -119,7 +122,9 @@ fn what_was_sent_is_on_the_medium() {
     let (mut gateway, mut cloud) = (gateway_on(MemoryStorage::recording()), Cloud::new());
     put(&mut gateway, Lane::Batched, 0..5);
     cloud.answers = vec![AnswerAs::Fail(0)];
+    run(&mut gateway, &mut cloud, 10);
     run(&mut gateway, &mut cloud, 10 + 30 * SECOND);
+    assert_eq!(cloud.frames.len(), 1, "the frame is under way");
     // The power is cut while the frame is under way: nothing but what was flushed is there.
     let writes = gateway.spool().storage().writes();
     let flushed = writes.iter().rposition(|write| *write == Write::Flush).expect("the boot was flushed");
@@ -131,6 +136,7 @@ fn what_was_sent_is_on_the_medium() {
     }
     let (mut gateway, mut cloud) = (gateway_on(storage), Cloud::new());
     put(&mut gateway, Lane::Batched, 0..1);
+    run(&mut gateway, &mut cloud, 10);
     run(&mut gateway, &mut cloud, 10 + 30 * SECOND);
     let ends: Vec<_> = stated(&cloud).boots.into_iter().flat_map(|(.., ends)| ends).collect();
     assert_eq!(
