@@ -29,18 +29,22 @@ impl Hardware {
     }
 }
 
+fn away() -> AnchorError {
+    AnchorError { reason: "away", detail: "no power".to_owned() }
+}
+
 impl Anchor for Hardware {
     fn kind(&self) -> AnchorKind {
         AnchorKind::Software
     }
 
     fn read(&self) -> Result<u64, AnchorError> {
-        if self.is_off() { Err(AnchorError("no power".to_owned())) } else { Ok(self.counter()) }
+        if self.is_off() { Err(away()) } else { Ok(self.counter()) }
     }
 
     fn increment(&mut self) -> Result<u64, AnchorError> {
         if self.is_off() {
-            return Err(AnchorError("no power".to_owned()));
+            return Err(away());
         }
         Ok(self.counter.fetch_add(1, Ordering::Relaxed) + 1)
     }

@@ -264,7 +264,7 @@ impl Unit {
         let spool = gateway.spool();
         let lanes: &[Lane] = match link {
             Link::Metered => &[Lane::Critical, Lane::Batched],
-            Link::Unmetered => &Lane::ALL,
+            Link::Unmetered | Link::Workshop => &Lane::ALL,
         };
         spool.epochs().into_iter().any(|epoch| {
             lanes.iter().any(|lane| spool.next_held(epoch, *lane, 0).is_some())
