@@ -135,7 +135,7 @@ fn entry(number: usize) -> VehicleEntry {
         },
         buses: Vec::new(),
         capabilities: Vec::new(),
-        batch_key: Some(key(number).verifying_key().to_bytes()),
+        batch_key: Some(key(number).verifying_key().to_bytes().into()),
     }
 }
 
