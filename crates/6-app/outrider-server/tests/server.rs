@@ -1,5 +1,7 @@
 //! The server as its users and vehicles see it.
 
+#[path = "server/agent.rs"]
+mod agent;
 #[path = "server/client.rs"]
 mod client;
 #[path = "server/harness.rs"]
