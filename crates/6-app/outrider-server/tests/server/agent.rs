@@ -72,7 +72,7 @@ async fn rows_in_short_frames_are_stored_freed_and_proved() {
     let running = running().await;
     let vehicle = running.vehicle(1).await;
     let mut machine = Vehicle::new(&running, &vehicle, Version::V5);
-    let machine = tokio::task::spawn_blocking(move || {
+    tokio::task::block_in_place(|| {
         for at in 1..=10 {
             assert_eq!(machine.critical(at), 1);
         }
@@ -81,9 +81,7 @@ async fn rows_in_short_frames_are_stored_freed_and_proved() {
         assert_eq!(machine.gateway.uplink().unproved_rows(), 9);
         assert_eq!(machine.critical(901), 1);
         assert_eq!((machine.gateway.uplink().unproved_rows(), machine.link.state().sessions), (0, 1));
-        machine
     });
-    let machine = machine.await.expect("no panic");
     running.settle().await;
     assert_eq!(running.world.lake.ids().len(), 11);
     assert!(!quarantined(&running).await.contains("short"), "what the vehicle proves fits");
@@ -97,26 +95,22 @@ async fn the_older_version_sends_batches_and_gets_its_commands_unasked() {
         let running = running().await;
         let vehicle = running.vehicle(1).await;
         let mut machine = Vehicle::new(&running, &vehicle, version);
-        let mut machine = tokio::task::spawn_blocking(move || {
+        tokio::task::block_in_place(|| {
             assert_eq!(machine.critical(1) + machine.critical(2), 2);
             assert!(machine.link.tells_commands());
-            machine
-        })
-        .await
-        .expect("no panic");
+        });
         running.settle().await;
         crate::uplink::request_evidence(&running, &vehicle, 2).await;
-        let told = tokio::task::spawn_blocking(move || {
+        let told = tokio::task::block_in_place(|| {
             for _ in 0..2000 {
                 if let Some(reply) = machine.link.unasked().pop() {
-                    let commands = Reply::parse(&reply).map(|reply| reply.commands().count());
-                    return (commands, machine.gateway.uplink_counters().short_frames);
+                    return Reply::parse(&reply).map(|reply| reply.commands().count());
                 }
             }
             panic!("no command came");
         });
         let shorts = u64::from(version == Version::V5);
-        assert_eq!(told.await.expect("no panic"), (Ok(1), shorts));
+        assert_eq!((told, machine.gateway.uplink_counters().short_frames), (Ok(1), shorts));
         running.server.shutdown().await;
     }
 }
