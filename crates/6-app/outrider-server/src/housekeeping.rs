@@ -1,11 +1,15 @@
 //! Work that comes back: overview and health for the streams, sessions and commands that have lapsed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use outrider_ingest::Note;
 
 use crate::api::dto::Overview;
 use crate::api::{App, read_health, read_overview};
 use crate::tasks::{Stopped, Tasks};
+use crate::vehicle::LinkFinding;
 
 /// Overview messages at most this often.
 const OVERVIEW_EVERY: Duration = Duration::from_secs(1);
@@ -13,6 +17,8 @@ const OVERVIEW_EVERY: Duration = Duration::from_secs(1);
 const HEALTH_EVERY: Duration = Duration::from_secs(5);
 /// Vehicles that another program has registered are let in after at most this time.
 const REGISTRY_EVERY: Duration = Duration::from_secs(5);
+/// What the listeners saw of sessions becomes rows at most this often.
+const FINDINGS_EVERY: Duration = Duration::from_secs(1);
 /// Lapsed sessions and commands are looked for this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
@@ -24,6 +30,7 @@ pub(crate) fn start(tasks: &Tasks, app: &Arc<App>) {
     tasks.spawn("overview", overview(app.clone(), tasks.stopped()));
     tasks.spawn("health", health(app.clone(), tasks.stopped()));
     tasks.spawn("registry", registry(app.clone(), tasks.stopped()));
+    tasks.spawn("link findings", link_findings(app.clone(), tasks.stopped()));
     tasks.spawn("sweep", sweep(app.clone(), tasks.stopped()));
     tasks.spawn("maintain", maintain(app.clone(), tasks.stopped()));
 }
@@ -80,6 +87,36 @@ async fn registry(app: Arc<App>, mut stopped: Stopped) {
     }
 }
 
+/// Writes what the listeners saw of sessions into the event log, where the rules find it.
+async fn link_findings(app: Arc<App>, mut stopped: Stopped) {
+    while turn(FINDINGS_EVERY, &mut stopped).await {
+        for finding in app.exchange.links().take_findings() {
+            let LinkFinding::CertificateInTwoPlaces { vehicle, before, after, .. } = finding;
+            let note = Note::CertificateUsedTwice { before: network_of(before), now: network_of(after) };
+            let exchange = app.exchange.clone();
+            // Appending waits for the disk.
+            let noted = tokio::task::spawn_blocking(move || exchange.note(vehicle, note)).await;
+            if !matches!(noted, Ok(Ok(()))) {
+                tracing::error!(%vehicle, "a certificate in two places was not written down");
+            }
+        }
+    }
+}
+
+/// Returns the network of an address: a whole one is personal data, and tells no more about whose session it was.
+fn network_of(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}::/48")
+        }
+    }
+}
+
 /// Ends what has lapsed.
 async fn sweep(app: Arc<App>, mut stopped: Stopped) {
     while turn(SWEEP_EVERY, &mut stopped).await {
@@ -98,5 +135,18 @@ async fn maintain(app: Arc<App>, mut stopped: Stopped) {
         if let Err(error) = app.history.maintain().await {
             tracing::warn!(%error, "small files not merged");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_as_its_network() {
+        let network = |text: &str| network_of(text.parse().expect("an address"));
+        assert_eq!(network("203.0.113.77"), "203.0.113.0/24");
+        assert_eq!(network("::ffff:203.0.113.77"), "203.0.113.0/24", "one vehicle, one spelling");
+        assert_eq!(network("2001:db8:1:2::3"), "2001:db8:1::/48");
     }
 }

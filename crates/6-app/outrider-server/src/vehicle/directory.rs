@@ -103,8 +103,7 @@ impl Directory {
 
     /// Sets the public key of the edge's records; one that is none leaves them unbelieved.
     pub fn set_edge_key(&self, public: &[u8; 32]) {
-        let key = VerifyingKey::from_bytes(public).ok().filter(|key| !key.is_weak());
-        let key = key.map(|key| Arc::new(BatchKey(key)) as Arc<dyn Verifier + Send + Sync>);
+        let key = verifier(BatchKey::Ed25519(*public));
         *self.edge.write().unwrap_or_else(PoisonError::into_inner) = key;
     }
 
