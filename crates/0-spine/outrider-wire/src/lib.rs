@@ -21,6 +21,7 @@ mod envelope;
 mod fault;
 mod fixed;
 pub mod ids_frame;
+mod key;
 pub mod limits;
 mod pb;
 pub mod policy;
@@ -49,6 +50,7 @@ pub use envelope::{
 };
 pub use fault::{BatchError, RowError, RowFault};
 pub use fixed::{FrameError, Signer, SignerError, Suite, Verifier};
+pub use key::{KEY_BYTES, KEY_MAGIC, KEY_VERSION, KeyChange, SealedKeyChange};
 pub use pb::{Full, StructureError};
 pub use reader::{Batch, EventView, Events, Fields, LaneHeadView};
 pub use receipt::{

@@ -104,15 +104,18 @@ pub enum UplinkFrame {
     Batch,
     /// Answer to a command: [`crate::SealedReceipt`].
     Receipt,
+    /// Change of the batch key: [`crate::SealedKeyChange`].
+    KeyChange,
 }
 
 impl UplinkFrame {
-    /// Returns the kind of a frame, or `None` if it is neither.
+    /// Returns the kind of a frame, or `None` if it is none of them.
     #[must_use]
     pub fn kind(bytes: &[u8]) -> Option<Self> {
         match *bytes.first_chunk::<4>()? {
             crate::BATCH_MAGIC => Some(Self::Batch),
             crate::RECEIPT_MAGIC => Some(Self::Receipt),
+            crate::KEY_MAGIC => Some(Self::KeyChange),
             _ => None,
         }
     }
