@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outrider_types::{TenantId, VehicleId};
+use outrider_types::{BootEpoch, TenantId, VehicleId};
 use outrider_wire::{
     Batch, BatchError, DictId, EDGE_MAGIC, EnvelopeHeader, FrameError, SealedEnvelope, Verifier, dictionary,
 };
@@ -86,12 +86,23 @@ impl IngestError {
 
 /// Batch keys and tenants of the vehicles.
 pub trait KeyRing {
-    /// Returns the tenant and the verifier of a vehicle's batch key, or `None` if it is not registered or suspended.
+    /// Returns the tenant and the verifier of a vehicle's batch key, or `None` if it is not registered.
     fn batch_key(&self, vehicle: VehicleId) -> Option<(TenantId, Arc<dyn Verifier + Send + Sync>)>;
 
     /// Returns the verifier of the edge's records of short frames; without it none is believed.
     fn edge_key(&self) -> Option<Arc<dyn Verifier + Send + Sync>> {
         None
+    }
+
+    /// Returns what verifies batches with rows of one boot, where keys are good from a boot on: a key that was replaced
+    /// before that boot does not.
+    fn batch_key_at(
+        &self,
+        vehicle: VehicleId,
+        epoch: BootEpoch,
+    ) -> Option<(TenantId, Arc<dyn Verifier + Send + Sync>)> {
+        let _ = epoch;
+        self.batch_key(vehicle)
     }
 }
 
@@ -139,7 +150,7 @@ impl Opener {
         if let Some(expected) = session.filter(|session| *session != claimed.vehicle) {
             return Err(IngestError::WrongVehicle { expected, got: claimed.vehicle });
         }
-        let Some((tenant, verifier)) = keys.batch_key(claimed.vehicle) else {
+        let Some((tenant, verifier)) = keys.batch_key_at(claimed.vehicle, claimed.epoch) else {
             return Err(IngestError::UnknownVehicle { vehicle: claimed.vehicle });
         };
         let envelope = sealed.open(verifier.as_ref()).map_err(IngestError::Frame)?;

@@ -143,7 +143,7 @@ impl Worker {
             }
         };
         let vehicle = opened.header.vehicle;
-        let parsed = Batch::parse(&opened.rows).ok().zip(keys.batch_key(vehicle));
+        let parsed = Batch::parse(&opened.rows).ok().zip(keys.batch_key_at(vehicle, opened.header.epoch));
         let Some((rows, (_, device))) = parsed else {
             self.batches.quarantine_for("batch.rows", 1);
             let place = "rows no longer parse".to_owned();
