@@ -25,7 +25,9 @@ pub(crate) use handler::fleet::read_overview;
 pub(crate) use handler::platform::read_health;
 pub use openapi::openapi_json;
 
-use handler::{alert, case, completeness, fleet, platform, session, stop, stream, user, vehicle};
+use handler::{
+    alert, case, completeness, fleet, platform, session, stop, stream, user, vehicle, vehicle_identity,
+};
 use route::Operation;
 
 /// Cookie that carries the session's token.
@@ -73,6 +75,11 @@ fn handler(operation: Operation) -> MethodRouter<Arc<App>> {
         Operation::ListVehicleEvents => get(vehicle::timeline),
         Operation::ShowCompleteness => get(completeness::vehicle),
         Operation::ShowIngestHealth => get(completeness::ingest),
+        Operation::ShowVehicleIdentity => get(vehicle_identity::show),
+        Operation::SuspendVehicle => post(vehicle_identity::suspend),
+        Operation::ResumeVehicle => post(vehicle_identity::resume),
+        Operation::RevokeVehicle => post(vehicle_identity::revoke),
+        Operation::ListIdentityLog => get(vehicle_identity::log),
         Operation::ShowFleetMap => get(fleet::map),
         Operation::ListRegions => get(fleet::regions),
         Operation::ShowHealth => get(platform::health),

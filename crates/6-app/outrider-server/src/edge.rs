@@ -9,7 +9,8 @@ use outrider_model::EventLog;
 use crate::notices::NoNotices;
 use crate::pipeline::Doorbell;
 use crate::port::{Ports, draw};
-use crate::server::{ServerConfig, StartError, io, listen};
+use crate::housekeeping::certificates;
+use crate::server::{ServerConfig, StartError, io, listen, vehicle_tls};
 use crate::store::{Scope, SqliteStore};
 use crate::tasks::Tasks;
 use crate::vehicle::{
@@ -59,11 +60,11 @@ pub async fn start(
         tenant: config.tenant,
     });
     let exchange = Arc::new(exchange.with_links(Arc::new(Links::new(config.vehicle_rate))));
-    let ca = VehicleCa::open(&secrets)?;
-    let addresses = [config.vehicles.address.ip()];
-    let tls = ca.issue_listener(&addresses)?.listener_config(ports.crypto.clone())?;
-    let (listener, mqtt) = listen(&config, tls, &exchange).await?;
+    let ca = Arc::new(VehicleCa::open(&secrets, ports.clock.clone(), ports.random.clone())?);
+    let tls = Arc::new(vehicle_tls(&config, &ports, &ca)?);
+    let (listener, mqtt) = listen(&config, &tls, &exchange).await?;
     let tasks = Tasks::default();
+    tasks.spawn("certificates", certificates(ca, vec![tls], tasks.stopped()));
     if let Some(broker) = config.broker {
         tasks.spawn("broker", broker::run(broker, ports.crypto, exchange.clone(), tasks.stopped()));
     }

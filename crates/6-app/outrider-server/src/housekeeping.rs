@@ -9,7 +9,7 @@ use outrider_ingest::Note;
 use crate::api::dto::Overview;
 use crate::api::{App, read_health, read_overview};
 use crate::tasks::{Stopped, Tasks};
-use crate::vehicle::LinkFinding;
+use crate::vehicle::{LinkFinding, ListenerTls, VehicleCa};
 
 /// Overview messages at most this often.
 const OVERVIEW_EVERY: Duration = Duration::from_secs(1);
@@ -19,6 +19,8 @@ const HEALTH_EVERY: Duration = Duration::from_secs(5);
 const REGISTRY_EVERY: Duration = Duration::from_secs(5);
 /// What the listeners saw of sessions becomes rows at most this often.
 const FINDINGS_EVERY: Duration = Duration::from_secs(1);
+/// Turns of the registry after which the listeners' certificates are renewed: ten days, of the ninety that they are good.
+const LISTENER_TURNS: u32 = 10 * 86_400 / 5;
 /// Lapsed sessions and commands are looked for this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
@@ -26,7 +28,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Starts all of it.
-pub(crate) fn start(tasks: &Tasks, app: &Arc<App>) {
+pub(crate) fn start(tasks: &Tasks, app: &Arc<App>, ca: Arc<VehicleCa>, identities: Vec<Arc<ListenerTls>>) {
+    tasks.spawn("certificates", certificates(ca, identities, tasks.stopped()));
     tasks.spawn("overview", overview(app.clone(), tasks.stopped()));
     tasks.spawn("health", health(app.clone(), tasks.stopped()));
     tasks.spawn("registry", registry(app.clone(), tasks.stopped()));
@@ -98,6 +101,35 @@ async fn link_findings(app: Arc<App>, mut stopped: Stopped) {
             let noted = tokio::task::spawn_blocking(move || exchange.note(vehicle, note)).await;
             if !matches!(noted, Ok(Ok(()))) {
                 tracing::error!(%vehicle, "a certificate in two places was not written down");
+            }
+        }
+    }
+}
+
+/// Takes up new generations of the CA, and renews the listeners' certificates long before they end.
+pub(crate) async fn certificates(
+    ca: Arc<VehicleCa>,
+    identities: Vec<Arc<ListenerTls>>,
+    mut stopped: Stopped,
+) {
+    let mut turns = 0u32;
+    while turn(REGISTRY_EVERY, &mut stopped).await {
+        turns += 1;
+        let has_news = match ca.reload() {
+            Ok(has_news) => has_news,
+            Err(error) => {
+                tracing::error!(%error, "generations of the ca not read");
+                continue;
+            }
+        };
+        if !has_news && turns < LISTENER_TURNS {
+            continue;
+        }
+        turns = 0;
+        for tls in &identities {
+            match tls.refresh(&ca) {
+                Ok(()) => tracing::info!(generation = ca.generation(), "listener certificate renewed"),
+                Err(error) => tracing::error!(%error, "listener certificate not renewed"),
             }
         }
     }

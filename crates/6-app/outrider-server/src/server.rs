@@ -26,10 +26,11 @@ use crate::store::{Scope, SqliteStore, Store, StoreError, VehicleEntry};
 use crate::tasks::Tasks;
 use crate::vehicle::admission::VehicleRate;
 use crate::vehicle::broker::{self, BrokerConfig};
+use crate::vehicle::est::{EnrolmentDesk, EstConfig, EstListener};
 use crate::vehicle::mqtt::{self, MqttConfig, MqttListener};
 use crate::vehicle::{
-    CaError, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys, Links, Listener,
-    ListenerConfig, RunningListener, VehicleCa,
+    CaError, ClientPolicy, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys, Links, Listener,
+    ListenerConfig, ListenerTls, RunningListener, VehicleCa,
 };
 
 /// Text of a rule file with its name.
@@ -58,6 +59,10 @@ pub struct ServerConfig {
     pub broker: Option<BrokerConfig>,
     /// What one vehicle may send.
     pub vehicle_rate: VehicleRate,
+    /// Further CAs whose vehicle certificates are trusted, PEM: those of an external fleet CA.
+    pub fleet_cas: Vec<String>,
+    /// Listener for vehicles that enrol; without it nobody can.
+    pub enrolment: Option<EstConfig>,
     /// How long sessions last.
     pub sessions: SessionPolicy,
     /// Limits of the safety gate.
@@ -82,6 +87,8 @@ impl ServerConfig {
             mqtt: MqttConfig::loopback(),
             broker: None,
             vehicle_rate: VehicleRate::default(),
+            fleet_cas: Vec::new(),
+            enrolment: Some(EstConfig::loopback()),
             sessions: SessionPolicy::default(),
             gate: GatePolicy::default(),
             detector: DetectorConfig::default(),
@@ -143,12 +150,14 @@ pub struct RunningServer {
     pub vehicle_addr: SocketAddr,
     /// Where vehicles connect with MQTT.
     pub mqtt_addr: SocketAddr,
+    /// Where vehicles enrol.
+    pub enrolment_addr: Option<SocketAddr>,
     /// Password of the administrator made at the first start; to be shown once.
     pub first_admin_password: Option<String>,
     app: Arc<App>,
     sqlite: SqliteStore,
     keys: Arc<Keys>,
-    ca: VehicleCa,
+    ca: Arc<VehicleCa>,
     listener: RunningListener,
     mqtt: RunningListener,
     tasks: Tasks,
@@ -176,7 +185,7 @@ pub async fn start(
     let hub = Arc::new(Hub::new(u64::try_from(now.0).unwrap_or(0)));
     let secrets = config.folder.join("secrets");
     let keys = Arc::new(Keys::open(&secrets, &mut || draw(&*ports.random))?);
-    let ca = VehicleCa::open(&secrets)?;
+    let ca = Arc::new(VehicleCa::open(&secrets, ports.clock.clone(), ports.random.clone())?);
     let vault = EvidenceVault::open(&config.folder.join("evidence"))?;
     let directory = Arc::new(Directory::default());
     // The same key as of acknowledgements: another magic tells the frames apart.
@@ -209,26 +218,34 @@ pub async fn start(
         tenant: config.tenant,
     });
     let exchange = Arc::new(exchange.with_links(shared.links.clone()));
-    let addresses = [config.vehicles.address.ip()];
-    let tls = ca.issue_listener(&addresses)?.listener_config(ports.crypto.clone())?;
-    let (listener, mqtt) = listen(&config, tls, &exchange).await?;
+    let tls = Arc::new(vehicle_tls(&config, &ports, &ca)?);
+    let (listener, mqtt) = listen(&config, &tls, &exchange).await?;
+    let tasks = Tasks::default();
+    let enrolment = open_enrolment(&shared, &ca).await?;
+    let mut identities = vec![tls];
+    let mut enrolment_addr = None;
+    if let Some((est, tls)) = enrolment {
+        enrolment_addr = Some(est.address().map_err(io("enrolment listener"))?);
+        tasks.spawn("enrolment listener", est.serve(tasks.stopped()));
+        identities.push(tls);
+    }
     let app = Arc::new(shared.app(RuleBook::new(&loaded), pipeline, exchange, backends.log));
     let first_admin_password = app.identity.ensure_first_admin().await?;
     let socket = TcpListener::bind(config.http.address).await.map_err(io(config.http.address))?;
     let api_addr = socket.local_addr().map_err(io("API listener"))?;
-    let tasks = Tasks::default();
     tasks.spawn("api listener", serve(socket, api::router(app.clone()), config.http, tasks.stopped()));
     if let Some(broker) = config.broker.clone() {
         let crypto = ports.crypto.clone();
         tasks.spawn("broker", broker::run(broker, crypto, app.exchange.clone(), tasks.stopped()));
     }
-    crate::housekeeping::start(&tasks, &app);
+    crate::housekeeping::start(&tasks, &app, ca.clone(), identities);
     let keys = shared.keys.clone();
     let (vehicle_addr, mqtt_addr) = (listener.address, mqtt.address);
     Ok(RunningServer {
         api_addr,
         vehicle_addr,
         mqtt_addr,
+        enrolment_addr,
         first_admin_password,
         app,
         sqlite,
@@ -243,16 +260,48 @@ pub async fn start(
 /// Starts both listeners of vehicles.
 pub(crate) async fn listen(
     config: &ServerConfig,
-    tls: Arc<rustls::ServerConfig>,
+    tls: &ListenerTls,
     exchange: &Arc<Exchange>,
 ) -> Result<(RunningListener, RunningListener), StartError> {
-    let mqtt_tls = mqtt::tls_config(&tls)?;
+    let https = tls.config(&[b"http/1.1"])?;
+    let mqtt_tls = mqtt::tls_config(&https)?;
     let address = config.vehicles.address;
-    let listener = Listener::bind(config.vehicles, tls, exchange.clone()).await.map_err(io(address))?;
+    let listener = Listener::bind(config.vehicles, https, exchange.clone()).await.map_err(io(address))?;
     let address = config.mqtt.listener.address;
     let mqtt = MqttListener::bind(config.mqtt, mqtt_tls, exchange.clone()).await.map_err(io(address))?;
     let listener = listener.start().map_err(io("vehicle listener"))?;
     Ok((listener, mqtt.start().map_err(io("mqtt listener"))?))
+}
+
+/// TLS of the vehicle listeners: a certificate of our own CA or of a fleet's is a must.
+pub(crate) fn vehicle_tls(config: &ServerConfig, ports: &Ports, ca: &VehicleCa) -> Result<ListenerTls, CaError> {
+    let policy = ClientPolicy { further: config.fleet_cas.clone(), ..ClientPolicy::default() };
+    let addresses = vec![config.vehicles.address.ip()];
+    ListenerTls::new(ca, policy, addresses, ports.crypto.clone(), ports.clock.clone())
+}
+
+/// Opens the listener for enrolment, unless it is turned off.
+async fn open_enrolment(
+    shared: &Shared<'_>,
+    ca: &Arc<VehicleCa>,
+) -> Result<Option<(EstListener, Arc<ListenerTls>)>, StartError> {
+    let Some(config) = &shared.config.enrolment else { return Ok(None) };
+    let ports = shared.ports;
+    let grace = Duration::from_secs(u64::from(config.policy.grace_days) * 86_400);
+    let policy = ClientPolicy { further: config.factories.clone(), is_optional: true, grace };
+    let addresses = vec![config.address.ip()];
+    let tls = ListenerTls::new(ca, policy, addresses, ports.crypto.clone(), ports.clock.clone())?;
+    let desk = EnrolmentDesk::new(
+        shared.store.clone(),
+        ca.clone(),
+        shared.directory.clone(),
+        ports.clock.clone(),
+        shared.config.tenant,
+        config.policy,
+    );
+    let (address, tls) = (config.address, Arc::new(tls));
+    let listener = EstListener::bind(config.clone(), tls.config(&[b"http/1.1"])?, Arc::new(desk)).await;
+    Ok(Some((listener.map_err(io(address))?, tls)))
 }
 
 /// Parts that are handed to several others during the start.
@@ -360,7 +409,7 @@ impl RunningServer {
 
     /// Returns the installation's own vehicle CA, to issue client certificates.
     #[must_use]
-    pub const fn ca(&self) -> &VehicleCa {
+    pub fn ca(&self) -> &VehicleCa {
         &self.ca
     }
 

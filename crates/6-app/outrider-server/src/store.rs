@@ -5,6 +5,7 @@
 
 mod alert;
 mod case;
+mod enrolment;
 mod fleet;
 mod identity;
 mod progress;
@@ -20,6 +21,10 @@ pub use case::{
     CaseFilter, CaseStore, CommandDraft, CommandLoad, EvidenceChange, NewCase, NewEvidenceRequest,
     StoredCommand,
 };
+pub use enrolment::{
+    EnrolmentPermit, EnrolmentStore, IdentityChanges, IdentityNote, PermitKind, RevokedCertificate,
+    SecretHash, StoredBatchKey, Transfer,
+};
 pub use fleet::{
     Activity, BatchKey, CellCount, FleetStore, OverviewCounts, VehicleEntry, VehicleFilter, VehicleOrder,
 };
@@ -29,9 +34,15 @@ pub use sqlite::SqliteStore;
 pub use stop::StopStore;
 
 /// All of the case database.
-pub trait Store: AlertStore + CaseStore + FleetStore + IdentityStore + ProgressStore + StopStore {}
+pub trait Store:
+    AlertStore + CaseStore + EnrolmentStore + FleetStore + IdentityStore + ProgressStore + StopStore
+{
+}
 
-impl<T: AlertStore + CaseStore + FleetStore + IdentityStore + ProgressStore + StopStore> Store for T {}
+impl<T: AlertStore + CaseStore + EnrolmentStore + FleetStore + IdentityStore + ProgressStore + StopStore>
+    Store for T
+{
+}
 
 /// Why the case database did not do as asked.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,8 @@
 mod agent;
 #[path = "server/client.rs"]
 mod client;
+#[path = "server/enrolment.rs"]
+mod enrolment;
 #[path = "server/harness.rs"]
 mod harness;
 #[path = "server/mosquitto.rs"]

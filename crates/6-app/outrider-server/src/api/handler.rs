@@ -10,6 +10,7 @@ pub(super) mod stop;
 pub(super) mod stream;
 pub(super) mod user;
 pub(super) mod vehicle;
+pub(super) mod vehicle_identity;
 
 use super::error::ApiFailure;
 

@@ -180,6 +180,16 @@ operations! {
     ShowCompleteness = "show_completeness" Get "/api/v1/vehicles/{id}/completeness" ANALYST, None, None => Answer::Json("Completeness");
     /// Shows what came in from the vehicles.
     ShowIngestHealth = "show_ingest_health" Get "/api/v1/ingest" ANALYST, None, None => Answer::Json("IngestHealth");
+    /// Shows who a vehicle is: state, certificates, batch keys, log.
+    ShowVehicleIdentity = "show_vehicle_identity" Get "/api/v1/vehicles/{id}/identity" ANALYST, None, None => Answer::Json("VehicleIdentity");
+    /// Keeps a vehicle out until somebody resumes it.
+    SuspendVehicle = "suspend_vehicle" Post "/api/v1/vehicles/{id}/suspend" ANALYST, None, Some("VehicleStateRequest") => Answer::Json("VehicleIdentity");
+    /// Lets a suspended vehicle in again.
+    ResumeVehicle = "resume_vehicle" Post "/api/v1/vehicles/{id}/resume" ENGINEER, None, Some("VehicleStateRequest") => Answer::Json("VehicleIdentity");
+    /// Keeps a vehicle out for good: its keys are not trusted any more.
+    RevokeVehicle = "revoke_vehicle" Post "/api/v1/vehicles/{id}/revoke" ADMIN, None, Some("VehicleStateRequest") => Answer::Json("VehicleIdentity");
+    /// Lists the latest enrolments, changes of state and refusals of all vehicles.
+    ListIdentityLog = "list_identity_log" Get "/api/v1/identity-log" ENGINEER, None, None => Answer::JsonArray("IdentityLogEntry");
     /// Shows the map of the fleet.
     ShowFleetMap = "show_fleet_map" Get "/api/v1/fleet/map" ANALYST, Some(query::<MapQuery>), None => Answer::Json("FleetMap");
     /// Lists regions.

@@ -5,6 +5,8 @@ mod alert_action;
 mod alert_filter;
 mod alert_finding;
 mod case;
+mod enrolment;
+mod enrolment_read;
 mod evidence;
 mod fleet;
 mod identity;
@@ -25,7 +27,7 @@ use super::{StoreError, StoreResult};
 use crate::api::dto::{Severity, Timestamp};
 
 /// Version of the tables in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// Connections for reading: a page of the dashboard asks for about four things at once.
 const READERS: u32 = 4;
 
@@ -55,7 +57,12 @@ impl SqliteStore {
         match version {
             0 => {
                 sqlx::raw_sql(include_str!("schema.sql")).execute(&mut *transaction).await?;
-                sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *transaction).await?;
+                sqlx::raw_sql(include_str!("schema_identity.sql")).execute(&mut *transaction).await?;
+                sqlx::raw_sql("PRAGMA user_version = 3").execute(&mut *transaction).await?;
+            }
+            2 => {
+                sqlx::raw_sql(include_str!("schema_identity.sql")).execute(&mut *transaction).await?;
+                sqlx::raw_sql("PRAGMA user_version = 3").execute(&mut *transaction).await?;
             }
             SCHEMA_VERSION => {}
             other => {

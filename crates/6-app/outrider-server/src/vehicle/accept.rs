@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outrider_types::VehicleId;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -13,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::admission::{HandshakeGate, HandshakeLimits};
-use super::ca::vehicle_of;
+use super::directory::{Admitted, names};
 use super::exchange::Exchange;
 
 /// How a listener treats its peers.
@@ -122,8 +121,9 @@ impl Door {
         Ok(RunningListener { address, stop, task })
     }
 
-    /// Makes the handshake and returns the stream with the certificate's vehicle.
-    pub(super) async fn handshake(&self, socket: TcpStream) -> Option<(TlsStream<TcpStream>, VehicleId)> {
+    /// Makes the handshake and returns the stream with what the certificate says. Whether its vehicle is let in is for the
+    /// listener to ask and to answer in its own protocol.
+    pub(super) async fn handshake(&self, socket: TcpStream) -> Option<(TlsStream<TcpStream>, Admitted)> {
         let links = self.exchange.links();
         let count = |counter: &std::sync::atomic::AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
         let underway = Underway(self);
@@ -141,12 +141,12 @@ impl Door {
         } else {
             count(&links.handshakes_full);
         }
-        let vehicle = tls.peer_certificates().and_then(|chain| chain.first()).and_then(vehicle_of);
-        if vehicle.is_none() {
-            links.count_refusal("certificate.no_vehicle");
+        let named = tls.peer_certificates().and_then(|chain| chain.first()).and_then(names);
+        if named.is_none() {
+            links.count_refusal("certificate.unnamed");
             tracing::warn!("client certificate names no vehicle");
         }
-        Some((stream, vehicle?))
+        Some((stream, named?))
     }
 }
 

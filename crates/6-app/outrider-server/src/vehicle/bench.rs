@@ -1,8 +1,7 @@
 //! Measurements of the MQTT edge: memory of silent connections, processor time of handshakes and of messages.
 //!
 //! The server is a process of its own, so that its memory and time are its own: the caller starts its own executable
-//! again (`Child`), and that one calls [`serve_child`]. Used by `outrider bench uplink` and by the example
-//! `mqtt_edge_idle`.
+//! again (`Child`), and that one calls [`serve_child`]. Used by `outrider bench uplink`.
 
 mod client;
 mod mosquitto;
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use outrider_types::{
-    BootEpoch, ClockFix, ClockSource, EcuId, Lane, Seq, UnixMicros, VehicleId, VehicleMicros,
+    BootEpoch, Clock, ClockFix, ClockSource, EcuId, Lane, Seq, UnixMicros, VehicleId, VehicleMicros,
 };
 use outrider_wire::{BatchWriter, DictId, Envelope, EnvelopeHeader, EventHead, LaneHead};
 use serde::Serialize;
@@ -24,6 +23,7 @@ use self::mosquitto::Broker;
 use self::server::Served;
 pub use self::server::serve_child;
 use super::ca::{TlsFiles, VehicleCa};
+use crate::port::Random;
 
 /// How to start the serving process: an executable and arguments after which it calls [`serve_child`].
 #[derive(Debug, Clone)]
@@ -126,8 +126,14 @@ fn vehicle(number: usize) -> VehicleId {
 ///
 /// # Errors
 /// [`BenchError`].
-pub async fn measure(plan: Plan, child: &Child, folder: &std::path::Path) -> Result<Figures, BenchError> {
-    let ca = VehicleCa::open(folder).map_err(failed("certificates"))?;
+pub async fn measure(
+    plan: Plan,
+    child: &Child,
+    folder: &std::path::Path,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<Figures, BenchError> {
+    let ca = VehicleCa::open(folder, clock, random).map_err(failed("certificates"))?;
     let idle = idle(plan, child, folder, &ca).await?;
     let mut figures = Figures { idle, messages: Vec::new(), skipped: Vec::new() };
     for kind in [Kind::Frames, Kind::Protocol] {

@@ -1,18 +1,39 @@
-//! The installation's own small vehicle CA, for demo and test; a fleet brings its own.
+//! The installation's own small vehicle CA; a fleet may bring its own.
+
+mod generation;
 
 use std::fs;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use outrider_types::VehicleId;
+use outrider_types::{Clock, UnixMicros, VehicleId};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, RevocationReason, RevokedCertParams, SanType,
+    SerialNumber,
 };
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+
+use self::generation::{GENERATIONS_MAX, Generation};
+use super::suite::{Suite, VehicleKey};
+use crate::port::Random;
+use crate::store::RevokedCertificate;
+
+/// Validity of a vehicle's certificate. A year covers a vehicle that stands for a season and bounds how long a key
+/// that nobody knows to be stolen is good.
+pub const VEHICLE_DAYS: i64 = 365;
+/// Validity of the listeners' certificates, which are issued anew long before.
+const LISTENER_DAYS: i64 = 90;
+/// A vehicle certificate is good from a bit before it was issued: clocks differ by minutes, not by days.
+const BACKDATE_US: i64 = 3_600_000_000;
+const DAY_US: i64 = 86_400_000_000;
+/// The next revocation list comes before this; ours is written anew at each request.
+const CRL_DAYS: i64 = 7;
 
 /// Why certificates cannot be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +59,65 @@ pub enum CaError {
     },
 }
 
+/// Serial number of a certificate: hexadecimal, lower case, without leading zeros in pairs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Serial(String);
+
+impl Serial {
+    /// Takes the octets of the INTEGER in a certificate.
+    #[must_use]
+    pub fn of_der(octets: &[u8]) -> Self {
+        let first = octets.iter().position(|octet| *octet != 0).unwrap_or(octets.len());
+        Self(crate::hex(octets.get(first..).unwrap_or_default()))
+    }
+
+    /// Reads the text form; `None` if it is none. At most 20 octets (RFC 5280, 4.1.2.2).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase());
+        let is_short = text.starts_with("00") && text.len() >= 2;
+        (is_hex && text.len() % 2 == 0 && text.len() <= 40 && !is_short).then(|| Self(text.to_owned()))
+    }
+
+    /// Returns the text form.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    fn octets(&self) -> Vec<u8> {
+        let pairs = self.0.as_bytes().chunks(2);
+        pairs.filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+    }
+}
+
+/// Certificate that the CA has issued to a vehicle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// Vehicle.
+    pub vehicle: VehicleId,
+    /// Serial.
+    pub serial: Serial,
+    /// Generation of the CA.
+    pub generation: u32,
+    /// Kind of key.
+    pub suite: Suite,
+    /// SHA-256 of the public key's SubjectPublicKeyInfo, hexadecimal.
+    pub key_hash: String,
+    /// Good from.
+    pub not_before: UnixMicros,
+    /// Good until.
+    pub not_after: UnixMicros,
+    /// Certificate, DER.
+    pub der: Vec<u8>,
+}
+
 /// Certificate chain and key of one TLS party, and the CA that it trusts; PEM.
 #[derive(Clone)]
 pub struct TlsFiles {
-    /// Certificate of the CA.
+    /// Certificates of the CAs that are trusted.
     pub ca: String,
-    /// Certificate of the party.
+    /// Certificate of the party, followed by what links it to older CAs.
     pub certificate: String,
     /// Private key of the party.
     pub key: String,
@@ -55,10 +129,15 @@ impl std::fmt::Debug for TlsFiles {
     }
 }
 
-/// A certificate authority whose key lies in the installation's folder.
+/// A certificate authority whose keys lie in the installation's folder, one a generation. The newest signs; all are
+/// trusted.
 pub struct VehicleCa {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: String,
+    folder: PathBuf,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    /// Ascending, never empty.
+    generations: RwLock<Vec<Arc<Generation>>>,
+    first_read: String,
 }
 
 impl std::fmt::Debug for VehicleCa {
@@ -72,74 +151,264 @@ impl VehicleCa {
     ///
     /// # Errors
     /// [`CaError`].
-    pub fn open(folder: &Path) -> Result<Self, CaError> {
-        let (key_path, certificate_path) =
-            (folder.join("vehicle-ca.key.pem"), folder.join("vehicle-ca.cert.pem"));
-        if let (Ok(key), Ok(certificate)) =
-            (fs::read_to_string(&key_path), fs::read_to_string(&certificate_path))
-        {
-            let issuer = Issuer::new(authority(), KeyPair::from_pem(&key)?);
-            return Ok(Self { issuer, certificate });
+    pub fn open(folder: &Path, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, CaError> {
+        let mut generations = read_from(folder, 1)?;
+        if generations.is_empty() {
+            generations.push(Arc::new(Generation::create(folder, None)?));
         }
-        let key = KeyPair::generate()?;
-        let certificate = authority().self_signed(&key)?.pem();
-        write_secret(&key_path, key.serialize_pem().as_bytes())?;
-        write_secret(&certificate_path, certificate.as_bytes())?;
-        Ok(Self { issuer: Issuer::new(authority(), key), certificate })
+        let first_read = generations.last().map(|newest| newest.certificate.clone()).unwrap_or_default();
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            clock,
+            random,
+            generations: RwLock::new(generations),
+            first_read,
+        })
     }
 
-    /// Returns the CA's certificate, PEM.
+    /// Takes up generations that another program has made; returns whether there were any.
+    ///
+    /// # Errors
+    /// [`CaError`]; what is known stays.
+    pub fn reload(&self) -> Result<bool, CaError> {
+        let news = read_from(&self.folder, self.newest().number + 1)?;
+        let is_new = !news.is_empty();
+        self.generations.write().unwrap_or_else(PoisonError::into_inner).extend(news);
+        Ok(is_new)
+    }
+
+    /// Makes the next generation, which signs from now on; returns its number. The older ones stay trusted.
+    ///
+    /// # Errors
+    /// [`CaError`]; nothing changed.
+    pub fn rotate(&self) -> Result<u32, CaError> {
+        self.reload()?;
+        let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
+        let old = generations.last().expect("there is always one").clone();
+        if old.number >= GENERATIONS_MAX {
+            return Err(CaError::Unusable { what: "CA", reason: "no more generations".to_owned() });
+        }
+        let new = Generation::create(&self.folder, Some(&old))?;
+        let number = new.number;
+        generations.push(Arc::new(new));
+        Ok(number)
+    }
+
+    fn all(&self) -> Vec<Arc<Generation>> {
+        self.generations.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn newest(&self) -> Arc<Generation> {
+        self.all().pop().expect("there is always one")
+    }
+
+    /// Returns the newest generation's number.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.newest().number
+    }
+
+    /// Returns the certificate of the generation that was the newest when the CA was opened, PEM. It stays trusted.
     #[must_use]
     pub fn certificate(&self) -> &str {
-        &self.certificate
+        &self.first_read
     }
 
-    /// Issues the listener's certificate for loopback and further names.
+    /// Returns the self-signed certificates of all generations, newest first, PEM.
+    #[must_use]
+    pub fn roots(&self) -> Vec<String> {
+        self.all().iter().rev().map(|generation| generation.certificate.clone()).collect()
+    }
+
+    /// Returns what `cacerts` answers: all roots, newest first, then the certificates that link them (RFC 7030,
+    /// 4.1.3); DER.
+    ///
+    /// # Errors
+    /// [`CaError::Unusable`].
+    pub fn trust_bundle(&self) -> Result<Vec<Vec<u8>>, CaError> {
+        let generations = self.all();
+        let roots = generations.iter().rev().map(|generation| generation.certificate.as_str());
+        let links = generations.iter().rev().filter_map(|generation| generation.links.as_ref());
+        let links = links.flat_map(|links| [links.new_with_old.as_str(), links.old_with_new.as_str()]);
+        roots.chain(links).map(|pem| Ok(certificate(pem)?.to_vec())).collect()
+    }
+
+    /// Issues a listener's certificate for loopback and further names. It is good from 1970: a vehicle whose clock has
+    /// lost its battery must be able to connect, and only its end protects anything.
     ///
     /// # Errors
     /// [`CaError`].
     pub fn issue_listener(&self, addresses: &[IpAddr]) -> Result<TlsFiles, CaError> {
         let mut parameters = CertificateParams::new(vec!["localhost".to_owned()])?;
         parameters.subject_alt_names.extend(addresses.iter().map(|address| SanType::IpAddress(*address)));
+        parameters.distinguished_name = DistinguishedName::new();
         parameters.distinguished_name.push(DnType::CommonName, "outrider vehicle listener");
-        self.issue(parameters, ExtendedKeyUsagePurpose::ServerAuth)
+        parameters.not_before = OffsetDateTime::UNIX_EPOCH;
+        parameters.not_after = moment(self.clock.now().saturating_add(LISTENER_DAYS * DAY_US));
+        let key = KeyPair::generate()?;
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        parameters.use_authority_key_identifier_extension = true;
+        let generations = self.all();
+        let newest = generations.last().expect("there is always one");
+        let mut chain = parameters.signed_by(&key, &newest.issuer)?.pem();
+        for links in generations.iter().rev().filter_map(|generation| generation.links.as_ref()) {
+            chain.push_str(&links.new_with_old);
+        }
+        Ok(TlsFiles { ca: self.roots().concat(), certificate: chain, key: key.serialize_pem() })
     }
 
-    /// Issues a vehicle's client certificate; its common name is the pseudonym.
+    /// Issues a vehicle's client certificate with a fresh key; its common name is the pseudonym.
     ///
     /// # Errors
     /// [`CaError`].
     pub fn issue_vehicle(&self, vehicle: VehicleId) -> Result<TlsFiles, CaError> {
-        let mut parameters = CertificateParams::default();
-        parameters.distinguished_name = rcgen::DistinguishedName::new();
-        parameters.distinguished_name.push(DnType::CommonName, vehicle.to_string());
-        self.issue(parameters, ExtendedKeyUsagePurpose::ClientAuth)
+        Ok(self.make_vehicle(vehicle)?.0)
     }
 
-    fn issue(
-        &self,
-        mut parameters: CertificateParams,
-        usage: ExtendedKeyUsagePurpose,
-    ) -> Result<TlsFiles, CaError> {
-        parameters.extended_key_usages = vec![usage];
-        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    /// Like [`Self::issue_vehicle`], with what the register wants to know.
+    ///
+    /// # Errors
+    /// [`CaError`].
+    pub fn make_vehicle(&self, vehicle: VehicleId) -> Result<(TlsFiles, Issued), CaError> {
         let key = KeyPair::generate()?;
-        let certificate = parameters.signed_by(&key, &self.issuer)?;
-        Ok(TlsFiles {
-            ca: self.certificate.clone(),
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
+        let known = VehicleKey::new(Suite::EcdsaP256.row().algorithm, key.der_bytes())
+            .ok_or_else(|| CaError::Unusable { what: "vehicle key", reason: "not of P-256".to_owned() })?;
+        let issued = self.certify(vehicle, &known)?;
+        let certificate = pem("CERTIFICATE", &issued.der);
+        Ok((TlsFiles { ca: self.roots().concat(), certificate, key: key.serialize_pem() }, issued))
+    }
+
+    /// Issues a client certificate for a vehicle's key. The subject is the pseudonym and nothing else.
+    ///
+    /// # Errors
+    /// [`CaError`].
+    pub fn certify(&self, vehicle: VehicleId, key: &VehicleKey) -> Result<Issued, CaError> {
+        let now = self.clock.now();
+        // X.509 counts seconds.
+        let whole = |at: UnixMicros| UnixMicros(at.0.div_euclid(1_000_000) * 1_000_000);
+        let (not_before, not_after) =
+            (whole(now.saturating_add(-BACKDATE_US)), whole(now.saturating_add(VEHICLE_DAYS * DAY_US)));
+        let key_hash = Sha256::digest(key.subject_public_key_info());
+        let serial = self.serial(&key_hash, now);
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name = DistinguishedName::new();
+        parameters.distinguished_name.push(DnType::CommonName, vehicle.to_string());
+        (parameters.not_before, parameters.not_after) = (moment(not_before), moment(not_after));
+        parameters.serial_number = Some(SerialNumber::from_slice(&serial.octets()));
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        parameters.use_authority_key_identifier_extension = true;
+        let newest = self.newest();
+        let certificate = parameters.signed_by(key, &newest.issuer)?;
+        Ok(Issued {
+            vehicle,
+            serial,
+            generation: newest.number,
+            suite: key.suite(),
+            key_hash: crate::hex(&key_hash),
+            not_before,
+            not_after,
+            der: certificate.der().to_vec(),
         })
+    }
+
+    /// Returns whether this CA has signed a certificate, in any generation.
+    #[must_use]
+    pub fn has_signed(&self, der: &CertificateDer<'_>) -> bool {
+        let Ok((_, parsed)) = x509_parser::parse_x509_certificate(der) else { return false };
+        self.all().iter().any(|generation| {
+            let Ok(root) = certificate(&generation.certificate) else { return false };
+            let Ok((_, root)) = x509_parser::parse_x509_certificate(&root) else { return false };
+            parsed.verify_signature(Some(root.public_key())).is_ok()
+        })
+    }
+
+    /// Draws a serial: 120 bits that nobody can guess (RFC 5280, 4.1.2.2 wants it unique), positive and without leading
+    /// zero. Key and time go in, so that a source that repeats itself gives no number twice.
+    fn serial(&self, key_hash: &[u8], now: UnixMicros) -> Serial {
+        let mut random = [0; 32];
+        self.random.fill(&mut random);
+        let hash =
+            Sha256::new().chain_update(random).chain_update(key_hash).chain_update(now.0.to_le_bytes());
+        let mut octets: [u8; 16] = [0; 16];
+        octets.copy_from_slice(&hash.finalize()[..16]);
+        octets[0] = 0x40 | (octets[0] & 0x3f);
+        Serial::of_der(&octets)
+    }
+
+    /// Writes the revocation list of one generation (RFC 5280, 5), DER; `None` if there is no such generation.
+    ///
+    /// # Errors
+    /// [`CaError`].
+    pub fn revocation_list(
+        &self,
+        generation: u32,
+        revoked: &[RevokedCertificate],
+    ) -> Result<Option<Vec<u8>>, CaError> {
+        let Some(generation) = self.all().into_iter().find(|known| known.number == generation) else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let entries = revoked.iter().filter(|entry| entry.generation == generation.number);
+        let list = CertificateRevocationListParams {
+            this_update: moment(now),
+            next_update: moment(now.saturating_add(CRL_DAYS * DAY_US)),
+            // Lists are numbered by the second: they may be written by several programs that share no counter.
+            crl_number: SerialNumber::from_slice(&now.0.div_euclid(1_000_000).to_be_bytes()),
+            issuing_distribution_point: None,
+            revoked_certs: entries
+                .map(|entry| RevokedCertParams {
+                    serial_number: SerialNumber::from_slice(&entry.serial.octets()),
+                    revocation_time: moment(entry.at),
+                    reason_code: Some(match entry.reason.as_str() {
+                        "revoked" => RevocationReason::KeyCompromise,
+                        "retired" => RevocationReason::CessationOfOperation,
+                        "superseded" => RevocationReason::Superseded,
+                        _ => RevocationReason::Unspecified,
+                    }),
+                    invalidity_date: None,
+                })
+                .collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(Some(list.signed_by(&generation.issuer)?.der().to_vec()))
     }
 }
 
-fn authority() -> CertificateParams {
-    let mut parameters = CertificateParams::default();
-    parameters.distinguished_name = rcgen::DistinguishedName::new();
-    parameters.distinguished_name.push(DnType::CommonName, "outrider vehicle ca");
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    parameters
+/// Reads the generations from a number on, until one is missing.
+fn read_from(folder: &Path, first: u32) -> Result<Vec<Arc<Generation>>, CaError> {
+    let mut generations = Vec::new();
+    for number in first..=GENERATIONS_MAX {
+        let Some(generation) = Generation::read(folder, number)? else { break };
+        generations.push(Arc::new(generation));
+    }
+    Ok(generations)
+}
+
+/// Time as certificates hold it; what no calendar has becomes the end of it.
+fn moment(at: UnixMicros) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1_000_000)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// Writes PEM (RFC 7468).
+#[must_use]
+pub fn pem(label: &str, der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let mut out = format!("-----BEGIN {label}-----\n");
+    for line in text.as_bytes().chunks(64) {
+        out.push_str(std::str::from_utf8(line).expect("base64 is ASCII"));
+        out.push('\n');
+    }
+    out.push_str(&format!("-----END {label}-----\n"));
+    out
+}
+
+/// Reads the first certificate of a PEM text.
+pub(super) fn certificate(pem: &str) -> Result<CertificateDer<'static>, CaError> {
+    CertificateDer::from_pem_slice(pem.as_bytes())
+        .map_err(|error| CaError::Unusable { what: "certificate", reason: error.to_string() })
 }
 
 /// Writes a file that only its owner may read; existing content is replaced. A crash leaves all of it or nothing.
@@ -162,76 +431,5 @@ pub(super) fn write_secret(path: &Path, content: &[u8]) -> Result<(), CaError> {
     fs::rename(&fresh, path).map_err(failed)
 }
 
-impl TlsFiles {
-    /// Returns the TLS configuration of a listener that admits only clients of the CA.
-    ///
-    /// # Errors
-    /// [`CaError::Unusable`].
-    pub fn listener_config(
-        &self,
-        provider: Arc<rustls::crypto::CryptoProvider>,
-    ) -> Result<Arc<rustls::ServerConfig>, CaError> {
-        let tls = |error: rustls::Error| CaError::Unusable { what: "TLS", reason: error.to_string() };
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(certificate(&self.ca)?).map_err(tls)?;
-        let clients =
-            rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-                .build()
-                .map_err(|error| CaError::Unusable { what: "client verifier", reason: error.to_string() })?;
-        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())
-            .map_err(|error| CaError::Unusable { what: "private key", reason: error.to_string() })?;
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(tls)?
-            .with_client_cert_verifier(clients)
-            .with_single_cert(vec![certificate(&self.certificate)?], key)
-            .map_err(tls)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
-    }
-}
-
-fn certificate(pem: &str) -> Result<CertificateDer<'static>, CaError> {
-    CertificateDer::from_pem_slice(pem.as_bytes())
-        .map_err(|error| CaError::Unusable { what: "certificate", reason: error.to_string() })
-}
-
-/// Returns the vehicle that a client certificate names: its common name is 32 hexadecimal digits.
-pub(super) fn vehicle_of(certificate: &CertificateDer<'_>) -> Option<VehicleId> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    let mut names = parsed.subject().iter_common_name();
-    let name = names.next()?.as_str().ok()?;
-    // Two names would leave open which one was meant.
-    if names.next().is_some() { None } else { name.parse().ok() }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reopened_ca_issues_certificates_that_the_first_ones_holders_trust() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let first = VehicleCa::open(folder.path()).expect("it is created");
-        let second = VehicleCa::open(folder.path()).expect("it is read back");
-        assert_eq!(first.certificate(), second.certificate());
-        let vehicle = VehicleId([0xab; 16]);
-        let files = second.issue_vehicle(vehicle).expect("it is issued");
-        let der = certificate(&files.certificate).expect("it is PEM");
-        assert_eq!(vehicle_of(&der), Some(vehicle));
-        let listener = second.issue_listener(&[]).expect("it is issued");
-        assert_eq!(vehicle_of(&certificate(&listener.certificate).expect("it is PEM")), None);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        listener.listener_config(provider).expect("TLS takes it");
-    }
-
-    #[test]
-    fn the_key_is_readable_by_its_owner_only() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        VehicleCa::open(folder.path()).expect("it is created");
-        let mode =
-            fs::metadata(folder.path().join("vehicle-ca.key.pem")).expect("it is there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-}
+mod tests;

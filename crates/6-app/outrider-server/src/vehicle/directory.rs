@@ -1,71 +1,107 @@
-//! The registered vehicles, in memory: batch keys for the listener, records for enrichment.
+//! The registered vehicles, in memory: who is let in, batch keys for the listener, records for enrichment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ed25519_dalek::VerifyingKey;
 use outrider_ingest::KeyRing;
 use outrider_model::{VehicleRecord, VehicleRegistry};
-use outrider_types::{TenantId, VehicleId};
-use outrider_wire::{SIGNATURE_BYTES, Suite, Verifier};
-use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use outrider_types::{BootEpoch, TenantId, UnixMicros, VehicleId};
+use outrider_wire::Verifier;
+use rustls::pki_types::CertificateDer;
+use tokio::sync::watch;
 
-use crate::store::{BatchKey, FleetStore, Scope, StoreResult, VehicleEntry};
+use super::batch_key::{AnyOf, verifier};
+use super::ca::Serial;
+use crate::api::dto::VehicleState;
+use crate::store::{BatchKey, EnrolmentStore, FleetStore, IdentityChanges, Scope, StoreResult, VehicleEntry};
 
-struct Ed25519Key(VerifyingKey);
-
-impl Verifier for Ed25519Key {
-    fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
-        let signature = ed25519_dalek::Signature::from_bytes(signature);
-        self.0.verify_strict(message, &signature).is_ok()
-    }
-}
-
-/// Half of the order of P-256, rounded down, big endian: one signature has one spelling, with s not above this.
-const HALF_ORDER: [u8; 32] = [
-    0x7F, 0xFF, 0xFF, 0xFF, 0x80, 0x00, 0x00, 0x00, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xDE,
-    0x73, 0x7D, 0x56, 0xD3, 0x8B, 0xCF, 0x42, 0x79, 0xDC, 0xE5, 0x61, 0x7E, 0x31, 0x92, 0xA8,
-];
-
-struct P256Key([u8; 65]);
-
-impl Verifier for P256Key {
-    fn suite(&self) -> Suite {
-        Suite::EcdsaP256
-    }
-
-    fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
-        let is_low = signature.last_chunk::<32>().is_some_and(|s| *s <= HALF_ORDER);
-        is_low && UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.0).verify(message, signature).is_ok()
-    }
-}
-
-/// Returns what checks signatures of a registered key; `None` if it is no key of its kind.
-fn verifier(key: BatchKey) -> Option<Arc<dyn Verifier + Send + Sync>> {
-    match key {
-        BatchKey::Ed25519(key) => {
-            let key = VerifyingKey::from_bytes(&key).ok().filter(|key| !key.is_weak())?;
-            Some(Arc::new(Ed25519Key(key)))
-        }
-        BatchKey::EcdsaP256(point) if point.first() == Some(&4) => Some(Arc::new(P256Key(point))),
-        BatchKey::EcdsaP256(_) => None,
-    }
-}
+type Key = Arc<dyn Verifier + Send + Sync>;
 
 struct Entry {
     record: VehicleRecord,
-    key: Option<Arc<dyn Verifier + Send + Sync>>,
+    key: Option<Key>,
     capabilities: Vec<String>,
 }
 
-/// Registered vehicles; a copy of what the store has, which other programs may have written too.
+/// What a client certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// Vehicle of its common name.
+    pub vehicle: VehicleId,
+    /// Serial.
+    pub serial: Serial,
+    /// End of its validity.
+    pub not_after: UnixMicros,
+}
+
+/// Why a vehicle is not let in, although its certificate comes from a trusted CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// The certificate's common name is not one pseudonym.
+    #[error("the certificate names no vehicle")]
+    Unnamed,
+    /// Nobody registered the vehicle.
+    #[error("the vehicle is not registered")]
+    Unknown,
+    /// Somebody keeps it out for now.
+    #[error("the vehicle is suspended")]
+    Suspended,
+    /// Its keys are not trusted any more.
+    #[error("the vehicle is revoked")]
+    Revoked,
+    /// It has ended.
+    #[error("the vehicle is retired")]
+    Retired,
+    /// This certificate is not trusted any more.
+    #[error("the certificate is revoked")]
+    CertificateRevoked,
+    /// It ended while the session ran.
+    #[error("the certificate has expired")]
+    CertificateExpired,
+}
+
+impl Denied {
+    /// Returns the stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Unnamed => "certificate.unnamed",
+            Self::Unknown => "vehicle.unknown",
+            Self::Suspended => "vehicle.suspended",
+            Self::Revoked => "vehicle.revoked",
+            Self::Retired => "vehicle.retired",
+            Self::CertificateRevoked => "certificate.revoked",
+            Self::CertificateExpired => "certificate.expired",
+        }
+    }
+}
+
 #[derive(Default)]
+struct Known {
+    entries: BTreeMap<VehicleId, Entry>,
+    /// States of vehicles that were ever moved into one.
+    states: BTreeMap<VehicleId, VehicleState>,
+    revoked: BTreeSet<Serial>,
+    /// Keys registered by rotation, by first boot.
+    rotated: BTreeMap<VehicleId, BTreeMap<BootEpoch, Key>>,
+}
+
+/// Registered vehicles; a copy of what the store has, which other programs may have written too.
 pub struct Directory {
-    entries: RwLock<BTreeMap<VehicleId, Entry>>,
-    /// Newest revision of the registry that has been read.
-    revision: tokio::sync::Mutex<i64>,
+    known: RwLock<Known>,
+    /// Newest revisions of the registry and of the identities that have been read.
+    revisions: tokio::sync::Mutex<(i64, i64)>,
+    /// Counts changes of identities, so that running sessions look again.
+    changes: watch::Sender<u64>,
     /// Verifies what the edge wrote into the event log of short frames.
     edge: RwLock<Option<Arc<dyn Verifier + Send + Sync>>>,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        let (known, revisions) = (RwLock::default(), tokio::sync::Mutex::default());
+        Self { known, revisions, changes: watch::Sender::new(0), edge: RwLock::default() }
+    }
 }
 
 impl std::fmt::Debug for Directory {
@@ -75,29 +111,35 @@ impl std::fmt::Debug for Directory {
 }
 
 impl Directory {
-    /// Reads what was registered since the last call; returns how many vehicles that were.
+    /// Reads what was registered or changed since the last call; returns how many vehicles were registered.
     ///
     /// # Errors
     /// [`crate::store::StoreError::Database`]; nothing is taken over.
-    pub async fn refresh<S: FleetStore + ?Sized>(&self, store: &S, scope: Scope) -> StoreResult<usize> {
-        let mut revision = self.revision.lock().await;
-        let (vehicles, newest) = store.registered_vehicles(scope, *revision).await?;
+    pub async fn refresh<S: FleetStore + EnrolmentStore + ?Sized>(
+        &self,
+        store: &S,
+        scope: Scope,
+    ) -> StoreResult<usize> {
+        let mut revisions = self.revisions.lock().await;
+        let (vehicles, newest) = store.registered_vehicles(scope, revisions.0).await?;
+        let changes = store.identity_changes(scope, revisions.1).await?;
         let count = vehicles.len();
         self.put(vehicles);
-        *revision = newest;
+        let identities = changes.newest;
+        if identities != revisions.1 {
+            self.change(changes);
+        }
+        *revisions = (newest, identities);
         Ok(count)
     }
 
     /// Adds vehicles or replaces what is known of them. A key that is none leaves the vehicle outside.
     pub fn put(&self, vehicles: impl IntoIterator<Item = VehicleEntry>) {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for vehicle in vehicles {
-            let entry = Entry {
-                record: vehicle.record,
-                key: vehicle.batch_key.and_then(verifier),
-                capabilities: vehicle.capabilities,
-            };
-            entries.insert(entry.record.vehicle, entry);
+            let key = vehicle.batch_key.and_then(verifier);
+            let entry = Entry { record: vehicle.record, key, capabilities: vehicle.capabilities };
+            known.entries.insert(entry.record.vehicle, entry);
         }
     }
 
@@ -107,10 +149,79 @@ impl Directory {
         *self.edge.write().unwrap_or_else(PoisonError::into_inner) = key;
     }
 
+    /// Takes up states, revocations and keys, and has running sessions look again.
+    fn change(&self, changes: IdentityChanges) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.states.extend(changes.states);
+        known.revoked.extend(changes.revoked);
+        for stored in changes.keys {
+            if let Some(key) = verifier(stored.key.into()) {
+                known.rotated.entry(stored.vehicle).or_default().insert(stored.from, key);
+            }
+        }
+        drop(known);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Says who comes with a certificate that TLS has verified, and whether they are let in. Every listener asks this
+    /// once a session, and [`Self::still_admits`] again when [`Self::changes`] says so and before each frame.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn admit(&self, certificate: &CertificateDer<'_>, now: UnixMicros) -> Result<Admitted, Denied> {
+        let admitted = names(certificate).ok_or(Denied::Unnamed)?;
+        self.still_admits(&admitted, now)?;
+        Ok(admitted)
+    }
+
+    /// Says whether a session may go on.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn still_admits(&self, admitted: &Admitted, now: UnixMicros) -> Result<(), Denied> {
+        self.is_in(admitted.vehicle)?;
+        if now > admitted.not_after {
+            return Err(Denied::CertificateExpired);
+        }
+        self.is_trusted(&admitted.serial)
+    }
+
+    /// Says whether a certificate is not revoked.
+    ///
+    /// # Errors
+    /// [`Denied::CertificateRevoked`].
+    pub fn is_trusted(&self, serial: &Serial) -> Result<(), Denied> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if known.revoked.contains(serial) { Err(Denied::CertificateRevoked) } else { Ok(()) }
+    }
+
+    /// Says whether a vehicle is registered and active, whatever its certificate.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn is_in(&self, vehicle: VehicleId) -> Result<(), Denied> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if !known.entries.contains_key(&vehicle) {
+            return Err(Denied::Unknown);
+        }
+        match known.states.get(&vehicle).copied().unwrap_or(VehicleState::Active) {
+            VehicleState::Active => Ok(()),
+            VehicleState::Suspended => Err(Denied::Suspended),
+            VehicleState::Revoked => Err(Denied::Revoked),
+            VehicleState::Retired => Err(Denied::Retired),
+        }
+    }
+
+    /// Returns a sign of each change of identities, for running sessions.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     /// Returns the number of vehicles.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.known.read().unwrap_or_else(PoisonError::into_inner).entries.len()
     }
 
     /// Returns whether there is no vehicle.
@@ -122,16 +233,44 @@ impl Directory {
     /// Returns whether a vehicle states that it can do something.
     #[must_use]
     pub fn is_capable(&self, vehicle: VehicleId, capability: &str) -> bool {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.get(&vehicle).is_some_and(|entry| entry.capabilities.iter().any(|word| word == capability))
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.entries.get(&vehicle);
+        entry.is_some_and(|entry| entry.capabilities.iter().any(|word| word == capability))
+    }
+
+    /// Returns the keys of a vehicle that may sign rows of a boot, newest first: none that a later key had replaced
+    /// by then. A later key may sign for an earlier boot, since rows wait in the spool over a restart.
+    fn keys(&self, vehicle: VehicleId, epoch: BootEpoch) -> Option<(TenantId, Vec<Key>)> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.entries.get(&vehicle)?;
+        let mut keys = Vec::new();
+        let mut is_replaced = false;
+        for (from, key) in known.rotated.get(&vehicle).into_iter().flatten().rev() {
+            keys.push(key.clone());
+            is_replaced = *from <= epoch;
+            if is_replaced {
+                break;
+            }
+        }
+        if !is_replaced {
+            keys.extend(entry.key.clone());
+        }
+        if keys.is_empty() { None } else { Some((entry.record.tenant, keys)) }
     }
 }
 
 impl KeyRing for Directory {
     fn batch_key(&self, vehicle: VehicleId) -> Option<(TenantId, Arc<dyn Verifier + Send + Sync>)> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.get(&vehicle)?;
-        Some((entry.record.tenant, entry.key.clone()?))
+        self.batch_key_at(vehicle, BootEpoch(0))
+    }
+
+    fn batch_key_at(
+        &self,
+        vehicle: VehicleId,
+        epoch: BootEpoch,
+    ) -> Option<(TenantId, Arc<dyn Verifier + Send + Sync>)> {
+        let (tenant, keys) = self.keys(vehicle, epoch)?;
+        Some((tenant, Arc::new(AnyOf(keys))))
     }
 
     fn edge_key(&self) -> Option<Arc<dyn Verifier + Send + Sync>> {
@@ -141,53 +280,21 @@ impl KeyRing for Directory {
 
 impl VehicleRegistry for Directory {
     fn vehicle(&self, vehicle: VehicleId) -> Option<VehicleRecord> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.get(&vehicle).map(|entry| entry.record.clone())
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.entries.get(&vehicle).map(|entry| entry.record.clone())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use outrider_wire::{FrameError, SealedEnvelope};
-
-    use super::*;
-
-    fn golden(name: &str) -> Vec<u8> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../0-spine/outrider-wire/golden/suite-2");
-        let text = std::fs::read_to_string(folder.join(name)).expect("the vector is part of the repository");
-        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-        let pair =
-            |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("ascii"), 16).expect("hex");
-        digits.chunks(2).map(pair).collect()
+/// Reads what a client certificate says: its common name is 32 hexadecimal digits.
+pub(super) fn names(certificate: &CertificateDer<'_>) -> Option<Admitted> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let mut common = parsed.subject().iter_common_name();
+    let name = common.next()?.as_str().ok()?;
+    // Two names would leave open which one was meant.
+    if common.next().is_some() {
+        return None;
     }
-
-    #[test]
-    fn a_batch_of_a_hardware_key_is_read_with_the_key_that_was_registered() {
-        let (point, frame) = (golden("public_point.hex"), golden("batch_stored.hex"));
-        let key = verifier(BatchKey::from_bytes(&point).expect("65 bytes")).expect("a point");
-        let open = |frame: &[u8], key: &dyn Verifier| SealedEnvelope::parse(frame)?.open(key).map(|_| ());
-        assert_eq!(open(&frame, &*key), Ok(()));
-        let mut forged = frame.clone();
-        forged[60] ^= 1;
-        assert_eq!(open(&forged, &*key), Err(FrameError::Signature));
-        // n - s is as valid a signature, and refused: a frame has one spelling.
-        let mut high = frame.clone();
-        let start = high.len() - 32;
-        high[start] |= 0x80;
-        assert_eq!(open(&high, &*key), Err(FrameError::Signature));
-        let ed25519 = ed25519_dalek::SigningKey::from_bytes(&[1; 32]).verifying_key().to_bytes();
-        let other = verifier(ed25519.into()).expect("a key");
-        assert_eq!(open(&frame, &*other), Err(FrameError::Suite { expected: 1, got: 2 }));
-    }
-
-    #[test]
-    fn what_is_no_key_of_its_kind_lets_nobody_in() {
-        assert!(verifier(BatchKey::EcdsaP256([2; 65])).is_none());
-        let mut neutral = [0; 32];
-        neutral[0] = 1;
-        assert!(verifier(neutral.into()).is_none());
-        assert_eq!((BatchKey::from_bytes(&[4; 64]), BatchKey::from_bytes(&[])), (None, None));
-    }
+    let micros = parsed.validity().not_after.timestamp().checked_mul(1_000_000);
+    let serial = Serial::of_der(parsed.raw_serial());
+    Some(Admitted { vehicle: name.parse().ok()?, serial, not_after: UnixMicros(micros.unwrap_or(i64::MAX)) })
 }

@@ -7,13 +7,14 @@ use outrider_ingest::{
     Acceptor, IngestError, KeyRing, LaneWatermark, Note, NoteRecord, Received, lane_watermarks,
 };
 use outrider_model::{AppendError, Balance, EventLog, Partition};
-use outrider_types::{Clock, IngestTime, TenantId, VehicleId};
+use outrider_types::{Clock, IngestTime, TenantId, UnixMicros, VehicleId};
 use outrider_wire::limits::{REPLY_BYTES_MAX, REPLY_COMMANDS_MAX};
 use outrider_wire::{Ack, Outcome, Reply, SealedReceipt, UplinkFrame, Watermark};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::directory::Directory;
+use super::directory::{Denied, Directory};
 use super::evidence::{EvidenceError, EvidenceVault};
+use super::key_change;
 use super::keys::Keys;
 use super::link::Links;
 use crate::api::dto::EvidenceState;
@@ -36,6 +37,14 @@ pub struct Refusal {
     pub code: &'static str,
     /// What is wrong, for the vehicle's engineer.
     pub message: String,
+}
+
+impl Refusal {
+    /// Refusal of somebody who is not let in.
+    #[must_use]
+    pub fn denied(denied: Denied) -> Self {
+        Self { status: 403, code: denied.code(), message: denied.to_string() }
+    }
 }
 
 /// What an exchange needs.
@@ -173,7 +182,17 @@ impl Exchange {
     /// # Errors
     /// [`Refusal`]; the frame changed nothing.
     pub async fn take(self: &Arc<Self>, session: VehicleId, frame: Vec<u8>) -> Result<Vec<u8>, Refusal> {
-        let result = match UplinkFrame::kind(&frame) {
+        let result = match self.parts.directory.is_in(session) {
+            Err(denied) => Err(Refusal::denied(denied)),
+            Ok(()) => self.take_admitted(session, frame).await,
+        };
+        self.count(&result);
+        let ack = result?;
+        self.reply(session, &ack).await
+    }
+
+    async fn take_admitted(self: &Arc<Self>, session: VehicleId, frame: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+        match UplinkFrame::kind(&frame) {
             Some(UplinkFrame::Batch) => {
                 let this = Arc::clone(self);
                 // Appending waits for the disk.
@@ -182,15 +201,18 @@ impl Exchange {
                 )
             }
             Some(UplinkFrame::Receipt) => self.receipt(session, &frame).await.map(|()| Vec::new()),
+            Some(UplinkFrame::KeyChange) => {
+                let parts = &self.parts;
+                key_change::take(parts.store.as_ref(), &parts.directory, self.scope(), session, &frame)
+                    .await?;
+                Ok(Vec::new())
+            }
             None => Err(Refusal {
                 status: 400,
                 code: "frame.unknown",
-                message: "neither a batch nor a receipt".to_owned(),
+                message: "neither a batch, a receipt nor a change of key".to_owned(),
             }),
-        };
-        self.count(&result);
-        let ack = result?;
-        self.reply(session, &ack).await
+        }
     }
 
     /// Writes into the event log what the edge saw of a vehicle's session; the worker makes a row of it.
@@ -217,6 +239,7 @@ impl Exchange {
         media_type: &str,
         content: Vec<u8>,
     ) -> Result<(), Refusal> {
+        self.parts.directory.is_in(session).map_err(Refusal::denied)?;
         let request =
             self.parts.store.evidence_of_command(self.scope(), command_id).await.map_err(refuse_store)?;
         if request.vehicle_id != session.to_string() {
@@ -259,6 +282,18 @@ impl Exchange {
             .map_err(refuse_store)?;
         self.parts.notices.evidence(&request);
         Ok(())
+    }
+
+    /// Returns who is let in.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.parts.directory
+    }
+
+    /// Returns the time.
+    #[must_use]
+    pub fn now(&self) -> UnixMicros {
+        self.parts.clock.now()
     }
 
     fn scope(&self) -> Scope {
@@ -440,7 +475,7 @@ pub(super) fn refuse_log(error: &AppendError) -> Refusal {
     }
 }
 
-fn refuse_store(error: StoreError) -> Refusal {
+pub(super) fn refuse_store(error: StoreError) -> Refusal {
     match error {
         StoreError::NotFound { .. } => {
             Refusal { status: 404, code: "command.unknown", message: error.to_string() }

@@ -10,11 +10,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use outrider_types::VehicleId;
 use outrider_wire::limits::FRAME_BYTES_MAX;
 use tokio::sync::watch;
 
 use super::accept::{Arrival, Door, ListenerConfig, RunningListener};
+use super::directory::{Admitted, Denied};
 use super::evidence::EVIDENCE_BYTES_MAX;
 use super::exchange::{Exchange, Refusal};
 
@@ -46,11 +46,19 @@ impl Listener {
 async fn serve(door: Arc<Door>, arrival: Arrival, mut stopped: watch::Receiver<bool>) {
     let (socket, _, _place) = arrival.split();
     let (exchange, patience) = (Arc::clone(&door.exchange), door.config.patience);
-    let Some((stream, vehicle)) = Box::pin(door.handshake(socket)).await else { return };
+    let Some((stream, session)) = Box::pin(door.handshake(socket)).await else { return };
     drop(door);
+    let directory = exchange.directory().clone();
+    // Who is not let in hears why with the first request.
+    let admitted = directory.still_admits(&session, exchange.now()).map(|()| session);
+    if let Err(denied) = &admitted {
+        tracing::warn!(error.code = denied.code(), "vehicle not let in");
+    }
+    let mut changes = directory.changes();
+    let (session, served) = (admitted.clone(), exchange.clone());
     let service = service_fn(move |request| {
-        let exchange = Arc::clone(&exchange);
-        async move { Ok::<_, Infallible>(answer(&exchange, vehicle, request, patience).await) }
+        let (exchange, session) = (Arc::clone(&served), session.clone());
+        async move { Ok::<_, Infallible>(answer(&exchange, session, request, patience).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -58,8 +66,22 @@ async fn serve(door: Arc<Door>, arrival: Arrival, mut stopped: watch::Receiver<b
         .max_buf_size(64 << 10)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
+    let denied = async {
+        let Ok(admitted) = &admitted else { return std::future::pending().await };
+        while changes.changed().await.is_ok() {
+            if let Err(denied) = directory.still_admits(admitted, exchange.now()) {
+                return denied;
+            }
+        }
+        std::future::pending().await
+    };
     tokio::select! {
         result = connection.as_mut() => report(result),
+        denied = denied => {
+            tracing::warn!(error.code = denied.code(), vehicle_id = ?admitted.ok().map(|session| session.vehicle), "session ended");
+            connection.as_mut().graceful_shutdown();
+            report(connection.await);
+        }
         _ = stopped.changed() => {
             connection.as_mut().graceful_shutdown();
             report(connection.await);
@@ -75,10 +97,24 @@ fn report(result: Result<(), hyper::Error>) {
 
 async fn answer(
     exchange: &Arc<Exchange>,
-    vehicle: VehicleId,
+    session: Result<Admitted, Denied>,
     request: Request<Incoming>,
     patience: Duration,
 ) -> Response<Full<Bytes>> {
+    let session = session.and_then(|session| {
+        exchange.directory().still_admits(&session, exchange.now())?;
+        Ok(session.vehicle)
+    });
+    let vehicle = match session {
+        Ok(vehicle) => vehicle,
+        Err(denied) => {
+            let refusal = Refusal::denied(denied);
+            exchange.refuse(&refusal);
+            let mut response = respond(Err(refusal));
+            response.headers_mut().insert("connection", hyper::header::HeaderValue::from_static("close"));
+            return response;
+        }
+    };
     let path = request.uri().path().to_owned();
     match (request.method(), path.as_str()) {
         (&Method::GET, "/v1/livez") => Response::new(Full::new(Bytes::from_static(b"ok"))),

@@ -1,29 +1,37 @@
 //! The vehicles' side of the server: certificates, listener, acknowledgements, commands, evidence.
 //!
-//! **In:** TLS connections with client certificates of the installation's own vehicle CA. **Out:** records in the
-//! event log, signed watermarks and commands, captures in the evidence vault. **Never:** an acknowledgement before
-//! the bytes are durable (LOG-2), a signature under a command that no permit stands behind (RSP-1).
+//! **In:** TLS connections with client certificates of the vehicle CA. **Out:** records in the
+//! event log, signed watermarks and commands, captures in the evidence vault. **Never:** a session for a vehicle that
+//! [`Directory::admit`] does not let in, an acknowledgement before the bytes are durable (LOG-2), a signature under a command that no permit stands behind (RSP-1).
 
 mod accept;
 pub mod admission;
+mod batch_key;
 pub mod bench;
 pub mod broker;
 mod ca;
 mod directory;
+pub mod est;
 mod evidence;
 mod exchange;
+mod key_change;
 mod keys;
 mod link;
 mod listener;
 pub mod mqtt;
 mod short;
+mod suite;
+mod tls;
 
 pub use accept::{ListenerConfig, RunningListener};
-pub use ca::{CaError, TlsFiles, VehicleCa};
-pub use directory::Directory;
+pub use ca::pem;
+pub use ca::{CaError, Issued, Serial, TlsFiles, VEHICLE_DAYS, VehicleCa};
+pub use directory::{Admitted, Denied, Directory};
 pub use evidence::{EVIDENCE_BYTES_MAX, EvidenceError, EvidenceVault};
 pub use exchange::{Exchange, ExchangeParts, Refusal};
 pub use keys::{AckKey, CommandKey, KeyError, Keys};
 pub use link::{LinkFinding, Links, Places, VehicleLinkStatus};
 pub use listener::Listener;
 pub use short::{SHORT_PROPERTY, SHORT_VERSION, ends_session};
+pub use suite::{SUITES, Suite, SuiteRow, VehicleKey};
+pub use tls::{ClientPolicy, ListenerTls};

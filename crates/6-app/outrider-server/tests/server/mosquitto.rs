@@ -227,6 +227,18 @@ async fn as_a_front_it_brings_frames_whose_signature_names_their_vehicle() {
     running.server.shutdown().await;
 }
 
+/// The machine's clock.
+struct Today;
+
+impl outrider_types::Clock for Today {
+    #[expect(clippy::disallowed_methods, reason = "a peer of the test reads the same clock")]
+    fn now(&self) -> outrider_types::UnixMicros {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let micros = since.expect("after 1970").as_micros();
+        outrider_types::UnixMicros(i64::try_from(micros).expect("before the year 294,000"))
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_way_to_the_broker_is_tls_with_a_certificate_and_comes_back_after_a_loss() {
     if !is_installed() {
@@ -234,7 +246,9 @@ async fn the_way_to_the_broker_is_tls_with_a_certificate_and_comes_back_after_a_
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let secrets = tempfile::tempdir().expect("a temporary folder");
-    let ca = outrider_server::vehicle::VehicleCa::open(secrets.path()).expect("it is created");
+    // Mosquitto judges certificates by the machine's clock.
+    let ca = outrider_server::vehicle::VehicleCa::open(secrets.path(), Arc::new(Today), Arc::new(System));
+    let ca = ca.expect("it is created");
     let front = broker(folder.path(), Some(&ca.issue_listener(&[]).expect("it is issued"))).await;
     let url = format!("mqtts://localhost:{}", front.port).parse().expect("an address");
     let ours = ca.issue_vehicle(outrider_types::VehicleId([0xee; 16])).expect("it is issued");

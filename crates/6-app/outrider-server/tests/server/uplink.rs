@@ -107,7 +107,8 @@ async fn only_clients_of_the_installation_are_let_in() {
     let address = running.server.vehicle_addr;
     let ca = running.server.ca().certificate().to_owned();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let foreign = outrider_server::vehicle::VehicleCa::open(folder.path()).expect("a CA");
+    let (clock, random) = (running.server.app().clock.clone(), running.server.app().random.clone());
+    let foreign = outrider_server::vehicle::VehicleCa::open(folder.path(), clock, random).expect("a CA");
     let forged = foreign.issue_vehicle(vehicle.id).expect("a certificate");
     for files in [None, Some(&forged)] {
         // TLS 1.3 tells the client of the refusal with the first answer.
@@ -121,7 +122,7 @@ async fn only_clients_of_the_installation_are_let_in() {
     }
     let unregistered = TestVehicle { id: VehicleId([8; 16]), key: SigningKey::from_bytes(&[8; 32]) };
     let answer = running.uplink(&unregistered, &unregistered.batch(1..=1)).await;
-    assert_eq!((answer.status, answer.code().as_str()), (403, "batch.unknown_vehicle"));
+    assert_eq!((answer.status, answer.code().as_str()), (403, "vehicle.unknown"));
     let files = running.server.ca().issue_vehicle(vehicle.id).expect("a certificate");
     let stream = vehicle_stream(address, Some(&files), &ca).await.expect("it is let in");
     assert_eq!(exchange(stream, "GET /v1/livez HTTP/1.1\r\n", b"").await.status, 200);

@@ -14,6 +14,7 @@ mod query;
 mod stop;
 mod time;
 mod vehicle;
+mod vehicle_identity;
 mod words;
 
 pub use alert::{
@@ -48,9 +49,12 @@ pub use time::Timestamp;
 pub use vehicle::{
     BusHealth, ClockHealth, EcuHealth, Gap, LaneState, SensorState, Vehicle, VehicleList, VehicleSummary,
 };
+pub use vehicle_identity::{
+    IdentityLogEntry, VehicleBatchKey, VehicleCertificate, VehicleIdentity, VehicleStateRequest,
+};
 pub use words::{
     AccountState, AlertActionKind, AlertStatus, CaseStatus, Connectivity, Disposition, EvidenceState,
-    GapState, Lane, MapLayer, Role, RuleKind, Severity, TimelineKind, WaitingKind,
+    GapState, Lane, MapLayer, Role, RuleKind, Severity, TimelineKind, VehicleState, WaitingKind,
 };
 
 use serde::{Deserialize, Serialize};

@@ -51,6 +51,20 @@ words! {
 }
 
 words! {
+    /// Whether a vehicle is let in.
+    VehicleState {
+        /// Let in.
+        Active = "active",
+        /// Kept out until somebody resumes it.
+        Suspended = "suspended",
+        /// Kept out for good: its keys are not trusted.
+        Revoked = "revoked",
+        /// Kept out for good: it was scrapped, or belongs to somebody else.
+        Retired = "retired",
+    }
+}
+
+words! {
     /// Where an alert stands in triage.
     AlertStatus {
         /// Nobody has taken it.

@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrider_model::{Connectivity, EventLog, VehicleRecord};
-use outrider_types::{TenantId, UnixMicros};
+use outrider_types::{Clock, TenantId};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use super::{BenchError, Child, failed, key, vehicle};
 use crate::notices::NoNotices;
 use crate::pipeline::Doorbell;
+use crate::port::{Random, draw};
 use crate::store::{SqliteStore, VehicleEntry};
 use crate::vehicle::admission::{HandshakeLimits, Rate, VehicleRate};
 use crate::vehicle::mqtt::{MqttConfig, MqttListener, tls_config};
 use crate::vehicle::{
-    Directory, EvidenceVault, Exchange, ExchangeParts, Keys, Links, ListenerConfig, VehicleCa,
-    VehicleLinkStatus,
+    ClientPolicy, Directory, EvidenceVault, Exchange, ExchangeParts, Keys, Links, ListenerConfig, ListenerTls,
+    VehicleCa, VehicleLinkStatus,
 };
 
 /// What the serving process is told, one line of JSON on its standard input.
@@ -39,21 +40,14 @@ struct Ready {
 /// Owner of the vehicles of a measurement.
 pub(super) const TENANT: TenantId = TenantId(1);
 
-/// Moment of a measurement: nothing in it waits for a time.
-struct Fixed;
-
-impl outrider_types::Clock for Fixed {
-    fn now(&self) -> UnixMicros {
-        UnixMicros(1_800_000_000_000_000)
-    }
-}
-
 /// Serves as the order on standard input says, until standard input ends. `open_log` opens the event log in a folder.
 ///
 /// # Errors
 /// [`BenchError`]; also on standard error of the process.
 #[expect(clippy::print_stdout, reason = "the process speaks to its parent over standard output")]
 pub async fn serve_child(
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
     open_log: impl FnOnce(&Path) -> Result<Arc<dyn EventLog>, String>,
 ) -> Result<(), BenchError> {
     let mut line = String::new();
@@ -61,11 +55,11 @@ pub async fn serve_child(
     let order: Order = serde_json::from_str(&line).map_err(failed("order"))?;
     let log =
         open_log(&order.folder.join(format!("log-{}", std::process::id()))).map_err(failed("event log"))?;
-    let exchange = exchange(&order, log).await?;
-    let ca = VehicleCa::open(&order.folder).map_err(failed("certificates"))?;
+    let exchange = exchange(&order, log, clock.clone(), &*random).await?;
+    let ca = VehicleCa::open(&order.folder, clock.clone(), random).map_err(failed("certificates"))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let files = ca.issue_listener(&[]).map_err(failed("certificates"))?;
-    let base = files.listener_config(provider).map_err(failed("TLS"))?;
+    let base = ListenerTls::new(&ca, ClientPolicy::default(), Vec::new(), provider, clock);
+    let base = base.and_then(|tls| tls.config(&[])).map_err(failed("TLS"))?;
     let tls = tls_config(&base).map_err(failed("TLS"))?;
     // Nothing is refused here: what is measured is what one unit costs.
     let rate = Rate { per_second: 1_000_000, burst: 1_000_000 };
@@ -91,16 +85,14 @@ pub async fn serve_child(
     Ok(())
 }
 
-async fn exchange(order: &Order, log: Arc<dyn EventLog>) -> Result<Arc<Exchange>, BenchError> {
+async fn exchange(
+    order: &Order,
+    log: Arc<dyn EventLog>,
+    clock: Arc<dyn Clock>,
+    random: &dyn Random,
+) -> Result<Arc<Exchange>, BenchError> {
     let directory = Arc::new(Directory::default());
     directory.put((0..=order.vehicles).map(entry));
-    let provider = rustls::crypto::ring::default_provider();
-    let mut random = || {
-        let mut bytes = [0; 32];
-        // Keys of a measurement sign nothing that anybody keeps.
-        let _ = provider.secure_random.fill(&mut bytes);
-        bytes
-    };
     let folder = order.folder.join(format!("child-{}", std::process::id()));
     std::fs::create_dir_all(&folder).map_err(failed("folder"))?;
     let store = SqliteStore::open(&folder.join("cases.sqlite")).await.map_err(failed("store"))?;
@@ -109,9 +101,9 @@ async fn exchange(order: &Order, log: Arc<dyn EventLog>) -> Result<Arc<Exchange>
         log,
         store: Arc::new(store),
         directory,
-        keys: Arc::new(Keys::open(&folder, &mut random).map_err(failed("keys"))?),
+        keys: Arc::new(Keys::open(&folder, &mut || draw(random)).map_err(failed("keys"))?),
         vault: EvidenceVault::open(&folder.join("evidence")).map_err(failed("captures"))?,
-        clock: Arc::new(Fixed),
+        clock,
         notices: Arc::new(NoNotices),
         doorbell: Arc::new(Doorbell::default()),
         tenant: TENANT,

@@ -20,6 +20,7 @@ use super::listener::Shared;
 use super::packet::Head;
 use super::pool::Buffer;
 use super::session::{Close, Gate, Session, SessionLimits, Step, Take};
+use crate::vehicle::directory::{Admitted, Denied};
 use crate::vehicle::exchange::Refusal;
 use crate::vehicle::link::{COMMAND_WAITS, Handle, TAKEN_OVER};
 
@@ -28,6 +29,9 @@ pub(super) struct Connection {
     stream: TlsStream<TcpStream>,
     session: Session,
     vehicle: VehicleId,
+    /// What the certificate says, asked again before each frame and when somebody changed identities.
+    admitted: Box<Admitted>,
+    identities: watch::Receiver<u64>,
     address: IpAddr,
     shared: Arc<Shared>,
     entry: Option<Arc<Handle>>,
@@ -39,6 +43,7 @@ enum Wake {
     Bytes,
     Bell,
     Deadline,
+    Identities,
     Stop,
 }
 
@@ -52,14 +57,17 @@ enum Look {
 impl Connection {
     pub(super) fn new(
         stream: TlsStream<TcpStream>,
-        vehicle: VehicleId,
+        admitted: Admitted,
         address: IpAddr,
         shared: Arc<Shared>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
+        let vehicle = admitted.vehicle;
+        let identities = shared.exchange.directory().changes();
+        let admitted = Box::new(admitted);
         let limits = SessionLimits { patience: shared.patience };
         let session = Session::new(vehicle, limits, shared.exchange.links().now());
-        Self { stream, session, vehicle, address, shared, entry: None, stopped }
+        Self { stream, session, vehicle, admitted, identities, address, shared, entry: None, stopped }
     }
 
     /// Serves the connection to its end and returns why it ended.
@@ -89,6 +97,7 @@ impl Connection {
         tokio::select! {
             biased;
             _ = self.stopped.wait_for(|stop| *stop) => Wake::Stop,
+            Ok(()) = self.identities.changed() => Wake::Identities,
             () = bell => Wake::Bell,
             _ = self.stream.get_ref().0.readable() => Wake::Bytes,
             () = sleep(left) => Wake::Deadline,
@@ -103,11 +112,19 @@ impl Connection {
                 let step = self.session.tick(self.now());
                 self.apply(step).await
             }
+            Wake::Identities => self.look_again().await,
             Wake::Stop => {
                 let step = self.session.stop();
                 self.apply(step).await
             }
         }
+    }
+
+    /// Ends the session if its vehicle or certificate is not let in any more.
+    async fn look_again(&mut self) -> Option<Close> {
+        let denied = self.shared.denied(&self.admitted)?;
+        let step = self.session.deny(denied.code());
+        self.apply(step).await
     }
 
     async fn answer_bell(&mut self) -> Option<Close> {
@@ -166,6 +183,11 @@ impl Connection {
                                 return Some(close);
                             }
                         }
+                        Wake::Identities => {
+                            if let Some(close) = self.look_again().await {
+                                return Some(close);
+                            }
+                        }
                         Wake::Stop => {
                             let step = self.session.stop();
                             return self.apply(step).await;
@@ -192,10 +214,10 @@ impl Connection {
             self.shared.exchange.links().count_packet(head.first);
             let was_subscribed = self.session.is_subscribed();
             let body = &buffer.unread()[head.head_bytes..head.packet_bytes()];
-            let (shared, vehicle) = (&self.shared, self.vehicle);
+            let (shared, admitted) = (&self.shared, &self.admitted);
             let stops = *self.stopped.borrow();
             let now = self.shared.exchange.links().now();
-            let step = self.session.receive(head, body, now, || shared.gate(vehicle, stops));
+            let step = self.session.receive(head, body, now, || shared.gate(admitted, stops));
             buffer.used(head.packet_bytes());
             if self.entry.is_none() && self.session.is_open() {
                 self.entry = Some(self.shared.exchange.links().enter(self.vehicle, self.address));
@@ -252,6 +274,11 @@ impl Connection {
 
     /// Takes a frame durably. A vehicle above its rate is not read for a while; only then is it refused.
     async fn take(&mut self, frame: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+        if let Some(denied) = self.shared.denied(&self.admitted) {
+            let refusal = Refusal::denied(denied);
+            self.shared.exchange.refuse(&refusal);
+            return Err(refusal);
+        }
         let exchange = Arc::clone(&self.shared.exchange);
         let mut left = self.shared.patience;
         while let Err(wait) = exchange.links().admit(self.vehicle, frame.len()) {
@@ -283,10 +310,16 @@ impl Drop for Connection {
 }
 
 impl Shared {
-    fn gate(&self, vehicle: VehicleId, stops: bool) -> Gate {
+    /// Returns why a vehicle is not let in, if it is not.
+    fn denied(&self, admitted: &Admitted) -> Option<Denied> {
+        self.exchange.directory().still_admits(admitted, self.exchange.now()).err()
+    }
+
+    fn gate(&self, admitted: &Admitted, stops: bool) -> Gate {
+        let vehicle = admitted.vehicle;
         if stops {
             Gate::Stopping
-        } else if !self.exchange.may_connect(vehicle) {
+        } else if self.denied(admitted).is_some() || !self.exchange.may_connect(vehicle) {
             Gate::NotAuthorized
         } else if !self.exchange.links().has_place(vehicle, self.sessions_max) {
             // Spread over a minute by the vehicle's own bytes, which are as good as random.

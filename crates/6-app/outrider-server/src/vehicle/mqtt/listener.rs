@@ -91,10 +91,10 @@ impl MqttListener {
 
 async fn serve(door: Arc<Door>, arrival: Arrival, stopped: watch::Receiver<bool>, shared: Arc<Shared>) {
     let (socket, address, _place) = arrival.split();
-    let Some((stream, vehicle)) = Box::pin(door.handshake(socket)).await else { return };
+    let Some((stream, admitted)) = Box::pin(door.handshake(socket)).await else { return };
     drop(door);
     let links = Arc::clone(shared.exchange.links());
-    let close = Connection::new(stream, vehicle, address, shared, stopped).run().await;
+    let close = Connection::new(stream, admitted, address, shared, stopped).run().await;
     if let Some(word) = close.word() {
         links.count_refusal(word);
         tracing::debug!(error.code = word, "mqtt session ended");

@@ -266,6 +266,12 @@ impl Session {
         self.close(send, Close::TakenOver)
     }
 
+    /// Ends the session because its vehicle is not let in any more; `word` says why, for the counters.
+    pub fn deny(&mut self, word: &'static str) -> Step {
+        let send = self.say_goodbye(0x87, word);
+        self.close(send, Close::Refused(word))
+    }
+
     /// Ends the session because the server stops.
     pub fn stop(&mut self) -> Step {
         let send = self.say_goodbye(0x8b, "");

@@ -11,6 +11,7 @@ use outrider_server::vehicle::bench::{Child, Figures, Plan, measure, serve_child
 use serde_json::{Value, json};
 
 use super::super::{Failure, runtime};
+use crate::ports::{SystemClock, SystemRandom};
 
 /// The way from an event to the packets that leave the vehicle, and what the edge takes for its end of it.
 #[derive(Debug, Args)]
@@ -31,7 +32,7 @@ pub(super) struct Uplink {
 impl Uplink {
     pub(super) fn run(self) -> Result<(), Failure> {
         if self.serve {
-            return runtime()?.block_on(serve_child(open)).map_err(Failure::failed);
+            return runtime()?.block_on(serve_child(Arc::new(SystemClock), Arc::new(SystemRandom), open)).map_err(Failure::failed);
         }
         let mut out = self.vehicle.measure();
         if self.connections > 0 && !self.vehicle.is_untimed() {
@@ -40,7 +41,13 @@ impl Uplink {
             let plan = Plan { connections: self.connections, messages: self.messages };
             let folder = std::env::temp_dir().join(format!("outrider-bench-{}", std::process::id()));
             std::fs::create_dir_all(&folder).map_err(Failure::failed)?;
-            let figures = runtime()?.block_on(measure(plan, &Child { program, arguments }, &folder));
+            let figures = runtime()?.block_on(measure(
+                plan,
+                &Child { program, arguments },
+                &folder,
+                Arc::new(SystemClock),
+                Arc::new(SystemRandom),
+            ));
             // What is left over in the temporary folder harms nobody.
             let _ = std::fs::remove_dir_all(&folder);
             add(&mut out, &figures.map_err(Failure::failed)?)?;
