@@ -48,5 +48,6 @@ export type StopRelease = Schemas["StopRelease"];
 export type User = Schemas["User"];
 export type SensorState = Schemas["SensorState"];
 export type Vehicle = Schemas["Vehicle"];
+export type VehicleIdentity = Schemas["VehicleIdentity"];
 export type VehicleSummary = Schemas["VehicleSummary"];
 export type WaitingItem = Schemas["WaitingItem"];

@@ -6,6 +6,7 @@ import { CloseAlerts } from "../features/alerts/CloseAlerts";
 import { PasswordForm } from "../features/session/Password";
 import { SaveQuery } from "../features/hunt/SaveQuery";
 import { StopDialog } from "../features/stop/Dialog";
+import { IdentityDialog } from "../features/vehicles/IdentityDialog";
 import { t } from "../lib/i18n";
 import { Dialog } from "../ui/parts";
 import { Help } from "./Help";
@@ -28,6 +29,8 @@ function content({ dialog, context, close }: Props): ReactNode {
       );
     case "stop":
       return <StopDialog act={dialog.act} stop={context.stop} close={close} />;
+    case "identity":
+      return <IdentityDialog act={dialog.act} id={dialog.id} close={close} />;
     case "close-alerts":
       return <CloseAlerts selection={dialog.selection} done={() => context.triage?.done()} close={close} />;
     case "open-case":

@@ -1,5 +1,6 @@
 import { global } from "./list/global";
 import { hunt } from "./list/hunt";
+import { identity } from "./list/identity";
 import { navigation } from "./list/navigation";
 import { pages } from "./list/pages";
 import { queue } from "./list/queue";
@@ -15,6 +16,7 @@ export const ACTIONS: readonly Action[] = [
   ...queue,
   ...triage,
   ...pages,
+  ...identity,
   ...hunt,
 ];
 

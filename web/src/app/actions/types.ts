@@ -8,8 +8,10 @@ import type {
   SecurityEvent,
   SessionUser,
   Vehicle,
+  VehicleIdentity,
 } from "../../api/types";
 import type { StopAct } from "../../features/stop/api";
+import type { IdentityAct } from "../../features/vehicles/identity";
 import type { Selection } from "../../features/alerts/selection";
 import type { MessageKey } from "../../lib/i18n";
 
@@ -58,6 +60,7 @@ export type DialogRequest =
   | { kind: "help" }
   | { kind: "password" }
   | { kind: "stop"; act: StopAct }
+  | { kind: "identity"; act: IdentityAct; id: string }
   | { kind: "close-alerts"; selection: Selection }
   | { kind: "open-case"; selection: Selection; title: string }
   | { kind: "add-to-case"; selection: Selection }
@@ -116,6 +119,7 @@ export type Handles = {
   alert?: AlertHandle;
   case?: CaseHandle;
   vehicle?: VehicleHandle;
+  identity?: VehicleIdentity;
   fleet?: FleetHandle;
   hunt?: HuntHandle;
   /** Absent while nobody knows. */

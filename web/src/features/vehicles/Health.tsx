@@ -4,6 +4,7 @@ import { formatError } from "../../lib/time";
 import { Card, Tag } from "../../ui/parts";
 import { Empty } from "../../ui/states";
 import { Detectors } from "./Detectors";
+import { Identity } from "./Identity";
 import { Sensors } from "./Sensors";
 
 function ClockCard({ vehicle: { clock, capabilities } }: { vehicle: Vehicle }) {
@@ -60,5 +61,6 @@ export const VehicleHealth = ({ vehicle }: { vehicle: Vehicle }) => (
       <Software vehicle={vehicle} />
       <ClockCard vehicle={vehicle} />
     </div>
+    <Identity id={vehicle.vehicle_id} />
   </div>
 );

@@ -1,5 +1,7 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { ask, http } from "../../api/client";
+import { client } from "../../app/client";
+import type { IdentityAct } from "./identity";
 import type { VehiclesSearch } from "./search";
 
 export const useVehicles = (query: VehiclesSearch) =>
@@ -52,3 +54,30 @@ export const useTimeline = (id: string, from: string | undefined) =>
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (last) => last.next_cursor ?? undefined,
   });
+
+const identityKey = (id: string) => ["vehicles", "identity", id] as const;
+
+export const useIdentity = (id: string) =>
+  useQuery({
+    queryKey: identityKey(id),
+    queryFn: ({ signal }) =>
+      ask(http.GET("/api/v1/vehicles/{id}/identity", { params: { path: { id } }, signal })),
+    refetchInterval: 30_000,
+  });
+
+/** Changes a vehicle's state; the answer is what holds from then on. */
+export async function changeIdentity(id: string, act: IdentityAct, reason: string) {
+  const options = { params: { path: { id } }, body: { reason } };
+  const ways = {
+    suspend: () => http.POST("/api/v1/vehicles/{id}/suspend", options),
+    resume: () => http.POST("/api/v1/vehicles/{id}/resume", options),
+    revoke: () => http.POST("/api/v1/vehicles/{id}/revoke", options),
+  };
+  try {
+    client.setQueryData(identityKey(id), await ask(ways[act]()));
+  } catch (error) {
+    // A refusal often means that somebody else was faster: show what holds now.
+    void client.invalidateQueries({ queryKey: identityKey(id) });
+    throw error;
+  }
+}
