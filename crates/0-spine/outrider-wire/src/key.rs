@@ -13,9 +13,7 @@
 use outrider_types::{BootEpoch, TenantId, VehicleId};
 
 use crate::SIGNATURE_BYTES;
-use crate::fixed::{
-    Cursor, FrameError, Signer, Suite, Verifier, check, put_preamble, seal, split_signature,
-};
+use crate::fixed::{Cursor, FrameError, Signer, Suite, Verifier, check, put_preamble, seal, split_signature};
 use crate::pb::{Sink, SliceSink};
 
 /// First bytes of a change of key.

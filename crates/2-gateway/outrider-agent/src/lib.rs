@@ -4,6 +4,7 @@ pub mod bench;
 pub mod cli;
 pub mod edge;
 pub mod eval;
+pub mod identity;
 pub mod inject;
 pub mod io;
 pub mod keystore;

@@ -3,8 +3,9 @@
 use outrider_types::{BootEpoch, Lane, Seq, TenantId, UnixMicros, VehicleId};
 use outrider_wire::{
     Ack, Command, CommandHead, CommandId, DictId, Envelope, EnvelopeHeader, EvidenceHash, EvidenceWindow,
-    FrameError, IntentHash, Outcome, Parameters, PermitId, Receipt, RefuseReason, Reply, SealedAck,
-    SealedCommand, SealedEnvelope, SealedReceipt, SeqRange, UplinkFrame, Watermark, limits,
+    FrameError, IntentHash, KEY_BYTES, KeyChange, Outcome, Parameters, PermitId, Receipt, RefuseReason,
+    Reply, SealedAck, SealedCommand, SealedEnvelope, SealedKeyChange, SealedReceipt, SeqRange, UplinkFrame,
+    Watermark, limits,
 };
 
 use crate::{Key, properties};
@@ -236,4 +237,27 @@ proptest::proptest! {
             properties::command(&frame);
         }
     }
+}
+
+#[test]
+fn a_change_of_key_wants_both_signatures_and_no_other_byte() {
+    let change = KeyChange { tenant: TenantId(42), vehicle: VEHICLE, from: BootEpoch(9), key: [7; 32] };
+    let mut frame = vec![0; KEY_BYTES];
+    assert_eq!(change.emit(&Key::new(5), &Key::new(6), &mut frame), Ok(KEY_BYTES));
+    assert_eq!(UplinkFrame::kind(&frame), Some(UplinkFrame::KeyChange));
+    let open = |frame: &[u8], new: u8, old: u8| {
+        SealedKeyChange::parse(frame).and_then(|sealed| sealed.open(&Key::new(new), &Key::new(old)))
+    };
+    assert_eq!(open(&frame, 5, 6), Ok(change));
+    for (new, old) in [(6, 5), (5, 5), (6, 6)] {
+        assert_eq!(open(&frame, new, old), Err(FrameError::Signature));
+    }
+    for at in 0..frame.len() {
+        let mut changed = frame.clone();
+        changed[at] ^= 1;
+        assert!(open(&changed, 5, 6).is_err(), "byte {at}");
+        assert!(open(&frame[..at], 5, 6).is_err(), "{at} bytes");
+    }
+    let mut short = vec![0; KEY_BYTES - 1];
+    assert!(change.emit(&Key::new(5), &Key::new(6), &mut short).is_err());
 }

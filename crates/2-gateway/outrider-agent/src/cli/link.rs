@@ -7,11 +7,15 @@ use outrider_gateway::uplink::Link;
 use outrider_types::Seed;
 
 use super::Failure;
+use super::run::MachineClock;
+use crate::identity::{Renewal, read_certificates};
+use crate::io::est::{RenewalPlan, Renewer};
 use crate::io::https::{HttpsLink, LinkError, LinkFiles};
 use crate::io::mqtt::client::Identity;
 use crate::io::mqtt::{MqttLink, TlsDial, Version};
+use crate::io::tls::validity;
 use crate::runtime::hardware::Hardware;
-use crate::runtime::{CloudLink, UplinkSection, VehicleConfig};
+use crate::runtime::{CloudLink, Sections, UplinkSection, VehicleConfig};
 
 /// Opens MQTT for `mqtts://` and HTTPS for any other address; connects when it is used. `word` is what `--link` says.
 pub(super) fn open(
@@ -66,4 +70,31 @@ fn identity(config: &VehicleConfig, section: &UplinkSection) -> Result<Identity,
 pub(super) fn kind(config: &VehicleConfig, word: Option<&str>) -> Link {
     let configured = || config.uplink.as_ref().map_or(Link::Unmetered, UplinkSection::link);
     word.and_then(Link::from_word).unwrap_or_else(configured)
+}
+
+/// Starts what renews the certificate, where the vehicle is told of a CA.
+pub(super) fn renewer(
+    config: &VehicleConfig,
+    sections: &Sections,
+    hardware: &Hardware,
+    clock: &MachineClock,
+) -> Result<Option<Renewer>, Failure> {
+    let Some(section) = &sections.enrolment else { return Ok(None) };
+    let own = read_certificates(&config.certificate)
+        .map_err(|error| Failure::input(format!("{}: {error}", config.certificate.display())))?;
+    let own = own.first().and_then(|own| validity(own));
+    let own =
+        own.ok_or_else(|| Failure::input(format!("{}: no certificate", config.certificate.display())))?;
+    let fix = clock.fix();
+    let seed = Seed::new(fix.wall.0.unsigned_abs() ^ u64::from(std::process::id())).fork(5);
+    let plan = RenewalPlan {
+        url: section.url.clone(),
+        vehicle: config.vehicle.clone(),
+        roots: config.ca.clone(),
+        certificate: config.certificate.clone(),
+        key: config.key.clone(),
+        state: config.state.clone(),
+        device: hardware.tls().map_err(|error| Failure::input(error.to_string()))?,
+    };
+    Ok(Some(Renewer::start(plan, own, Renewal::new(own, seed, fix.mono))))
 }

@@ -6,6 +6,7 @@
 mod bench;
 mod captures;
 mod describe;
+mod enroll;
 mod eval;
 mod habits;
 mod inject;
@@ -66,6 +67,10 @@ enum Command {
     Run(run::Run),
     /// Watch Ethernet interfaces and print what the detectors find.
     Watch(watch::Watch),
+    /// Make the vehicle's keys and get its first certificate.
+    Enroll(enroll::Enroll),
+    /// Remove the vehicle's keys at the end of its life or before it changes its owner.
+    Wipe(enroll::Wipe),
     /// Show what a running vehicle program says of itself.
     Status(status::Status),
     /// Show, make or measure the keys and the anchor of this vehicle's hardware.
@@ -128,6 +133,8 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
         Command::Eval(command) => command.run(&mut terminal),
         Command::Run(command) => command.run(&mut terminal),
         Command::Watch(command) => command.run(&mut terminal),
+        Command::Enroll(command) => command.run(&mut terminal),
+        Command::Wipe(command) => command.run(&mut terminal),
         Command::Status(command) => command.run(&mut terminal),
         Command::Keys(command) => command.run(&mut terminal),
         Command::Workshop(command) => command.run(&mut terminal),

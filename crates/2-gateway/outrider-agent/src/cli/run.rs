@@ -22,6 +22,7 @@ use super::machine::Machine;
 use super::watch::open;
 use super::{Failure, Terminal};
 use crate::io::capture::Record;
+use crate::io::est::{Renewed, Renewer};
 use crate::io::ids_udp::IdsUdp;
 use crate::io::live::LivePlace;
 use crate::io::packet_ring::PacketRing;
@@ -86,11 +87,13 @@ struct Inputs<'a> {
     ids_udp: &'a mut IdsUdp,
     rings: &'a mut [(BusId, PacketRing)],
     records: &'a [Record],
+    renewer: &'a mut Option<Renewer>,
+    hardware: &'a Hardware,
 }
 
 /// The clock of the machine that the vehicle program runs on.
 #[derive(Clone, Copy)]
-struct MachineClock(Instant);
+pub(super) struct MachineClock(Instant);
 
 impl MachineClock {
     #[expect(clippy::disallowed_methods, reason = "the vehicle's composition root gives the time")]
@@ -109,7 +112,7 @@ impl MachineClock {
 
     /// Reads both clocks; the operating system keeps the wall clock, so it is no better than a real-time clock.
     #[expect(clippy::disallowed_methods, reason = "the vehicle's composition root gives the time")]
-    fn fix(&self) -> ClockFix {
+    pub(super) fn fix(&self) -> ClockFix {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         ClockFix {
             mono: self.mono(),
@@ -130,6 +133,7 @@ impl Run {
         let mut link = super::link::open(&config, self.link.as_deref(), clock.salt(), &hardware)?;
         let anchored = hardware.anchor().map_err(|error| Failure::input(error.to_string()))?;
         let (thread, anchor_key) = (anchored.thread, anchored.point);
+        let mut renewer = super::link::renewer(&config, &sections, &hardware, &clock)?;
         let trust = sections.trust().map_err(|error| Failure::input(error.to_string()))?;
         let parts = (&hardware, anchored.anchor);
         let mut vehicle = self.open(&config, &trust, &clock, parts, terminal)?;
@@ -170,8 +174,10 @@ impl Run {
             ids_udp: &mut ids_udp,
             rings: &mut rings,
             records: &records,
+            renewer: &mut renewer,
+            hardware: &hardware,
         };
-        self.turn(&mut vehicle, link.as_mut(), &clock, inputs, &mut *terminal.out)?;
+        self.turn(&mut vehicle, &mut link, &clock, inputs, &mut *terminal.out)?;
         say_ids(&vehicle, terminal);
         for (interface, (_, ring)) in self.ethernet.iter().zip(&mut rings) {
             terminal.note(&format!("{interface}: {:?}", ring.counts()));
@@ -269,12 +275,12 @@ impl Run {
     fn turn(
         &self,
         vehicle: &mut Vehicle<FileStorage>,
-        link: &mut dyn CloudLink,
+        link: &mut Box<dyn CloudLink>,
         clock: &MachineClock,
         inputs: Inputs<'_>,
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
-        let Inputs { config, machine, ids_udp, rings, records } = inputs;
+        let Inputs { config, machine, ids_udp, rings, records, renewer, hardware } = inputs;
         let (mut next, mut base) = (0usize, clock.mono());
         let mut made = 0u64;
         let mut said = BTreeMap::new();
@@ -312,8 +318,11 @@ impl Run {
             if turn % TURNS_PER_SYNC == 0 && self.load > 0 && vehicle.shut_down(now) {
                 say_durable(vehicle, &mut said, out)?;
             }
+            if turn % TURNS_PER_TICKET == 0 {
+                self.renew(renewer, hardware, link, clock);
+            }
             if turn % TURNS_PER_EXCHANGE == 0 {
-                vehicle.exchange(link, now);
+                vehicle.exchange(link.as_mut(), now);
             }
             let is_replayed = next >= records.len() && !self.repeat && !machine.is_live();
             if self.is_over(vehicle, now, is_replayed) {
@@ -324,8 +333,27 @@ impl Run {
         machine.feed(vehicle, clock.mono());
         let is_durable = vehicle.shut_down(clock.mono());
         ids_udp.send(vehicle);
-        vehicle.exchange(link, clock.mono());
+        vehicle.exchange(link.as_mut(), clock.mono());
         if is_durable { say_durable(vehicle, &mut said, out) } else { Ok(()) }
+    }
+
+    /// Takes a new certificate into use; the old link goes on until there is a new one.
+    fn renew(
+        &self,
+        renewer: &mut Option<Renewer>,
+        hardware: &Hardware,
+        link: &mut Box<dyn CloudLink>,
+        clock: &MachineClock,
+    ) {
+        let fix = clock.fix();
+        let Some(Ok(Renewed::Changed(_))) = renewer.as_mut().and_then(|one| one.turn(fix.mono, fix.wall))
+        else {
+            return;
+        };
+        let Ok(config) = VehicleConfig::open(&self.config) else { return };
+        if let Ok(new) = super::link::open(&config, self.link.as_deref(), clock.salt(), hardware) {
+            *link = new;
+        }
     }
 
     fn is_over(&self, vehicle: &Vehicle<FileStorage>, now: VehicleMicros, is_replayed: bool) -> bool {

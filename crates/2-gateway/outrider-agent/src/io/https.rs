@@ -7,13 +7,13 @@ use outrider_gateway::uplink::{Transport, TransportError};
 use outrider_wire::limits::REPLY_BYTES_MAX;
 use rustls::crypto::CryptoProvider;
 use ureq::Agent;
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
+use super::tls::{client_config, https_agent};
 use crate::keystore::{DeviceKey, TlsKey, provider_with};
 use crate::runtime::CloudLink;
 
 /// A section of a key without a key in it.
-pub(super) const STAND_IN: &[u8] = b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
+pub(crate) const STAND_IN: &[u8] = b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
 
 /// Certificates of one vehicle, PEM.
 pub struct LinkFiles<'a> {
@@ -47,9 +47,7 @@ impl HttpsLink {
     /// # Errors
     /// [`LinkError`] if a certificate or key cannot be read.
     pub fn new(cloud: &str, files: &LinkFiles<'_>) -> Result<Self, LinkError> {
-        let key = PrivateKey::from_pem(files.key)
-            .map_err(|error| LinkError { what: "key", reason: error.to_string() })?;
-        Self::with_provider(cloud, files, key, rustls::crypto::ring::default_provider())
+        Self::with_provider(cloud, files, rustls::crypto::ring::default_provider())
     }
 
     /// Creates a link whose client certificate belongs to a key in a TPM, a token or a key file; `files.key` is not used.
@@ -61,36 +59,18 @@ impl HttpsLink {
         files: &LinkFiles<'_>,
         key: Arc<dyn DeviceKey>,
     ) -> Result<Self, LinkError> {
-        // The provider knows the key; what ureq is told to load stands for it.
-        let stand_in = PrivateKey::from_pem(STAND_IN)
-            .map_err(|error| LinkError { what: "key", reason: error.to_string() })?;
-        Self::with_provider(cloud, files, stand_in, provider_with(TlsKey::new(key)))
+        // The provider knows the key; what it is told to load stands for it.
+        let files = LinkFiles { key: STAND_IN, ..*files };
+        Self::with_provider(cloud, &files, provider_with(TlsKey::new(key)))
     }
 
     fn with_provider(
         cloud: &str,
         files: &LinkFiles<'_>,
-        key: PrivateKey<'static>,
         provider: CryptoProvider,
     ) -> Result<Self, LinkError> {
-        let bad = |what| move |error: ureq::Error| LinkError { what, reason: error.to_string() };
-        let ca = Certificate::from_pem(files.ca).map_err(bad("ca"))?;
-        let certificate = Certificate::from_pem(files.certificate).map_err(bad("certificate"))?;
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .root_certs(RootCerts::Specific(Arc::new(vec![ca])))
-            .client_cert(Some(ClientCert::new_with_certs(&[certificate], key)))
-            .unversioned_rustls_crypto_provider(Arc::new(provider))
-            .build();
-        let agent = Agent::config_builder()
-            .tls_config(tls)
-            .https_only(true)
-            .max_redirects(0)
-            .proxy(None)
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(60)))
-            .build()
-            .new_agent();
+        let config = client_config(files.ca, Some((files.certificate, files.key)), provider)?;
+        let agent = https_agent(config, Duration::from_secs(60));
         Ok(Self { agent, cloud: cloud.trim_end_matches('/').to_owned() })
     }
 }

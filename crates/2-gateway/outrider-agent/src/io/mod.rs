@@ -3,6 +3,7 @@
 pub mod anchor_thread;
 pub mod capture;
 pub mod dbc;
+pub mod est;
 pub mod host;
 pub mod https;
 pub mod ids_udp;
@@ -14,6 +15,7 @@ pub mod packets;
 pub mod pkcs11;
 pub mod plca;
 pub mod rolling;
+pub mod tls;
 pub mod tpm;
 
 /// Says that a test's input is not there.

@@ -168,11 +168,22 @@ impl std::fmt::Debug for VehicleKeys {
 }
 
 impl VehicleConfig {
-    /// Reads a provisioning; relative paths become those below its folder.
+    /// Reads a provisioning; relative paths become those below its folder. A certificate and roots that were fetched
+    /// later go before those of the provisioning.
     ///
     /// # Errors
     /// [`ConfigError`].
     pub fn open(path: &Path) -> Result<Self, ConfigError> {
+        let mut config = Self::open_provisioned(path)?;
+        crate::identity::IdentityFiles::new(&config.state.clone()).apply(&mut config);
+        Ok(config)
+    }
+
+    /// Like [`Self::open`], but with the certificate and roots of the provisioning, whatever was fetched later.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn open_provisioned(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path)
             .map_err(|source| ConfigError::File { path: path.to_path_buf(), source })?;
         let shape = |error: toml::de::Error| ConfigError::Shape {

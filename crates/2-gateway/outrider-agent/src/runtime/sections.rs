@@ -10,9 +10,10 @@ use super::hardware::HardwareConfig;
 use crate::model_file::{ModelTrust, TrustConfig};
 
 /// Names of the sections that [`Sections`] reads.
-pub(super) const NAMES: [&str; 7] = ["host", "sandbox", "model_trust", "keys", "anchor", "tpm", "token"];
+pub(super) const NAMES: [&str; 8] =
+    ["host", "sandbox", "model_trust", "enrolment", "keys", "anchor", "tpm", "token"];
 
-/// `[host]`, `[sandbox]`, `[model_trust]`, and those of [`HardwareConfig`].
+/// `[host]`, `[sandbox]`, `[model_trust]`, `[enrolment]`, and those of [`HardwareConfig`].
 #[derive(Debug, Default, Deserialize)]
 pub struct Sections {
     /// Sensors of this host; none are on without it.
@@ -26,6 +27,16 @@ pub struct Sections {
     /// Where keys and counter live; without it in files.
     #[serde(flatten)]
     pub hardware: HardwareConfig,
+    /// Where the certificate is renewed; without it that is for somebody else to do.
+    pub enrolment: Option<EnrolmentSection>,
+}
+
+/// `[enrolment]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolmentSection {
+    /// Address of the listener for enrolment, `https://host:port`.
+    pub url: String,
 }
 
 /// `[sandbox]`.
