@@ -2,7 +2,17 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use outrider_server::vehicle::est::{EST_BODY_BYTES_MAX, EnrolRequest};
+
+// The two files that judge a request, without the server around them and its database.
+#[allow(dead_code, reason = "one function of several")]
+mod vehicle {
+    #[path = "../../../crates/6-app/outrider-server/src/vehicle/suite.rs"]
+    pub(crate) mod suite;
+    #[path = "../../../crates/6-app/outrider-server/src/vehicle/est/request.rs"]
+    pub(crate) mod request;
+}
+
+use vehicle::request::{EST_BODY_BYTES_MAX, EnrolRequest};
 
 fuzz_target!(|bytes: &[u8]| {
     let request = EnrolRequest::parse(bytes);

@@ -19,7 +19,7 @@ const HEALTH_EVERY: Duration = Duration::from_secs(5);
 const REGISTRY_EVERY: Duration = Duration::from_secs(5);
 /// What the listeners saw of sessions becomes rows at most this often.
 const FINDINGS_EVERY: Duration = Duration::from_secs(1);
-/// Turns of the registry after which the listeners' certificates are renewed: ten days, of the ninety that they are good.
+/// Turns of the registry after which the listeners' certificates are renewed: ten days, of the 397 that they are good.
 const LISTENER_TURNS: u32 = 10 * 86_400 / 5;
 /// Lapsed sessions and commands are looked for this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);

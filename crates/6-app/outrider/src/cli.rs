@@ -8,6 +8,7 @@ mod provision;
 mod serve;
 mod sim;
 mod sql;
+mod vehicle;
 
 use std::fmt;
 use std::io::Write as _;
@@ -46,6 +47,12 @@ pub(crate) enum Command {
     Sql(sql::Sql),
     /// Register a vehicle and write what its agent needs.
     Provision(provision::Provision),
+    /// Permit a registered vehicle to enrol.
+    EnrollToken(vehicle::EnrollToken),
+    /// Show, suspend, resume, revoke, retire and transfer vehicles.
+    Vehicle(vehicle::Vehicle),
+    /// Show and rotate the vehicle CA, and print its revocation lists.
+    Ca(vehicle::Ca),
     /// Measure.
     Bench(bench::Bench),
     /// Kill server and agent with `kill -9` in a loop under load and count what is lost or duplicated.
@@ -98,6 +105,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Demo(demo) => demo.run(),
         Command::Sql(sql) => sql.run(),
         Command::Provision(provision) => provision.run(),
+        Command::EnrollToken(token) => token.run(),
+        Command::Vehicle(vehicle) => vehicle.run(),
+        Command::Ca(ca) => ca.run(),
         Command::Bench(bench) => bench.run(),
         Command::Crash(crash) => crash.run(),
         Command::Sim(sim) => sim.run(),

@@ -27,8 +27,9 @@ use crate::store::RevokedCertificate;
 /// Validity of a vehicle's certificate. A year covers a vehicle that stands for a season and bounds how long a key
 /// that nobody knows to be stolen is good.
 pub const VEHICLE_DAYS: i64 = 365;
-/// Validity of the listeners' certificates, which are issued anew long before.
-const LISTENER_DAYS: i64 = 90;
+/// Validity of the listeners' certificates, which are issued anew every ten days. Longer than a vehicle's, so that a
+/// vehicle whose own certificate is good never meets a listener whose last one has ended.
+const LISTENER_DAYS: i64 = 397;
 /// A vehicle certificate is good from a bit before it was issued: clocks differ by minutes, not by days.
 const BACKDATE_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 86_400_000_000;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use ed25519_dalek::SigningKey;
@@ -9,7 +10,11 @@ use outrider_agent::runtime::VehicleConfig;
 use outrider_model::{Connectivity, EcuEntry, VehicleRecord};
 use outrider_server::api::dto::BusHealth;
 use outrider_server::port::Random as _;
-use outrider_server::store::{BatchKey, FleetStore as _, Scope, SqliteStore, VehicleEntry};
+use outrider_server::store::{
+    BatchKey, EnrolmentPermit, EnrolmentStore as _, FleetStore as _, IdentityNote, PermitKind, Scope,
+    SqliteStore, StoreResult, VehicleEntry,
+};
+use outrider_server::vehicle::est::token_hash;
 use outrider_server::vehicle::{Keys, TlsFiles, VehicleCa};
 use outrider_types::{Clock as _, EcuId, TenantId, VehicleId};
 use serde_json::json;
@@ -20,7 +25,7 @@ use crate::ports::{SystemClock, SystemRandom};
 /// Registers a vehicle in an installation and writes the folder that `outrider-agent run` needs. A server that runs
 /// takes the registration up at its next start.
 ///
-/// JSON fields: vehicle, folder.
+/// JSON fields: vehicle, folder; with --enroll-token also token.
 #[derive(Debug, Args)]
 pub(crate) struct Provision {
     /// Folder of the installation.
@@ -51,6 +56,13 @@ pub(crate) struct Provision {
     /// made and written as a file.
     #[arg(long, value_name = "POINT", value_parser = point)]
     batch_public_key: Option<[u8; 65]>,
+    /// Write no keys and no certificate, but permit the vehicle to enrol once: the token is printed, and good for this
+    /// many hours.
+    #[arg(long, value_name = "HOURS", num_args = 0..=1, default_missing_value = "72")]
+    enroll_token: Option<u32>,
+    /// Address of the listener for enrolment, written into vehicle.toml; the certificate is then renewed there.
+    #[arg(long)]
+    est: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -69,7 +81,7 @@ impl Provision {
             VehicleId(id)
         });
         let secrets = self.folder.join("secrets");
-        let ca = VehicleCa::open(&secrets).map_err(Failure::failed)?;
+        let ca = open_ca(&secrets)?;
         let keys = Keys::open(&secrets, &mut random_key).map_err(Failure::failed)?;
         let batch = SigningKey::from_bytes(&random_key());
         let record = VehicleRecord {
@@ -90,23 +102,85 @@ impl Provision {
             }],
         };
         let made = BatchKey::from(batch.verifying_key().to_bytes());
-        let entry = entry(record, self.batch_public_key.map_or(made, BatchKey::EcdsaP256), true);
+        let mut entry = entry(record, self.batch_public_key.map_or(made, BatchKey::EcdsaP256), true);
+        if self.enroll_token.is_some() && self.batch_public_key.is_none() {
+            // It makes its own.
+            entry.batch_key = None;
+        }
+        let (files, issued) = ca.make_vehicle(vehicle).map_err(Failure::failed)?;
+        let token = self.enroll_token.map(|_| new_token());
         runtime()?.block_on(async {
             let store =
                 SqliteStore::open(&self.folder.join("cases.sqlite")).await.map_err(Failure::failed)?;
             let scope = Scope { tenant: TenantId(1), now: SystemClock.now() };
             store.put_vehicles(scope, &[entry]).await.map_err(Failure::failed)?;
+            let stored = match (&token, self.enroll_token) {
+                (Some(token), Some(hours)) => permit(&store, scope, vehicle, token, hours).await,
+                (None, _) | (_, None) => {
+                    let note = IdentityNote {
+                        vehicle: Some(vehicle),
+                        actor: "cli".to_owned(),
+                        action: "provision",
+                        outcome: "done".to_owned(),
+                        detail: format!("{} {}", issued.serial.text(), issued.suite.word()),
+                    };
+                    store.record_certificate(scope, &issued, None, &note).await
+                }
+            };
+            stored.map_err(Failure::failed)?;
             store.close().await;
             Ok(())
         })?;
-        let files = ca.issue_vehicle(vehicle).map_err(Failure::failed)?;
         write_vehicle(&self.out, &self.cloud, vehicle, &files, &batch, &keys, self.model.as_deref())?;
+        if token.is_some() {
+            for name in ["certificate.pem", "key.pem", "batch.key"] {
+                fs::remove_file(self.out.join(name)).map_err(Failure::failed)?;
+            }
+        }
+        if let Some(est) = &self.est {
+            use std::io::Write as _;
+            let path = self.out.join("vehicle.toml");
+            let file = fs::OpenOptions::new().append(true).open(&path);
+            let text = format!("\n[enrolment]\nurl = {}\n", toml::Value::String(est.clone()));
+            file.and_then(|mut file| file.write_all(text.as_bytes()))
+                .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+        }
         if self.json {
-            let object = json!({"vehicle": vehicle.to_string(), "folder": self.out});
+            let object = json!({"vehicle": vehicle.to_string(), "folder": self.out, "token": token});
             return print(&format!("{object}\n"));
         }
-        print(&format!("vehicle {vehicle}: {}\n", self.out.join("vehicle.toml").display()))
+        let token = token.map(|token| format!("token {token}  (shown once)\n")).unwrap_or_default();
+        print(&format!("vehicle {vehicle}: {}\n{token}", self.out.join("vehicle.toml").display()))
     }
+}
+
+/// Opens the installation's CA.
+pub(super) fn open_ca(secrets: &Path) -> Result<VehicleCa, Failure> {
+    VehicleCa::open(secrets, Arc::new(SystemClock), Arc::new(SystemRandom)).map_err(Failure::failed)
+}
+
+/// Draws a token of 128 bits.
+pub(super) fn new_token() -> String {
+    let mut token = [0; 16];
+    SystemRandom.fill(&mut token);
+    token.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Permits a vehicle to enrol with a token for some hours.
+///
+/// # Errors
+/// As of the store.
+pub(super) async fn permit(
+    store: &SqliteStore,
+    scope: Scope,
+    vehicle: VehicleId,
+    token: &str,
+    hours: u32,
+) -> StoreResult<()> {
+    let expires = scope.now.saturating_add(i64::from(hours) * 3_600_000_000);
+    let secret = token_hash(token);
+    let permit = EnrolmentPermit { secret, kind: PermitKind::Token, vehicle, expires, used_for: None };
+    store.permit_enrolment(scope, &permit, "cli").await
 }
 
 fn random_key() -> [u8; 32] {
@@ -176,6 +250,13 @@ pub(super) fn write_vehicle(
     if let Some(model) = model {
         fs::copy(model, out.join("model.bin"))
             .map_err(|error| Failure::input(format!("{}: {error}", model.display())))?;
+    }
+    // What the vehicle fetched by itself goes before what is written here, and was for another key.
+    for fetched in ["state/identity.pem", "state/roots.pem"] {
+        match fs::remove_file(out.join(fetched)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Failure::failed(error)),
+            Ok(()) | Err(_) => {}
+        }
     }
     let text = toml::to_string(&config).map_err(Failure::failed)?;
     for (name, content) in [

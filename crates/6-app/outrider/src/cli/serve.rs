@@ -10,6 +10,7 @@ use outrider_server::embedded::open_log;
 use outrider_server::http::HttpConfig;
 use outrider_server::server::{Backends, RunningServer, ServerConfig, start};
 use outrider_server::vehicle::broker::{BrokerConfig, BrokerUrl};
+use outrider_server::vehicle::est::EstConfig;
 use outrider_server::vehicle::mqtt::MqttConfig;
 use outrider_server::vehicle::{ListenerConfig, TlsFiles};
 use outrider_types::Clock;
@@ -61,6 +62,18 @@ pub(crate) struct Serve {
     /// Key of that certificate, PEM.
     #[arg(long, requires = "broker")]
     broker_key: Option<PathBuf>,
+    /// Where vehicles enrol and renew their certificates (EST).
+    #[arg(long, default_value = "127.0.0.1:8443")]
+    enrolment: SocketAddr,
+    /// Nobody can enrol: certificates come from elsewhere.
+    #[arg(long, conflicts_with = "enrolment")]
+    no_enrolment: bool,
+    /// CA of an external fleet whose vehicle certificates are trusted beside our own; may be given several times.
+    #[arg(long, value_name = "PEM")]
+    fleet_ca: Vec<PathBuf>,
+    /// CA of a factory whose certificates permit a first enrolment; may be given several times.
+    #[arg(long, value_name = "PEM")]
+    factory_ca: Vec<PathBuf>,
     /// Folder of Sigma rules; without it the shipped rules are used.
     #[arg(long)]
     rules: Option<PathBuf>,
@@ -94,6 +107,7 @@ impl Serve {
             vehicles: ListenerConfig { address: self.vehicles, ..ListenerConfig::loopback() },
             mqtt: MqttConfig { listener: ListenerConfig { address: self.mqtt, ..mqtt.listener }, ..mqtt },
             broker: self.broker()?,
+            fleet_cas: read(&self.fleet_ca)?,
             ..ServerConfig::loopback(&self.folder)
         })
     }
@@ -145,6 +159,12 @@ impl Serve {
     fn run_all(self) -> Result<(), Failure> {
         let runtime = runtime()?;
         let rules = rules(self.rules.as_deref())?;
+        let factories = read(&self.factory_ca)?;
+        let enrolment = (!self.no_enrolment).then(|| EstConfig {
+            address: self.enrolment,
+            factories,
+            ..EstConfig::loopback()
+        });
         let config = self.config()?;
         runtime.block_on(async {
             let config = ServerConfig {
@@ -154,6 +174,7 @@ impl Serve {
                     ..HttpConfig::loopback()
                 },
                 rules,
+                enrolment,
                 ..config
             };
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -164,6 +185,14 @@ impl Serve {
             Ok(())
         })
     }
+}
+
+/// Reads files.
+fn read(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
+    let text = |path: &PathBuf| {
+        std::fs::read_to_string(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))
+    };
+    paths.iter().map(text).collect()
 }
 
 /// Starts a server with embedded storage.
@@ -185,6 +214,9 @@ pub(super) fn announce(server: &RunningServer, ready_file: Option<&Path>) -> Res
         "dashboard  http://{}\nvehicles   https://{}\nmqtt       mqtts://{}\n",
         server.api_addr, server.vehicle_addr, server.mqtt_addr
     );
+    if let Some(address) = server.enrolment_addr {
+        text.push_str(&format!("enrolment  https://{address}\n"));
+    }
     if let Some(password) = &server.first_admin_password {
         text.push_str(&format!(
             "first login: admin / {password}  (shown once; you will be asked to change it)\n"
@@ -196,6 +228,7 @@ pub(super) fn announce(server: &RunningServer, ready_file: Option<&Path>) -> Res
             "api": format!("http://{}", server.api_addr),
             "vehicles": format!("https://{}", server.vehicle_addr),
             "mqtt": format!("mqtts://{}", server.mqtt_addr),
+            "enrolment": server.enrolment_addr.map(|address| format!("https://{address}")),
             "user": "admin",
             "password": server.first_admin_password,
         });
