@@ -77,7 +77,8 @@ impl Serial {
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase());
         let is_short = text.starts_with("00") && text.len() >= 2;
-        (is_hex && text.len() % 2 == 0 && text.len() <= 40 && !is_short).then(|| Self(text.to_owned()))
+        (is_hex && text.len().is_multiple_of(2) && text.len() <= 40 && !is_short)
+            .then(|| Self(text.to_owned()))
     }
 
     /// Returns the text form.

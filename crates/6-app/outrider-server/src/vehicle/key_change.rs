@@ -32,10 +32,8 @@ pub(super) async fn take(
     frame: &[u8],
 ) -> Result<(), Refusal> {
     let bad = |error: FrameError| {
-        let (status, code) = match error {
-            FrameError::Signature => (403, "key.signature"),
-            _ => (400, "key.frame"),
-        };
+        let is_signature = error == FrameError::Signature;
+        let (status, code) = if is_signature { (403, "key.signature") } else { (400, "key.frame") };
         Refusal { status, code, message: error.to_string() }
     };
     let sealed = SealedKeyChange::parse(frame).map_err(bad)?;
