@@ -109,7 +109,12 @@ impl Acceptor {
 
 /// Compares a row with what came before under its number. A row that is not the same is news: the worker has to see it.
 /// So is one of which nothing is held although it should be, which is how a listener that began anew learns.
-pub(crate) fn compare(received: &mut Received, epoch: BootEpoch, event: &EventView<'_>, again: &mut Again) -> bool {
+pub(crate) fn compare(
+    received: &mut Received,
+    epoch: BootEpoch,
+    event: &EventView<'_>,
+    again: &mut Again,
+) -> bool {
     let (lane, seq) = (event.head.lane, event.head.seq);
     let is_known = received.contains(epoch, lane, seq);
     let hash = RowHash::of(event);

@@ -132,7 +132,8 @@ impl VehicleState {
         for proof in rows.proofs().flatten() {
             if self.shorts.check(epoch, &proof) == ShortVerdict::Forged {
                 let (first, last, lane) = (proof.range.first(), proof.range.last(), proof.lane);
-                let place = format!("rows {first} to {last} of lane {lane} are not those that the vehicle sent");
+                let place =
+                    format!("rows {first} to {last} of lane {lane} are not those that the vehicle sent");
                 forged.push((place, proof.range.count()));
             }
         }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use outrider_model::EventLog;
 
+use crate::housekeeping::certificates;
 use crate::notices::NoNotices;
 use crate::pipeline::Doorbell;
 use crate::port::{Ports, draw};
-use crate::housekeeping::certificates;
 use crate::server::{ServerConfig, StartError, io, listen, vehicle_tls};
 use crate::store::{Scope, SqliteStore};
 use crate::tasks::Tasks;

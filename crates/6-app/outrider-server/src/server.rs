@@ -29,8 +29,8 @@ use crate::vehicle::broker::{self, BrokerConfig};
 use crate::vehicle::est::{EnrolmentDesk, EstConfig, EstListener};
 use crate::vehicle::mqtt::{self, MqttConfig, MqttListener};
 use crate::vehicle::{
-    CaError, ClientPolicy, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys, Links, Listener,
-    ListenerConfig, ListenerTls, RunningListener, VehicleCa,
+    CaError, ClientPolicy, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys, Links,
+    Listener, ListenerConfig, ListenerTls, RunningListener, VehicleCa,
 };
 
 /// Text of a rule file with its name.
@@ -274,7 +274,11 @@ pub(crate) async fn listen(
 }
 
 /// TLS of the vehicle listeners: a certificate of our own CA or of a fleet's is a must.
-pub(crate) fn vehicle_tls(config: &ServerConfig, ports: &Ports, ca: &VehicleCa) -> Result<ListenerTls, CaError> {
+pub(crate) fn vehicle_tls(
+    config: &ServerConfig,
+    ports: &Ports,
+    ca: &VehicleCa,
+) -> Result<ListenerTls, CaError> {
     let policy = ClientPolicy { further: config.fleet_cas.clone(), ..ClientPolicy::default() };
     let addresses = vec![config.vehicles.address.ip()];
     ListenerTls::new(ca, policy, addresses, ports.crypto.clone(), ports.clock.clone())

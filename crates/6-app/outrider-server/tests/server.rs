@@ -24,6 +24,8 @@ mod pipeline;
 mod policy;
 #[path = "server/session.rs"]
 mod session;
+#[path = "server/short.rs"]
+mod short;
 #[path = "server/store.rs"]
 mod store;
 #[path = "server/stream.rs"]

@@ -8,7 +8,8 @@ use outrider_wire::short_row::{SHAPES_V1, pack, unpack};
 use outrider_wire::{
     Ack, Artifact, Batch, BatchWriter, Command, Envelope, Reply, RowError, SHORT_TAG_BYTES, SIGNATURE_BYTES,
     SealedAck, SealedArtifact, SealedCommand, SealedEdgeRecord, SealedEnvelope, SealedReceipt, SealedShort,
-    ShortPlace, Signer, SignerError, TOMBSTONE_SIGNED_BYTES_MAX, Tagger, Verifier, Watermark, is_short, limits,
+    ShortPlace, Signer, SignerError, TOMBSTONE_SIGNED_BYTES_MAX, Tagger, Verifier, Watermark, is_short,
+    limits,
 };
 
 /// Takes every signature and signs with the one that it was made from.

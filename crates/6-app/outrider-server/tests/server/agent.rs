@@ -8,7 +8,9 @@ use outrider_agent::io::mqtt::{MqttLink, TlsDial, Version};
 use outrider_agent::runtime::CloudLink as _;
 use outrider_gateway::spool::{Boot, Spool, SpoolConfig};
 use outrider_gateway::uplink::{Keys, Uplink, UplinkConfig};
-use outrider_gateway::{Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, MemoryStorage, SecurityEvent, fold};
+use outrider_gateway::{
+    Ed25519Signer, Ed25519Verifier, FieldValue, Gateway, MemoryStorage, SecurityEvent, fold,
+};
 use outrider_types::{BootEpoch, Lane, Seed, VehicleMicros};
 use outrider_wire::Reply;
 use outrider_wire::catalogue::{event, field};
@@ -28,8 +30,11 @@ impl Vehicle {
     fn new(running: &Running, vehicle: &TestVehicle, version: Version) -> Self {
         let files = running.server.ca().issue_vehicle(vehicle.id).expect("a certificate is issued");
         let ca = running.server.ca().certificate();
-        let files =
-            LinkFiles { ca: ca.as_bytes(), certificate: files.certificate.as_bytes(), key: files.key.as_bytes() };
+        let files = LinkFiles {
+            ca: ca.as_bytes(),
+            certificate: files.certificate.as_bytes(),
+            key: files.key.as_bytes(),
+        };
         let dial = TlsDial::new(&format!("mqtts://{}", running.server.mqtt_addr), &files).expect("own files");
         let identity = Identity {
             version,

@@ -46,7 +46,7 @@ tags:
 ";
 
 /// Repeatable bytes.
-pub(crate) struct SeededRandom(Mutex<Seed>);
+pub(crate) struct SeededRandom(pub(crate) Mutex<Seed>);
 
 impl Random for SeededRandom {
     fn fill(&self, bytes: &mut [u8]) {

@@ -10,7 +10,7 @@ use outrider_server::vehicle::TlsFiles;
 use outrider_server::vehicle::broker::BrokerConfig;
 use tokio::process::{Child, Command};
 
-use crate::harness::{Running, TestVehicle, running, running_with};
+use crate::harness::{Running, SeededRandom, TestVehicle, running, running_with};
 use crate::uplink::acknowledged;
 
 const SERVER: &str = "/usr/sbin/mosquitto";
@@ -248,7 +248,8 @@ async fn the_way_to_the_broker_is_tls_with_a_certificate_and_comes_back_after_a_
     let folder = tempfile::tempdir().expect("a temporary folder");
     let secrets = tempfile::tempdir().expect("a temporary folder");
     // Mosquitto judges certificates by the machine's clock.
-    let ca = outrider_server::vehicle::VehicleCa::open(secrets.path(), Arc::new(Today), Arc::new(System));
+    let random = SeededRandom(std::sync::Mutex::new(outrider_types::Seed::new(8)));
+    let ca = outrider_server::vehicle::VehicleCa::open(secrets.path(), Arc::new(Today), Arc::new(random));
     let ca = ca.expect("it is created");
     let front = broker(folder.path(), Some(&ca.issue_listener(&[]).expect("it is issued"))).await;
     let url = format!("mqtts://localhost:{}", front.port).parse().expect("an address");

@@ -20,8 +20,8 @@ use crate::store::{SqliteStore, VehicleEntry};
 use crate::vehicle::admission::{HandshakeLimits, Rate, VehicleRate};
 use crate::vehicle::mqtt::{MqttConfig, MqttListener, tls_config};
 use crate::vehicle::{
-    ClientPolicy, Directory, EvidenceVault, Exchange, ExchangeParts, Keys, Links, ListenerConfig, ListenerTls,
-    VehicleCa, VehicleLinkStatus,
+    ClientPolicy, Directory, EvidenceVault, Exchange, ExchangeParts, Keys, Links, ListenerConfig,
+    ListenerTls, VehicleCa, VehicleLinkStatus,
 };
 
 /// What the serving process is told, one line of JSON on its standard input.

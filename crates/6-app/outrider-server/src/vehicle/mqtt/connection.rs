@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use outrider_ingest::ShortSession;
 use outrider_types::VehicleId;
+use outrider_wire::{SHORT_EXPORTER_LABEL, is_short};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -23,6 +25,7 @@ use super::session::{Close, Gate, Session, SessionLimits, Step, Take};
 use crate::vehicle::directory::{Admitted, Denied};
 use crate::vehicle::exchange::Refusal;
 use crate::vehicle::link::{COMMAND_WAITS, Handle, TAKEN_OVER};
+use crate::vehicle::short::ends_session;
 
 /// A connection with its session.
 pub(super) struct Connection {
@@ -35,6 +38,8 @@ pub(super) struct Connection {
     address: IpAddr,
     shared: Arc<Shared>,
     entry: Option<Arc<Handle>>,
+    /// Made with the first short frame, so that a silent connection pays a pointer for it.
+    short: Option<Box<ShortSession>>,
     stopped: watch::Receiver<bool>,
 }
 
@@ -67,7 +72,18 @@ impl Connection {
         let admitted = Box::new(admitted);
         let limits = SessionLimits { patience: shared.patience };
         let session = Session::new(vehicle, limits, shared.exchange.links().now());
-        Self { stream, session, vehicle, admitted, identities, address, shared, entry: None, stopped }
+        Self {
+            stream,
+            session,
+            vehicle,
+            admitted,
+            identities,
+            address,
+            shared,
+            entry: None,
+            short: None,
+            stopped,
+        }
     }
 
     /// Serves the connection to its end and returns why it ended.
@@ -259,8 +275,13 @@ impl Connection {
                 return Some(close);
             }
             let Take { id, frame } = step.take?;
+            let is_short = is_short(&frame);
             let result = self.take(frame).await;
+            let ends = is_short && result.as_ref().is_err_and(ends_session);
             step = self.session.taken(id, result);
+            if ends {
+                step.close = step.close.or(Some(Close::FrameRefused));
+            }
         }
     }
 
@@ -295,7 +316,24 @@ impl Connection {
                 _ = self.stopped.wait_for(|stop| *stop) => break,
             }
         }
-        exchange.take(self.vehicle, frame).await
+        if is_short(&frame) {
+            self.take_short(&frame).await
+        } else {
+            exchange.take(self.vehicle, frame).await
+        }
+    }
+
+    /// Takes a short frame under the key that the TLS exporter gives both ends.
+    async fn take_short(&mut self, frame: &[u8]) -> Result<Vec<u8>, Refusal> {
+        if self.short.is_none() {
+            let key = self.stream.get_ref().1.export_keying_material([0; 32], SHORT_EXPORTER_LABEL, None);
+            let key =
+                key.map_err(|error| Refusal { status: 500, code: "internal", message: error.to_string() })?;
+            self.short = Some(Box::new(ShortSession::new(self.vehicle, key)));
+        }
+        let exchange = Arc::clone(&self.shared.exchange);
+        let session = self.short.as_mut().expect("just made");
+        exchange.take_short(session, frame).await
     }
 }
 

@@ -3,13 +3,14 @@
 use mqtt_protocol_core::mqtt::packet::{
     AssignedClientIdentifier, MaximumPacketSize, MaximumQos, Properties, Property, Qos, ReasonString,
     ReceiveMaximum, RetainAvailable, ServerKeepAlive, SessionExpiryInterval, SharedSubscriptionAvailable,
-    SubscriptionIdentifierAvailable, WildcardSubscriptionAvailable, v3_1_1, v5_0,
+    SubscriptionIdentifierAvailable, UserProperty, WildcardSubscriptionAvailable, v3_1_1, v5_0,
 };
 use mqtt_protocol_core::mqtt::result_code::{
     ConnectReasonCode, ConnectReturnCode, DisconnectReasonCode, MqttError, PubackReasonCode,
     SubackReasonCode, SubackReturnCode, UnsubackReasonCode,
 };
 
+use super::super::short::{SHORT_PROPERTY, SHORT_VERSION};
 use super::packet::{Hello, PACKET_BYTES_MAX, Version};
 
 /// What an accepted CONNECT is told.
@@ -57,6 +58,8 @@ pub(super) fn welcome(hello: &Hello, welcome: &Welcome) -> Vec<u8> {
         Property::SubscriptionIdentifierAvailable(build(SubscriptionIdentifierAvailable::new(0))),
         Property::SharedSubscriptionAvailable(build(SharedSubscriptionAvailable::new(0))),
     ];
+    let short = UserProperty::new(SHORT_PROPERTY, SHORT_VERSION);
+    properties.push(Property::UserProperty(build(short)));
     if let Some(seconds) = welcome.keep_alive_s {
         properties.push(Property::ServerKeepAlive(build(ServerKeepAlive::new(seconds))));
     }

@@ -32,7 +32,9 @@ pub(super) struct Uplink {
 impl Uplink {
     pub(super) fn run(self) -> Result<(), Failure> {
         if self.serve {
-            return runtime()?.block_on(serve_child(Arc::new(SystemClock), Arc::new(SystemRandom), open)).map_err(Failure::failed);
+            return runtime()?
+                .block_on(serve_child(Arc::new(SystemClock), Arc::new(SystemRandom), open))
+                .map_err(Failure::failed);
         }
         let mut out = self.vehicle.measure();
         if self.connections > 0 && !self.vehicle.is_untimed() {
