@@ -108,7 +108,8 @@ impl<'a> Batch<'a> {
 
     /// Returns what it says of rows that went before it in short frames.
     pub fn proofs(&self) -> impl Iterator<Item = Result<ShortProof, RowError>> + 'a {
-        self.entries(5).map(|entry| proof(&entry).map_err(|fault| entry.error(fault)))
+        self.entries(5)
+            .map(|entry| statement::proof(entry.bytes, entry.start).map_err(|fault| entry.error(fault)))
     }
 
     const fn entries(&self, number: u32) -> Entries<'a> {
@@ -492,23 +493,4 @@ fn gap(entry: &Entry<'_>) -> Result<Gap, RowFault> {
     }
     let range = SeqRange::new(Seq(first), Seq(last)).ok_or(RowFault::Range)?;
     Ok(Gap { lane: lane(number)?, range, reason: DropReason::from_code(reason) })
-}
-
-fn proof(entry: &Entry<'_>) -> Result<ShortProof, RowFault> {
-    let (mut number, mut first, mut last, mut chain) = (0, 0, 0, [0u8; 32]);
-    let mut reader = Reader::new(entry.bytes, entry.start);
-    while let Some(part) = reader.field().map_err(RowFault::Structure)? {
-        match (part.number, part.value) {
-            (1, RawValue::Varint(value)) => number = value,
-            (2, RawValue::Varint(value)) => first = value,
-            (3, RawValue::Varint(value)) => last = value,
-            (4, RawValue::Bytes { bytes, .. }) => {
-                chain = bytes.try_into().map_err(|_| RowFault::Length { max: 32, got: bytes.len() })?;
-            }
-            (1..=4, _) => return Err(RowFault::Structure(part.mismatch())),
-            _ => {}
-        }
-    }
-    let range = SeqRange::new(Seq(first), Seq(last)).ok_or(RowFault::Range)?;
-    Ok(ShortProof { lane: lane(number)?, range, chain })
 }

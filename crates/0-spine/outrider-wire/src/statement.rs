@@ -6,7 +6,7 @@ use crate::SIGNATURE_BYTES;
 use crate::fault::RowFault;
 use crate::limits::{ANCHOR_PROOF_BYTES_MAX, BOOT_ENDS_MAX, LOST_KINDS_MAX};
 use crate::pb::{Counter, Full, RawField, RawValue, Reader, Sink, SliceSink};
-use crate::rows::{DropReason, SeqRange};
+use crate::rows::{DropReason, SeqRange, ShortProof};
 
 /// Bytes before the content of a tombstone in what its signature covers.
 pub const SIGN_TOMBSTONE: &[u8] = b"outrider spool tombstone 1\0";
@@ -160,6 +160,23 @@ fn lane(got: u64) -> Result<Lane, RowFault> {
 
 fn exact<const N: usize>(bytes: &[u8]) -> Result<[u8; N], RowFault> {
     bytes.try_into().map_err(|_| RowFault::Length { max: N, got: bytes.len() })
+}
+
+pub(crate) fn proof(bytes: &[u8], start: usize) -> Result<ShortProof, RowFault> {
+    let (mut number, mut first, mut last, mut chain) = (0, 0, 0, [0u8; 32]);
+    let mut reader = Reader::new(bytes, start);
+    while let Some(part) = reader.field().map_err(RowFault::Structure)? {
+        match (part.number, part.value) {
+            (1, RawValue::Varint(value)) => number = value,
+            (2, RawValue::Varint(value)) => first = value,
+            (3, RawValue::Varint(value)) => last = value,
+            (4, RawValue::Bytes { bytes, .. }) => chain = exact(bytes)?,
+            (1..=4, _) => return Err(RowFault::Structure(part.mismatch())),
+            _ => {}
+        }
+    }
+    let range = SeqRange::new(Seq(first), Seq(last)).ok_or(RowFault::Range)?;
+    Ok(ShortProof { lane: lane(number)?, range, chain })
 }
 
 pub(crate) fn tombstone(bytes: &[u8], start: usize) -> Result<TombstoneView<'_>, RowFault> {
