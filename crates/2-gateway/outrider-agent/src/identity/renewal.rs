@@ -108,7 +108,7 @@ mod tests {
             let now = at(turn * 600);
             match renewal.tick(now, wall(turn)) {
                 Step::Wait => {}
-                step => {
+                step @ (Step::Renew | Step::Ask) => {
                     steps.push((turn / 144, step));
                     if answer { renewal.done(own(), now, wall(turn)) } else { renewal.failed(now) }
                 }

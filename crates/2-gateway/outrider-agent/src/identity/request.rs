@@ -21,7 +21,7 @@ pub enum RequestError {
 #[derive(Debug)]
 pub enum IdentityKey {
     /// Key of this program, P-256.
-    File(KeyPair),
+    File(Box<KeyPair>),
     /// Key of a key store, with its point.
     Device(Arc<dyn DeviceKey>, [u8; POINT_BYTES]),
 }
@@ -39,7 +39,7 @@ impl IdentityKey {
     /// # Errors
     /// [`RequestError::Key`] if the system gives no random bytes.
     pub fn generate() -> Result<Self, RequestError> {
-        Ok(Self::File(KeyPair::generate()?))
+        Ok(Self::File(Box::new(KeyPair::generate()?)))
     }
 
     /// Reads a private key, PKCS#8 in PEM.
@@ -47,7 +47,7 @@ impl IdentityKey {
     /// # Errors
     /// [`RequestError::Key`].
     pub fn from_pem(text: &str) -> Result<Self, RequestError> {
-        Ok(Self::File(KeyPair::from_pem(text)?))
+        Ok(Self::File(Box::new(KeyPair::from_pem(text)?)))
     }
 
     /// Returns the private key, PKCS#8 in PEM; nothing of a key that stays in its store.
@@ -70,7 +70,7 @@ impl PublicKeyData for IdentityKey {
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {
         match self {
-            Self::File(key) => PublicKeyData::algorithm(key),
+            Self::File(key) => PublicKeyData::algorithm(key.as_ref()),
             Self::Device(..) => &rcgen::PKCS_ECDSA_P256_SHA256,
         }
     }

@@ -236,10 +236,8 @@ impl RenewalPlan {
         let trusted = read_certificates(&self.roots)
             .map_err(|source| EstError::File { path: self.roots.clone(), source })?;
         let renewed = renewed_roots(&trusted, &answer)?;
-        if let (Some(due), Some(date)) = (due, date) {
-            if date < due {
-                return Ok(Renewed::NotDue);
-            }
+        if due.zip(date).is_some_and(|(due, date)| date < due) {
+            return Ok(Renewed::NotDue);
         }
         let fresh = match &self.device {
             Some(device) => IdentityKey::from(device.clone()),

@@ -426,6 +426,12 @@ async fn a_transferred_vehicle_has_a_new_name_and_nothing_of_the_old_owner() {
     running.server.shutdown().await;
 }
 
+/// Says that a test's programs are not there.
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+fn skip(what: &str) {
+    eprintln!("SKIPPED: {what} is not installed");
+}
+
 /// Runs a program; `None` if it is not installed.
 fn run(program: &str, arguments: &[&str], folder: &Path) -> Option<Output> {
     let output = Command::new(program).args(arguments).current_dir(folder).output().ok()?;
@@ -458,7 +464,7 @@ async fn openssl_and_curl_enrol_a_vehicle() {
                   openssl x509 -in certificate.pem -noout -subject && \
                   test \"$(openssl x509 -in certificate.pem -noout -pubkey)\" = \"$(openssl pkey -in key.pem -pubout)\"";
     if run("openssl", &["version"], at).is_none() || run("curl", &["--version"], at).is_none() {
-        eprintln!("SKIPPED: openssl or curl is not installed");
+        skip("openssl or curl");
         return;
     }
     let script = [make, &fetch, &enrol, verify].join(" && ");
