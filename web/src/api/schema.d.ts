@@ -288,6 +288,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/identity-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the latest enrolments, changes of state and refusals of all vehicles.
+         * @description Needs the role engineer or a higher one.
+         */
+        get: operations["list_identity_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/ingest": {
         parameters: {
             query?: never;
@@ -618,6 +638,86 @@ export interface paths {
         get: operations["show_completeness"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vehicles/{id}/identity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows who a vehicle is: state, certificates, batch keys, log.
+         * @description Needs the role analyst or a higher one.
+         */
+        get: operations["show_vehicle_identity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vehicles/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lets a suspended vehicle in again.
+         * @description Needs the role engineer or a higher one.
+         */
+        post: operations["resume_vehicle"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vehicles/{id}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Keeps a vehicle out for good: its keys are not trusted any more.
+         * @description Needs the role admin or a higher one.
+         */
+        post: operations["revoke_vehicle"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vehicles/{id}/suspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Keeps a vehicle out until somebody resumes it.
+         * @description Needs the role analyst or a higher one.
+         */
+        post: operations["suspend_vehicle"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1479,6 +1579,8 @@ export interface components {
             gaps: components["schemas"]["GapHealth"];
             /** @description Lake. */
             lake: components["schemas"]["LakeHealth"];
+            /** @description Connections of vehicles. */
+            links?: components["schemas"]["VehicleLinkStatus"];
             /** @description Event log. */
             log: components["schemas"]["LogHealth"];
             /** @description Stages in the order of the data. */
@@ -1503,6 +1605,28 @@ export interface components {
             by: string;
             /** @description Why. */
             note?: string | null;
+        };
+        /** @description Line of the identity log; equal refusals within an hour are one line. */
+        IdentityLogEntry: {
+            /** @description What was asked for. */
+            action: string;
+            /** @description User, `vehicle` or `cli`. */
+            actor: string;
+            /** @description Serial, key kind or reason. */
+            detail: string;
+            /** @description When first. */
+            first_at: components["schemas"]["Timestamp"];
+            /** @description When last. */
+            last_at: components["schemas"]["Timestamp"];
+            /** @description `done`, or the code of the refusal. */
+            outcome: string;
+            /**
+             * Format: int64
+             * @description How often.
+             */
+            times: number;
+            /** @description Vehicle; absent where nobody knows which. */
+            vehicle_id?: string | null;
         };
         /** @description What came in from the vehicles. */
         IngestHealth: {
@@ -2396,6 +2520,39 @@ export interface components {
             /** @description What its sensors last said of themselves in the last 30 days, by bus and name. */
             sensors: components["schemas"]["SensorState"][];
         };
+        /** @description Batch key that a vehicle has registered by rotation. */
+        VehicleBatchKey: {
+            /** @description SHA-256 of the public key, hexadecimal. */
+            fingerprint: string;
+            /**
+             * Format: int64
+             * @description First boot that it is for.
+             */
+            from_epoch: number;
+            /** @description When it was registered. */
+            registered_at: components["schemas"]["Timestamp"];
+        };
+        /** @description Client certificate of a vehicle. */
+        VehicleCertificate: {
+            /**
+             * Format: int32
+             * @description Generation of the installation's CA that signed it.
+             */
+            generation: number;
+            /** @description When it was issued. */
+            issued_at: components["schemas"]["Timestamp"];
+            /** @description Good until. */
+            not_after: components["schemas"]["Timestamp"];
+            /** @description Good from. */
+            not_before: components["schemas"]["Timestamp"];
+            revoked_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Why it was revoked. */
+            revoked_for?: string | null;
+            /** @description Serial number, hexadecimal. */
+            serial: string;
+            /** @description Kind of its key: `ecdsa_p256`, `ecdsa_p384` or `ed25519`. */
+            suite: string;
+        };
         /** @description Vehicles by when they were heard of. */
         VehicleCounts: {
             /**
@@ -2457,6 +2614,75 @@ export interface components {
             /** @description Pseudonym. */
             vehicle_id: string;
         };
+        /** @description Who a vehicle is to this installation. */
+        VehicleIdentity: {
+            /** @description Batch keys, newest first. */
+            batch_keys: components["schemas"]["VehicleBatchKey"][];
+            /** @description Certificates of this installation's CA, newest first, at most 20. */
+            certificates: components["schemas"]["VehicleCertificate"][];
+            changed_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Who moved it there. */
+            changed_by?: string | null;
+            /** @description Latest lines of the log, newest first, at most 50. */
+            log: components["schemas"]["IdentityLogEntry"][];
+            /** @description Why it is in this state. */
+            reason?: string | null;
+            /** @description Whether it is let in. */
+            state: components["schemas"]["VehicleState"];
+            /** @description Vehicle. */
+            vehicle_id: string;
+        };
+        /** @description Counters of the vehicles' connections; a DTO of the API. */
+        VehicleLinkStatus: {
+            /**
+             * Format: int64
+             * @description Frames that came over a broker, if one is connected; `None` without a broker.
+             */
+            broker_frames?: number | null;
+            /**
+             * Format: int64
+             * @description Findings about connections: certificates used from two places.
+             */
+            findings: number;
+            /**
+             * Format: int64
+             * @description Handshakes that failed or took too long.
+             */
+            handshakes_failed: number;
+            /**
+             * Format: int64
+             * @description Full TLS handshakes since the start of the program, both listeners.
+             */
+            handshakes_full: number;
+            /**
+             * Format: int64
+             * @description Connections closed before the handshake, because too many came at once.
+             */
+            handshakes_refused: number;
+            /**
+             * Format: int64
+             * @description Resumed TLS handshakes.
+             */
+            handshakes_resumed: number;
+            /** @description MQTT packets received, by kind. */
+            packets: {
+                [key: string]: number;
+            };
+            /** @description Sessions refused or ended, by reason, and frames that waited for their rate. */
+            refusals: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Replies not sent because the client takes no packet of that length.
+             */
+            replies_unsent: number;
+            /**
+             * Format: int64
+             * @description MQTT sessions open now.
+             */
+            sessions: number;
+        };
         /** @description Page of vehicles. */
         VehicleList: {
             /** @description Moment the list was read. */
@@ -2470,6 +2696,16 @@ export interface components {
              * @description Number of items on all pages.
              */
             total: number;
+        };
+        /**
+         * @description Whether a vehicle is let in.
+         * @enum {string}
+         */
+        VehicleState: "active" | "suspended" | "revoked" | "retired";
+        /** @description Reason for a change of a vehicle's state. */
+        VehicleStateRequest: {
+            /** @description Why; goes into the log. */
+            reason: string;
         };
         /** @description Vehicle as a list shows it. */
         VehicleSummary: {
@@ -3051,6 +3287,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    list_identity_log: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityLogEntry"][];
                 };
             };
             /** @description Refused. */
@@ -3686,6 +3951,142 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Completeness"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    show_vehicle_identity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VehicleIdentity"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    resume_vehicle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VehicleStateRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VehicleIdentity"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    revoke_vehicle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VehicleStateRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VehicleIdentity"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    suspend_vehicle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VehicleStateRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VehicleIdentity"];
                 };
             };
             /** @description Refused. */

@@ -668,12 +668,12 @@ export const en = {
   "anchor.tpm2": "TPM 2.0",
   "anchor.pkcs11": "PKCS#11",
   "anchor.unknown": "Unknown kind",
-  "identity.title": "What this vehicle sent does not fit together",
-  "identity.note":
+  "integrity.title": "What this vehicle sent does not fit together",
+  "integrity.note":
     "Somebody may have rewritten or copied its buffer or its key. The first version of each row is kept; the other is in the quarantine.",
-  "identity.what": "Finding",
-  "identity.detail": "Detail",
-  "identity.at": "Noticed",
+  "integrity.what": "Finding",
+  "integrity.detail": "Detail",
+  "integrity.at": "Noticed",
   "span.label": "Time span",
   "span.hour": "1 h",
   "span.day": "24 h",

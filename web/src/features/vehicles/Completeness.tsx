@@ -197,18 +197,18 @@ const detail = (event: SecurityEvent): string =>
     .join(", ");
 
 const Findings = ({ findings }: { findings: readonly SecurityEvent[] }) => (
-  <Card title={t("identity.title")} className="warning" flush>
+  <Card title={t("integrity.title")} className="warning" flush>
     <p role="alert" className="note">
-      {t("identity.note")}
+      {t("integrity.note")}
     </p>
-    <Scroll label={t("identity.title")}>
+    <Scroll label={t("integrity.title")}>
       <table>
         <thead>
           <tr>
             <th>{t("queue.severity")}</th>
-            <th>{t("identity.what")}</th>
-            <th>{t("identity.detail")}</th>
-            <th>{t("identity.at")}</th>
+            <th>{t("integrity.what")}</th>
+            <th>{t("integrity.detail")}</th>
+            <th>{t("integrity.at")}</th>
           </tr>
         </thead>
         <tbody>
