@@ -59,7 +59,11 @@ fn tight() -> Gateway<MemoryStorage> {
     let boot = Boot::in_memory(BootEpoch(1), 1, &[1; 32]);
     let (spool, _) = Spool::open(MemoryStorage::new(), config, boot).expect("the medium can be written");
     let uplink = Uplink::new(UplinkConfig::new(TenantId(1), VEHICLE, 1), Seed::new(5)).expect("memory");
-    Gateway::new(FoldConfig { window_us: [0; 3], ..FoldConfig::default() }, spool, uplink)
+    let fold = FoldConfig { window_us: [0; 3], ..FoldConfig::default() };
+    let mut gateway = Gateway::new(fold, spool, uplink);
+    // One sensor fills the medium here.
+    gateway.set_policies(crate::LanePolicies::with_windows(&fold).without_shares());
+    gateway
 }
 
 #[test]
