@@ -67,9 +67,9 @@ pub enum ClockQuality {
     Anchored(ClockSource),
 }
 
-/// Error that drift adds to a time of this length.
+/// Error that drift adds to a time of this length, rounded up: an interval that is too narrow states what is not so.
 fn drift_us(length_us: u64) -> u64 {
-    (length_us / 1_000_000).saturating_mul(ClockFix::DRIFT_PPM)
+    length_us.div_ceil(1_000_000).saturating_mul(ClockFix::DRIFT_PPM)
 }
 
 /// Returns the latest time at which a boot can have begun of which a reading is not after `wall`.
@@ -203,8 +203,11 @@ mod tests {
     #[test]
     fn without_a_fix_the_interval_is_wide_and_ends_at_ingest() {
         let (time, quality) = ClockState::default().event_time_within(VehicleMicros(5), &alone(5));
-        assert_eq!((time.latest(), quality), (NOW.0, ClockQuality::Unknown));
-        assert_eq!(time.error_us, 15 * 24 * 3600 * 1_000_000);
+        assert_eq!(quality, ClockQuality::Unknown);
+        // Up to what a clock may drift in a second, rounded up.
+        let drift = i64::try_from(ClockFix::DRIFT_PPM).expect("small");
+        assert!((0..=2 * drift).contains(&time.latest().micros_since(NOW.0)), "{time:?}");
+        assert_eq!(time.error_us, 15 * 24 * 3600 * 1_000_000 + ClockFix::DRIFT_PPM);
     }
 
     #[test]

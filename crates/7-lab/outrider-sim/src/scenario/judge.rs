@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use outrider_gateway::spool::Tombstone;
+use outrider_ingest::CLOUD_EPOCH;
 use outrider_model::invariants;
 use outrider_types::{BootEpoch, EventId, Lane, Seq, VehicleId};
 
@@ -320,9 +321,11 @@ impl<'a> Judge<'a> {
             .iter()
             .flat_map(|unit| unit.ledger.boots.keys().map(|epoch| (unit.vehicle, *epoch)))
             .collect();
+        // What the cloud states of a vehicle stands under a boot of its own.
         let phantoms = lake
             .rows
             .keys()
+            .filter(|id| id.epoch != CLOUD_EPOCH)
             .filter(|id| !owned.contains(&id.vehicle) && !boots.contains(&(id.vehicle, id.epoch)));
         for id in phantoms {
             let violation = Violation::of("phantom", "a row of a boot that never was");
