@@ -36,7 +36,7 @@ pub static V1: Dictionary = Dictionary { id: DictId(0x18C8_05CD), bytes: include
 
 /// Dictionary of [`crate::ShortCoding::BLOCK_V1`]: for single rows, trained by the gateway's example `train_dictionary`.
 pub static SHORT_V1: Dictionary =
-    Dictionary { id: DictId(0x586C_6554), bytes: include_bytes!("../dict/short1.zdict") };
+    Dictionary { id: DictId(0xD414_815B), bytes: include_bytes!("../dict/short1.zdict") };
 
 /// All released dictionaries of batches, oldest first; append only.
 pub static ALL: &[&Dictionary] = &[&V1];
