@@ -15,6 +15,7 @@ import {
   vehicleDetail,
 } from "./mock-data.mjs";
 import { HUNT_ROUTES } from "./mock-hunt.mjs";
+import { IDENTITY_ROUTES } from "./mock-identity.mjs";
 import { completeness, ingestHealth } from "./mock-ingest.mjs";
 import { STOP_ROUTES } from "./mock-stop.mjs";
 
@@ -39,6 +40,8 @@ export function makeState(alertCount, vehicleCount) {
     mustChange: false,
     user: "mara",
     stop: { is_set: false },
+    /** Identities that somebody asked for. */
+    identities: new Map(),
     /** While true, no vehicle answers a command. */
     silent: false,
     detect: {},
@@ -459,6 +462,7 @@ function findVehicle(state, id) {
 const ROUTES = [
   ...STOP_ROUTES,
   ...HUNT_ROUTES,
+  ...IDENTITY_ROUTES,
   ["GET /overview", (state) => overview(state)],
   [
     "GET /alerts",

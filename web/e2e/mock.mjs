@@ -7,6 +7,7 @@ import { startMock } from "./mock-server.mjs";
 import { edgeParts } from "./parts-edge.mjs";
 import { healthParts } from "./parts-health.mjs";
 import { huntParts } from "./parts-hunt.mjs";
+import { identityParts } from "./parts-identity.mjs";
 import { ingestParts } from "./parts-ingest.mjs";
 import { stopParts } from "./parts-stop.mjs";
 
@@ -452,6 +453,7 @@ const tools = {
 await stopParts(tools);
 await healthParts(tools);
 await ingestParts(tools);
+await identityParts(tools);
 await huntParts(tools);
 await edgeParts(tools);
 
@@ -550,7 +552,7 @@ await part("every page has an empty state", async () => {
     ["vehicles", "/vehicles", "No vehicle matches"],
     ["vehicle", `/vehicles/${vehicle}`, "Nothing is known about the buses"],
     ["timeline", `/vehicles/${vehicle}/timeline`, "No event in this span"],
-    ["vehicle-health", `/vehicles/${vehicle}/health`, "No gap"],
+    ["vehicle-health", `/vehicles/${vehicle}/health`, "This installation issued no certificate"],
     ["fleet", "/fleet", "No vehicle is known"],
     ["health", "/health", "Nothing is in quarantine"],
     ["rules", "/rules", "No rule is loaded"],
