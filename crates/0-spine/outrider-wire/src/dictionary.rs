@@ -34,7 +34,7 @@ pub struct Dictionary {
 /// Dictionary that this version writes with.
 pub static V1: Dictionary = Dictionary { id: DictId(0x18C8_05CD), bytes: include_bytes!("../dict/v1.zdict") };
 
-/// Dictionary of [`crate::ShortCoding::BLOCK_V1`]: for single rows, trained by the gateway's example `train_dictionary`.
+/// Dictionary of [`crate::ShortCoding::BLOCK_V1`]: for single rows, trained by `tools/dictionary`.
 pub static SHORT_V1: Dictionary =
     Dictionary { id: DictId(0xD414_815B), bytes: include_bytes!("../dict/short1.zdict") };
 

@@ -26,7 +26,7 @@ use crate::rows::{EventHead, Field, Value};
 use crate::writer::{BatchWriter, WriteError};
 
 /// Shapes of the first release: for each a count, then type and fields as `type u16, (key u16, kind u8) * count`, little
-/// endian. Written by the gateway's example `train_dictionary` from the catalogue; never changed again.
+/// endian. Written by `tools/dictionary` from the catalogue; never changed again.
 pub static SHAPES_V1: &[u8] = include_bytes!("../dict/shapes1.bin");
 
 /// Characters of packed text, by number.

@@ -1,7 +1,7 @@
 //! Trains the dictionary of short frames, or says what it gains on rows that it was not trained on.
 //!
-//! `cargo run --release -p outrider-gateway --example train_dictionary [FILE [SHAPES]]`: the same source gives the same
-//! bytes. A released dictionary is never trained again; a better one gets a new name in `outrider_wire::dictionary`. SHAPES
+//! `cargo run --release --manifest-path tools/dictionary/Cargo.toml --bin short_rows [FILE [SHAPES]]`: the same source
+//! gives the same bytes. A released dictionary is never trained again; a better one gets a new name in `outrider_wire::dictionary`. SHAPES
 //! is where the shapes of the catalogue's event types go.
 #![expect(clippy::print_stdout, reason = "a tool for developers, run by hand")]
 #![expect(clippy::cast_possible_truncation, reason = "sizes are small and known")]
@@ -13,6 +13,7 @@ use outrider_model::catalogue::{EVENT_TYPES, FieldKind, event_type, field};
 use outrider_types::{Lane, Seed, Seq, VehicleMicros};
 use outrider_wire::BatchWriter;
 
+#[path = "../../../../crates/2-gateway/outrider-gateway/examples/synthetic/mod.rs"]
 mod synthetic;
 
 /// Rows to train with: about a hundred times the dictionary, as zstd's documentation advises.

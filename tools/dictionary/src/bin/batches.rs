@@ -1,6 +1,6 @@
-//! Trains a compression dictionary from synthetic events and prints its content address.
+//! Trains the dictionary of batches from synthetic events and prints its content address.
 //!
-//! `cargo run --release --manifest-path tools/dictionary/Cargo.toml -- <file>`. A released dictionary is never
+//! `cargo run --release --manifest-path tools/dictionary/Cargo.toml --bin batches -- <file>`. A released dictionary is never
 //! trained again: a new one gets a new file beside it in `outrider-wire/dict`.
 #![expect(clippy::print_stdout, clippy::indexing_slicing, reason = "a tool for developers, run by hand")]
 
@@ -10,14 +10,14 @@ use outrider_types::Seed;
 use outrider_wire::BatchWriter;
 use sha2::{Digest, Sha256};
 
-#[path = "../../../crates/2-gateway/outrider-gateway/examples/synthetic/mod.rs"]
+#[path = "../../../../crates/2-gateway/outrider-gateway/examples/synthetic/mod.rs"]
 mod synthetic;
 
 /// Largest dictionary: what 500 rows save by more does not pay for its place in the vehicle.
 const DICTIONARY_BYTES: usize = 16 << 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args_os().nth(1).ok_or("usage: dictionary <file>")?;
+    let path = std::env::args_os().nth(1).ok_or("usage: batches <file>")?;
     let mut samples = Vec::new();
     for number in 0..1500u64 {
         let mut drive = synthetic::Drive::new(Seed::new(0x0D1C_7000 + number));
