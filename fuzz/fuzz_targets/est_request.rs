@@ -4,15 +4,18 @@
 use libfuzzer_sys::fuzz_target;
 
 // The two files that judge a request, without the server around them and its database.
+#[path = "../../crates/6-app/outrider-server/src/vehicle/est/request.rs"]
 #[allow(dead_code, reason = "one function of several")]
+mod request;
+#[path = "../../crates/6-app/outrider-server/src/vehicle/suite.rs"]
+#[allow(dead_code, reason = "one function of several")]
+mod suite;
+/// Where `request` looks for the suites.
 mod vehicle {
-    #[path = "../../../crates/6-app/outrider-server/src/vehicle/suite.rs"]
-    pub(crate) mod suite;
-    #[path = "../../../crates/6-app/outrider-server/src/vehicle/est/request.rs"]
-    pub(crate) mod request;
+    pub(crate) use crate::suite;
 }
 
-use vehicle::request::{EST_BODY_BYTES_MAX, EnrolRequest};
+use request::{EST_BODY_BYTES_MAX, EnrolRequest};
 
 fuzz_target!(|bytes: &[u8]| {
     let request = EnrolRequest::parse(bytes);

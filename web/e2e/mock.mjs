@@ -29,7 +29,8 @@ async function open({ width = 1280, height = 800, scheme = "dark" } = {}) {
     reducedMotion: "reduce",
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  // A step takes a second or two; a machine that compiles beside it takes longer.
+  page.setDefaultTimeout(45_000);
   await page.clock.setFixedTime(NOW_MS);
   watch(page, mock.url, problems, (answer) => answer.status() === 401 || provoking);
   await page.addInitScript(() => {
