@@ -8,7 +8,8 @@ use outrider_gateway::spool::Anchor;
 use serde_json::{Value, json};
 
 use super::{Failure, Terminal};
-use crate::keystore::DeviceKey;
+use crate::identity::BatchKeyFiles;
+use crate::keystore::{DeviceKey, KeyKind};
 use crate::runtime::hardware::Hardware;
 use crate::runtime::{Sections, VehicleConfig};
 
@@ -26,6 +27,10 @@ pub(super) struct Keys {
     /// Make the keys that are not there yet.
     #[arg(long)]
     make: bool,
+    /// Make the next batch key. The running program, or the next one, registers it with the cloud and then uses it; until
+    /// then the old one goes on. Only for keys in files: a key in hardware is registered by hand.
+    #[arg(long, conflicts_with = "make")]
+    rotate: bool,
     /// Measure signatures, and raise and attest the counter, this many times (at most 100). The spool takes a counter that
     /// was raised behind its back for a rollback: only on a vehicle that is not in use.
     #[arg(long, value_name = "TIMES")]
@@ -54,6 +59,14 @@ impl Keys {
         let config = VehicleConfig::open(&self.config).map_err(|error| failed(&error))?;
         let sections = Sections::open(&self.config).map_err(|error| failed(&error))?;
         let hardware = sections.hardware.open(&config.state).map_err(|error| failed(&error))?;
+        if self.rotate {
+            if hardware.key_kind() != KeyKind::File {
+                return Err(Failure::input("the batch key is in hardware; make another one and register it"));
+            }
+            let files = BatchKeyFiles::new(&config.state);
+            files.make_next().map_err(|error| failed(&error))?;
+            terminal.note("the next batch key waits until the cloud knows it");
+        }
         let keys =
             if self.make { hardware.make() } else { hardware.made() }.map_err(|error| failed(&error))?;
         let mut anchored = hardware.anchor().map_err(|error| failed(&error))?;

@@ -21,17 +21,19 @@ use super::captures::read_records;
 use super::machine::Machine;
 use super::watch::open;
 use super::{Failure, Terminal};
+use crate::identity::BatchKeyFiles;
 use crate::io::capture::Record;
 use crate::io::est::{Renewed, Renewer};
 use crate::io::ids_udp::IdsUdp;
 use crate::io::live::LivePlace;
 use crate::io::packet_ring::PacketRing;
+use crate::keystore::KeyKind;
 use crate::model_file::{FILE_BYTES_MAX, ModelTrust, Refusal, Trusted};
 use crate::remote::{ArtifactTrust, ConfigStore, Provisioned, RealDisk, Remote};
 use crate::runtime::hardware::Hardware;
 use crate::runtime::seal::{forget_root, read_root};
 use crate::runtime::workshop::read_ticket;
-use crate::runtime::{CloudLink, Sections, Vehicle, VehicleConfig, VehicleParts};
+use crate::runtime::{CloudLink, KeyChanges, Sections, Vehicle, VehicleConfig, VehicleParts};
 
 /// Time between two turns of the loop.
 const TURN: Duration = Duration::from_millis(20);
@@ -197,6 +199,7 @@ impl Run {
         let (model, judgement) = model(config, trust)?;
         let batch = hardware.batch().map_err(|error| input(&error))?;
         let keys = config.keys(batch).map_err(|error| input(&error))?;
+        let changes = KeyChanges::new(&config.state, &keys.batch);
         let storage = FileStorage::open(&config.state.join("spool")).map_err(|error| input(&error))?;
         let root = read_root(&config.state).map_err(|error| input(&error))?;
         let parts = VehicleParts {
@@ -220,6 +223,7 @@ impl Run {
             poll_us: POLL_US,
         };
         let mut vehicle = Vehicle::open(parts, clock.mono()).map_err(|error| input(&error))?;
+        vehicle.set_key_changes(changes);
         forget_root(&config.state).map_err(|error| input(&error))?;
         match judgement {
             None => {}
@@ -351,6 +355,10 @@ impl Run {
             return;
         };
         let Ok(config) = VehicleConfig::open(&self.config) else { return };
+        if hardware.key_kind() == KeyKind::File {
+            // A new certificate is the occasion for a new batch key; one that cannot be made now comes with the next.
+            let _ = BatchKeyFiles::new(&config.state).make_next();
+        }
         if let Ok(new) = super::link::open(&config, self.link.as_deref(), clock.salt(), hardware) {
             *link = new;
         }

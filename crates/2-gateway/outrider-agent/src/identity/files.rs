@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::batch_key::BatchKeyFiles;
 use crate::runtime::VehicleConfig;
 
 /// Files longer than this are none of ours.
@@ -43,7 +44,7 @@ impl IdentityFiles {
         (there(self.identity()), there(self.roots()))
     }
 
-    /// Points a provisioning to what was fetched.
+    /// Points a provisioning to what was fetched, or made here since.
     pub fn apply(&self, config: &mut VehicleConfig) {
         let (identity, roots) = self.fetched();
         if let Some(identity) = identity {
@@ -51,6 +52,10 @@ impl IdentityFiles {
         }
         if let Some(roots) = roots {
             config.ca = roots;
+        }
+        let batch = BatchKeyFiles::new(&self.state).current();
+        if batch.exists() {
+            config.batch_key = batch;
         }
     }
 
@@ -109,8 +114,9 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     }
 }
 
-/// Overwrites and removes the keys of a provisioning (as [`VehicleConfig::open_provisioned`] reads it), its certificate, and with them the way into its spool, whose keys come from
-/// the batch key. Returns what was removed. Flash keeps old pages for a while all the same.
+/// Overwrites and removes the keys of a provisioning (as [`VehicleConfig::open_provisioned`] reads it), those that came
+/// later, its certificate, and with them the way into its spool. Returns what was removed. Flash keeps old pages for a
+/// while all the same.
 ///
 /// # Errors
 /// What the operating system says; what is left is tried again with the next call.
@@ -118,20 +124,29 @@ pub fn wipe(config: &VehicleConfig) -> io::Result<Vec<PathBuf>> {
     let fetched = IdentityFiles::new(&config.state).identity();
     let pending = config.state.join("enrolment.key.pem");
     let spool_root = config.state.join("spool-k0");
+    let changed = BatchKeyFiles::new(&config.state).all();
+    let provisioned = [&config.key, &config.batch_key, &config.certificate, &fetched, &pending, &spool_root];
     let mut removed = Vec::new();
-    for path in [&config.key, &config.batch_key, &config.certificate, &fetched, &pending, &spool_root] {
-        let length = match fs::metadata(path) {
-            Ok(file) => file.len().min(FILE_BYTES_MAX),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        let mut file = OpenOptions::new().write(true).open(path)?;
-        file.write_all(&vec![0; usize::try_from(length).unwrap_or(0)])?;
-        file.sync_all()?;
-        fs::remove_file(path)?;
-        removed.push(path.clone());
+    for path in provisioned.into_iter().chain(&changed) {
+        if wipe_file(path)? {
+            removed.push(path.clone());
+        }
     }
     Ok(removed)
+}
+
+/// Overwrites and removes a file; returns whether there was one.
+pub(super) fn wipe_file(path: &Path) -> io::Result<bool> {
+    let length = match fs::metadata(path) {
+        Ok(file) => file.len().min(FILE_BYTES_MAX),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    file.write_all(&vec![0; usize::try_from(length).unwrap_or(0)])?;
+    file.sync_all()?;
+    fs::remove_file(path)?;
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! switched at once. **Never:** a new root that no old root has signed, or a step that leaves the vehicle without a
 //! certificate that worked. Nothing here opens a connection: `io::est` does.
 
+mod batch_key;
 mod bundle;
 mod clock;
 mod files;
@@ -11,6 +12,7 @@ mod renewal;
 mod request;
 mod trust;
 
+pub use batch_key::{BatchKeyFiles, BatchSigner, NextKey};
 pub use bundle::{BUNDLE_BYTES_MAX, BundleError, certificates};
 pub use clock::{Belief, Validity, belief};
 pub use files::{IdentityFiles, wipe};

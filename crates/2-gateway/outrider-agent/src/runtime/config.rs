@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use outrider_gateway::Ed25519Signer;
 use outrider_gateway::spool::SpoolKeys;
 use outrider_types::{TenantId, VehicleId, VehicleMicros, hex_decode};
 use outrider_wire::Signer;
@@ -14,6 +13,7 @@ use zeroize::Zeroizing;
 use super::costs::UplinkSection;
 use super::ids::{IdsLayer, Idsm, IdsmSection, IdsrSection, QualifySection};
 use super::workshop::WorkshopSection;
+use crate::identity::{BatchKeyFiles, BatchSigner};
 use crate::keystore::WireSigner;
 use crate::remote::UpdateSection;
 
@@ -107,8 +107,15 @@ const fn capture_bytes() -> u64 {
 /// The batch key: it signs frames, and the spool's heads and tombstones.
 #[derive(Clone)]
 pub enum BatchKey {
-    /// Secret of an Ed25519 key in a file; the spool's secrets are derived from it.
-    Software([u8; 32]),
+    /// An Ed25519 key in a file, and the spool's secrets.
+    Software {
+        /// Signs.
+        signer: BatchSigner,
+        /// Secret of the spool, from the key that the vehicle began with.
+        secret: Zeroizing<[u8; 32]>,
+        /// K0 of a fresh spool, if nobody keeps one in escrow.
+        root: Zeroizing<[u8; 32]>,
+    },
     /// A key of a TPM or token, and the spool's secrets derived by the same.
     Device {
         /// Signs.
@@ -122,7 +129,12 @@ pub enum BatchKey {
 
 impl From<[u8; 32]> for BatchKey {
     fn from(secret: [u8; 32]) -> Self {
-        Self::Software(secret)
+        let (spool, root) = SpoolKeys::from_secret(&secret).escrow();
+        Self::Software {
+            signer: BatchSigner::new(&secret),
+            secret: Zeroizing::new(spool),
+            root: Zeroizing::new(root),
+        }
     }
 }
 
@@ -131,7 +143,7 @@ impl BatchKey {
     #[must_use]
     pub fn signer(&self) -> Box<dyn Signer + Send + Sync> {
         match self {
-            Self::Software(secret) => Box::new(Ed25519Signer::new(secret)),
+            Self::Software { signer, .. } => Box::new(signer.clone()),
             Self::Device { signer, .. } => Box::new(WireSigner::clone(signer)),
         }
     }
@@ -140,8 +152,9 @@ impl BatchKey {
     #[must_use]
     pub fn spool_keys(&self) -> SpoolKeys {
         match self {
-            Self::Software(secret) => SpoolKeys::from_secret(secret),
-            Self::Device { secret, root, .. } => SpoolKeys::new(self.signer(), **secret, **root),
+            Self::Software { secret, root, .. } | Self::Device { secret, root, .. } => {
+                SpoolKeys::new(self.signer(), **secret, **root)
+            }
         }
     }
 }
@@ -243,7 +256,14 @@ impl VehicleConfig {
             None => {
                 let secret = fs::read_to_string(&self.batch_key)
                     .map_err(|source| ConfigError::File { path: self.batch_key.clone(), source })?;
-                BatchKey::Software(value("batch_key", &secret)?)
+                let mut batch = BatchKey::from(value("batch_key", &secret)?);
+                let files = BatchKeyFiles::new(&self.state);
+                let kept = files.spool_secret();
+                let kept = kept.map_err(|source| ConfigError::File { path: self.state.clone(), source })?;
+                if let (BatchKey::Software { secret, .. }, Some(kept)) = (&mut batch, kept) {
+                    *secret = Zeroizing::new(kept);
+                }
+                batch
             }
         };
         Ok(VehicleKeys {

@@ -1,5 +1,6 @@
 mod ethernet;
 mod hardware;
+mod key_change;
 mod remote;
 mod uplink;
 

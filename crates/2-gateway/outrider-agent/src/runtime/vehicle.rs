@@ -25,6 +25,7 @@ use super::config::VehicleKeys;
 use super::costs::UplinkFile;
 use super::ids::IdsLayer;
 use super::index::EventIndex;
+use super::key_change::KeyChanges;
 use super::listening::Listening;
 use super::observed::Told;
 use super::parts::{CloudLink, OpenError, Status, VehicleParts};
@@ -56,7 +57,7 @@ fn corruption(recovery: &Recovery, now: VehicleMicros) -> Option<SecurityEvent> 
 }
 
 /// Returns the header of a batch without rows, which asks for commands and says nothing.
-const fn poll(tenant: TenantId, vehicle: VehicleId, epoch: BootEpoch) -> EnvelopeHeader {
+pub(super) const fn poll(tenant: TenantId, vehicle: VehicleId, epoch: BootEpoch) -> EnvelopeHeader {
     EnvelopeHeader {
         dict: DictId::STORED,
         catalogue_id: CATALOGUE_ID,
@@ -73,7 +74,7 @@ pub struct Vehicle<S: Storage> {
     pub(super) tenant: TenantId,
     pub(super) vehicle: VehicleId,
     signer: Box<dyn Signer + Send + Sync>,
-    ack: Ed25519Verifier,
+    pub(super) ack: Ed25519Verifier,
     command: Ed25519Verifier,
     pub(super) edge: Option<Edge>,
     pub(super) net: Option<NetEdge>,
@@ -97,6 +98,7 @@ pub struct Vehicle<S: Storage> {
     /// Why the anchor could not be raised, as it was reported last.
     anchor_failed: Option<&'static str>,
     pub(super) remote: Option<Remote>,
+    pub(super) key_changes: Option<KeyChanges>,
     pub(super) status: Status,
 }
 
@@ -156,6 +158,7 @@ impl<S: Storage> Vehicle<S> {
             told: Told::default(),
             anchor_failed: None,
             remote: None,
+            key_changes: None,
             status: Status::default(),
         };
         let boot = SecurityEvent::new(event::GATEWAY_BOOT, now)
@@ -338,7 +341,8 @@ impl<S: Storage> Vehicle<S> {
 
     /// Sends what is due and handles the commands that come back.
     pub fn exchange(&mut self, link: &mut dyn CloudLink, now: VehicleMicros) -> ExchangeReport {
-        let mut first = self.before_exchange(link, now);
+        let mut first = self.change_key(link, now);
+        first.extend(self.before_exchange(link, now));
         if self.fix.is_none() {
             // A vehicle without a clock asks for the time first: rows that leave without it stay uncertain by weeks.
             let head = poll(self.tenant, self.vehicle, self.gateway.spool().epoch());

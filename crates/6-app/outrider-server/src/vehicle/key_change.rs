@@ -54,6 +54,11 @@ pub(super) async fn take(
         // Without any key the session alone says who it is.
         None => sealed.open(&new, &new).map_err(bad)?,
     };
+    let registered = store.batch_keys(scope, session).await.map_err(refuse_store)?;
+    if registered.iter().max_by_key(|key| key.from).is_some_and(|newest| newest.key == change.key) {
+        // Who is enrolled again brings the key that it has.
+        return Ok(());
+    }
     let stored = StoredBatchKey { vehicle: session, from: change.from, key: change.key };
     match store.put_batch_key(scope, &stored).await {
         Ok(()) => {}
