@@ -329,6 +329,10 @@ impl Run {
                 vehicle.exchange(link.as_mut(), now);
             }
             let is_replayed = next >= records.len() && !self.repeat && !machine.is_live();
+            if self.until_empty && is_replayed && !holds_rows(vehicle) {
+                // What waits to be folded has to be delivered, too.
+                vehicle.shut_down(now);
+            }
             if self.is_over(vehicle, now, is_replayed) {
                 break;
             }
