@@ -14,6 +14,8 @@ mod mosquitto;
 mod mqtt;
 #[path = "server/mqtt_corpus.rs"]
 mod mqtt_corpus;
+#[path = "server/mqtt_fields.rs"]
+mod mqtt_fields;
 #[path = "server/mqtt_property.rs"]
 mod mqtt_property;
 #[path = "server/mqtt_rules.rs"]

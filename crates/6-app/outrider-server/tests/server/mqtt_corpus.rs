@@ -73,6 +73,23 @@ fn sessions() -> Vec<(&'static str, Vec<u8>)> {
         ("acknowledgements", all(&[&five, &packet(0x40, &[&[0, 1, 0, 0]])])),
         ("level", all(&[&packet(0x10, &[&text("MQTT"), &[9, 2, 0, 60, 0]])])),
         ("full", [&[0x01][..], &five].concat()),
+        ("older", all(&[&packet(0x10, &[&text("MQIsdp"), &[3, 2, 0, 60], &text(&id)])])),
+        (
+            "null",
+            all(&[&packet(
+                0x10,
+                &[&text("MQTT"), &[5, 0xc2, 0, 60, 0], &text(&id), &text("a\0"), &text("p")],
+            )]),
+        ),
+        (
+            "short",
+            refused(&[
+                &connect5(&id, 2, 60, &[0x27, 0, 0, 0, 18]),
+                &publish(5, "v1/up", 2, b"ORTB"),
+                &subscribe(5, 0, "v1/down"),
+            ]),
+        ),
+        ("expiry", all(&[&five, &packet(0xe0, &[&[0, 5, 0x11, 0, 0, 0, 1]])])),
     ]
 }
 
@@ -97,7 +114,7 @@ fn the_corpus_holds() {
 proptest! {
     /// One byte of a good session changed, or its end cut off.
     #[test]
-    fn a_damaged_session_holds(which in 0usize..15, at in 0usize..400, byte in any::<u8>(), cut in 0usize..400) {
+    fn a_damaged_session_holds(which in 0usize..19, at in 0usize..400, byte in any::<u8>(), cut in 0usize..400) {
         let mut bytes = sessions().swap_remove(which).1;
         let length = bytes.len();
         bytes[at % length] = byte;

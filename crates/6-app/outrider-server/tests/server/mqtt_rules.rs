@@ -7,7 +7,7 @@ use crate::harness::{Running, TestVehicle, running};
 use crate::mqtt::{Client, Packet, connect3, connect5, packet, publish, subscribe, text};
 
 /// What must come back.
-enum Expect {
+pub(crate) enum Expect {
     /// The connection ends without a packet.
     End,
     /// A packet with this first byte whose body begins like this; then the end of the connection.
@@ -17,13 +17,13 @@ enum Expect {
 }
 use Expect::{Answer, End, LastWords};
 
-struct Case {
+pub(crate) struct Case {
     statement: &'static str,
     bytes: Vec<u8>,
     expect: Expect,
 }
 
-fn case(statement: &'static str, bytes: Vec<u8>, expect: Expect) -> Case {
+pub(crate) fn case(statement: &'static str, bytes: Vec<u8>, expect: Expect) -> Case {
     Case { statement, bytes, expect }
 }
 
@@ -53,7 +53,10 @@ async fn check(running: &Running, vehicle: &TestVehicle, before: &[Vec<u8>], cas
 }
 
 /// Runs all cases.
-async fn check_all(before: impl Fn(&str) -> Vec<Vec<u8>>, cases: impl Fn(&str, &[u8]) -> Vec<Case>) {
+pub(crate) async fn check_all(
+    before: impl Fn(&str) -> Vec<Vec<u8>>,
+    cases: impl Fn(&str, &[u8]) -> Vec<Case>,
+) {
     let running = running().await;
     let vehicle = running.vehicle(1).await;
     let id = vehicle.id.to_string();
@@ -66,7 +69,7 @@ async fn check_all(before: impl Fn(&str) -> Vec<Vec<u8>>, cases: impl Fn(&str, &
 }
 
 /// CONNECT of MQTT 5 with any variable header and payload.
-fn raw_connect(name: &str, level: u8, flags: u8, rest: &[u8]) -> Vec<u8> {
+pub(crate) fn raw_connect(name: &str, level: u8, flags: u8, rest: &[u8]) -> Vec<u8> {
     packet(0x10, &[&text(name), &[level, flags, 0, 60], rest])
 }
 
@@ -76,7 +79,17 @@ fn connect_cases(id: &str) -> Vec<Case> {
     let will = [&[0][..], &named, &[0], &text("t"), &text("m")].concat();
     vec![
         case("MQTT-3.1.0-1 the first packet is CONNECT", vec![0xc0, 0], End),
-        case("MQTT-3.1.2-1 the protocol name is MQTT", raw_connect("MQIsdp", 3, 2, &named), End),
+        case("MQTT-3.1.2-1 the protocol name is MQTT", raw_connect("MQTU", 5, 2, &named), End),
+        case(
+            "by design: MQTT 3.1, which is told in its own words",
+            raw_connect("MQIsdp", 3, 2, &named),
+            LastWords(0x20, &[0, 1]),
+        ),
+        case(
+            "MQTT-3.1.2-2 of 3.1.1: an earlier version is told in its own words",
+            raw_connect("MQTT", 3, 2, &named),
+            LastWords(0x20, &[0, 1]),
+        ),
         case(
             "MQTT-3.1.2-2 an unknown version is named",
             raw_connect("MQTT", 6, 2, &[0]),
@@ -137,7 +150,7 @@ fn connect_cases(id: &str) -> Vec<Case> {
         case("3.1.2.11.3 Receive Maximum of zero", v5(&[0x21, 0, 0]), LastWords(0x20, &[0, 0x82])),
         case("3.1.2.11.4 Maximum Packet Size of zero", v5(&[0x27, 0, 0, 0, 0]), LastWords(0x20, &[0, 0x82])),
         case("3.1.2.11.3 Receive Maximum twice", v5(&[0x21, 0, 9, 0x21, 0, 9]), LastWords(0x20, &[0, 0x82])),
-        case("2.2.2.2 a property of another packet", v5(&[0x23, 0, 9]), LastWords(0x20, &[0, 0x82])),
+        case("2.2.2.2 a property of another packet", v5(&[0x23, 0, 9]), LastWords(0x20, &[0, 0x81])),
         case(
             "by design: no authentication but the certificate",
             v5(&[0x15, 0, 1, b'x']),
@@ -237,7 +250,7 @@ fn session_cases(id: &str, batch: &[u8]) -> Vec<Case> {
         case(
             "MQTT-3.3.2-14 no wildcards in a response topic",
             qos1(&[&[4, 0x08, 0, 1, b'#'], batch]),
-            LastWords(0xe0, &[0x81]),
+            LastWords(0xe0, &[0x82]),
         ),
         case(
             "3.3.2.3.2 a payload format that does not exist",
@@ -347,7 +360,11 @@ fn session_cases(id: &str, batch: &[u8]) -> Vec<Case> {
         case("3.14.2.1 a reason that does not exist", vec![0xe0, 1, 0x7f], LastWords(0xe0, &[0x81])),
         case("by design: no enhanced authentication", packet(0xf0, &[&[0x18, 0]]), LastWords(0xe0, &[0x82])),
         case("4.8 an acknowledgement for nothing", packet(0x40, &[&[0, 1]]), LastWords(0xe0, &[0x82])),
-        case("2.1.2 the reserved packet type", vec![0x00, 0], LastWords(0xe0, &[0x81])),
+        case(
+            "2.1.2 the reserved packet type, known by its first byte",
+            vec![0x0a, 0xc0],
+            LastWords(0xe0, &[0x82]),
+        ),
     ]
 }
 

@@ -4,10 +4,12 @@
 //! that outlives its connection, a message from one client to another, an acknowledgement before the event log has the
 //! frame (LOG-2), a read buffer for a connection that is silent.
 //!
-//! `packet` and `emit` are the border around the codec crate, `session` is the state machine, `listener` the sockets.
+//! `fields` and `packet` read what clients send, `emit` writes with the codec crate, `session` is the state machine,
+//! `listener` the sockets.
 
 mod connection;
 mod emit;
+mod fields;
 mod listener;
 mod packet;
 mod pool;
@@ -15,7 +17,7 @@ mod session;
 
 pub use listener::{MqttConfig, MqttListener, tls_config};
 pub use packet::{
-    CONTROL_BYTES_MAX, Fault, Head, Hello, Inbound, Message, PACKET_BYTES_MAX, PROPERTIES_BYTES_MAX,
+    CONTROL_BYTES_MAX, Fault, Head, Hello, Inbound, Message, PACKET_BYTES_MAX, PROPERTIES_BYTES_MAX, Refused,
     TOPIC_BYTES_MAX, Version,
 };
 pub use session::{Close, Gate, KEEP_ALIVE_S_MAX, RECEIVE_MAX, Session, SessionLimits, Step, Take};

@@ -1,14 +1,14 @@
 //! Control packets: what a publish-only server reads and writes, checked once, here.
 //!
-//! The codec (`mqtt-protocol-core`) turns bytes into packets; it is lenient in places where OASIS MQTT 5.0 demands a
-//! refusal, and it allocates for each property. So lengths, flags, identifiers and the size of the properties are
-//! checked around it. Numbers in brackets are normative statements of OASIS MQTT 5.0.
+//! What vehicles send is taken apart here, field by field, not by the codec that writes our answers: the standard says of
+//! each fault which reason code it has and when the connection ends, and the codec knows neither. Numbers in brackets are
+//! normative statements of OASIS MQTT 5.0, "of 3.1.1" those of the older version.
 
-use std::sync::Arc;
-
-use mqtt_protocol_core::mqtt::packet::{Properties, Property, v3_1_1, v5_0};
-use mqtt_protocol_core::mqtt::result_code::MqttError;
 use outrider_wire::limits::FRAME_BYTES_MAX;
+
+use super::fields::{
+    AUTHENTICATION_DATA, AUTHENTICATION_METHOD, Fields, Owner, SUBSCRIPTION_IDENTIFIER, TOPIC_ALIAS,
+};
 
 /// Longest topic: `v1/`, 32 digits, `/down` are 40 bytes; the rest is room for a name that is refused by name.
 pub const TOPIC_BYTES_MAX: usize = 256;
@@ -99,10 +99,14 @@ impl Head {
     /// Reads the head of the packet that `bytes` begin with, or `None` if more bytes are needed.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] for a length of more than four bytes [MQTT-1.5.5], [`Fault::TooLarge`] above the cap of the
-    /// packet's type, which is known before any of its bytes is kept.
+    /// [`Fault::Protocol`] for the type that is forbidden, [`Fault::Malformed`] for a length of more than four bytes
+    /// [MQTT-1.5.5], [`Fault::TooLarge`] above the cap of the packet's type. All are known before any byte of the packet
+    /// is kept.
     pub fn parse(bytes: &[u8]) -> Result<Option<Self>, Fault> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
+        if first >> 4 == RESERVED {
+            return Err(Fault::Protocol);
+        }
         let mut body_bytes = 0usize;
         for (index, &byte) in rest.iter().take(4).enumerate() {
             body_bytes |= usize::from(byte & 0x7f) << (7 * index);
@@ -129,8 +133,11 @@ impl Head {
     }
 }
 
+/// A type that does not exist and is forbidden (2.1.2).
+const RESERVED: u8 = 0;
 const CONNECT: u8 = 1;
 const PUBLISH: u8 = 3;
+const PUBREL: u8 = 6;
 const SUBSCRIBE: u8 = 8;
 const UNSUBSCRIBE: u8 = 10;
 const PINGREQ: u8 = 12;
@@ -151,6 +158,17 @@ pub struct Hello {
     pub wants_reasons: bool,
     /// Whether the client asks for a session that outlives the connection.
     pub wants_session: bool,
+}
+
+/// Why a CONNECT is refused, and how to say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// What is wrong.
+    pub fault: Fault,
+    /// Version that an answer must have.
+    pub version: Version,
+    /// Longest packet that the client takes, as far as it was read.
+    pub packet_bytes_max: usize,
 }
 
 /// A message of the vehicle.
@@ -188,7 +206,10 @@ pub enum Inbound {
     /// Says that the client lives.
     Ping,
     /// Ends the session.
-    Disconnect,
+    Disconnect {
+        /// Seconds for which the session shall be kept.
+        session_expiry_s: u32,
+    },
 }
 
 impl Inbound {
@@ -197,198 +218,148 @@ impl Inbound {
     /// # Errors
     /// [`Fault`]; the connection cannot go on.
     pub fn parse(version: Version, head: Head, body: &[u8]) -> Result<Self, Fault> {
-        let flags = head.first & 0x0f;
+        let (kind, flags) = (head.first >> 4, head.first & 0x0f);
         // [MQTT-2.1.3-1]: reserved flags have one value.
-        match head.first >> 4 {
-            PUBLISH => publish(version, flags, body),
-            SUBSCRIBE if flags == 2 => subscribe(version, body),
-            UNSUBSCRIBE if flags == 2 => unsubscribe(version, body),
-            PINGREQ if flags == 0 && body.is_empty() => Ok(Self::Ping),
-            DISCONNECT if flags == 0 => disconnect(version, body),
-            // A second CONNECT [MQTT-3.1.0-2]; QoS 2, AUTH and acknowledgements belong to nothing here.
-            CONNECT | 4..=7 | 15 if flags_fit(head.first) => Err(Fault::Protocol),
-            _ => Err(Fault::Malformed),
+        let reserved = if matches!(kind, PUBREL | SUBSCRIBE | UNSUBSCRIBE) { 2 } else { 0 };
+        if kind != PUBLISH && flags != reserved {
+            return Err(Fault::Malformed);
+        }
+        let fields = Fields::new(body);
+        match kind {
+            PUBLISH => publish(version, flags, fields),
+            SUBSCRIBE => subscribe(version, fields),
+            UNSUBSCRIBE => unsubscribe(version, fields),
+            PINGREQ => fields.end().map(|()| Self::Ping),
+            DISCONNECT => disconnect(version, fields),
+            // A second CONNECT [MQTT-3.1.0-2]; acknowledgements and AUTH belong to nothing here; the rest only a server
+            // sends. They are not taken apart.
+            _ => Err(Fault::Protocol),
         }
     }
 
     /// Parses the first packet of a connection.
     ///
     /// # Errors
-    /// [`Fault`], with the version that an answer must have.
-    pub fn parse_connect(head: Head, body: &[u8]) -> Result<Hello, (Fault, Version)> {
+    /// [`Refused`], with what an answer must know.
+    pub fn parse_connect(head: Head, body: &[u8]) -> Result<Hello, Refused> {
+        let refused = |fault, version| Refused { fault, version, packet_bytes_max: usize::MAX };
         // [MQTT-3.1.0-1]: the first packet is CONNECT.
-        if head.first != CONNECT << 4 {
-            return Err((Fault::Protocol, Version::V3));
+        if head.first >> 4 != CONNECT {
+            return Err(refused(Fault::Protocol, Version::V3));
         }
-        let version = match body.get(..7) {
-            Some([0, 4, b'M', b'Q', b'T', b'T', 4]) => Version::V3,
-            Some([0, 4, b'M', b'Q', b'T', b'T', 5]) => Version::V5,
-            // [MQTT-3.1.2-2]: the answer to an unknown version is that of the newest one.
-            Some([0, 4, b'M', b'Q', b'T', b'T', _]) => return Err((Fault::Version, Version::V5)),
-            _ => return Err((Fault::Malformed, Version::V3)),
+        let mut fields = Fields::new(body);
+        let name = fields.binary().map_err(|fault| refused(fault, Version::V3))?;
+        let level = fields.u8().map_err(|fault| refused(fault, Version::V3))?;
+        let version = match (name, level) {
+            (b"MQTT", 4) => Version::V3,
+            (b"MQTT", 5) => Version::V5,
+            // [MQTT-3.1.2-2]: to a later version the newest known answer, to an earlier one that of 3.1.1, where
+            // [MQTT-3.1.2-2 of 3.1.1] demands it.
+            (b"MQTT", 6..) => return Err(refused(Fault::Version, Version::V5)),
+            (b"MQTT" | b"MQIsdp", _) => return Err(refused(Fault::Version, Version::V3)),
+            // [MQTT-3.1.2-1].
+            _ => return Err(refused(Fault::Malformed, Version::V3)),
         };
-        connect(version, body).map_err(|fault| (fault, version))
+        // [MQTT-2.1.3-1].
+        if head.first & 0x0f != 0 {
+            return Err(refused(Fault::Malformed, Version::V3));
+        }
+        let mut hello = Hello {
+            version,
+            client_id: String::new(),
+            keep_alive_s: 0,
+            packet_bytes_max: usize::MAX,
+            wants_reasons: true,
+            wants_session: false,
+        };
+        match connect(&mut hello, fields) {
+            Ok(()) => Ok(hello),
+            Err(fault) => Err(Refused { fault, version, packet_bytes_max: hello.packet_bytes_max }),
+        }
     }
 }
 
-const fn flags_fit(first: u8) -> bool {
-    // PUBREL has the flags 2, the others none.
-    let wanted = if first >> 4 == 6 { 2 } else { 0 };
-    first & 0x0f == wanted
-}
-
-fn fault(error: MqttError) -> Fault {
-    if error == MqttError::ProtocolError { Fault::Protocol } else { Fault::Malformed }
-}
-
-/// Refuses a packet with bytes behind its end.
-fn whole<T>((packet, bytes): (T, usize), body: &[u8]) -> Result<T, Fault> {
-    if bytes == body.len() { Ok(packet) } else { Err(Fault::Malformed) }
-}
-
-/// Refuses text with a null character [MQTT-1.5.4-2].
-fn text(text: &str) -> Result<String, Fault> {
-    if text.contains('\0') { Err(Fault::Malformed) } else { Ok(text.to_owned()) }
-}
-
-fn connect(version: Version, body: &[u8]) -> Result<Hello, Fault> {
-    let flags = *body.get(7).ok_or(Fault::Malformed)?;
+/// Reads a CONNECT behind its protocol level. What was read before a fault is in `hello`.
+fn connect(hello: &mut Hello, mut fields: Fields<'_>) -> Result<(), Fault> {
+    let flags = fields.u8()?;
+    let (has_user, has_password) = (flags & 0x80 != 0, flags & 0x40 != 0);
     let (has_will, will_qos, will_retain) = (flags & 4 != 0, flags >> 3 & 3, flags & 0x20 != 0);
     // [MQTT-3.1.2-3], [MQTT-3.1.2-11], [MQTT-3.1.2-12], [MQTT-3.1.2-13].
     if flags & 1 != 0 || will_qos == 3 || (!has_will && (will_qos != 0 || will_retain)) {
         return Err(Fault::Malformed);
     }
-    let hello = match version {
-        Version::V3 => {
-            let packet = whole(v3_1_1::Connect::parse(body).map_err(fault)?, body)?;
-            Hello {
-                version,
-                client_id: text(packet.client_id())?,
-                keep_alive_s: packet.keep_alive(),
-                packet_bytes_max: usize::MAX,
-                wants_reasons: false,
-                wants_session: flags & 2 == 0,
-            }
-        }
-        Version::V5 => {
-            cap_properties(body.get(10..).unwrap_or_default())?;
-            let packet = whole(v5_0::Connect::parse(body).map_err(fault)?, body)?;
-            let mut hello = Hello {
-                version,
-                client_id: text(packet.client_id())?,
-                keep_alive_s: packet.keep_alive(),
-                packet_bytes_max: usize::MAX,
-                wants_reasons: true,
-                wants_session: false,
-            };
-            apply(&mut hello, packet.props())?;
-            hello
-        }
-    };
-    if has_will { Err(Fault::Will) } else { Ok(hello) }
-}
-
-/// Takes over what the properties of a CONNECT say.
-fn apply(hello: &mut Hello, properties: &Properties) -> Result<(), Fault> {
+    // [MQTT-3.1.2-22 of 3.1.1]; MQTT 5 takes a password without a name.
+    if hello.version == Version::V3 && has_password && !has_user {
+        return Err(Fault::Malformed);
+    }
+    hello.keep_alive_s = fields.u16()?;
     let mut has_method = false;
-    for property in properties {
-        if let Property::MaximumPacketSize(bytes) = property {
-            // [MQTT-3.1.2-24]: never a longer packet than this. Zero is a protocol error.
-            hello.packet_bytes_max = usize::try_from(bytes.val()).unwrap_or(usize::MAX);
-            if bytes.val() == 0 {
-                return Err(Fault::Protocol);
-            }
-        } else if let Property::ReceiveMaximum(count) = property
-            && count.val() == 0
-        {
-            return Err(Fault::Protocol);
-        } else if let Property::RequestProblemInformation(wanted) = property {
-            hello.wants_reasons = wanted.val() == 1;
-        } else if let Property::SessionExpiryInterval(seconds) = property {
-            hello.wants_session = seconds.val() > 0;
-        } else if let Property::AuthenticationMethod(_) = property {
-            has_method = true;
-        } else if let Property::AuthenticationData(_) = property
-            && !has_method
-            && !properties.iter().any(|other| matches!(other, Property::AuthenticationMethod(_)))
-        {
+    if hello.version == Version::V3 {
+        hello.wants_session = flags & 2 == 0;
+    } else {
+        let said = fields.properties(Owner::Connect)?;
+        // [MQTT-3.1.2-24]: never a longer packet than this.
+        if let Some(bytes) = said.packet_bytes_max {
+            hello.packet_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
+        }
+        hello.wants_reasons = !said.wants_no_reasons;
+        hello.wants_session = said.session_expiry_s > 0;
+        has_method = said.has(AUTHENTICATION_METHOD);
+        if said.has(AUTHENTICATION_DATA) && !has_method {
             return Err(Fault::Protocol);
         }
     }
-    if has_method { Err(Fault::Authentication) } else { Ok(()) }
-}
-
-/// Checks that the properties at the start of `bytes` are short before they are taken apart.
-fn cap_properties(bytes: &[u8]) -> Result<(), Fault> {
-    let mut length = 0usize;
-    for (index, &byte) in bytes.iter().take(4).enumerate() {
-        length |= usize::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            return if length > PROPERTIES_BYTES_MAX { Err(Fault::TooLarge) } else { Ok(()) };
+    fields.text()?.clone_into(&mut hello.client_id);
+    if has_will {
+        if hello.version == Version::V5 {
+            fields.properties(Owner::Will)?;
         }
+        // [MQTT-4.7.3-1], [MQTT-3.3.2-2]: a will is a message.
+        let topic = fields.text()?;
+        if topic.is_empty() || topic.contains(['+', '#']) {
+            return Err(Fault::Malformed);
+        }
+        fields.binary()?;
     }
-    Err(Fault::Malformed)
+    if has_user {
+        fields.text()?;
+    }
+    if has_password {
+        fields.binary()?;
+    }
+    fields.end()?;
+    if has_method {
+        return Err(Fault::Authentication);
+    }
+    if has_will { Err(Fault::Will) } else { Ok(()) }
 }
 
-fn publish(version: Version, flags: u8, body: &[u8]) -> Result<Inbound, Fault> {
+fn publish(version: Version, flags: u8, mut fields: Fields<'_>) -> Result<Inbound, Fault> {
     let qos = flags >> 1 & 3;
     // [MQTT-3.3.1-4] and [MQTT-3.3.1-2].
     if qos == 3 || (qos == 0 && flags & 8 != 0) {
         return Err(Fault::Malformed);
     }
-    let topic_bytes = match body {
-        [high, low, ..] => usize::from(u16::from_be_bytes([*high, *low])),
-        _ => return Err(Fault::Malformed),
-    };
-    if topic_bytes > TOPIC_BYTES_MAX {
+    let topic = fields.text()?;
+    if topic.len() > TOPIC_BYTES_MAX {
         return Err(Fault::TooLarge);
     }
-    let id_at = 2 + topic_bytes;
-    let id = if qos == 0 {
-        None
-    } else {
-        let bytes = body.get(id_at..id_at + 2).ok_or(Fault::Malformed)?;
-        Some(u16::from_be_bytes([bytes[0], bytes[1]]))
-    };
-    // [MQTT-2.2.1-3]: the identifier is not zero.
-    if id == Some(0) {
-        return Err(Fault::Protocol);
-    }
-    let topic = text(
-        std::str::from_utf8(body.get(2..id_at).ok_or(Fault::Malformed)?).map_err(|_| Fault::Malformed)?,
-    )?;
     // [MQTT-3.3.2-2]: no wildcards in the name of a topic.
     if topic.contains(['+', '#']) {
         return Err(Fault::Malformed);
     }
-    let data: Arc<[u8]> = Arc::from(body);
-    let payload = match version {
-        Version::V3 => {
-            whole(v3_1_1::Publish::parse(flags, data).map_err(fault)?, body)?.payload().as_slice().to_vec()
+    let id = if qos == 0 { None } else { Some(packet_id(&mut fields)?) };
+    if version == Version::V5 {
+        let said = fields.properties(Owner::Publish)?;
+        // [MQTT-3.3.4-6]: only a server says these.
+        if said.has(SUBSCRIPTION_IDENTIFIER) {
+            return Err(Fault::Protocol);
         }
-        Version::V5 => {
-            let after_id = body.get(if id.is_some() { id_at + 2 } else { id_at }..).unwrap_or_default();
-            cap_properties(after_id)?;
-            let packet = whole(v5_0::Publish::parse(flags, data).map_err(fault)?, body)?;
-            for property in packet.props() {
-                if let Property::TopicAlias(_) = property {
-                    return Err(Fault::TopicAlias);
-                }
-                // [MQTT-3.3.4-6]: only a server says these.
-                if let Property::SubscriptionIdentifier(_) = property {
-                    return Err(Fault::Protocol);
-                }
-                // [MQTT-3.3.2-14].
-                if let Property::ResponseTopic(topic) = property
-                    && topic.val().contains(['+', '#'])
-                {
-                    return Err(Fault::Malformed);
-                }
-            }
-            packet.payload().as_slice().to_vec()
+        if said.has(TOPIC_ALIAS) {
+            return Err(Fault::TopicAlias);
         }
-    };
-    // [MQTT-4.7.3-1]; an empty name without alias is a protocol error.
+    }
+    // [MQTT-4.7.3-1]; an empty name without alias is a protocol error (3.3.2.1).
     if topic.is_empty() {
         return Err(Fault::Protocol);
     }
@@ -398,68 +369,95 @@ fn publish(version: Version, flags: u8, body: &[u8]) -> Result<Inbound, Fault> {
     if flags & 1 != 0 {
         return Err(Fault::Retain);
     }
-    Ok(Inbound::Publish(Message { topic, id, payload }))
+    Ok(Inbound::Publish(Message { topic: topic.to_owned(), id, payload: fields.rest().to_vec() }))
 }
 
-fn packet_id(body: &[u8]) -> Result<u16, Fault> {
-    match body {
-        [0, 0, ..] => Err(Fault::Protocol),
-        [high, low, ..] => Ok(u16::from_be_bytes([*high, *low])),
-        _ => Err(Fault::Malformed),
+/// Reads a packet identifier; it is not zero [MQTT-2.2.1-3].
+fn packet_id(fields: &mut Fields<'_>) -> Result<u16, Fault> {
+    match fields.u16()? {
+        0 => Err(Fault::Protocol),
+        id => Ok(id),
     }
 }
 
-fn cap_filters(filters: Vec<String>) -> Result<Vec<String>, Fault> {
-    let is_fine = (1..=FILTERS_MAX).contains(&filters.len())
-        && filters.iter().all(|filter| !filter.is_empty() && filter.len() <= TOPIC_BYTES_MAX);
-    if is_fine { Ok(filters) } else { Err(Fault::Protocol) }
-}
-
-fn subscribe(version: Version, body: &[u8]) -> Result<Inbound, Fault> {
-    let id = packet_id(body)?;
-    let entries = match version {
-        Version::V3 => whole(v3_1_1::Subscribe::parse(body).map_err(fault)?, body)?.entries().clone(),
-        Version::V5 => {
-            cap_properties(body.get(2..).unwrap_or_default())?;
-            let packet = whole(v5_0::Subscribe::parse(body).map_err(fault)?, body)?;
-            if packet.props().iter().any(|property| matches!(property, Property::SubscriptionIdentifier(_))) {
-                return Err(Fault::SubscriptionId);
-            }
-            packet.entries().clone()
-        }
-    };
-    // [MQTT-3.8.3-4]: no "no local" on a shared subscription.
-    if entries.iter().any(|entry| entry.topic_filter().starts_with("$share/") && entry.sub_opts().nl()) {
-        return Err(Fault::Protocol);
+/// Reads a topic filter; it has at least one character [MQTT-4.7.3-1].
+fn filter<'a>(fields: &mut Fields<'a>) -> Result<&'a str, Fault> {
+    match fields.text()? {
+        "" => Err(Fault::Malformed),
+        filter if filter.len() > TOPIC_BYTES_MAX => Err(Fault::TooLarge),
+        filter => Ok(filter),
     }
-    let filters = entries.iter().map(|entry| text(entry.topic_filter())).collect::<Result<Vec<_>, _>>()?;
-    Ok(Inbound::Subscribe { id, filters: cap_filters(filters)? })
 }
 
-fn unsubscribe(version: Version, body: &[u8]) -> Result<Inbound, Fault> {
-    let id = packet_id(body)?;
-    let filters = match version {
-        Version::V3 => whole(v3_1_1::Unsubscribe::parse(body).map_err(fault)?, body)?.entries().clone(),
-        Version::V5 => {
-            cap_properties(body.get(2..).unwrap_or_default())?;
-            whole(v5_0::Unsubscribe::parse(body).map_err(fault)?, body)?.entries().clone()
+/// Reads what follows the identifier of a SUBSCRIBE or UNSUBSCRIBE with `entry`. None at all is a protocol error
+/// [MQTT-3.8.3-2], [MQTT-3.10.3-2].
+fn filters<'a>(
+    mut fields: Fields<'a>,
+    entry: impl Fn(&mut Fields<'a>) -> Result<&'a str, Fault>,
+) -> Result<Vec<String>, Fault> {
+    let mut filters = Vec::new();
+    while !fields.is_empty() {
+        if filters.len() == FILTERS_MAX {
+            return Err(Fault::TooLarge);
         }
-    };
-    let filters = filters.iter().map(|filter| text(filter.as_str())).collect::<Result<Vec<_>, _>>()?;
-    Ok(Inbound::Unsubscribe { id, filters: cap_filters(filters)? })
+        filters.push(entry(&mut fields)?.to_owned());
+    }
+    if filters.is_empty() { Err(Fault::Protocol) } else { Ok(filters) }
 }
 
-fn disconnect(version: Version, body: &[u8]) -> Result<Inbound, Fault> {
-    match version {
-        Version::V3 if body.is_empty() => Ok(Inbound::Disconnect),
-        Version::V3 => Err(Fault::Malformed),
-        Version::V5 if body.is_empty() => Ok(Inbound::Disconnect),
-        Version::V5 => {
-            if body.len() > 1 {
-                cap_properties(&body[1..])?;
-            }
-            whole(v5_0::Disconnect::parse(body).map_err(fault)?, body)?;
-            Ok(Inbound::Disconnect)
+fn subscribe(version: Version, mut fields: Fields<'_>) -> Result<Inbound, Fault> {
+    let id = packet_id(&mut fields)?;
+    let is_numbered =
+        version == Version::V5 && fields.properties(Owner::Subscribe)?.has(SUBSCRIPTION_IDENTIFIER);
+    let filters = filters(fields, |fields| {
+        let filter = filter(fields)?;
+        check_options(version, filter, fields.u8()?)?;
+        Ok(filter)
+    })?;
+    if is_numbered { Err(Fault::SubscriptionId) } else { Ok(Inbound::Subscribe { id, filters }) }
+}
+
+/// Checks the options of a subscription: reserved bits and, in 3.1.1, QoS 3 are malformed [MQTT-3.8.3-5], [MQTT-3.8.3-4 of
+/// 3.1.1]; QoS 3 and retain handling 3 are protocol errors (3.8.3.1), and so is a shared subscription without name or
+/// filter [MQTT-4.8.2-1], [MQTT-4.8.2-2] or with "no local" [MQTT-3.8.3-4].
+fn check_options(version: Version, filter: &str, options: u8) -> Result<(), Fault> {
+    let (qos, no_local, retain_handling) = (options & 3, options & 4 != 0, options >> 4 & 3);
+    if version == Version::V3 {
+        return if options & 0xfc != 0 || qos == 3 { Err(Fault::Malformed) } else { Ok(()) };
+    }
+    if options & 0xc0 != 0 {
+        return Err(Fault::Malformed);
+    }
+    let is_shared_well = filter.strip_prefix("$share/").is_none_or(|rest| {
+        let (name, shared) = rest.split_once('/').unwrap_or_default();
+        !name.is_empty() && !name.contains(['+', '#']) && !shared.is_empty() && !no_local
+    });
+    if qos == 3 || retain_handling == 3 || !is_shared_well { Err(Fault::Protocol) } else { Ok(()) }
+}
+
+fn unsubscribe(version: Version, mut fields: Fields<'_>) -> Result<Inbound, Fault> {
+    let id = packet_id(&mut fields)?;
+    if version == Version::V5 {
+        fields.properties(Owner::Unsubscribe)?;
+    }
+    Ok(Inbound::Unsubscribe { id, filters: filters(fields, filter)? })
+}
+
+/// Reason codes of a DISCONNECT (3.14.2.1); a client that uses a server's wants to go none the less.
+const fn is_reason(code: u8) -> bool {
+    matches!(code, 0 | 4 | 0x80..=0x83 | 0x87 | 0x89 | 0x8b | 0x8d..=0x90 | 0x93..=0xa2)
+}
+
+fn disconnect(version: Version, mut fields: Fields<'_>) -> Result<Inbound, Fault> {
+    let mut session_expiry_s = 0;
+    if version == Version::V5 && !fields.is_empty() {
+        if !is_reason(fields.u8()?) {
+            return Err(Fault::Malformed);
+        }
+        if !fields.is_empty() {
+            session_expiry_s = fields.properties(Owner::Disconnect)?.session_expiry_s;
         }
     }
+    fields.end()?;
+    Ok(Inbound::Disconnect { session_expiry_s })
 }

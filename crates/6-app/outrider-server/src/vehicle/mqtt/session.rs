@@ -6,7 +6,7 @@ use mqtt_protocol_core::mqtt::result_code::{PubackReasonCode, SubackReasonCode, 
 use outrider_types::VehicleId;
 
 use super::emit::{self, Welcome};
-use super::packet::{Fault, Head, Hello, Inbound, Message, Version};
+use super::packet::{Fault, Head, Hello, Inbound, Message, Refused, Version};
 use crate::vehicle::exchange::Refusal;
 
 /// Frames that a vehicle may send before the first is acknowledged. The server takes them one after the other and
@@ -96,6 +96,8 @@ enum State {
         keep_alive: Duration,
         packet_bytes_max: usize,
         wants_reasons: bool,
+        /// Whether the CONNECT asked for a session that outlives its connection.
+        wants_session: bool,
         down: Option<Down>,
     },
     Closed,
@@ -174,7 +176,7 @@ impl Session {
             State::Closed => Step::default(),
             State::Waiting => match Inbound::parse_connect(head, body) {
                 Ok(hello) => self.connect(&hello, gate),
-                Err((fault, version)) => self.refuse_connect(version, fault),
+                Err(refused) => self.refuse_connect(refused),
             },
             State::Open { version, .. } => {
                 let version = *version;
@@ -188,17 +190,16 @@ impl Session {
 
     /// Ends the session because of bytes that are no packet.
     pub fn fail(&mut self, fault: Fault) -> Step {
-        let send = match self.state {
-            State::Open { version, .. } => emit::disconnect(version, disconnect_code(fault), fault.word()),
-            // [MQTT-3.1.4-1]: what cannot be a CONNECT is not answered.
-            State::Waiting | State::Closed => Vec::new(),
-        };
+        // [MQTT-3.1.4-1]: what cannot be a CONNECT is not answered.
+        let send = self.say_goodbye(disconnect_code(fault), fault.word());
         self.close(send, Close::Fault(fault))
     }
 
     /// Takes the result of a frame: the acknowledgement goes out only now.
     pub fn taken(&mut self, id: Option<u16>, result: Result<Vec<u8>, Refusal>) -> Step {
-        let State::Open { version, wants_reasons, .. } = self.state else { return Step::default() };
+        let State::Open { version, wants_reasons, packet_bytes_max, .. } = self.state else {
+            return Step::default();
+        };
         match result {
             Ok(reply) => {
                 let mut send = id.map_or_else(Vec::new, |id| emit::acknowledge(version, id));
@@ -212,7 +213,8 @@ impl Session {
                     } else {
                         String::new()
                     };
-                    Step { send: emit::refuse_publish(id, puback_code(&refusal), &text), ..Step::default() }
+                    let send = emit::refuse_publish(id, packet_bytes_max, puback_code(&refusal), &text);
+                    Step { send, ..Step::default() }
                 }
                 // Nobody waits for an answer.
                 (Version::V5, None) => Step::default(),
@@ -246,14 +248,12 @@ impl Session {
         }
         match self.state {
             State::Waiting => self.close(Vec::new(), Close::Slow("connect.slow")),
-            State::Open { version, .. }
-                if self.partial.is_some_and(|since| now >= since + self.limits.patience) =>
-            {
-                let send = emit::disconnect(version, 0x80, "the packet did not end");
+            State::Open { .. } if self.partial.is_some_and(|since| now >= since + self.limits.patience) => {
+                let send = self.say_goodbye(0x80, "the packet did not end");
                 self.close(send, Close::Slow("packet.slow"))
             }
-            State::Open { version, .. } => {
-                let send = emit::disconnect(version, 0x8d, "");
+            State::Open { .. } => {
+                let send = self.say_goodbye(0x8d, "");
                 self.close(send, Close::Slow("session.silent"))
             }
             State::Closed => Step::default(),
@@ -280,7 +280,9 @@ impl Session {
 
     fn say_goodbye(&self, code: u8, text: &str) -> Vec<u8> {
         match self.state {
-            State::Open { version, .. } => emit::disconnect(version, code, text),
+            State::Open { version, packet_bytes_max, .. } => {
+                emit::disconnect(version, packet_bytes_max, code, text)
+            }
             State::Waiting | State::Closed => Vec::new(),
         }
     }
@@ -291,21 +293,24 @@ impl Session {
         Step { send, take: None, close: Some(close) }
     }
 
-    fn refuse_connect(&mut self, version: Version, fault: Fault) -> Step {
+    fn refuse_connect(&mut self, Refused { fault, version, packet_bytes_max }: Refused) -> Step {
         // In 3.1.1 a CONNECT that breaks a rule is not answered; neither is what is no CONNECT.
         let is_mute = version == Version::V3 && matches!(fault, Fault::Malformed | Fault::Protocol);
-        let send = if is_mute { Vec::new() } else { emit::refuse(version, fault.code(), fault.word()) };
+        let send = if is_mute {
+            Vec::new()
+        } else {
+            emit::refuse(version, packet_bytes_max, fault.code(), fault.word())
+        };
         self.close(send, Close::Fault(fault))
     }
 
     fn connect(&mut self, hello: &Hello, gate: impl FnOnce() -> Gate) -> Step {
+        let Hello { version, packet_bytes_max, .. } = *hello;
         let name = self.vehicle.to_string();
-        if !hello.client_id.is_empty() && hello.client_id != name {
-            return self.refuse_connect(hello.version, Fault::ClientId);
-        }
-        // [MQTT-3.1.3-8] of 3.1.1: no name and yet a session to be kept.
-        if hello.client_id.is_empty() && hello.version == Version::V3 && hello.wants_session {
-            return self.refuse_connect(hello.version, Fault::ClientId);
+        let is_another = !hello.client_id.is_empty() && hello.client_id != name;
+        // [MQTT-3.1.3-8 of 3.1.1]: no name and yet a session to be kept.
+        if is_another || (hello.client_id.is_empty() && version == Version::V3 && hello.wants_session) {
+            return self.refuse_connect(Refused { fault: Fault::ClientId, version, packet_bytes_max });
         }
         let refused = match gate() {
             Gate::Open => None,
@@ -316,7 +321,7 @@ impl Session {
             Gate::Stopping => Some((0x88, "connect.stopping", "retry after 5 s".to_owned())),
         };
         if let Some((code, word, text)) = refused {
-            return self.close(emit::refuse(hello.version, code, &text), Close::Refused(word));
+            return self.close(emit::refuse(version, packet_bytes_max, code, &text), Close::Refused(word));
         }
         let (keep_alive_s, is_ours) = match hello.keep_alive_s {
             0 => (KEEP_ALIVE_S_MAX, true),
@@ -327,12 +332,16 @@ impl Session {
             keep_alive_s: is_ours.then_some(keep_alive_s),
             client_id: hello.client_id.is_empty().then_some(name),
         };
-        let send = emit::welcome(hello, &welcome);
+        // [MQTT-3.1.2-24]: who takes this CONNACK takes every other packet of ours that cannot be shortened.
+        let Some(send) = emit::welcome(hello, &welcome) else {
+            return self.close(Vec::new(), Close::Refused("connect.packet_bytes"));
+        };
         self.state = State::Open {
-            version: hello.version,
+            version,
             keep_alive: Duration::from_secs(u64::from(keep_alive_s)),
-            packet_bytes_max: hello.packet_bytes_max,
+            packet_bytes_max,
             wants_reasons: hello.wants_reasons,
+            wants_session: hello.wants_session,
             down: None,
         };
         Step { send, ..Step::default() }
@@ -345,8 +354,16 @@ impl Session {
             Inbound::Subscribe { id, filters } => self.subscribe(version, id, &filters),
             Inbound::Unsubscribe { id, filters } => self.unsubscribe(version, id, &filters),
             Inbound::Ping => Step { send: emit::PINGRESP.to_vec(), ..Step::default() },
-            Inbound::Disconnect => self.close(Vec::new(), Close::Client),
+            Inbound::Disconnect { session_expiry_s } => self.disconnect(session_expiry_s),
         }
+    }
+
+    fn disconnect(&mut self, session_expiry_s: u32) -> Step {
+        // 3.14.2.2.2: who asked for no session cannot ask for one when it leaves.
+        if session_expiry_s > 0 && matches!(self.state, State::Open { wants_session: false, .. }) {
+            return self.fail(Fault::Protocol);
+        }
+        self.close(Vec::new(), Close::Client)
     }
 
     fn publish(&mut self, version: Version, message: Message) -> Step {
@@ -356,8 +373,12 @@ impl Session {
         }
         match (version, message.id) {
             (Version::V5, Some(id)) => {
-                let send = emit::refuse_publish(id, PubackReasonCode::NotAuthorized, "publish to v1/up");
-                Step { send, ..Step::default() }
+                let State::Open { packet_bytes_max, wants_reasons, .. } = self.state else {
+                    return Step::default();
+                };
+                let text = if wants_reasons { "publish to v1/up" } else { "" };
+                let code = PubackReasonCode::NotAuthorized;
+                Step { send: emit::refuse_publish(id, packet_bytes_max, code, text), ..Step::default() }
             }
             (Version::V5, None) => Step::default(),
             // [MQTT-3.3.5-2] of 3.1.1: acknowledge or close; nothing is acknowledged that was not kept.
