@@ -16,7 +16,7 @@ use std::time::Duration;
 use outrider_types::VehicleId;
 use outrider_wire::UplinkFrame;
 
-use self::client::{Client, ClientError};
+use self::client::{Client, ClientError, Received};
 use super::ca::TlsFiles;
 use super::exchange::{Exchange, Refusal};
 use crate::tasks::Stopped;
@@ -131,8 +131,18 @@ async fn session(
     client.subscribe(SUBSCRIPTION).await?;
     tracing::info!("broker connected");
     loop {
-        let Some(message) = client.message().await? else { continue };
+        let Some(received) = client.message().await? else { continue };
         exchange.links().count_broker_frame();
+        let message = match received {
+            Received::Message(message) => message,
+            Received::Unfit { fault, id } => {
+                exchange.links().count_refusal(fault.word());
+                if let Some(id) = id {
+                    client.acknowledge(id).await?;
+                }
+                continue;
+            }
+        };
         let answer = take(exchange, &message.topic, message.payload).await;
         let is_storage_gone = answer.as_ref().is_err_and(|(_, refusal)| refusal.status >= 500);
         if is_storage_gone {

@@ -225,6 +225,18 @@ async fn as_a_front_it_brings_frames_whose_signature_names_their_vehicle() {
     })
     .await;
     assert_eq!(running.world.lake.ids().len(), 3);
+    // Messages that we cannot read are acknowledged and counted: what comes after them is taken by the same session.
+    let long = "x".repeat(2000);
+    let far = format!("v1/{}/up", &long[..300]);
+    let property = ["-t", &up, "-D", "publish", "user-property", "name", &long, "-f", &good];
+    for unfit in [&["-t", &far, "-f", &good][..], &property] {
+        assert!(command(PUB, unfit).status().await.expect("it runs").success());
+    }
+    let more = file("more", vehicle.batch(4..=5));
+    assert!(command(PUB, &["-t", &up, "-f", &more]).status().await.expect("it runs").success());
+    until("the frame after them is in the lake", || running.world.lake.ids().len() == 5).await;
+    let refusals = links.status().refusals;
+    assert_eq!((refusals.get("packet.too_large"), refusals.get("broker.lost")), (Some(&2), None));
     running.server.shutdown().await;
 }
 

@@ -54,6 +54,20 @@ impl From<Fault> for ClientError {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// A message that came.
+pub(super) enum Received {
+    /// One that can be looked at.
+    Message(Message),
+    /// One that cannot: too many properties, a topic that is too long, text that is refused. Whoever may publish on the
+    /// broker can send it, and the broker would send it again for ever.
+    Unfit {
+        /// What is wrong.
+        fault: Fault,
+        /// Packet identifier, `None` for QoS 0.
+        id: Option<u16>,
+    },
+}
+
 /// A connected client.
 pub(super) struct Client {
     stream: Box<dyn Stream>,
@@ -116,7 +130,7 @@ impl Client {
     }
 
     /// Waits for a message; `None` when another packet came, or when it was time for a ping.
-    pub(super) async fn message(&mut self) -> Result<Option<Message>, ClientError> {
+    pub(super) async fn message(&mut self) -> Result<Option<Received>, ClientError> {
         let Ok(packet) = timeout(KEEP_ALIVE / 2, self.packet_slowly()).await else {
             if self.waits_for_pong {
                 return Err(ClientError::Silent);
@@ -130,10 +144,11 @@ impl Client {
         match head.first >> 4 {
             3 => {
                 // A shared subscription gets no retained messages, and nothing above QoS 1 was asked for.
-                let Inbound::Publish(message) = Inbound::parse(Version::V5, head, &body)? else {
-                    return Err(ClientError::Protocol("no PUBLISH"));
-                };
-                Ok(Some(message))
+                match Inbound::parse(Version::V5, head, &body) {
+                    Ok(Inbound::Publish(message)) => Ok(Some(Received::Message(message))),
+                    Ok(_) => Err(ClientError::Protocol("no PUBLISH")),
+                    Err(fault) => Ok(Some(Received::Unfit { fault, id: Inbound::publish_id(head, &body) })),
+                }
             }
             14 => Err(ClientError::Refused { what: "the session", code: body.first().copied().unwrap_or(0) }),
             _ => Ok(None),

@@ -237,6 +237,15 @@ impl Inbound {
         }
     }
 
+    /// Reads the identifier of a PUBLISH, however broken the rest of it is; `None` if it has none.
+    #[must_use]
+    pub fn publish_id(head: Head, body: &[u8]) -> Option<u16> {
+        let mut fields = Fields::new(body);
+        let is_acknowledged = head.first >> 4 == PUBLISH && head.first & 6 != 0;
+        fields.binary().ok().filter(|_| is_acknowledged)?;
+        packet_id(&mut fields).ok()
+    }
+
     /// Parses the first packet of a connection.
     ///
     /// # Errors
