@@ -20,6 +20,12 @@ mod mqtt_fields;
 mod mqtt_property;
 #[path = "server/mqtt_rules.rs"]
 mod mqtt_rules;
+#[path = "server/mqtt_suite.rs"]
+mod mqtt_suite;
+#[path = "server/mqtt_suite_cases.rs"]
+mod mqtt_suite_cases;
+#[path = "server/mqtt_suite_rules.rs"]
+mod mqtt_suite_rules;
 #[path = "server/pipeline.rs"]
 mod pipeline;
 #[path = "server/policy.rs"]
