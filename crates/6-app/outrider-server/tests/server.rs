@@ -22,6 +22,8 @@ mod mqtt_property;
 mod mqtt_rules;
 #[path = "server/mqtt_suite.rs"]
 mod mqtt_suite;
+#[path = "server/mqtt_suite_attack.rs"]
+mod mqtt_suite_attack;
 #[path = "server/mqtt_suite_cases.rs"]
 mod mqtt_suite_cases;
 #[path = "server/mqtt_suite_rules.rs"]
