@@ -4,6 +4,7 @@ mod command;
 mod evidence;
 mod gate;
 mod intent;
+mod update;
 mod words;
 
 pub use command::{Command, CommandError, CommandSequence};
@@ -12,4 +13,5 @@ pub use gate::{GateContext, GatePolicy, Permit, PermitId, Refusal, RefusalCode, 
 pub use intent::{
     Action, ConfigKind, Configuration, EffectClass, EvidenceWindow, Intent, IntentHash, IntentId,
 };
+pub use update::{IllegalUpdateStep, UpdateEvent, UpdateState};
 pub use words::{AlertStatus, CaseStatus, Disposition, Role};
