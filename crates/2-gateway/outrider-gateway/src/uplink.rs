@@ -21,7 +21,7 @@ use outrider_types::{BootEpoch, ClockFix, Lane, Seed, Seq, VehicleId, VehicleMic
 use outrider_wire::{Ack, Reply, SealedAck, ShortProof, Signer, Verifier};
 
 pub use self::budget::{Budget, BudgetSpent};
-pub use self::policy::{Hours, LanePolicy, PolicyError, UplinkPolicy};
+pub use self::policy::{Hours, LanePolicy, Minutes, PolicyError, UplinkPolicy};
 pub use self::short::ShortSession;
 use self::statements::Told;
 pub use self::types::{

@@ -86,7 +86,7 @@ impl LaneSection {
             let hour = |text: &str| text.trim().parse().map_err(|error| format!("{text:?}: {error}"));
             Ok::<_, String>(Hours { from: hour(from)?, to: hour(to)? })
         });
-        Ok(LanePolicy { bytes_a_day: self.bytes_a_day, link, hours: hours.transpose()? })
+        Ok(LanePolicy { bytes_a_day: self.bytes_a_day, link, hours: hours.transpose()?, minutes: None })
     }
 }
 
@@ -103,6 +103,7 @@ impl UplinkSection {
         let policy = UplinkPolicy {
             bytes_a_day: self.bytes_a_day,
             critical_bytes_a_day: self.critical_bytes_a_day,
+            critical_bytes_a_day_max: None,
             batched: lane(&self.batched, usual.batched)?,
             deferred: lane(&self.deferred, usual.deferred)?,
         };
@@ -195,12 +196,22 @@ fn spent(uplink: &Uplink) -> u64 {
 }
 
 impl<S: Storage> Vehicle<S> {
-    /// Sets what may be sent when.
+    /// Sets what may be sent when, as the vehicle was provisioned; a policy from the cloud tightens it.
     ///
     /// # Errors
     /// What cannot be kept, in words; the policy before stays.
     pub fn set_uplink(&mut self, policy: UplinkPolicy) -> Result<(), String> {
-        self.gateway.parts_mut().1.set_policy(policy).map_err(|error| error.to_string())
+        policy.check().map_err(|error| error.to_string())?;
+        self.uplink_policy = policy;
+        self.budget_lanes();
+        Ok(())
+    }
+
+    /// Has the uplink keep what was provisioned and the budgets of the policy in use. Call it when either changes.
+    pub(super) fn budget_lanes(&mut self) {
+        let policy = self.uplink_policy.within(self.gateway.policies().head());
+        // It only became tighter, and the whole with the critical part of it is as checked.
+        let _ = self.gateway.parts_mut().1.set_policy(policy);
     }
 
     /// Lets the account's time pass, and takes the commands that the cloud sent unasked.

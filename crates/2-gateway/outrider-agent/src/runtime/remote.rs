@@ -122,6 +122,7 @@ impl<S: Storage> Vehicle<S> {
             ArtifactKind::Policy => {
                 let policies = LanePolicies::parse(payload).map_err(|_| Refused::Unusable)?;
                 self.gateway.set_policies(policies);
+                self.budget_lanes();
             }
             ArtifactKind::Rules => {
                 let pack = RulePack::parse(payload).map_err(|_| Refused::Unusable)?;
@@ -145,7 +146,10 @@ impl<S: Storage> Vehicle<S> {
     fn use_provisioned(&mut self, kind: ArtifactKind, now: VehicleMicros) {
         let Some(remote) = &mut self.remote else { return };
         match kind {
-            ArtifactKind::Policy => self.gateway.set_policies(LanePolicies::default()),
+            ArtifactKind::Policy => {
+                self.gateway.set_policies(LanePolicies::default());
+                self.budget_lanes();
+            }
             ArtifactKind::Rules => {
                 remote.patterns.clear();
                 let chain = remote.provisioned.qualify.as_ref().and_then(|section| section.chain(now).ok());

@@ -6,7 +6,7 @@ use outrider_bus::can::TimedFrame;
 use outrider_bus::flexray::TimedFlexRay;
 use outrider_bus::lin::TimedLin;
 use outrider_gateway::spool::{Boot, Recovery, Spool};
-use outrider_gateway::uplink::{ExchangeReport, Keys, Link, Uplink, UplinkConfig};
+use outrider_gateway::uplink::{ExchangeReport, Keys, Link, Uplink, UplinkConfig, UplinkPolicy};
 use outrider_gateway::{
     CommandCaps, CommandContext, CommandStore, Ed25519Verifier, FieldValue, Gateway, Outcome, SecurityEvent,
     Storage, Verdict, judge, receipt,
@@ -90,6 +90,8 @@ pub struct Vehicle<S: Storage> {
     pub(super) jobs: Jobs,
     pub(super) fix: Option<ClockFix>,
     pub(super) uplink_file: UplinkFile,
+    /// What may be sent when, as provisioned.
+    pub(super) uplink_policy: UplinkPolicy,
     poll_us: u64,
     called_at: Option<VehicleMicros>,
     /// What open episodes have reported so far.
@@ -152,6 +154,7 @@ impl<S: Storage> Vehicle<S> {
             command,
             fix: None,
             uplink_file,
+            uplink_policy: UplinkPolicy::default(),
             poll_us: parts.poll_us,
             called_at: None,
             reported: BTreeMap::new(),

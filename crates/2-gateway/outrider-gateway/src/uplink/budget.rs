@@ -73,7 +73,13 @@ impl Budget {
         let others = |of: &[Lane]| of.iter().map(|lane| self.spent(*lane)).fold(0, u64::saturating_add);
         let whole = policy.bytes_a_day;
         match lane {
-            Lane::Critical => whole.map(|all| all.saturating_sub(others(&[Lane::Batched, Lane::Deferred]))),
+            Lane::Critical => {
+                let left = whole.map(|all| all.saturating_sub(others(&[Lane::Batched, Lane::Deferred])));
+                match (policy.critical_bytes_a_day_max, left) {
+                    (Some(own), Some(left)) => Some(own.min(left)),
+                    (own, left) => own.or(left),
+                }
+            }
             Lane::Batched | Lane::Deferred => {
                 let own = policy.lane(lane).and_then(|lane| lane.bytes_a_day);
                 let beside = if lane == Lane::Batched { Lane::Deferred } else { Lane::Batched };
@@ -105,7 +111,8 @@ impl Budget {
             return true;
         }
         let in_hours = of.hours.is_none_or(|hours| self.wall.is_some_and(|wall| hours.contain(wall)));
-        in_hours && !self.is_spent(policy, lane)
+        let in_minutes = of.minutes.is_none_or(|minutes| self.wall.is_some_and(|wall| minutes.contain(wall)));
+        in_hours && in_minutes && !self.is_spent(policy, lane)
     }
 
     /// Returns the lanes whose bound was reached since they were last told.
@@ -155,7 +162,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::uplink::{Hours, LanePolicy};
+    use crate::uplink::{Hours, LanePolicy, Minutes};
 
     const HOUR_US: u64 = 3600 * 1_000_000;
 
@@ -210,7 +217,7 @@ mod tests {
 
     #[test]
     fn windows_hold_a_lane_back_until_link_and_hour_fit() {
-        let lane = LanePolicy { bytes_a_day: None, link: Link::Workshop, hours: None };
+        let lane = LanePolicy { bytes_a_day: None, link: Link::Workshop, hours: None, minutes: None };
         let night = LanePolicy { hours: Some(Hours { from: 0, to: 6 }), link: Link::Metered, ..lane };
         let policy = UplinkPolicy { batched: night, deferred: lane, ..UplinkPolicy::default() };
         let mut budget = Budget::default();
@@ -222,5 +229,27 @@ mod tests {
         budget.turn(VehicleMicros(2), Some(UnixMicros(7 * HOUR_US.cast_signed())));
         assert!(!budget.allows(&policy, Lane::Batched, Link::Metered));
         assert!(budget.allows(&policy, Lane::Batched, Link::Unmetered));
+    }
+
+    #[test]
+    fn minutes_hold_beside_hours_and_the_critical_lane_has_a_bound_of_its_own() {
+        let hours = Some(Hours { from: 0, to: 6 });
+        let minutes = Some(Minutes { from: 330, to: 720 });
+        let lane = LanePolicy { bytes_a_day: None, link: Link::Metered, hours, minutes };
+        let policy =
+            UplinkPolicy { batched: lane, critical_bytes_a_day_max: Some(200), ..UplinkPolicy::default() };
+        let mut budget = Budget::default();
+        assert!(!budget.allows(&policy, Lane::Batched, Link::Metered), "nobody knows the minute");
+        for (minute, is_sent) in [(329, false), (330, true), (359, true), (360, false)] {
+            let wall = UnixMicros(minute * 60_000_000);
+            budget.turn(VehicleMicros(1), Some(wall));
+            assert_eq!(budget.allows(&policy, Lane::Batched, Link::Metered), is_sent, "{minute}");
+        }
+        assert!(budget.allows(&policy, Lane::Batched, Link::Unmetered));
+        assert_eq!(budget.bound(&policy, Lane::Critical), Some(200));
+        let whole = UplinkPolicy { bytes_a_day: Some(150), critical_bytes_a_day: 50, ..policy };
+        assert_eq!(budget.bound(&whole, Lane::Critical), Some(150), "the smaller one");
+        budget.charge(Lane::Critical, 200);
+        assert!(budget.is_spent(&policy, Lane::Critical));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use outrider_gateway::uplink::UplinkPolicy;
 use outrider_types::EventTypeId;
 use outrider_wire::{ArtifactKind, Outcome as CommandOutcome, RefuseReason, UpdateOrder};
 use sha2::{Digest, Sha256};
@@ -174,6 +175,31 @@ fn a_signed_policy_is_fetched_tried_and_kept() {
     assert!(matches!(bench.last(), Some(CommandOutcome::Done { .. })), "{:?}", bench.shelf.cloud.outcomes);
     bench.restart();
     assert_eq!((bench.state().0, bench.lane_of_unknown()), (3, Lane::Critical), "it survives a restart");
+}
+
+#[test]
+fn the_budgets_of_a_policy_tighten_what_was_provisioned_and_leave_with_it() {
+    let mut bench = Bench::new();
+    let usual = *bench.vehicle.gateway().uplink().policy();
+    let text = "[critical]\nbytes_per_day = 100000\n[batched]\nbytes_per_day = 5000\n\
+        [uplink]\nworkshop_only = ['deferred']\nfrom_min = 1350\nto_min = 330\n";
+    bench.order(ArtifactKind::Policy, 1, signed(ArtifactKind::Policy, 1, text.as_bytes()));
+    let policy = |bench: &Bench| *bench.vehicle.gateway().uplink().policy();
+    let tried = policy(&bench);
+    assert_eq!((tried.critical_bytes_a_day_max, tried.batched.bytes_a_day), (Some(100_000), Some(5000)));
+    assert_eq!(tried.deferred.link, Link::Workshop);
+    assert!(tried.batched.minutes.is_some());
+    // What is provisioned later than the switch does not lift it.
+    bench.vehicle.set_uplink(UplinkPolicy { batched: usual.batched, ..usual }).expect("it can be kept");
+    assert_eq!(policy(&bench), tried);
+    for n in 0..400 {
+        let seen = SecurityEvent::new(event::CAN_UNKNOWN_ID, second(bench.second));
+        bench.vehicle.event(seen.with(field::CAN_ID, FieldValue::Uint(n)), second(bench.second));
+    }
+    bench.exchange();
+    // Too many events: the policy is taken back, and its budgets with it.
+    assert_eq!(bench.state().0, 0);
+    assert_eq!(policy(&bench), usual);
 }
 
 #[test]
