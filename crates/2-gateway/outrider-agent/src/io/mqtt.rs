@@ -396,6 +396,13 @@ impl<D: Dial> CloudLink for MqttLink<D> {
         }
     }
 
+    fn fetch(&mut self, sha256: &str, from: u64, bytes_max: usize) -> Result<Vec<u8>, TransportError> {
+        match &mut self.evidence {
+            Some(link) => link.fetch(sha256, from, bytes_max),
+            None => Err(TransportError::Refused { status: 404 }),
+        }
+    }
+
     fn takes_evidence(&self) -> bool {
         self.evidence.is_some()
     }

@@ -360,11 +360,13 @@ fn commands_come_unasked_and_silence_is_pinged() {
 }
 
 #[test]
-fn captures_go_nowhere_without_an_address_for_them() {
+fn captures_go_and_artifacts_come_nowhere_without_an_address_for_them() {
     let (_, mut link) = link(true);
     assert!(!link.takes_evidence());
     let refused = link.upload("00", "00", "text/plain", &[]);
     assert_eq!(refused, Err(TransportError::Refused { status: 404 }));
+    // An order is refused with a reason instead of waiting until its time is over.
+    assert_eq!(link.fetch("00", 0, 10), Err(TransportError::Refused { status: 404 }));
 }
 
 fn client(version: Version) -> Client {
