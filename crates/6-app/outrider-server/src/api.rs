@@ -17,6 +17,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{MethodRouter, delete, get, patch, post};
+use outrider_wire::limits::ARTIFACT_BYTES_MAX;
 
 pub use app::App;
 pub use error::ApiFailure;
@@ -26,13 +27,14 @@ pub(crate) use handler::platform::read_health;
 pub use openapi::openapi_json;
 
 use handler::{
-    alert, case, completeness, fleet, platform, session, stop, stream, user, vehicle, vehicle_identity,
+    alert, case, completeness, fleet, platform, session, stop, stream, update, user, vehicle,
+    vehicle_identity,
 };
 use route::Operation;
 
 /// Cookie that carries the session's token.
 pub const SESSION_COOKIE: &str = "outrider_session";
-/// Largest body: ten thousand ids of a selection and a note.
+/// Largest JSON body: ten thousand ids of a selection and a note.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// Makes the router: every operation behind its guard, the dashboard behind all others.
@@ -80,6 +82,16 @@ fn handler(operation: Operation) -> MethodRouter<Arc<App>> {
         Operation::ResumeVehicle => post(vehicle_identity::resume),
         Operation::RevokeVehicle => post(vehicle_identity::revoke),
         Operation::ListIdentityLog => get(vehicle_identity::log),
+        Operation::ShowVehicleConfiguration => get(update::configuration),
+        Operation::ListArtifactKeys => get(update::keys),
+        Operation::ListArtifacts => get(update::artifacts),
+        Operation::UploadArtifact => post(update::upload).layer(DefaultBodyLimit::max(ARTIFACT_BYTES_MAX)),
+        Operation::ShowArtifact => get(update::artifact),
+        Operation::ListRollouts => get(update::rollouts),
+        Operation::ProposeRollout => post(update::propose),
+        Operation::ShowRollout => get(update::rollout),
+        Operation::ConfirmRollout => post(update::confirm),
+        Operation::CancelRollout => post(update::cancel),
         Operation::ShowFleetMap => get(fleet::map),
         Operation::ListRegions => get(fleet::regions),
         Operation::ShowHealth => get(platform::health),

@@ -14,7 +14,8 @@ use crate::server::{ServerConfig, StartError, io, listen, vehicle_tls};
 use crate::store::{Scope, SqliteStore};
 use crate::tasks::Tasks;
 use crate::vehicle::{
-    Directory, EvidenceVault, Exchange, ExchangeParts, Keys, Links, RunningListener, VehicleCa, broker,
+    ArtifactVault, Directory, EvidenceVault, Exchange, ExchangeParts, Keys, Links, RunningListener,
+    VehicleCa, broker,
 };
 
 /// How often the registry is read: a vehicle that was registered or suspended is known after this.
@@ -54,6 +55,7 @@ pub async fn start(
         directory: directory.clone(),
         keys: Arc::new(Keys::open(&secrets, &mut || draw(&*ports.random))?),
         vault: EvidenceVault::open(&config.folder.join("evidence"))?,
+        artifacts: ArtifactVault::open(&config.folder.join("artifacts"))?,
         clock: ports.clock.clone(),
         notices: Arc::new(NoNotices),
         doorbell: Arc::new(Doorbell::default()),

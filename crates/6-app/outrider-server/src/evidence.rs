@@ -53,20 +53,20 @@ pub struct EvidenceParts {
     pub gate: SafetyGate,
     /// Owner.
     pub tenant: TenantId,
+    /// Held while an intent is judged, by every desk: two commands must not both see room below a limit.
+    pub judging: Arc<Mutex<()>>,
 }
 
 /// Keeper of requests for evidence.
 pub struct EvidenceDesk {
     parts: EvidenceParts,
-    /// One request is judged at a time, so that two cannot both see room below a limit.
-    judging: Mutex<()>,
 }
 
 impl EvidenceDesk {
     /// Creates the desk.
     #[must_use]
     pub fn new(parts: EvidenceParts) -> Self {
-        Self { parts, judging: Mutex::new(()) }
+        Self { parts }
     }
 
     fn scope(&self) -> Scope {
@@ -88,7 +88,7 @@ impl EvidenceDesk {
             request.vehicle_id.parse().map_err(|_| invalid("`vehicle_id` is no vehicle id"))?;
         let event: EventId = request.event_id.parse().map_err(|_| invalid("`event_id` is no event id"))?;
         let (before_s, after_s) = self.window(request)?;
-        let _turn = self.judging.lock().await;
+        let _turn = self.parts.judging.lock().await;
         let new = NewEvidenceRequest {
             id: format!("evidence-{}", crate::hex(&draw::<16>(&*self.parts.random))),
             case_id: case_id.to_owned(),
@@ -110,7 +110,11 @@ impl EvidenceDesk {
             requested_at: context.now,
         };
         let verdict = match self.parts.gate.judge(&intent, &context, PermitId(draw(&*self.parts.random))) {
-            Ok(permit) => EvidenceChange::Permitted(self.command(permit).await?),
+            Ok(permit) => {
+                let parts = &self.parts;
+                let draft = command(permit, parts.store.as_ref(), &parts.keys, self.scope(), &*parts.random);
+                EvidenceChange::Permitted(draft.await?)
+            }
             Err(refusal) => EvidenceChange::RefusedByGate(
                 refusal.reasons.iter().map(|reason| reason.code().to_owned()).collect(),
             ),
@@ -127,10 +131,11 @@ impl EvidenceDesk {
     /// [`EvidenceError::Store`].
     pub async fn stop(&self, by: &str, reason: &str) -> Result<EmergencyStop, EvidenceError> {
         // Waits for a request that is being judged, so that its command is voided too.
-        let _turn = self.judging.lock().await;
+        let _turn = self.parts.judging.lock().await;
         let (stop, voided) = self.parts.store.set_emergency_stop(self.scope(), by, reason).await?;
-        tracing::warn!(voided = voided.len(), "emergency stop set");
-        voided.iter().for_each(|request| self.parts.notices.evidence(request));
+        tracing::warn!(voided = voided.evidence.len() + voided.orders.len(), "emergency stop set");
+        voided.evidence.iter().for_each(|request| self.parts.notices.evidence(request));
+        voided.orders.iter().for_each(|order| self.parts.notices.update(order));
         self.parts.notices.stop(&stop);
         Ok(stop)
     }
@@ -187,27 +192,6 @@ impl EvidenceDesk {
         })
     }
 
-    /// Turns a permit into a signed command.
-    async fn command(&self, permit: Permit) -> Result<CommandDraft, EvidenceError> {
-        let sequence = self.parts.store.next_command_sequence(self.scope(), permit.vehicle()).await?;
-        let id = draw(&*self.parts.random);
-        let command = Command::new(permit, id, CommandSequence(sequence), self.parts.clock.now())
-            .map_err(|error| EvidenceError::Sign(error.to_string()))?;
-        let frame = self
-            .parts
-            .keys
-            .command
-            .issue(&command)
-            .map_err(|error| EvidenceError::Sign(error.to_string()))?;
-        Ok(CommandDraft {
-            command_id: crate::hex(&command.id()),
-            permit_id: crate::hex(&command.permit().0),
-            sequence,
-            expires: command.expires(),
-            frame,
-        })
-    }
-
     /// Moves a request on and tells the open streams.
     ///
     /// # Errors
@@ -231,8 +215,32 @@ impl EvidenceDesk {
     }
 }
 
+/// Turns a permit into a signed command.
+///
+/// # Errors
+/// [`EvidenceError::Store`], [`EvidenceError::Sign`]; the permit is gone.
+pub(crate) async fn command(
+    permit: Permit,
+    store: &dyn Store,
+    keys: &Keys,
+    scope: Scope,
+    random: &dyn Random,
+) -> Result<CommandDraft, EvidenceError> {
+    let sequence = store.next_command_sequence(scope, permit.vehicle()).await?;
+    let command = Command::new(permit, draw(random), CommandSequence(sequence), scope.now)
+        .map_err(|error| EvidenceError::Sign(error.to_string()))?;
+    let frame = keys.command.issue(&command).map_err(|error| EvidenceError::Sign(error.to_string()))?;
+    Ok(CommandDraft {
+        command_id: crate::hex(&command.id()),
+        permit_id: crate::hex(&command.permit().0),
+        sequence,
+        expires: command.expires(),
+        frame,
+    })
+}
+
 /// Role in the words of the gate.
-const fn role(role: Role) -> outrider_respond::Role {
+pub(crate) const fn role(role: Role) -> outrider_respond::Role {
     match role {
         Role::Analyst => outrider_respond::Role::Analyst,
         Role::Engineer => outrider_respond::Role::Engineer,

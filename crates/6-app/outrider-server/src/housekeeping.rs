@@ -21,6 +21,8 @@ const REGISTRY_EVERY: Duration = Duration::from_secs(5);
 const FINDINGS_EVERY: Duration = Duration::from_secs(1);
 /// Turns of the registry after which the listeners' certificates are renewed: ten days, of the 397 that they are good.
 const LISTENER_TURNS: u32 = 10 * 86_400 / 5;
+/// Confirmed updates are judged this often; a read of an index where there are none.
+const JUDGE_EVERY: Duration = Duration::from_secs(1);
 /// Lapsed sessions and commands are looked for this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
@@ -34,6 +36,7 @@ pub(crate) fn start(tasks: &Tasks, app: &Arc<App>, ca: Arc<VehicleCa>, identitie
     tasks.spawn("health", health(app.clone(), tasks.stopped()));
     tasks.spawn("registry", registry(app.clone(), tasks.stopped()));
     tasks.spawn("link findings", link_findings(app.clone(), tasks.stopped()));
+    tasks.spawn("updates", updates(app.clone(), tasks.stopped()));
     tasks.spawn("sweep", sweep(app.clone(), tasks.stopped()));
     tasks.spawn("maintain", maintain(app.clone(), tasks.stopped()));
 }
@@ -155,8 +158,21 @@ async fn sweep(app: Arc<App>, mut stopped: Stopped) {
         if let Err(error) = app.desk.sweep().await {
             tracing::warn!(%error, "lapsed commands not marked");
         }
+        if let Err(error) = app.updates.sweep().await {
+            tracing::warn!(%error, "lapsed updates not marked");
+        }
         if let Err(error) = app.identity.sweep().await {
             tracing::warn!(%error, "lapsed sessions not removed");
+        }
+    }
+}
+
+/// Has orders judged that two persons agreed on: the rest of a large rollout, what the command line confirmed, and what
+/// a crash left behind.
+async fn updates(app: Arc<App>, mut stopped: Stopped) {
+    while turn(JUDGE_EVERY, &mut stopped).await {
+        if let Err(error) = app.updates.judge().await {
+            tracing::warn!(%error, "confirmed updates not judged");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::api::dto::{Alert, EmergencyStop, EvidenceRequest};
+use crate::api::dto::{Alert, EmergencyStop, EvidenceRequest, UpdateOrder};
 use crate::notices::Notices;
 
 /// Messages kept for clients that come back.
@@ -100,6 +100,10 @@ impl Notices for Hub {
 
     fn evidence(&self, request: &EvidenceRequest) {
         self.publish("evidence", request);
+    }
+
+    fn update(&self, order: &UpdateOrder) {
+        self.publish("update", order);
     }
 
     fn stop(&self, stop: &EmergencyStop) {

@@ -121,6 +121,26 @@ impl Identity {
     /// # Errors
     /// [`IdentityError`]; a wrong name costs as much time as a wrong password.
     pub async fn login(&self, user: &str, password: &str) -> Result<(String, Session), IdentityError> {
+        let account = self.check(user, password).await?;
+        let scope = self.scope();
+        let token = crate::hex(&draw::<32>(&*self.random));
+        let session = StoredSession {
+            token_hash: hash_token(&token),
+            user: account.name.clone(),
+            csrf: crate::hex(&draw::<32>(&*self.random)),
+            created: scope.now,
+            seen: scope.now,
+        };
+        self.store.begin_session(scope, &session).await?;
+        self.audit(user, "login", "done").await?;
+        Ok((token, self.describe(&session, &account)))
+    }
+
+    /// Checks a password without beginning a session; failures lock the account like those of a login.
+    ///
+    /// # Errors
+    /// [`IdentityError`]; a wrong name costs as much time as a wrong password.
+    pub async fn check(&self, user: &str, password: &str) -> Result<User, IdentityError> {
         let scope = self.scope();
         let account = self.store.account(scope, user).await?;
         // A locked account and one that does not exist answer alike and cost alike, so that nobody learns names.
@@ -134,17 +154,7 @@ impl Identity {
             }
             return Err(IdentityError::Refused);
         };
-        let token = crate::hex(&draw::<32>(&*self.random));
-        let session = StoredSession {
-            token_hash: hash_token(&token),
-            user: account.user.name.clone(),
-            csrf: crate::hex(&draw::<32>(&*self.random)),
-            created: scope.now,
-            seen: scope.now,
-        };
-        self.store.begin_session(scope, &session).await?;
-        self.audit(user, "login", "done").await?;
-        Ok((token, self.describe(&session, &account.user)))
+        Ok(account.user)
     }
 
     async fn note_failure(&self, scope: Scope, user: &str) -> Result<(), IdentityError> {

@@ -16,6 +16,7 @@ pub mod rulebook;
 pub mod server;
 pub mod store;
 mod tasks;
+pub mod update;
 pub mod vehicle;
 
 /// Writes bytes as lower-case hexadecimal.

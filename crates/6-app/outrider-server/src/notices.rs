@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::dto::{Alert, EmergencyStop, EvidenceRequest, EvidenceState};
+use crate::api::dto::{Alert, EmergencyStop, EvidenceRequest, EvidenceState, UpdateOrder, UpdateState};
 use crate::vehicle::Links;
 
 /// Takes notices of changes; must return at once and never fail.
@@ -12,6 +12,9 @@ pub trait Notices: Send + Sync {
 
     /// A request for evidence has moved on.
     fn evidence(&self, request: &EvidenceRequest);
+
+    /// An update order has moved on.
+    fn update(&self, order: &UpdateOrder);
 
     /// The emergency stop was set, or its release proposed or confirmed.
     fn stop(&self, stop: &EmergencyStop);
@@ -25,6 +28,8 @@ impl Notices for NoNotices {
     fn alert(&self, _alert: &Alert) {}
 
     fn evidence(&self, _request: &EvidenceRequest) {}
+
+    fn update(&self, _order: &UpdateOrder) {}
 
     fn stop(&self, _stop: &EmergencyStop) {}
 }
@@ -46,6 +51,15 @@ impl<N: Notices> Notices for WakingNotices<N> {
         self.hub.evidence(request);
         if request.state == EvidenceState::Permitted
             && let Ok(vehicle) = request.vehicle_id.parse()
+        {
+            self.links.wake(vehicle);
+        }
+    }
+
+    fn update(&self, order: &UpdateOrder) {
+        self.hub.update(order);
+        if order.state == UpdateState::Permitted
+            && let Ok(vehicle) = order.vehicle_id.parse()
         {
             self.links.wake(vehicle);
         }

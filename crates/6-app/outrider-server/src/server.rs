@@ -24,13 +24,14 @@ use crate::port::{EventHistory, Ports, draw};
 use crate::rulebook::RuleBook;
 use crate::store::{Scope, SqliteStore, Store, StoreError, VehicleEntry};
 use crate::tasks::Tasks;
+use crate::update::{UpdateDesk, UpdateParts};
 use crate::vehicle::admission::VehicleRate;
 use crate::vehicle::broker::{self, BrokerConfig};
 use crate::vehicle::est::{EnrolmentDesk, EstConfig, EstListener};
 use crate::vehicle::mqtt::{self, MqttConfig, MqttListener};
 use crate::vehicle::{
-    CaError, ClientPolicy, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys, Links,
-    Listener, ListenerConfig, ListenerTls, RunningListener, VehicleCa,
+    ArtifactVault, CaError, ClientPolicy, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys,
+    Links, Listener, ListenerConfig, ListenerTls, RunningListener, VehicleCa,
 };
 
 /// Text of a rule file with its name.
@@ -187,6 +188,7 @@ pub async fn start(
     let keys = Arc::new(Keys::open(&secrets, &mut || draw(&*ports.random))?);
     let ca = Arc::new(VehicleCa::open(&secrets, ports.clock.clone(), ports.random.clone())?);
     let vault = EvidenceVault::open(&config.folder.join("evidence"))?;
+    let artifacts = ArtifactVault::open(&config.folder.join("artifacts"))?;
     let directory = Arc::new(Directory::default());
     // The same key as of acknowledgements: another magic tells the frames apart.
     directory.set_edge_key(&keys.ack.public());
@@ -199,6 +201,7 @@ pub async fn start(
         hub,
         keys,
         vault,
+        artifacts,
         directory,
         history: backends.history,
         links: Arc::new(Links::new(config.vehicle_rate)),
@@ -212,6 +215,7 @@ pub async fn start(
         directory: shared.directory.clone(),
         keys: shared.keys.clone(),
         vault: shared.vault.clone(),
+        artifacts: shared.artifacts.clone(),
         clock: ports.clock.clone(),
         notices: shared.hub.clone(),
         doorbell,
@@ -316,6 +320,7 @@ struct Shared<'a> {
     hub: Arc<Hub>,
     keys: Arc<Keys>,
     vault: EvidenceVault,
+    artifacts: ArtifactVault,
     directory: Arc<Directory>,
     history: Arc<dyn EventHistory>,
     links: Arc<Links>,
@@ -329,16 +334,32 @@ impl Shared<'_> {
         exchange: Arc<Exchange>,
         log: Arc<dyn EventLog>,
     ) -> App {
+        let judging = Arc::new(tokio::sync::Mutex::new(()));
+        let notices = Arc::new(WakingNotices { hub: self.hub.clone(), links: self.links.clone() });
+        let gate = SafetyGate { policy: self.config.gate };
+        let updates = UpdateDesk::new(UpdateParts {
+            store: self.store.clone(),
+            vault: self.artifacts.clone(),
+            directory: self.directory.clone(),
+            clock: self.ports.clock.clone(),
+            random: self.ports.random.clone(),
+            notices: notices.clone(),
+            keys: self.keys.clone(),
+            gate,
+            tenant: self.config.tenant,
+            judging: judging.clone(),
+        });
         let desk = EvidenceDesk::new(EvidenceParts {
             store: self.store.clone(),
             history: self.history.clone(),
             directory: self.directory.clone(),
             clock: self.ports.clock.clone(),
             random: self.ports.random.clone(),
-            notices: Arc::new(WakingNotices { hub: self.hub.clone(), links: self.links.clone() }),
+            notices,
             keys: self.keys.clone(),
-            gate: SafetyGate { policy: self.config.gate },
+            gate,
             tenant: self.config.tenant,
+            judging,
         });
         App {
             store: self.store.clone(),
@@ -354,6 +375,7 @@ impl Shared<'_> {
             log,
             rules: Arc::new(rules),
             desk: Arc::new(desk),
+            updates: Arc::new(updates),
             pipeline: Arc::new(pipeline),
             started: self.ports.clock.now(),
             is_secure: self.config.http.is_behind_tls,

@@ -5,22 +5,22 @@
 
 mod alert;
 mod case;
+mod command;
 mod enrolment;
 mod fleet;
 mod identity;
 mod progress;
 mod sqlite;
 mod stop;
+mod update;
 
 use std::collections::BTreeMap;
 
 use outrider_types::{TenantId, UnixMicros};
 
 pub use alert::{AlertFilter, AlertOrder, AlertStore, FindingInput, Page, RuleCard, StoredFinding};
-pub use case::{
-    CaseFilter, CaseStore, CommandDraft, CommandLoad, EvidenceChange, NewCase, NewEvidenceRequest,
-    StoredCommand,
-};
+pub use case::{CaseFilter, CaseStore, EvidenceChange, NewCase, NewEvidenceRequest};
+pub use command::{CommandDraft, CommandLoad, CommandStore, LeavingCommands, Voided};
 pub use enrolment::{
     EnrolmentPermit, EnrolmentStore, IdentityChanges, IdentityNote, PermitKind, RevokedCertificate,
     SecretHash, StoredBatchKey, Transfer,
@@ -32,15 +32,34 @@ pub use identity::{Account, AccountChange, AuditEntry, IdentityStore, StoredSess
 pub use progress::{Progress, ProgressStore, QuarantineEntry, SavedProgress};
 pub use sqlite::SqliteStore;
 pub use stop::StopStore;
+pub use update::{
+    ARTIFACT_KEYS_MAX, ARTIFACTS_MAX, Decision, NewRollout, OrderChange, StoredArtifactKey, UpdateStore,
+};
 
 /// All of the case database.
 pub trait Store:
-    AlertStore + CaseStore + EnrolmentStore + FleetStore + IdentityStore + ProgressStore + StopStore
+    AlertStore
+    + CaseStore
+    + CommandStore
+    + EnrolmentStore
+    + FleetStore
+    + IdentityStore
+    + ProgressStore
+    + StopStore
+    + UpdateStore
 {
 }
 
-impl<T: AlertStore + CaseStore + EnrolmentStore + FleetStore + IdentityStore + ProgressStore + StopStore>
-    Store for T
+impl<T> Store for T where
+    T: AlertStore
+        + CaseStore
+        + CommandStore
+        + EnrolmentStore
+        + FleetStore
+        + IdentityStore
+        + ProgressStore
+        + StopStore
+        + UpdateStore
 {
 }
 

@@ -40,5 +40,9 @@ mod short;
 mod store;
 #[path = "server/stream.rs"]
 mod stream;
+#[path = "server/update.rs"]
+mod update;
+#[path = "server/update_agent.rs"]
+mod update_agent;
 #[path = "server/uplink.rs"]
 mod uplink;

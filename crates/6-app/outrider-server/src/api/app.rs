@@ -14,6 +14,7 @@ use crate::pipeline::RunningPipeline;
 use crate::port::{EventHistory, Random};
 use crate::rulebook::RuleBook;
 use crate::store::{Scope, Store};
+use crate::update::UpdateDesk;
 use crate::vehicle::{Directory, EvidenceVault, Exchange};
 
 /// Parts of the server that handlers use.
@@ -44,6 +45,8 @@ pub struct App {
     pub log: Arc<dyn EventLog>,
     /// Requests for evidence.
     pub desk: Arc<EvidenceDesk>,
+    /// Artifacts and rollouts.
+    pub updates: Arc<UpdateDesk>,
     /// The worker.
     pub pipeline: Arc<RunningPipeline>,
     /// When the program started.

@@ -9,6 +9,8 @@ use crate::evidence::EvidenceError;
 use crate::identity::IdentityError;
 use crate::port::HistoryError;
 use crate::store::StoreError;
+use crate::update::UpdateError;
+use crate::vehicle::ArtifactError;
 
 /// Answer of a request that was refused.
 #[derive(Debug)]
@@ -112,6 +114,23 @@ impl From<EvidenceError> for ApiFailure {
             EvidenceError::Store(error) => error.into(),
             EvidenceError::History(error) => error.into(),
             EvidenceError::Sign(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<UpdateError> for ApiFailure {
+    fn from(error: UpdateError) -> Self {
+        match error {
+            UpdateError::Invalid(message) => Self::invalid(message),
+            UpdateError::Store(error) => error.into(),
+            UpdateError::Artifact(ArtifactError::TooLarge { .. }) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body", error.to_string())
+            }
+            UpdateError::Artifact(ArtifactError::Vault(ref failed)) => Self::internal(failed),
+            UpdateError::Artifact(ref refused) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.code(), error.to_string())
+            }
+            UpdateError::Sign(_) | UpdateError::Thread(_) => Self::internal(&error),
         }
     }
 }

@@ -8,6 +8,7 @@ pub(super) mod platform;
 pub(super) mod session;
 pub(super) mod stop;
 pub(super) mod stream;
+pub(super) mod update;
 pub(super) mod user;
 pub(super) mod vehicle;
 pub(super) mod vehicle_identity;

@@ -11,7 +11,7 @@ use utoipa::openapi::{
 use utoipa::{OpenApi, openapi};
 
 use super::dto;
-use super::route::{Access, Answer, Method, Operation, Route};
+use super::route::{Access, Answer, Method, OCTETS, Operation, Route};
 
 /// Schemas that routes name; what they are made of comes along.
 #[derive(OpenApi)]
@@ -22,6 +22,9 @@ use super::route::{Access, Answer, Method, Operation, Route};
     dto::AlertDetail,
     dto::AlertList,
     dto::ApiError,
+    dto::Artifact,
+    dto::ArtifactKey,
+    dto::ArtifactList,
     dto::Case,
     dto::CaseList,
     dto::Catalogue,
@@ -42,8 +45,12 @@ use super::route::{Access, Answer, Method, Operation, Route};
     dto::NoteRequest,
     dto::Overview,
     dto::PasswordChangeRequest,
+    dto::ProposeRolloutRequest,
     dto::QuarantineList,
     dto::Region,
+    dto::Rollout,
+    dto::RolloutDecision,
+    dto::RolloutList,
     dto::Rule,
     dto::Session,
     dto::SqlRequest,
@@ -58,6 +65,7 @@ use super::route::{Access, Answer, Method, Operation, Route};
     dto::UpdateUserRequest,
     dto::UserList,
     dto::Vehicle,
+    dto::VehicleConfiguration,
     dto::VehicleList,
 )))]
 struct Schemas;
@@ -123,9 +131,12 @@ fn describe(route: &Route) -> openapi::path::Operation {
         operation = operation.parameter(parameter);
     }
     if let Some(schema) = route.body {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
-        let body =
-            RequestBodyBuilder::new().required(Some(Required::True)).content("application/json", content);
+        let (media_type, schema) = match schema {
+            OCTETS => (OCTETS, binary()),
+            schema => ("application/json", RefOr::Ref(Ref::from_schema_name(schema))),
+        };
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        let body = RequestBodyBuilder::new().required(Some(Required::True)).content(media_type, content);
         operation = operation.request_body(Some(body.build()));
     }
     let error = || {
@@ -173,14 +184,17 @@ fn answer(answer: Answer) -> openapi::Response {
         Answer::AnyJson => with("application/json", RefOr::T(Schema::AllOf(AllOf::new()))),
         Answer::Empty => response.build(),
         Answer::Text => with("text/plain", text()),
-        Answer::Bytes => {
-            let binary = ObjectBuilder::new()
-                .schema_type(Type::String)
-                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
-            with("application/octet-stream", binary.into())
-        }
+        Answer::Bytes => with(OCTETS, binary()),
         Answer::Stream => with("text/event-stream", text()),
     }
+}
+
+/// Bytes.
+fn binary() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+        .into()
 }
 
 /// Sentence about who may use a route.

@@ -72,6 +72,9 @@ pub enum Answer {
     Stream,
 }
 
+/// Stands for a body of bytes instead of JSON.
+pub const OCTETS: &str = "application/octet-stream";
+
 /// One route.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
@@ -87,7 +90,7 @@ pub struct Route {
     pub summary: &'static str,
     /// Query string.
     pub query: Option<fn() -> Vec<Parameter>>,
-    /// Schema of the body.
+    /// Schema of the body, or [`OCTETS`].
     pub body: Option<&'static str>,
     /// What it answers.
     pub answer: Answer,
@@ -190,6 +193,26 @@ operations! {
     RevokeVehicle = "revoke_vehicle" Post "/api/v1/vehicles/{id}/revoke" ADMIN, None, Some("VehicleStateRequest") => Answer::Json("VehicleIdentity");
     /// Lists the latest enrolments, changes of state and refusals of all vehicles.
     ListIdentityLog = "list_identity_log" Get "/api/v1/identity-log" ENGINEER, None, None => Answer::JsonArray("IdentityLogEntry");
+    /// Shows what a vehicle is configured with: versions, trial, setbacks, orders.
+    ShowVehicleConfiguration = "show_vehicle_configuration" Get "/api/v1/vehicles/{id}/configuration" ANALYST, None, None => Answer::Json("VehicleConfiguration");
+    /// Lists the keys whose artifacts are taken.
+    ListArtifactKeys = "list_artifact_keys" Get "/api/v1/artifact-keys" ANALYST, None, None => Answer::JsonArray("ArtifactKey");
+    /// Lists signed artifacts.
+    ListArtifacts = "list_artifacts" Get "/api/v1/artifacts" ANALYST, Some(query::<PageQuery>), None => Answer::Json("ArtifactList");
+    /// Takes a signed artifact, at most 8 MiB.
+    UploadArtifact = "upload_artifact" Post "/api/v1/artifacts" ENGINEER, None, Some(OCTETS) => Answer::Json("Artifact");
+    /// Shows one artifact.
+    ShowArtifact = "show_artifact" Get "/api/v1/artifacts/{sha256}" ANALYST, None, None => Answer::Json("Artifact");
+    /// Lists rollouts.
+    ListRollouts = "list_rollouts" Get "/api/v1/rollouts" ANALYST, Some(query::<PageQuery>), None => Answer::Json("RolloutList");
+    /// Proposes an artifact for vehicles.
+    ProposeRollout = "propose_rollout" Post "/api/v1/rollouts" ENGINEER, None, Some("ProposeRolloutRequest") => Answer::Json("Rollout");
+    /// Shows one rollout with its orders.
+    ShowRollout = "show_rollout" Get "/api/v1/rollouts/{id}" ANALYST, None, None => Answer::Json("Rollout");
+    /// Confirms a rollout as a second person; the safety gate judges its orders next.
+    ConfirmRollout = "confirm_rollout" Post "/api/v1/rollouts/{id}/confirm" ENGINEER, None, Some("RolloutDecision") => Answer::Json("Rollout");
+    /// Withdraws what has not been sent of a rollout.
+    CancelRollout = "cancel_rollout" Post "/api/v1/rollouts/{id}/cancel" ENGINEER, None, Some("RolloutDecision") => Answer::Json("Rollout");
     /// Shows the map of the fleet.
     ShowFleetMap = "show_fleet_map" Get "/api/v1/fleet/map" ANALYST, Some(query::<MapQuery>), None => Answer::Json("FleetMap");
     /// Lists regions.

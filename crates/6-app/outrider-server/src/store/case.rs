@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use outrider_respond::EvidenceEvent;
-use outrider_types::{UnixMicros, VehicleId};
+use outrider_types::VehicleId;
 
-use super::{Page, Scope, StoreResult};
+use super::{CommandDraft, Page, Scope, StoreResult};
 use crate::api::dto::{
     CaseStatus, CaseSummary, Disposition, EvidenceRequest, EvidenceState, Severity, TimelineEntry,
 };
@@ -52,45 +52,6 @@ pub struct NewEvidenceRequest {
     pub seconds_after: u32,
     /// Who asks.
     pub by: String,
-}
-
-/// Command that a request for evidence became.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandDraft {
-    /// Command, hexadecimal.
-    pub command_id: String,
-    /// Permit, hexadecimal.
-    pub permit_id: String,
-    /// Number in the vehicle's series.
-    pub sequence: u64,
-    /// First moment at which it is void.
-    pub expires: UnixMicros,
-    /// Signed frame.
-    pub frame: Vec<u8>,
-}
-
-/// Command that waits for a vehicle.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredCommand {
-    /// Request it belongs to.
-    pub request_id: String,
-    /// Command, hexadecimal.
-    pub command_id: String,
-    /// Signed frame.
-    pub frame: Vec<u8>,
-}
-
-/// What is under way for a vehicle and the fleet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CommandLoad {
-    /// Commands for the vehicle without an end.
-    pub in_flight: u32,
-    /// Commands to the vehicle in the last 24 hours.
-    pub vehicle_day: u32,
-    /// Commands to all vehicles in the last 24 hours.
-    pub fleet_day: u32,
-    /// Whether the emergency stop is set.
-    pub is_stopped: bool,
 }
 
 /// How a request for evidence moves on.
@@ -233,12 +194,6 @@ pub trait CaseStore: Send + Sync {
         verdict: &EvidenceChange,
     ) -> StoreResult<EvidenceRequest>;
 
-    /// Reserves the next number in a vehicle's series of commands; numbers are never given twice.
-    ///
-    /// # Errors
-    /// [`super::StoreError::Database`].
-    async fn next_command_sequence(&self, scope: Scope, vehicle: VehicleId) -> StoreResult<u64>;
-
     /// Moves a request for evidence on; a change that its state does not allow is a conflict.
     ///
     /// # Errors
@@ -267,24 +222,6 @@ pub trait CaseStore: Send + Sync {
     /// # Errors
     /// [`super::StoreError::Database`].
     async fn case_evidence(&self, scope: Scope, case_id: &str) -> StoreResult<Vec<EvidenceRequest>>;
-
-    /// Returns the signed commands that a vehicle has not answered and that have not expired, by number; none while
-    /// the emergency stop is set.
-    ///
-    /// # Errors
-    /// [`super::StoreError::Database`].
-    async fn pending_commands(
-        &self,
-        scope: Scope,
-        vehicle: VehicleId,
-        limit: u32,
-    ) -> StoreResult<Vec<StoredCommand>>;
-
-    /// Returns what is under way, for the safety gate.
-    ///
-    /// # Errors
-    /// [`super::StoreError::Database`].
-    async fn command_load(&self, scope: Scope, vehicle: VehicleId) -> StoreResult<CommandLoad>;
 
     /// Returns the requests whose command has expired without evidence and that are not marked so yet.
     ///

@@ -5,6 +5,7 @@ mod alert_action;
 mod alert_filter;
 mod alert_finding;
 mod case;
+mod command;
 mod enrolment;
 mod enrolment_read;
 mod evidence;
@@ -12,7 +13,9 @@ mod fleet;
 mod identity;
 mod overview;
 mod progress;
+mod rollout;
 mod stop;
+mod update;
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,7 +30,7 @@ use super::{StoreError, StoreResult};
 use crate::api::dto::{Severity, Timestamp};
 
 /// Version of the tables in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 /// Connections for reading: a page of the dashboard asks for about four things at once.
 const READERS: u32 = 4;
 
@@ -58,11 +61,14 @@ impl SqliteStore {
             0 => {
                 sqlx::raw_sql(include_str!("schema.sql")).execute(&mut *transaction).await?;
                 sqlx::raw_sql(include_str!("schema_identity.sql")).execute(&mut *transaction).await?;
-                sqlx::raw_sql("PRAGMA user_version = 3").execute(&mut *transaction).await?;
+                sqlx::raw_sql(include_str!("schema_update.sql")).execute(&mut *transaction).await?;
             }
             2 => {
                 sqlx::raw_sql(include_str!("schema_identity.sql")).execute(&mut *transaction).await?;
-                sqlx::raw_sql("PRAGMA user_version = 3").execute(&mut *transaction).await?;
+                sqlx::raw_sql(include_str!("schema_update.sql")).execute(&mut *transaction).await?;
+            }
+            3 => {
+                sqlx::raw_sql(include_str!("schema_update.sql")).execute(&mut *transaction).await?;
             }
             SCHEMA_VERSION => {}
             other => {
@@ -71,6 +77,7 @@ impl SqliteStore {
                 )));
             }
         }
+        sqlx::raw_sql("PRAGMA user_version = 4").execute(&mut *transaction).await?;
         transaction.commit().await?;
         let read =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
@@ -193,4 +200,50 @@ where
 fn like(text: &str) -> String {
     let escaped = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{escaped}%")
+}
+
+#[cfg(test)]
+mod tests {
+    use outrider_types::TenantId;
+
+    use super::*;
+    use crate::store::{FleetStore as _, IdentityStore as _, Scope, UpdateStore as _};
+
+    async fn older(path: &Path, version: i64, schemas: &[&'static str]) {
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.expect("a file");
+        for schema in schemas {
+            sqlx::raw_sql(*schema).execute(&pool).await.expect("the tables of that version");
+        }
+        sqlx::query("INSERT INTO user_account VALUES (1, 'ada', 'engineer', 'hash', 0, 0, 0, 0, NULL, 5)")
+            .execute(&pool)
+            .await
+            .expect("a row");
+        let mut mark = QueryBuilder::<Sqlite>::new("PRAGMA user_version = ");
+        mark.push(version).build().execute(&pool).await.expect("a mark");
+        pool.close().await;
+    }
+
+    #[tokio::test]
+    async fn databases_of_earlier_versions_get_the_new_tables_and_keep_their_rows() {
+        let (first, identity) = (include_str!("schema.sql"), include_str!("schema_identity.sql"));
+        let scope = Scope { tenant: TenantId(1), now: UnixMicros(7) };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let cases: [(i64, &[&'static str]); 2] = [(2, &[first]), (3, &[first, identity])];
+        for (version, schemas) in cases {
+            let path = folder.path().join(format!("{version}.sqlite"));
+            older(&path, version, schemas).await;
+            for _ in 0..2 {
+                let store = SqliteStore::open(&path).await.expect("it is taken over");
+                assert!(store.account(scope, "ada").await.expect("it reads").is_some(), "from {version}");
+                store.add_artifact_key(scope, &[9; 32], "key", "cli").await.expect("the tables are there");
+                assert_eq!(store.artifact_keys(scope).await.expect("they read").len(), 1);
+                assert!(store.registered_vehicles(scope, 0).await.is_ok());
+                store.close().await;
+            }
+        }
+        let newer = folder.path().join("newer.sqlite");
+        older(&newer, 5, &[first]).await;
+        assert!(matches!(SqliteStore::open(&newer).await, Err(StoreError::Conflict(_))));
+    }
 }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{Scope, StoreResult};
-use crate::api::dto::{EmergencyStop, EvidenceRequest};
+use super::{Scope, StoreResult, Voided};
+use crate::api::dto::EmergencyStop;
 
 /// Switch that keeps every command away from every vehicle of a tenant.
 #[async_trait]
@@ -15,7 +15,7 @@ pub trait StopStore: Send + Sync {
     async fn emergency_stop(&self, scope: Scope) -> StoreResult<EmergencyStop>;
 
     /// Sets the stop and voids, in the same transaction, every command that no vehicle has answered; returns the
-    /// requests that were voided. A stop that is set keeps who set it first, and loses a release that was proposed.
+    /// requests and orders that were voided. A stop that is set keeps who set it first, and loses a release that was proposed.
     ///
     /// # Errors
     /// [`super::StoreError::Database`]; nothing was written.
@@ -24,7 +24,7 @@ pub trait StopStore: Send + Sync {
         scope: Scope,
         by: &str,
         reason: &str,
-    ) -> StoreResult<(EmergencyStop, Vec<EvidenceRequest>)>;
+    ) -> StoreResult<(EmergencyStop, Voided)>;
 
     /// Proposes the release or, if another person has proposed it, releases.
     ///

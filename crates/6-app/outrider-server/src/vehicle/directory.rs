@@ -212,6 +212,21 @@ impl Directory {
         }
     }
 
+    /// Returns the active vehicles of a platform that state that they can be configured, in order.
+    #[must_use]
+    pub fn configurable(&self, platform: &str) -> Vec<VehicleId> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let is_active = |vehicle: &VehicleId| {
+            known.states.get(vehicle).is_none_or(|state| *state == VehicleState::Active)
+        };
+        let of_it = known.entries.iter().filter(|(vehicle, entry)| {
+            entry.record.platform == platform
+                && entry.capabilities.iter().any(|word| word == "configure")
+                && is_active(vehicle)
+        });
+        of_it.map(|(vehicle, _)| *vehicle).collect()
+    }
+
     /// Returns a sign of each change of identities, for running sessions.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {

@@ -89,6 +89,25 @@ impl EvidenceVault {
         Ok(())
     }
 
+    /// Returns the path of a file, which may be missing.
+    ///
+    /// # Errors
+    /// [`EvidenceError::NoHash`].
+    pub(super) fn path(&self, sha256: &str) -> Result<PathBuf, EvidenceError> {
+        Ok(self.folder.join(normal(sha256)?))
+    }
+
+    /// Removes a file that is not what its name says, if it is there.
+    ///
+    /// # Errors
+    /// [`EvidenceError`].
+    pub(super) fn remove(&self, sha256: &str) -> Result<(), EvidenceError> {
+        match fs::remove_file(self.path(sha256)?) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Returns a capture after checking its hash again.
     ///
     /// # Errors

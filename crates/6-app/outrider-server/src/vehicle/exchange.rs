@@ -9,9 +9,10 @@ use outrider_ingest::{
 use outrider_model::{AppendError, Balance, EventLog, Partition};
 use outrider_types::{Clock, IngestTime, TenantId, UnixMicros, VehicleId};
 use outrider_wire::limits::{REPLY_BYTES_MAX, REPLY_COMMANDS_MAX};
-use outrider_wire::{Ack, Outcome, Reply, SealedReceipt, UplinkFrame, Watermark};
+use outrider_wire::{Ack, Reply, UplinkFrame, Watermark};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::artifact::ArtifactVault;
 use super::directory::{Denied, Directory};
 use super::evidence::{EvidenceError, EvidenceVault};
 use super::key_change;
@@ -27,6 +28,9 @@ const STRIPES: usize = 64;
 
 /// Captures that come in at the same time; each is held in memory, up to 32 MiB.
 const UPLOADS_MAX: usize = 8;
+
+/// Pieces of artifacts that are read at the same time: 16 MiB of memory at most.
+const PIECES_MAX: usize = 64;
 
 /// Why a vehicle gets no reply; nothing else is stopped by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +63,8 @@ pub struct ExchangeParts {
     pub keys: Arc<Keys>,
     /// Captures.
     pub vault: EvidenceVault,
+    /// Artifacts.
+    pub artifacts: ArtifactVault,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Live stream.
@@ -81,7 +87,9 @@ pub struct Exchange {
     pub(super) stripes: Vec<Mutex<Stripe>>,
     frames: Mutex<Balance>,
     uploads: Mutex<Balance>,
+    downloads: Mutex<Balance>,
     places: Semaphore,
+    pieces: Semaphore,
     links: Arc<Links>,
 }
 
@@ -95,7 +103,9 @@ impl Exchange {
             stripes,
             frames: Mutex::new(Balance::default()),
             uploads: Mutex::new(Balance::default()),
+            downloads: Mutex::new(Balance::default()),
             places: Semaphore::new(UPLOADS_MAX),
+            pieces: Semaphore::new(PIECES_MAX),
             links: Arc::new(Links::default()),
         }
     }
@@ -137,9 +147,8 @@ impl Exchange {
     /// # Errors
     /// [`Refusal`] if the store fails.
     pub async fn waiting(&self, vehicle: VehicleId) -> Result<Option<Vec<u8>>, Refusal> {
-        let waiting =
-            self.parts.store.pending_commands(self.scope(), vehicle, 1).await.map_err(refuse_store)?;
-        if waiting.is_empty() { Ok(None) } else { self.reply(vehicle, &[]).await.map(Some) }
+        let is_waiting = self.parts.store.has_commands(self.scope(), vehicle).await.map_err(refuse_store)?;
+        if is_waiting { self.reply(vehicle, &[]).await.map(Some) } else { Ok(None) }
     }
 
     /// Returns the counters of frames: received = passed + dropped by reason.
@@ -152,6 +161,30 @@ impl Exchange {
     #[must_use]
     pub fn uploads(&self) -> Balance {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the counters of pieces of artifacts: received = passed + dropped by reason.
+    #[must_use]
+    pub fn downloads(&self) -> Balance {
+        self.downloads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until another piece may be read.
+    pub(super) async fn download_place(&self) -> SemaphorePermit<'_> {
+        self.pieces.acquire().await.expect("the semaphore is never closed")
+    }
+
+    /// Counts a piece that was given or refused.
+    pub(super) fn count_download(&self, result: Result<(), &Refusal>) {
+        let mut downloads = self.downloads.lock().unwrap_or_else(PoisonError::into_inner);
+        downloads.receive(1);
+        match result {
+            Ok(()) => downloads.pass(1),
+            Err(refusal) => {
+                downloads.drop_for(refusal.code, 1);
+                tracing::warn!(error.code = refusal.code, "piece of an artifact refused");
+            }
+        }
     }
 
     /// Waits until another capture may come in.
@@ -296,7 +329,7 @@ impl Exchange {
         self.parts.clock.now()
     }
 
-    fn scope(&self) -> Scope {
+    pub(super) fn scope(&self) -> Scope {
         Scope { tenant: self.parts.tenant, now: self.parts.clock.now() }
     }
 
@@ -363,49 +396,10 @@ impl Exchange {
         Ok(out)
     }
 
-    /// Checks a receipt and moves its request on. A receipt that says nothing new is fine: it may come twice.
-    async fn receipt(&self, session: VehicleId, bytes: &[u8]) -> Result<(), Refusal> {
-        let bad = |code, message: String| Refusal { status: 400, code, message };
-        let sealed = SealedReceipt::parse(bytes).map_err(|error| bad("receipt.frame", error.to_string()))?;
-        let Some((_, verifier)) = self.parts.directory.batch_key(session) else {
-            return Err(bad("receipt.unknown_vehicle", "no key is registered".to_owned()));
-        };
-        let receipt =
-            sealed.open(verifier.as_ref()).map_err(|error| bad("receipt.signature", error.to_string()))?;
-        if receipt.vehicle != session {
-            return Err(bad("receipt.wrong_vehicle", "the receipt is of another vehicle".to_owned()));
-        }
-        let command_id = crate::hex(&receipt.command.0);
-        let store = &self.parts.store;
-        let request = store.evidence_of_command(self.scope(), &command_id).await.map_err(refuse_store)?;
-        if request.vehicle_id != session.to_string() {
-            return Err(bad("receipt.wrong_vehicle", "the command was for another vehicle".to_owned()));
-        }
-        let change = match receipt.outcome {
-            Outcome::Accepted => EvidenceChange::Accepted,
-            Outcome::Refused(reason) => {
-                EvidenceChange::RefusedByVehicle(reason.map_or("unknown", |reason| reason.word()).to_owned())
-            }
-            Outcome::Failed => EvidenceChange::RefusedByVehicle("failed".to_owned()),
-            // The capture itself says so, and its hash is checked when it arrives.
-            Outcome::Done { .. } => return Ok(()),
-        };
-        match store.change_evidence(self.scope(), &request.id, &change).await {
-            Ok(request) => {
-                self.parts.notices.evidence(&request);
-                Ok(())
-            }
-            Err(StoreError::Conflict(_)) => Ok(()),
-            Err(error) => Err(refuse_store(error)),
-        }
-    }
-
     /// Adds the commands that wait for the vehicle.
     pub(super) async fn reply(&self, vehicle: VehicleId, ack: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let limit = u32::try_from(REPLY_COMMANDS_MAX).unwrap_or(1);
-        let waiting =
-            self.parts.store.pending_commands(self.scope(), vehicle, limit).await.map_err(refuse_store)?;
-        let commands: Vec<&[u8]> = waiting.iter().map(|command| command.frame.as_slice()).collect();
+        let commands = self.leaving(vehicle).await?;
+        let commands: Vec<&[u8]> = commands.iter().map(Vec::as_slice).collect();
         let mut out = vec![0; Reply::frame_bytes(ack, &commands).min(REPLY_BYTES_MAX)];
         let length = Reply::emit(ack, &commands, &mut out).map_err(|error| Refusal {
             status: 500,
@@ -413,20 +407,20 @@ impl Exchange {
             message: error.to_string(),
         })?;
         out.truncate(length);
-        for command in &waiting {
-            match self
-                .parts
-                .store
-                .change_evidence(self.scope(), &command.request_id, &EvidenceChange::Sent)
-                .await
-            {
-                Ok(request) => self.parts.notices.evidence(&request),
-                // Sent before, or answered in the meantime.
-                Err(StoreError::Conflict(_)) => {}
-                Err(error) => return Err(refuse_store(error)),
-            }
-        }
         Ok(out)
+    }
+
+    /// Takes the commands that wait for the vehicle. What waits is looked for without a writer first: mostly nothing.
+    async fn leaving(&self, vehicle: VehicleId) -> Result<Vec<Vec<u8>>, Refusal> {
+        let (store, scope) = (&self.parts.store, self.scope());
+        if !store.has_commands(scope, vehicle).await.map_err(refuse_store)? {
+            return Ok(Vec::new());
+        }
+        let limit = u32::try_from(REPLY_COMMANDS_MAX).unwrap_or(1);
+        let leaving = store.take_commands(scope, vehicle, limit).await.map_err(refuse_store)?;
+        leaving.evidence.iter().for_each(|request| self.parts.notices.evidence(request));
+        leaving.orders.iter().for_each(|order| self.parts.notices.update(order));
+        Ok(leaving.frames)
     }
 }
 

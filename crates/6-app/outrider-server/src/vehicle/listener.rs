@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::accept::{Arrival, Door, ListenerConfig, RunningListener};
 use super::directory::{Admitted, Denied};
+use super::download::Piece;
 use super::evidence::EVIDENCE_BYTES_MAX;
 use super::exchange::{Exchange, Refusal};
 
@@ -148,6 +149,11 @@ async fn answer(
             exchange.count_upload(&result);
             respond(result.map(|()| Vec::new()))
         }
+        (&Method::GET, path) if path.starts_with("/v1/artifacts/") => {
+            let sha256 = path.trim_start_matches("/v1/artifacts/");
+            let range = request.headers().get("range").and_then(|value| value.to_str().ok());
+            respond_piece(exchange.artifact(vehicle, sha256, range).await)
+        }
         _ => respond(Err(Refusal { status: 404, code: "not_found", message: "no such resource".to_owned() })),
     }
 }
@@ -180,6 +186,22 @@ fn respond(result: Result<Vec<u8>, Refusal>) -> Response<Full<Bytes>> {
         response.headers_mut().insert("retry-after", hyper::header::HeaderValue::from_static(seconds));
     }
     response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static(kind));
+    response
+}
+
+/// Answers a piece, and says where in the whole it lies (RFC 9110, section 14.4).
+fn respond_piece(result: Result<Piece, Refusal>) -> Response<Full<Bytes>> {
+    let piece = match result {
+        Ok(piece) => piece,
+        Err(refusal) => return respond(Err(refusal)),
+    };
+    let last = piece.from.saturating_add(piece.bytes.len() as u64).saturating_sub(1);
+    let range = format!("bytes {}-{last}/{}", piece.from, piece.whole);
+    let mut response = respond(Ok(piece.bytes));
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    if let Ok(range) = hyper::header::HeaderValue::from_str(&range) {
+        response.headers_mut().insert("content-range", range);
+    }
     response
 }
 

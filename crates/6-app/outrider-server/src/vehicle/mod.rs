@@ -1,4 +1,4 @@
-//! The vehicles' side of the server: certificates, listener, acknowledgements, commands, evidence.
+//! The vehicles' side of the server: certificates, listener, acknowledgements, commands, evidence, artifacts.
 //!
 //! **In:** TLS connections with client certificates of the vehicle CA. **Out:** records in the
 //! event log, signed watermarks and commands, captures in the evidence vault. **Never:** a session for a vehicle that
@@ -6,11 +6,13 @@
 
 mod accept;
 pub mod admission;
+mod artifact;
 mod batch_key;
 pub mod bench;
 pub mod broker;
 mod ca;
 mod directory;
+mod download;
 pub mod est;
 mod evidence;
 mod exchange;
@@ -19,14 +21,17 @@ mod keys;
 mod link;
 mod listener;
 pub mod mqtt;
+mod receipt;
 mod short;
 mod suite;
 mod tls;
 
 pub use accept::{ListenerConfig, RunningListener};
+pub use artifact::{ArtifactError, ArtifactVault, PIECE_BYTES_MAX, Wanted, read_artifact};
 pub use ca::pem;
 pub use ca::{CaError, Issued, Serial, TlsFiles, VEHICLE_DAYS, VehicleCa};
 pub use directory::{Admitted, Denied, Directory};
+pub use download::Piece;
 pub use evidence::{EVIDENCE_BYTES_MAX, EvidenceError, EvidenceVault};
 pub use exchange::{Exchange, ExchangeParts, Refusal};
 pub use keys::{AckKey, CommandKey, KeyError, Keys};

@@ -89,6 +89,16 @@ impl Browser {
         exchange(stream, &head, text.as_bytes()).await
     }
 
+    /// Sends a file.
+    pub(crate) async fn send_bytes(&self, path: &str, body: &[u8]) -> Answer {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nCookie: {}\r\nX-CSRF-Token: {}\r\nContent-Type: application/octet-stream\r\n",
+            self.cookie, self.csrf
+        );
+        let stream = TcpStream::connect(self.address.expect("an address")).await.expect("the server listens");
+        exchange(stream, &head, body).await
+    }
+
     /// Reads.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, None).await

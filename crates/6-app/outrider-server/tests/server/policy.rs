@@ -9,7 +9,11 @@ use crate::harness::running;
 
 /// Path of a route with identities that do not exist.
 fn path(route: &str) -> String {
-    route.replace("{id}", "none").replace("{rid}", "none").replace("{name}", "nobody")
+    route
+        .replace("{id}", "none")
+        .replace("{rid}", "none")
+        .replace("{name}", "nobody")
+        .replace("{sha256}", "none")
 }
 
 /// Whether the guard let a request through to its handler.

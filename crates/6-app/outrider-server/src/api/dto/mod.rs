@@ -13,6 +13,7 @@ mod platform;
 mod query;
 mod stop;
 mod time;
+mod update;
 mod vehicle;
 mod vehicle_identity;
 mod words;
@@ -46,6 +47,11 @@ pub use platform::{
 pub use query::{CaseQuery, MapQuery, PageQuery, StreamQuery, TimelineQuery, VehicleQuery};
 pub use stop::{EmergencyStop, StopRelease, StopRequest};
 pub use time::Timestamp;
+pub use update::{
+    Artifact, ArtifactKey, ArtifactList, ConfigSetback, ConfigVersion, ProposeRolloutRequest, Rollout,
+    RolloutDecision, RolloutList, RolloutSummary, UpdateOrder, UpdateStateCount, UpdateStep,
+    VehicleConfiguration,
+};
 pub use vehicle::{
     BusHealth, ClockHealth, EcuHealth, Gap, LaneState, SensorState, Vehicle, VehicleList, VehicleSummary,
 };
@@ -53,8 +59,9 @@ pub use vehicle_identity::{
     IdentityLogEntry, VehicleBatchKey, VehicleCertificate, VehicleIdentity, VehicleStateRequest,
 };
 pub use words::{
-    AccountState, AlertActionKind, AlertStatus, CaseStatus, Connectivity, Disposition, EvidenceState,
-    GapState, Lane, MapLayer, Role, RuleKind, Severity, TimelineKind, VehicleState, WaitingKind,
+    AccountState, AlertActionKind, AlertStatus, ArtifactKind, CaseStatus, Connectivity, Disposition,
+    EvidenceState, GapState, Lane, MapLayer, Role, RuleKind, Severity, TimelineKind, UpdateState,
+    VehicleState, WaitingKind,
 };
 
 use serde::{Deserialize, Serialize};

@@ -129,6 +129,44 @@ words! {
 }
 
 words! {
+    /// What an artifact configures.
+    ArtifactKind {
+        /// Lanes, windows, fair shares, budgets.
+        Policy = "policy",
+        /// Filters of qualification and patterns of logs.
+        Rules = "rules",
+        /// Vehicle model.
+        Model = "model",
+    }
+}
+
+words! {
+    /// Where an update order stands between two persons, gate and vehicle.
+    UpdateState {
+        /// One person proposed it.
+        Proposed = "proposed",
+        /// A second person confirmed it; not yet judged.
+        Confirmed = "confirmed",
+        /// The safety gate said no; `reasons` says why.
+        RefusedByGate = "refused_by_gate",
+        /// The gate issued a permit; the command waits for the vehicle.
+        Permitted = "permitted",
+        /// The signed command left with a reply to the vehicle.
+        Sent = "sent",
+        /// The vehicle fetches the artifact, or has it on trial.
+        Accepted = "accepted",
+        /// The vehicle uses it and is healthy.
+        Done = "done",
+        /// The vehicle refused it or took it back; `reasons` says why.
+        RefusedByVehicle = "refused_by_vehicle",
+        /// The time was over before its end.
+        Expired = "expired",
+        /// Somebody withdrew it before it was sent.
+        Cancelled = "cancelled",
+    }
+}
+
+words! {
     /// What a user may do.
     Role {
         /// Reads, triages, keeps cases, requests evidence.
@@ -291,6 +329,8 @@ mod tests {
             Disposition,
             CaseStatus,
             EvidenceState,
+            ArtifactKind,
+            UpdateState,
             Role,
             Lane,
             Connectivity,

@@ -41,6 +41,7 @@ pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
         stages: vec![
             stage("uplink", "frames", &app.exchange.frames()),
             stage("evidence", "captures", &app.exchange.uploads()),
+            stage("artifacts", "pieces", &app.exchange.downloads()),
             stage("ingest_batches", "batches", &status.batches),
             stage("ingest_events", "events", &status.rows),
             stage("detect", "matches", &status.detect),

@@ -1,7 +1,6 @@
 //! Cases and their timelines.
 
 use async_trait::async_trait;
-use outrider_types::VehicleId;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
@@ -12,8 +11,7 @@ use super::{
 };
 use crate::api::dto::{CaseStatus, CaseSummary, Disposition, EvidenceRequest, TimelineEntry, TimelineKind};
 use crate::store::{
-    CaseFilter, CaseStore, CommandLoad, EvidenceChange, NewCase, NewEvidenceRequest, Page, Scope, StoreError,
-    StoreResult, StoredCommand,
+    CaseFilter, CaseStore, EvidenceChange, NewCase, NewEvidenceRequest, Page, Scope, StoreError, StoreResult,
 };
 
 /// Columns of a case's summary.
@@ -189,20 +187,6 @@ impl CaseStore for SqliteStore {
         Ok(evidence)
     }
 
-    async fn next_command_sequence(&self, scope: Scope, vehicle: VehicleId) -> StoreResult<u64> {
-        let mut transaction = self.begin().await?;
-        let last: i64 = sqlx::query_scalar(
-            "INSERT INTO command_sequence (tenant, vehicle_id, last) VALUES (?, ?, 1) \
-             ON CONFLICT (tenant, vehicle_id) DO UPDATE SET last = last + 1 RETURNING last",
-        )
-        .bind(i64::from(scope.tenant.0))
-        .bind(vehicle.to_string())
-        .fetch_one(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(count(last))
-    }
-
     async fn change_evidence(
         &self,
         scope: Scope,
@@ -232,59 +216,6 @@ impl CaseStore for SqliteStore {
             .iter()
             .map(evidence::evidence_of)
             .collect()
-    }
-
-    async fn pending_commands(
-        &self,
-        scope: Scope,
-        vehicle: VehicleId,
-        limit: u32,
-    ) -> StoreResult<Vec<StoredCommand>> {
-        let rows = sqlx::query(
-            "SELECT id, command_id, frame FROM evidence_request WHERE tenant = ? AND vehicle_id = ? \
-             AND state IN ('permitted', 'sent') AND expires_at > ? AND frame IS NOT NULL \
-             AND NOT EXISTS (SELECT 1 FROM emergency_stop s WHERE s.tenant = evidence_request.tenant) \
-             ORDER BY sequence LIMIT ?",
-        )
-        .bind(i64::from(scope.tenant.0))
-        .bind(vehicle.to_string())
-        .bind(scope.now.0)
-        .bind(i64::from(limit))
-        .fetch_all(&self.read)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(StoredCommand {
-                    request_id: row.try_get("id")?,
-                    command_id: row.try_get("command_id")?,
-                    frame: row.try_get("frame")?,
-                })
-            })
-            .collect()
-    }
-
-    async fn command_load(&self, scope: Scope, vehicle: VehicleId) -> StoreResult<CommandLoad> {
-        let day = scope.now.saturating_add(-86_400_000_000).0;
-        let row = sqlx::query(
-            "SELECT coalesce(sum(vehicle_id = ?1 AND state IN ('permitted', 'sent', 'accepted')), 0) AS in_flight, \
-             coalesce(sum(vehicle_id = ?1 AND requested_at > ?2), 0) AS vehicle_day, \
-             coalesce(sum(requested_at > ?2), 0) AS fleet_day, \
-             (SELECT count(*) FROM emergency_stop s WHERE s.tenant = ?3) AS stopped \
-             FROM evidence_request WHERE tenant = ?3 AND command_id IS NOT NULL",
-        )
-        .bind(vehicle.to_string())
-        .bind(day)
-        .bind(i64::from(scope.tenant.0))
-        .fetch_one(&self.read)
-        .await?;
-        let small =
-            |column| -> StoreResult<u32> { Ok(u32::try_from(number(&row, column)?).unwrap_or(u32::MAX)) };
-        Ok(CommandLoad {
-            in_flight: small("in_flight")?,
-            vehicle_day: small("vehicle_day")?,
-            fleet_day: small("fleet_day")?,
-            is_stopped: small("stopped")? > 0,
-        })
     }
 
     async fn lapsed_evidence(&self, scope: Scope, limit: u32) -> StoreResult<Vec<String>> {

@@ -3,9 +3,11 @@
 use async_trait::async_trait;
 use sqlx::{Row, SqliteConnection};
 
-use super::{SqliteStore, evidence, identity, time};
-use crate::api::dto::{EmergencyStop, EvidenceRequest, StopRelease};
-use crate::store::{AuditEntry, EvidenceChange, Scope, StopStore, StoreError, StoreResult};
+use super::{SqliteStore, evidence, identity, rollout, time};
+use crate::api::dto::{EmergencyStop, StopRelease};
+use crate::store::{
+    AuditEntry, EvidenceChange, OrderChange, Scope, StopStore, StoreError, StoreResult, Voided,
+};
 
 #[async_trait]
 impl StopStore for SqliteStore {
@@ -18,7 +20,7 @@ impl StopStore for SqliteStore {
         scope: Scope,
         by: &str,
         reason: &str,
-    ) -> StoreResult<(EmergencyStop, Vec<EvidenceRequest>)> {
+    ) -> StoreResult<(EmergencyStop, Voided)> {
         let mut transaction = self.begin().await?;
         sqlx::query(
             "INSERT INTO emergency_stop (tenant, set_by, set_at, reason) VALUES (?, ?, ?, ?) \
@@ -30,15 +32,22 @@ impl StopStore for SqliteStore {
         .bind(reason)
         .execute(&mut *transaction)
         .await?;
-        let waiting: Vec<String> = sqlx::query_scalar(
-            "SELECT id FROM evidence_request WHERE tenant = ? AND state IN ('permitted', 'sent') ORDER BY id",
+        let waiting: Vec<(String, bool)> = sqlx::query_as(
+            "SELECT id, 0 FROM evidence_request WHERE tenant = ?1 AND state IN ('permitted', 'sent') UNION ALL \
+             SELECT id, 1 FROM update_order WHERE tenant = ?1 AND state IN ('permitted', 'sent') ORDER BY id",
         )
         .bind(i64::from(scope.tenant.0))
         .fetch_all(&mut *transaction)
         .await?;
-        let mut voided = Vec::with_capacity(waiting.len());
-        for id in &waiting {
-            voided.push(evidence::change(&mut transaction, scope, id, &EvidenceChange::Stopped).await?);
+        let mut voided = Voided::default();
+        for (id, is_order) in &waiting {
+            if *is_order {
+                let order = rollout::change(&mut transaction, scope, id, &OrderChange::Stopped).await?;
+                voided.orders.push(order);
+            } else {
+                let request = evidence::change(&mut transaction, scope, id, &EvidenceChange::Stopped).await?;
+                voided.evidence.push(request);
+            }
         }
         audit(&mut transaction, scope, by, "stop", "set").await?;
         let stop = read(&mut transaction, scope).await?;

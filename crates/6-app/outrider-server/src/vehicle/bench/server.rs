@@ -20,8 +20,8 @@ use crate::store::{SqliteStore, VehicleEntry};
 use crate::vehicle::admission::{HandshakeLimits, Rate, VehicleRate};
 use crate::vehicle::mqtt::{MqttConfig, MqttListener, tls_config};
 use crate::vehicle::{
-    ClientPolicy, Directory, EvidenceVault, Exchange, ExchangeParts, Keys, Links, ListenerConfig,
-    ListenerTls, VehicleCa, VehicleLinkStatus,
+    ArtifactVault, ClientPolicy, Directory, EvidenceVault, Exchange, ExchangeParts, Keys, Links,
+    ListenerConfig, ListenerTls, VehicleCa, VehicleLinkStatus,
 };
 
 /// What the serving process is told, one line of JSON on its standard input.
@@ -103,6 +103,7 @@ async fn exchange(
         directory,
         keys: Arc::new(Keys::open(&folder, &mut || draw(random)).map_err(failed("keys"))?),
         vault: EvidenceVault::open(&folder.join("evidence")).map_err(failed("captures"))?,
+        artifacts: ArtifactVault::open(&folder.join("artifacts")).map_err(failed("artifacts"))?,
         clock,
         notices: Arc::new(NoNotices),
         doorbell: Arc::new(Doorbell::default()),
