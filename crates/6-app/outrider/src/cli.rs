@@ -8,6 +8,7 @@ mod provision;
 mod serve;
 mod sim;
 mod sql;
+mod update;
 mod vehicle;
 
 use std::fmt;
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     Vehicle(vehicle::Vehicle),
     /// Show and rotate the vehicle CA, and print its revocation lists.
     Ca(vehicle::Ca),
+    /// Keep signed configurations and order them for vehicles.
+    Update(update::Update),
     /// Measure.
     Bench(bench::Bench),
     /// Kill server and agent with `kill -9` in a loop under load and count what is lost or duplicated.
@@ -108,6 +111,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::EnrollToken(token) => token.run(),
         Command::Vehicle(vehicle) => vehicle.run(),
         Command::Ca(ca) => ca.run(),
+        Command::Update(update) => update.run(),
         Command::Bench(bench) => bench.run(),
         Command::Crash(crash) => crash.run(),
         Command::Sim(sim) => sim.run(),

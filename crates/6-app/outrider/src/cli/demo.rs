@@ -13,15 +13,18 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use ed25519_dalek::SigningKey;
+use outrider_agent::remote::Draft;
+use outrider_gateway::Ed25519Signer;
 use outrider_server::http::HttpConfig;
 use outrider_server::server::{RunningServer, ServerConfig};
 use outrider_sim::{Attack, SimVehicle, World, WorldConfig};
 use outrider_types::{Clock, ManualClock, Seed, UnixMicros};
+use outrider_wire::ArtifactKind;
 use tokio::runtime::Runtime;
 
 use self::drives::Planned;
 use super::links::FleetLinks;
-use super::provision::entry;
+use super::provision::{entry, random_key};
 use super::serve::{announce, open, stop_signal};
 use super::{Failure, print, runtime};
 use crate::content::rules;
@@ -151,6 +154,7 @@ impl Demo {
         let mut world = World::new(world, drives, &self.folder.join("vehicles")).map_err(Failure::failed)?;
         add_truth(&mut world, &planned);
         let links = runtime.block_on(register(&server, &world))?;
+        runtime.block_on(stock(&server, start))?;
         tracing::info!(
             vehicles = world.fleet().vehicles.len(),
             attacks = world.attacks().len(),
@@ -253,4 +257,25 @@ async fn register(server: &RunningServer, world: &World) -> Result<FleetLinks, F
         files.insert(id, server.ca().issue_vehicle(id).map_err(Failure::failed)?);
     }
     Ok(FleetLinks::new(format!("https://{}", server.vehicle_addr), files))
+}
+
+/// Stores a policy that somebody may propose for the fleet, signed by a key that ends with this function.
+async fn stock(server: &RunningServer, at: UnixMicros) -> Result<(), Failure> {
+    let text =
+        "[batched]\nbytes_per_day = 2000000\n\n[[rule]]\nevent = \"can.unknown_id\"\nlane = \"critical\"\n";
+    let signer = Ed25519Signer::new(&random_key());
+    let app = server.app();
+    let key = app.store.add_artifact_key(app.scope(), &signer.public_key(), "demo", "cli").await;
+    key.map_err(Failure::failed)?;
+    let draft = Draft {
+        kind: ArtifactKind::Policy,
+        version: 1,
+        tenant: app.tenant,
+        platform: None,
+        vehicle: None,
+        made_at: at,
+    };
+    let artifact = draft.sign(text.as_bytes(), &signer).map_err(Failure::failed)?;
+    app.updates.upload("demo", artifact).await.map_err(Failure::failed)?;
+    Ok(())
 }

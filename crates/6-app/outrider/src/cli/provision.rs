@@ -12,7 +12,7 @@ use outrider_server::api::dto::BusHealth;
 use outrider_server::port::Random as _;
 use outrider_server::store::{
     BatchKey, EnrolmentPermit, EnrolmentStore as _, FleetStore as _, IdentityNote, PermitKind, Scope,
-    SqliteStore, StoreResult, VehicleEntry,
+    SqliteStore, StoreResult, UpdateStore as _, VehicleEntry,
 };
 use outrider_server::vehicle::est::token_hash;
 use outrider_server::vehicle::{Keys, TlsFiles, VehicleCa};
@@ -63,9 +63,20 @@ pub(crate) struct Provision {
     /// Address of the listener for enrolment, written into vehicle.toml; the certificate is then renewed there.
     #[arg(long)]
     est: Option<String>,
+    /// Public Ed25519 key (64 hexadecimal digits) of a person whose configurations the vehicle takes; registered with the
+    /// installation, too. May be given several times.
+    #[arg(long, value_name = "KEY", value_parser = artifact_key)]
+    artifact_key: Vec<[u8; 32]>,
+    /// Platform.
+    #[arg(long, default_value = "unknown")]
+    platform: String,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+fn artifact_key(text: &str) -> Result<[u8; 32], String> {
+    outrider_types::hex_decode::<32>(text).map_err(|error| error.to_string())
 }
 
 fn point(text: &str) -> Result<[u8; 65], String> {
@@ -88,7 +99,7 @@ impl Provision {
             vehicle,
             tenant: TenantId(1),
             model_line: self.model_line.clone(),
-            platform: String::from("unknown"),
+            platform: self.platform.clone(),
             model_year: 2026,
             release: self.release.clone(),
             region: self.region.clone(),
@@ -103,6 +114,9 @@ impl Provision {
         };
         let made = BatchKey::from(batch.verifying_key().to_bytes());
         let mut entry = entry(record, self.batch_public_key.map_or(made, BatchKey::EcdsaP256), true);
+        if !self.artifact_key.is_empty() {
+            entry.capabilities.push("configure".to_owned());
+        }
         if self.enroll_token.is_some() && self.batch_public_key.is_none() {
             // It makes its own.
             entry.batch_key = None;
@@ -114,6 +128,9 @@ impl Provision {
                 SqliteStore::open(&self.folder.join("cases.sqlite")).await.map_err(Failure::failed)?;
             let scope = Scope { tenant: TenantId(1), now: SystemClock.now() };
             store.put_vehicles(scope, &[entry]).await.map_err(Failure::failed)?;
+            for key in &self.artifact_key {
+                store.add_artifact_key(scope, key, "provisioned", "cli").await.map_err(Failure::failed)?;
+            }
             let stored = match (&token, self.enroll_token) {
                 (Some(token), Some(hours)) => permit(&store, scope, vehicle, token, hours).await,
                 (None, _) | (_, None) => {
@@ -138,12 +155,14 @@ impl Provision {
             }
         }
         if let Some(est) = &self.est {
-            use std::io::Write as _;
-            let path = self.out.join("vehicle.toml");
-            let file = fs::OpenOptions::new().append(true).open(&path);
-            let text = format!("\n[enrolment]\nurl = {}\n", toml::Value::String(est.clone()));
-            file.and_then(|mut file| file.write_all(text.as_bytes()))
-                .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+            let url = toml::Value::String(est.clone());
+            append(&self.out, &format!("\n[enrolment]\nurl = {url}\n"))?;
+        }
+        if !self.artifact_key.is_empty() {
+            let hex = |key: &[u8; 32]| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            let keys: toml::Value = self.artifact_key.iter().map(hex).collect::<Vec<_>>().into();
+            let platform = toml::Value::String(self.platform.clone());
+            append(&self.out, &format!("\n[updates]\nkeys = {keys}\nplatform = {platform}\n"))?;
         }
         if self.json {
             let object = json!({"vehicle": vehicle.to_string(), "folder": self.out, "token": token});
@@ -183,7 +202,8 @@ pub(super) async fn permit(
     store.permit_enrolment(scope, &permit, "cli").await
 }
 
-fn random_key() -> [u8; 32] {
+/// Draws a secret.
+pub(super) fn random_key() -> [u8; 32] {
     let mut key = [0; 32];
     SystemRandom.fill(&mut key);
     key
@@ -269,6 +289,15 @@ pub(super) fn write_vehicle(
         write_private(&out.join(name), content.as_bytes())?;
     }
     Ok(())
+}
+
+/// Appends a section to the vehicle's configuration.
+fn append(out: &Path, text: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let path = out.join("vehicle.toml");
+    let file = fs::OpenOptions::new().append(true).open(&path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
 }
 
 fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
