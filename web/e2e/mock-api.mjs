@@ -18,6 +18,7 @@ import { HUNT_ROUTES } from "./mock-hunt.mjs";
 import { IDENTITY_ROUTES } from "./mock-identity.mjs";
 import { completeness, ingestHealth } from "./mock-ingest.mjs";
 import { STOP_ROUTES } from "./mock-stop.mjs";
+import { makeUpdates, UPDATE_ROUTES } from "./mock-updates.mjs";
 
 const SEVERITIES = ["critical", "high", "medium", "low", "info"];
 /** Pause between two states of a request for evidence. */
@@ -42,6 +43,7 @@ export function makeState(alertCount, vehicleCount) {
     stop: { is_set: false },
     /** Identities that somebody asked for. */
     identities: new Map(),
+    updates: makeUpdates(),
     /** While true, no vehicle answers a command. */
     silent: false,
     detect: {},
@@ -463,6 +465,7 @@ const ROUTES = [
   ...STOP_ROUTES,
   ...HUNT_ROUTES,
   ...IDENTITY_ROUTES,
+  ...UPDATE_ROUTES,
   ["GET /overview", (state) => overview(state)],
   [
     "GET /alerts",

@@ -35,6 +35,8 @@ function session(state, token) {
 async function readBody(request) {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
+  if (request.headers["content-type"] === "application/octet-stream")
+    return { octets: Buffer.concat(chunks) };
   const text = Buffer.concat(chunks).toString();
   return text ? JSON.parse(text) : {};
 }

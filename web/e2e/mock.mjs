@@ -10,6 +10,7 @@ import { huntParts } from "./parts-hunt.mjs";
 import { identityParts } from "./parts-identity.mjs";
 import { ingestParts } from "./parts-ingest.mjs";
 import { stopParts } from "./parts-stop.mjs";
+import { updateParts } from "./parts-updates.mjs";
 
 const SHOTS = new URL("./shots/", import.meta.url).pathname;
 const PASSWORD = "correct horse battery";
@@ -452,6 +453,7 @@ const tools = {
   },
 };
 await stopParts(tools);
+await updateParts(tools);
 await healthParts(tools);
 await ingestParts(tools);
 await identityParts(tools);
@@ -487,6 +489,8 @@ const PAGES = {
   timeline: `/vehicles/${vehicle}/timeline`,
   "vehicle-alerts": `/vehicles/${vehicle}/alerts`,
   "vehicle-health": `/vehicles/${vehicle}/health`,
+  "vehicle-configuration": `/vehicles/${vehicle}/configuration`,
+  configuration: "/configuration",
   fleet: "/fleet",
   hunt: "/hunt",
   health: "/health",
@@ -577,6 +581,7 @@ await part("every page says what went wrong and can try again", async () => {
     ["case", "/cases/"],
     ["vehicles", "/vehicles"],
     ["vehicle", "/vehicles/"],
+    ["configuration", "/artifacts"],
     ["fleet", "/fleet"],
     ["health", "/health"],
     ["rules", "/rules"],

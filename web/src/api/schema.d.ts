@@ -64,6 +64,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/artifact-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the keys whose artifacts are taken.
+         * @description Needs the role analyst or a higher one.
+         */
+        get: operations["list_artifact_keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/artifacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists signed artifacts.
+         * @description Needs the role analyst or a higher one.
+         */
+        get: operations["list_artifacts"];
+        put?: never;
+        /**
+         * Takes a signed artifact, at most 8 MiB.
+         * @description Needs the role engineer or a higher one.
+         */
+        post: operations["upload_artifact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/artifacts/{sha256}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows one artifact.
+         * @description Needs the role analyst or a higher one.
+         */
+        get: operations["show_artifact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cases": {
         parameters: {
             query?: never;
@@ -388,6 +452,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists rollouts.
+         * @description Needs the role analyst or a higher one.
+         */
+        get: operations["list_rollouts"];
+        put?: never;
+        /**
+         * Proposes an artifact for vehicles.
+         * @description Needs the role engineer or a higher one.
+         */
+        post: operations["propose_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows one rollout with its orders.
+         * @description Needs the role analyst or a higher one.
+         */
+        get: operations["show_rollout"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Withdraws what has not been sent of a rollout.
+         * @description Needs the role engineer or a higher one.
+         */
+        post: operations["cancel_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirms a rollout as a second person; the safety gate judges its orders next.
+         * @description Needs the role engineer or a higher one.
+         */
+        post: operations["confirm_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rules": {
         parameters: {
             query?: never;
@@ -636,6 +784,26 @@ export interface paths {
          * @description Needs the role analyst or a higher one.
          */
         get: operations["show_completeness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vehicles/{id}/configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows what a vehicle is configured with: versions, trial, setbacks, orders.
+         * @description Needs the role analyst or a higher one.
+         */
+        get: operations["show_vehicle_configuration"];
         put?: never;
         post?: never;
         delete?: never;
@@ -999,6 +1167,72 @@ export interface components {
             /** @description Sentence for people; names the place and the reason, never internals. */
             message: string;
         };
+        /** @description Signed configuration that is stored here; what it says of itself, and how it came. */
+        Artifact: {
+            /**
+             * Format: int64
+             * @description Length of the whole file.
+             */
+            bytes: number;
+            /** @description Key that signed it. */
+            key_id: string;
+            /** @description What it configures. */
+            kind: components["schemas"]["ArtifactKind"];
+            /** @description When it was signed, by the signer's clock. */
+            made_at: components["schemas"]["Timestamp"];
+            /** @description Whether its content was read and found legal here; otherwise only the vehicle reads it, before it switches. */
+            payload_checked: boolean;
+            /** @description Platform that it is for; absent for any. */
+            platform?: string | null;
+            /** @description SHA-256 of the whole file, hexadecimal. */
+            sha256: string;
+            /** @description Name of that key. */
+            signer: string;
+            /** @description When. */
+            uploaded_at: components["schemas"]["Timestamp"];
+            /** @description Who uploaded it. */
+            uploaded_by: string;
+            /** @description The one vehicle that it is for; absent for any. */
+            vehicle_id?: string | null;
+            /**
+             * Format: int64
+             * @description Version, counted by its signer from 1.
+             */
+            version: number;
+        };
+        /** @description Key whose artifacts are taken. */
+        ArtifactKey: {
+            /** @description When. */
+            added_at: components["schemas"]["Timestamp"];
+            /** @description Who registered it. */
+            added_by: string;
+            /** @description First eight bytes of the SHA-256 of the public key, hexadecimal; artifacts name it. */
+            key_id: string;
+            /** @description Person or build that holds it. */
+            name: string;
+            withdrawn_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Who withdrew it; nothing that it signed is taken or ordered from then on. */
+            withdrawn_by?: string | null;
+        };
+        /**
+         * @description What an artifact configures.
+         * @enum {string}
+         */
+        ArtifactKind: "policy" | "rules" | "model";
+        /** @description Page of artifacts, last uploaded first. */
+        ArtifactList: {
+            /** @description Moment the list was read. */
+            as_of: components["schemas"]["Timestamp"];
+            /** @description The items of this page, in the order asked for. */
+            items: components["schemas"]["Artifact"][];
+            /** @description Cursor of the next page; absent on the last one. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Number of items on all pages.
+             */
+            total: number;
+        };
         /** @description Boot of a gateway. */
         BootState: {
             anchor?: components["schemas"]["AnchorState"] | null;
@@ -1192,6 +1426,29 @@ export interface components {
             last_contact?: components["schemas"]["Timestamp"] | null;
             /** @description What became of gaps, newest first; at most 32. Gaps of less than a minute are left out. */
             outcomes: components["schemas"]["GapOutcome"][];
+        };
+        /** @description Something that a vehicle took back, or did not take. */
+        ConfigSetback: {
+            /** @description When the vehicle said so. */
+            at: components["schemas"]["Timestamp"];
+            kind?: components["schemas"]["ArtifactKind"] | null;
+            /** @description Why. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Version.
+             */
+            version?: number | null;
+        };
+        /** @description Version in use of one kind; 0 is what the vehicle was provisioned with. */
+        ConfigVersion: {
+            /** @description Kind. */
+            kind: components["schemas"]["ArtifactKind"];
+            /**
+             * Format: int64
+             * @description Version.
+             */
+            version: number;
         };
         /**
          * @description When a vehicle was last heard of.
@@ -2086,6 +2343,17 @@ export interface components {
              */
             old: string;
         };
+        /** @description Proposes an artifact for vehicles. */
+        ProposeRolloutRequest: {
+            /** @description Every active vehicle of this platform that can be configured and has not tried this version or a higher one. */
+            platform?: string | null;
+            /** @description Why, 1 to 500 characters. */
+            reason: string;
+            /** @description Artifact. */
+            sha256: string;
+            /** @description Vehicles; empty if `platform` is given. */
+            vehicle_ids?: string[];
+        };
         /** @description Input that could not be used and was kept. */
         QuarantineItem: {
             /** @description When it came. */
@@ -2175,6 +2443,65 @@ export interface components {
          * @enum {string}
          */
         Role: "analyst" | "engineer" | "admin";
+        /** @description One artifact for some vehicles. */
+        Rollout: components["schemas"]["RolloutSummary"] & {
+            /** @description Its orders, last changed first, at most 500. */
+            orders: components["schemas"]["UpdateOrder"][];
+        };
+        /** @description Confirms or withdraws a rollout. */
+        RolloutDecision: {
+            /** @description Why, 1 to 500 characters. */
+            reason: string;
+        };
+        /** @description Page of rollouts, last proposed first. */
+        RolloutList: {
+            /** @description Moment the list was read. */
+            as_of: components["schemas"]["Timestamp"];
+            /** @description The items of this page, in the order asked for. */
+            items: components["schemas"]["RolloutSummary"][];
+            /** @description Cursor of the next page; absent on the last one. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Number of items on all pages.
+             */
+            total: number;
+        };
+        /** @description One artifact for some vehicles, as a list shows it. */
+        RolloutSummary: {
+            cancelled_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Who withdrew what had not been sent. */
+            cancelled_by?: string | null;
+            confirmed_at?: components["schemas"]["Timestamp"] | null;
+            /** @description The second person. */
+            confirmed_by?: string | null;
+            /** @description Identity. */
+            id: string;
+            /** @description What it configures. */
+            kind: components["schemas"]["ArtifactKind"];
+            /** @description When the proposal lapses if nobody confirms it. */
+            lapses_at: components["schemas"]["Timestamp"];
+            /** @description When. */
+            proposed_at: components["schemas"]["Timestamp"];
+            /** @description Who proposed it. */
+            proposed_by: string;
+            /** @description Why. */
+            reason: string;
+            /** @description Artifact. */
+            sha256: string;
+            /** @description Its orders by state, in the order of the states. */
+            states: components["schemas"]["UpdateStateCount"][];
+            /**
+             * Format: int64
+             * @description Number of its vehicles.
+             */
+            vehicles: number;
+            /**
+             * Format: int64
+             * @description Version.
+             */
+            version: number;
+        };
         /** @description Detection rule with what it has done. */
         Rule: {
             /**
@@ -2464,6 +2791,69 @@ export interface components {
          * @example 2026-01-05T00:00:00.000000Z
          */
         Timestamp: string;
+        /** @description One artifact for one vehicle, from the proposal to its end. */
+        UpdateOrder: {
+            /** @description Signed command. */
+            command_id?: string | null;
+            /** @description The second person. */
+            confirmed_by?: string | null;
+            /** @description When the proposal or, once there is one, the command lapses. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description Identity. */
+            id: string;
+            /** @description What it configures. */
+            kind: components["schemas"]["ArtifactKind"];
+            /** @description Permit of the safety gate. */
+            permit_id?: string | null;
+            /** @description Who proposed it. */
+            proposed_by: string;
+            /** @description Why it was refused. */
+            reasons: string[];
+            /** @description Rollout that it is part of. */
+            rollout_id: string;
+            /**
+             * Format: int64
+             * @description Number of the command among those for this vehicle.
+             */
+            sequence?: number | null;
+            /** @description Artifact. */
+            sha256: string;
+            /** @description Where it stands. */
+            state: components["schemas"]["UpdateState"];
+            /** @description How it came to this state, oldest first. */
+            steps: components["schemas"]["UpdateStep"][];
+            /** @description Vehicle. */
+            vehicle_id: string;
+            /**
+             * Format: int64
+             * @description Version.
+             */
+            version: number;
+        };
+        /**
+         * @description Where an update order stands between two persons, gate and vehicle.
+         * @enum {string}
+         */
+        UpdateState: "proposed" | "confirmed" | "refused_by_gate" | "permitted" | "sent" | "accepted" | "done" | "refused_by_vehicle" | "expired" | "cancelled";
+        /** @description How many orders are in a state. */
+        UpdateStateCount: {
+            /**
+             * Format: int64
+             * @description Orders in it.
+             */
+            orders: number;
+            /** @description State. */
+            state: components["schemas"]["UpdateState"];
+        };
+        /** @description One step of an update order. */
+        UpdateStep: {
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description State reached. */
+            state: components["schemas"]["UpdateState"];
+            /** @description What happened. */
+            text: string;
+        };
         /** @description Changes an account; its sessions end. */
         UpdateUserRequest: {
             /** @description Whether the user may log in. */
@@ -2552,6 +2942,21 @@ export interface components {
             serial: string;
             /** @description Kind of its key: `ecdsa_p256`, `ecdsa_p384` or `ed25519`. */
             suite: string;
+        };
+        /** @description Configuration of a vehicle: what it said last, and what was ordered. */
+        VehicleConfiguration: {
+            /** @description Whether the registry says that it can be configured. */
+            is_capable: boolean;
+            last_refusal?: components["schemas"]["ConfigSetback"] | null;
+            last_return?: components["schemas"]["ConfigSetback"] | null;
+            /** @description Its orders, newest first, at most 20. */
+            orders: components["schemas"]["UpdateOrder"][];
+            told_at?: components["schemas"]["Timestamp"] | null;
+            trial?: components["schemas"]["ConfigVersion"] | null;
+            /** @description Vehicle. */
+            vehicle_id: string;
+            /** @description Versions that it told; empty if it did not. */
+            versions: components["schemas"]["ConfigVersion"][];
         };
         /** @description Vehicles by when they were heard of. */
         VehicleCounts: {
@@ -2890,6 +3295,133 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlertDetail"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    list_artifact_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ArtifactKey"][];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    list_artifacts: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Items a page, at most 500. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ArtifactList"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    upload_artifact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Artifact"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    show_artifact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Artifact"];
                 };
             };
             /** @description Refused. */
@@ -3450,6 +3982,174 @@ export interface operations {
             };
         };
     };
+    list_rollouts: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Items a page, at most 500. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutList"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    propose_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProposeRolloutRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    show_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    cancel_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutDecision"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    confirm_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutDecision"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     list_rules: {
         parameters: {
             query?: never;
@@ -3951,6 +4651,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Completeness"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    show_vehicle_configuration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VehicleConfiguration"];
                 };
             };
             /** @description Refused. */

@@ -6,6 +6,7 @@ import { CloseAlerts } from "../features/alerts/CloseAlerts";
 import { PasswordForm } from "../features/session/Password";
 import { SaveQuery } from "../features/hunt/SaveQuery";
 import { StopDialog } from "../features/stop/Dialog";
+import { DecideRollout, ProposeRollout, UploadArtifact } from "../features/configuration/Dialogs";
 import { IdentityDialog } from "../features/vehicles/IdentityDialog";
 import { t } from "../lib/i18n";
 import { Dialog } from "../ui/parts";
@@ -31,6 +32,12 @@ function content({ dialog, context, close }: Props): ReactNode {
       return <StopDialog act={dialog.act} stop={context.stop} close={close} />;
     case "identity":
       return <IdentityDialog act={dialog.act} id={dialog.id} close={close} />;
+    case "upload-artifact":
+      return <UploadArtifact close={close} />;
+    case "propose-rollout":
+      return <ProposeRollout vehicle={dialog.vehicle} close={close} />;
+    case "decide-rollout":
+      return <DecideRollout act={dialog.act} rollout={dialog.rollout} close={close} />;
     case "close-alerts":
       return <CloseAlerts selection={dialog.selection} done={() => context.triage?.done()} close={close} />;
     case "open-case":

@@ -1,8 +1,9 @@
 /** Spreads the one event stream over the query cache. */
 import { useEffect, useSyncExternalStore } from "react";
 import { streamAddress } from "../api/client";
-import type { Alert, Case, EmergencyStop, EvidenceRequest, Health, Overview } from "../api/types";
+import type { Alert, Case, EmergencyStop, EvidenceRequest, Health, Overview, UpdateOrder } from "../api/types";
 import { receiveAlerts } from "../features/alerts/api";
+import { receiveUpdate } from "../features/configuration/api";
 import { receiveStop } from "../features/stop/api";
 import { openStream, type StreamState, type Topic } from "../lib/stream";
 import { client } from "./client";
@@ -73,6 +74,9 @@ function receive(topic: Topic, body: unknown) {
           },
       );
       void client.invalidateQueries({ queryKey: ["cases", "one", (body as EvidenceRequest).case_id] });
+      break;
+    case "update":
+      receiveUpdate(body as UpdateOrder);
       break;
     case "overview":
       client.setQueryData<Overview>(["overview"], (old) => old && { ...old, ...(body as Partial<Overview>) });

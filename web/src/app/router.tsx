@@ -82,6 +82,12 @@ const hunt = createRoute({
   validateSearch: readHuntSearch,
   component: lazyRouteComponent(() => import("../features/hunt/Page"), "Page"),
 });
+const configuration = createRoute({
+  getParentRoute: () => root,
+  path: "/configuration",
+  validateSearch: (raw: Record<string, unknown>): { rollout?: string } => ({ rollout: text(raw["rollout"]) }),
+  component: lazyRouteComponent(() => import("../features/configuration/Page"), "Page"),
+});
 const health = createRoute({
   getParentRoute: () => root,
   path: "/health",
@@ -121,6 +127,7 @@ export const router = createRouter({
     vehicle,
     fleet,
     hunt,
+    configuration,
     ingest,
     health,
     rules,

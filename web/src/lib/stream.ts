@@ -1,8 +1,8 @@
 /** One event stream a tab, carrying every topic; the browser resumes it with `Last-Event-ID`. */
 export type StreamState = "connecting" | "live" | "lost";
-export type Topic = "alert" | "case" | "evidence" | "overview" | "health" | "stop" | "reset";
+export type Topic = "alert" | "case" | "evidence" | "update" | "overview" | "health" | "stop" | "reset";
 
-const TOPICS: Topic[] = ["alert", "case", "evidence", "overview", "health", "stop", "reset"];
+const TOPICS: Topic[] = ["alert", "case", "evidence", "update", "overview", "health", "stop", "reset"];
 /** First pause before a refused stream is opened anew; doubles up to the maximum. */
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 30_000;

@@ -6,6 +6,7 @@ import { pages } from "./list/pages";
 import { queue } from "./list/queue";
 import { stop } from "./list/stop";
 import { triage } from "./list/triage";
+import { updates } from "./list/updates";
 import type { Action, Scope } from "./types";
 
 /** Every user act, in the order of the help page. */
@@ -17,6 +18,7 @@ export const ACTIONS: readonly Action[] = [
   ...triage,
   ...pages,
   ...identity,
+  ...updates,
   ...hunt,
 ];
 

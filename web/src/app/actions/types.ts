@@ -5,6 +5,7 @@ import type {
   Case,
   EmergencyStop,
   Role,
+  Rollout,
   SecurityEvent,
   SessionUser,
   Vehicle,
@@ -12,6 +13,7 @@ import type {
 } from "../../api/types";
 import type { StopAct } from "../../features/stop/api";
 import type { IdentityAct } from "../../features/vehicles/identity";
+import type { RolloutAct } from "../../features/configuration/updates";
 import type { Selection } from "../../features/alerts/selection";
 import type { MessageKey } from "../../lib/i18n";
 
@@ -25,7 +27,8 @@ const GRANTS: Record<Role, readonly Permission[]> = {
 };
 export const granted = (role: Role, permission: Permission): boolean => GRANTS[role].includes(permission);
 
-export type Scope = "global" | "queue" | "triage" | "alert" | "case" | "vehicle" | "fleet" | "hunt";
+export type Scope =
+  "global" | "queue" | "triage" | "alert" | "case" | "vehicle" | "fleet" | "hunt" | "updates";
 
 /** The pages on which each scope can be live; two scopes overlap when they share one. */
 export const SCOPE_PAGES: Record<Scope, readonly string[]> = {
@@ -42,6 +45,7 @@ export const SCOPE_PAGES: Record<Scope, readonly string[]> = {
     "health",
     "rules",
     "users",
+    "configuration",
   ],
   queue: ["alerts"],
   triage: ["alerts", "alert"],
@@ -50,6 +54,7 @@ export const SCOPE_PAGES: Record<Scope, readonly string[]> = {
   vehicle: ["vehicle"],
   fleet: ["fleet"],
   hunt: ["hunt"],
+  updates: ["configuration", "vehicle"],
 };
 export const overlaps = (a: Scope, b: Scope): boolean =>
   SCOPE_PAGES[a].some((page) => SCOPE_PAGES[b].includes(page));
@@ -61,6 +66,9 @@ export type DialogRequest =
   | { kind: "password" }
   | { kind: "stop"; act: StopAct }
   | { kind: "identity"; act: IdentityAct; id: string }
+  | { kind: "upload-artifact" }
+  | { kind: "propose-rollout"; vehicle?: string }
+  | { kind: "decide-rollout"; act: RolloutAct; rollout: Rollout }
   | { kind: "close-alerts"; selection: Selection }
   | { kind: "open-case"; selection: Selection; title: string }
   | { kind: "add-to-case"; selection: Selection }
@@ -97,7 +105,7 @@ export type CaseHandle = { case: Case };
 export type VehicleHandle = {
   vehicle: Vehicle;
   event?: SecurityEvent;
-  show(tab: "topology" | "timeline" | "alerts" | "health" | "completeness"): void;
+  show(tab: "topology" | "timeline" | "alerts" | "health" | "completeness" | "configuration"): void;
 };
 export type FleetHandle = { zoom(factor: number): void; reset(): void; nextLayer(): void };
 export type HuntHandle = {
@@ -112,6 +120,9 @@ export type HuntHandle = {
   rows: number;
 };
 
+/** The rollout in view, and the vehicle where it is one's page. */
+export type UpdatesHandle = { vehicle?: string; rollout?: Rollout };
+
 /** What pages put at the disposal of actions while they are on screen. */
 export type Handles = {
   queue?: QueueHandle;
@@ -122,6 +133,7 @@ export type Handles = {
   identity?: VehicleIdentity;
   fleet?: FleetHandle;
   hunt?: HuntHandle;
+  updates?: UpdatesHandle;
   /** Absent while nobody knows. */
   stop?: EmergencyStop;
 };

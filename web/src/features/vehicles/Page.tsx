@@ -7,6 +7,7 @@ import { counted, t, word } from "../../lib/i18n";
 import { Age, SeverityMark, Tag } from "../../ui/parts";
 import { Await } from "../../ui/states";
 import { VehicleAlerts } from "./Alerts";
+import { Configuration } from "../configuration/Tab";
 import { useVehicle } from "./api";
 import { VehicleCompleteness } from "./Completeness";
 import { VehicleHealth } from "./Health";
@@ -101,6 +102,7 @@ function Body({ vehicle, tab }: { vehicle: Vehicle; tab: Tab }) {
       {tab === "timeline" ? <Timeline id={vehicle.vehicle_id} search={search} choose={setEvent} /> : null}
       {tab === "alerts" ? <VehicleAlerts id={vehicle.vehicle_id} /> : null}
       {tab === "completeness" ? <VehicleCompleteness vehicle={vehicle} /> : null}
+      {tab === "configuration" ? <Configuration id={vehicle.vehicle_id} /> : null}
       {tab === "health" ? <VehicleHealth vehicle={vehicle} /> : null}
     </>
   );

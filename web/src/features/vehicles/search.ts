@@ -1,4 +1,4 @@
-export const TABS = ["topology", "timeline", "alerts", "health", "completeness"] as const;
+export const TABS = ["topology", "timeline", "alerts", "health", "completeness", "configuration"] as const;
 export type Tab = (typeof TABS)[number];
 export const isTab = (value: unknown): value is Tab => TABS.some((tab) => tab === value);
 

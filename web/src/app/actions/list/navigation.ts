@@ -16,6 +16,7 @@ export const PLACES: readonly {
   { id: "fleet", href: "/fleet", title: "nav.fleet", key: "f", permission: "read" },
   { id: "hunt", href: "/hunt", title: "nav.hunt", key: "h", permission: "engineer" },
   { id: "rules", href: "/rules", title: "nav.rules", key: "r", permission: "engineer" },
+  { id: "configuration", href: "/configuration", title: "nav.configuration", key: "u", permission: "read" },
   { id: "ingest", href: "/ingest", title: "nav.ingest", key: "i", permission: "read" },
   { id: "health", href: "/health", title: "nav.health", key: "s", permission: "read" },
   { id: "users", href: "/users", title: "nav.users", key: ",", permission: "admin" },

@@ -98,6 +98,7 @@ const vehicleActs: readonly Action[] = [
   tab("alerts", "3", "action.vehicle.alerts"),
   tab("health", "4", "action.vehicle.health"),
   tab("completeness", "5", "action.vehicle.completeness"),
+  tab("configuration", "6", "action.vehicle.configuration"),
   {
     id: "vehicle.evidence",
     title: "action.evidence",
