@@ -16,7 +16,7 @@ import {
 } from "./mock-data.mjs";
 import { HUNT_ROUTES } from "./mock-hunt.mjs";
 import { IDENTITY_ROUTES } from "./mock-identity.mjs";
-import { completeness, ingestHealth } from "./mock-ingest.mjs";
+import { completeness, ingestHealth, linkStatus } from "./mock-ingest.mjs";
 import { STOP_ROUTES } from "./mock-stop.mjs";
 import { makeUpdates, UPDATE_ROUTES } from "./mock-updates.mjs";
 
@@ -433,6 +433,7 @@ const health = (state) => ({
     bytes: 61_202_334_111,
     last_commit_at: stamp(NOW_MS - 2_000),
   },
+  ...(state.empty ? {} : { links: linkStatus }),
   detect: { state_entries: 812_334, late_findings: 41, ...state.detect },
   gaps: { open: 12, overdue: 2, tombstoned: 934 },
   database: { bytes: 81_222_111 },

@@ -61,6 +61,19 @@ export const ingestHealth = (state) => {
   };
 };
 
+/** What the listeners count of connections. */
+export const linkStatus = {
+  sessions: 1_204,
+  handshakes_full: 3_011,
+  handshakes_resumed: 48_220,
+  handshakes_failed: 12,
+  handshakes_refused: 340,
+  replies_unsent: 0,
+  findings: 2,
+  packets: { connect: 51_240, publish: 204_118, puback: 0, ping: 9_120 },
+  refusals: { "vehicle.suspended": 31, "connect.version": 4, "publish.retain": 1 },
+};
+
 const account = (epoch, lane, more) => ({
   epoch,
   lane,

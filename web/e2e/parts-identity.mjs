@@ -11,7 +11,8 @@ export async function identityParts({ mock, page, part, equal, truly, shots }) {
     equal(await page.locator("section[aria-label=Certificates] tbody tr").count(), 2, "certificates");
     truly((await page.textContent("section[aria-label='Identity log']")).includes("too_early"), "a refusal");
     equal(await axe(page), [], "axe");
-    await page.screenshot({ path: `${shots}identity-1280-dark.png`, fullPage: true });
+    await page.locator(card).scrollIntoViewIfNeeded();
+    await page.screenshot({ path: `${shots}identity-1280-dark.png` });
   });
 
   await part("suspending asks why, says what happens, and resuming undoes it, by keyboard alone", async () => {

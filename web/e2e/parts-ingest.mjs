@@ -20,6 +20,8 @@ export async function ingestParts({ mock, page, open, login, part, equal, truly,
     equal(await page.locator("section[aria-label=Lanes] tbody tr").count(), 3, "lanes");
     truly((await page.textContent("section[aria-label=Lag]")).includes("below 4 s"), "half of the rows");
     equal(await page.locator("section[aria-label='Vehicles with gaps'] tbody tr").count(), 20, "vehicles");
+    const sessions = await page.textContent("section[aria-label='Sessions and handshakes']");
+    truly(sessions.includes("MQTT sessions open1,204") && sessions.includes("31"), sessions);
     equal(await axe(page), [], "axe");
     await page.click("section[aria-label='Vehicles with gaps'] tbody tr:first-child a");
     await page.waitForSelector(".lane-account");

@@ -702,6 +702,8 @@ export const en = {
   "ingest.contacts.longer": "longer ago",
   "ingest.sessions": "Sessions and handshakes",
   "ingest.sessions.none": "The listener does not count them",
+  "ingest.sessions.refused": "Sessions refused or ended",
+  "ingest.sessions.refused.none": "None was",
   "ingest.refused": "Refused frames",
   "ingest.refused.none": "No frame was refused",
   "ingest.frames": "of {count} since the start",

@@ -116,12 +116,10 @@ export const Refusals = ({ health }: { health: IngestHealth }) => (
   </Card>
 );
 
-type Links = { [key: string]: unknown };
-
 /** Sessions and handshakes, where the listener counts them. */
 export function Sessions({ health }: { health: Health | undefined }) {
   // The counters are the listener's own; a server without it has none.
-  const links = (health as { links?: Links } | undefined)?.links;
+  const links = health?.links;
   const counts = Object.entries(links ?? {}).filter(
     (entry): entry is [string, number] => typeof entry[1] === "number",
   );
@@ -130,14 +128,18 @@ export function Sessions({ health }: { health: Health | undefined }) {
       {counts.length === 0 ? (
         <p className="muted">{t("ingest.sessions.none")}</p>
       ) : (
-        <dl className="facts">
-          {counts.map(([name, count]) => (
-            <div key={name} className="contents">
-              <dt>{word("link", name)}</dt>
-              <dd>{number(count)}</dd>
-            </div>
-          ))}
-        </dl>
+        <>
+          <dl className="facts">
+            {counts.map(([name, count]) => (
+              <div key={name} className="contents">
+                <dt>{word("link", name)}</dt>
+                <dd className={name === "findings" && count > 0 ? "c-high" : ""}>{number(count)}</dd>
+              </div>
+            ))}
+          </dl>
+          <h3>{t("ingest.sessions.refused")}</h3>
+          <Counts prefix="reason_word" counts={links?.refusals ?? {}} none={t("ingest.sessions.refused.none")} />
+        </>
       )}
     </Card>
   );
