@@ -1,9 +1,10 @@
 //! Acknowledgement: the cloud's signed watermark per boot and lane. Nothing else frees the vehicle's spool.
 //!
 //! ```text
-//!  0  magic "ORTA"      8  vehicle             32  watermark_count u16
-//!  4  version u16      24  issued i64 (µs)     34  watermarks
-//!  6  suite_id u16                             ..  signature, 64 bytes
+//!  0  magic "ORTA"      8  vehicle             32  answers, 16 bytes; not in version 1
+//!  4  version u16      24  issued i64 (µs)     48  watermark_count u16
+//!  6  suite_id u16                             50  watermarks
+//!                                              ..  signature, 64 bytes
 //! watermark: epoch u64, lane u8, contiguous u64, hole_count u16, then (first u64, last u64) a hole
 //! ```
 
@@ -17,8 +18,13 @@ use crate::rows::SeqRange;
 
 /// First bytes of an acknowledgement.
 pub const ACK_MAGIC: [u8; 4] = *b"ORTA";
-/// Version that this crate writes and reads.
-pub const ACK_VERSION: u16 = 1;
+/// Version that answers a frame.
+pub const ACK_VERSION: u16 = 2;
+/// Version that says what is durable and answers nothing.
+const ACK_VERSION_UNBOUND: u16 = 1;
+
+/// First 16 bytes of the SHA-256 over an uplink frame as it was sent: which frame an acknowledgement answers.
+pub type FrameDigest = [u8; 16];
 
 /// What the cloud durably has of one lane of one boot, as a writer gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +77,8 @@ pub struct Ack<'a> {
     pub vehicle: VehicleId,
     /// When the cloud signed it.
     pub issued: UnixMicros,
+    /// The frame that it answers: what that frame stated beside rows is durable. `None` if it only says what is durable.
+    pub answers: Option<FrameDigest>,
     watermarks: &'a [u8],
 }
 
@@ -82,9 +90,14 @@ impl<'a> SealedAck<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FrameError> {
         let (signed, signature) = split_signature(bytes)?;
         let mut cursor = Cursor::new(signed);
-        cursor.preamble(ACK_MAGIC, ACK_VERSION)?;
+        let is_unbound = cursor.preamble(ACK_MAGIC, ACK_VERSION_UNBOUND).is_ok();
+        if !is_unbound {
+            cursor = Cursor::new(signed);
+            cursor.preamble(ACK_MAGIC, ACK_VERSION)?;
+        }
         let vehicle = VehicleId(cursor.array()?);
         let issued = UnixMicros(cursor.i64()?);
+        let answers = if is_unbound { None } else { Some(cursor.array()?) };
         let count = cursor.capped_u16(WATERMARKS_MAX)?;
         let mut rest = cursor;
         for _ in 0..count {
@@ -95,7 +108,7 @@ impl<'a> SealedAck<'a> {
             return Err(FrameError::Length { offset: cursor.at, expected, got: rest.remaining() });
         }
         let watermarks = rest.take(rest.remaining())?;
-        Ok(Self { ack: Ack { vehicle, issued, watermarks }, signed, signature })
+        Ok(Self { ack: Ack { vehicle, issued, answers, watermarks }, signed, signature })
     }
 
     /// Checks the signature and gives out the content.
@@ -115,19 +128,18 @@ impl<'a> Ack<'a> {
         core::iter::from_fn(move || watermark(&mut cursor).ok())
     }
 
-    /// Returns the length of the frame for these watermarks.
+    /// Returns the length of the frame for these watermarks; one that answers nothing is 16 bytes shorter.
     #[must_use]
     pub fn frame_bytes(watermarks: &[Watermark<'_>]) -> usize {
-        watermarks.iter().fold(34usize.saturating_add(SIGNATURE_BYTES), |sum, mark| {
+        watermarks.iter().fold(50usize.saturating_add(SIGNATURE_BYTES), |sum, mark| {
             sum.saturating_add(19).saturating_add(mark.holes.len().saturating_mul(16))
         })
     }
 
-    /// Writes and signs an acknowledgement into `out`; returns its length.
+    /// Writes and signs an acknowledgement into `out` that answers no frame; returns its length.
     ///
     /// # Errors
-    /// [`FrameError`] if `out` is too small, there are too many watermarks or holes, holes are not ascending and
-    /// above the contiguous number, or the signer refuses.
+    /// As [`Ack::emit_answer`].
     pub fn emit(
         vehicle: VehicleId,
         issued: UnixMicros,
@@ -135,10 +147,37 @@ impl<'a> Ack<'a> {
         signer: &dyn Signer,
         out: &mut [u8],
     ) -> Result<usize, FrameError> {
+        Self::put((vehicle, issued, None), watermarks, signer, out)
+    }
+
+    /// Writes and signs an acknowledgement of a frame into `out`; returns its length.
+    ///
+    /// # Errors
+    /// [`FrameError`] if `out` is too small, there are too many watermarks or holes, holes are not ascending and
+    /// above the contiguous number, or the signer refuses.
+    pub fn emit_answer(
+        (vehicle, issued, answers): (VehicleId, UnixMicros, FrameDigest),
+        watermarks: &[Watermark<'_>],
+        signer: &dyn Signer,
+        out: &mut [u8],
+    ) -> Result<usize, FrameError> {
+        Self::put((vehicle, issued, Some(answers)), watermarks, signer, out)
+    }
+
+    fn put(
+        (vehicle, issued, answers): (VehicleId, UnixMicros, Option<FrameDigest>),
+        watermarks: &[Watermark<'_>],
+        signer: &dyn Signer,
+        out: &mut [u8],
+    ) -> Result<usize, FrameError> {
         let mut sink = SliceSink::new(out);
-        put_preamble(&mut sink, ACK_MAGIC, ACK_VERSION, signer.suite())?;
+        let version = if answers.is_some() { ACK_VERSION } else { ACK_VERSION_UNBOUND };
+        put_preamble(&mut sink, ACK_MAGIC, version, signer.suite())?;
         sink.put(&vehicle.0)?;
         sink.put(&issued.0.to_le_bytes())?;
+        if let Some(answers) = answers {
+            sink.put(&answers)?;
+        }
         sink.put(&capped(sink.used(), watermarks.len(), WATERMARKS_MAX)?)?;
         for mark in watermarks {
             sink.put(&mark.epoch.0.to_le_bytes())?;

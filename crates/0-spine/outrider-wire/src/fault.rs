@@ -91,7 +91,7 @@ pub enum RowFault {
     },
     /// A text is no UTF-8.
     Utf8,
-    /// A range of numbers is empty or starts at 0.
+    /// A range of numbers is empty or starts at 0, or an account of boots contradicts itself.
     Range,
 }
 

@@ -23,6 +23,7 @@ mod fixed;
 pub mod ids_frame;
 mod key;
 pub mod limits;
+mod lost_boots;
 mod pb;
 pub mod policy;
 mod reader;
@@ -34,7 +35,7 @@ pub mod short_row;
 mod statement;
 mod writer;
 
-pub use ack::{ACK_MAGIC, ACK_VERSION, Ack, SealedAck, Watermark, WatermarkView};
+pub use ack::{ACK_MAGIC, ACK_VERSION, Ack, FrameDigest, SealedAck, Watermark, WatermarkView};
 pub use artifact::{
     ARTIFACT_FORMAT, ARTIFACT_HEAD_BYTES, ARTIFACT_MAGIC, Artifact, ArtifactHead, ArtifactKind,
     SealedArtifact,
@@ -51,6 +52,7 @@ pub use envelope::{
 pub use fault::{BatchError, RowError, RowFault};
 pub use fixed::{FrameError, Signer, SignerError, Suite, Verifier};
 pub use key::{KEY_BYTES, KEY_MAGIC, KEY_VERSION, KeyChange, SealedKeyChange};
+pub use lost_boots::{BootCounts, LostBoot, LostBootsView, SIGN_LOST_BOOTS};
 pub use pb::{Full, StructureError};
 pub use reader::{Batch, EventView, Events, Fields, LaneHeadView};
 pub use receipt::{

@@ -35,6 +35,14 @@ pub const ANCHOR_PROOF_BYTES_MAX: usize = 512;
 pub const BOOTS_MAX: u32 = 1;
 /// Most ends of past boots in a boot statement: eight boots of three lanes, and room for lanes of a later version.
 pub const BOOT_ENDS_MAX: u16 = 32;
+/// Most statements about lost boots in a batch; further ones go with the next.
+pub const LOST_BOOTS_MAX: u32 = 8;
+/// Longest text of one: 64 boots with counts of thousands are below two kilobytes.
+pub const LOST_BOOTS_BYTES_MAX: usize = 8192;
+/// Most boots that one lists: those that share a segment of the spool.
+pub const LOST_BOOTS_LISTED_MAX: usize = 64;
+/// Most kinds that one counts apart, besides the rest: it has to fit the smallest segment of a spool, 1 KiB.
+pub const LOST_BOOTS_KINDS_MAX: usize = 8;
 /// Most drop reasons in a lane head.
 pub const DROPS_MAX: u16 = 16;
 /// Longest single row that a writer accepts.

@@ -12,8 +12,9 @@ use outrider_types::{
 use crate::fault::{BatchError, RowError, RowFault};
 use crate::limits::{
     ANCHORS_MAX, BOOTS_MAX, CONTEXT_BYTES_MAX, DROPS_MAX, EVENTS_MAX, FIELDS_MAX, FIXES_MAX, GAPS_MAX,
-    HEADS_MAX, PROOFS_MAX, TOMBSTONES_MAX, VALUE_BYTES_MAX,
+    HEADS_MAX, LOST_BOOTS_MAX, PROOFS_MAX, TOMBSTONES_MAX, VALUE_BYTES_MAX,
 };
+use crate::lost_boots::{self, LostBootsView};
 use crate::pb::{RawField, RawValue, Reader, unzigzag};
 use crate::rows::{DropCount, DropReason, EventHead, Field, Gap, LaneHead, SeqRange, ShortProof, Value};
 use crate::statement::{self, AnchorStatement, BootView, TombstoneView};
@@ -31,20 +32,13 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// [`BatchError`] if an entry overruns the bytes or a cap is exceeded.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BatchError> {
-        let mut counts = [0u32; 8];
-        let caps = [
-            (1u32, EVENTS_MAX),
-            (2, FIXES_MAX),
-            (3, HEADS_MAX),
-            (4, GAPS_MAX),
-            (5, PROOFS_MAX),
-            (6, TOMBSTONES_MAX),
-            (7, ANCHORS_MAX),
-            (8, BOOTS_MAX),
-        ];
+        let mut counts = [0u32; 9];
+        let [events, fixes, heads, gaps] = [EVENTS_MAX, FIXES_MAX, HEADS_MAX, GAPS_MAX];
+        let [proofs, tombstones, lost] = [PROOFS_MAX, TOMBSTONES_MAX, LOST_BOOTS_MAX];
+        let caps = [events, fixes, heads, gaps, proofs, tombstones, ANCHORS_MAX, BOOTS_MAX, lost];
         let mut reader = Reader::new(bytes, 0);
         while let Some(field) = reader.field()? {
-            for ((number, max), count) in caps.into_iter().zip(&mut counts) {
+            for ((number, max), count) in (1u32..).zip(caps).zip(&mut counts) {
                 if field.number != number {
                     continue;
                 }
@@ -104,6 +98,12 @@ impl<'a> Batch<'a> {
     pub fn boots(&self) -> impl Iterator<Item = Result<BootView<'a>, RowError>> + 'a {
         self.entries(8)
             .map(|entry| statement::boot(entry.bytes, entry.start).map_err(|fault| entry.error(fault)))
+    }
+
+    /// Returns the closing accounts of boots of which nothing is held any more.
+    pub fn lost_boots(&self) -> impl Iterator<Item = Result<LostBootsView<'a>, RowError>> + 'a {
+        self.entries(9)
+            .map(|entry| lost_boots::read(entry.bytes, entry.start).map_err(|fault| entry.error(fault)))
     }
 
     /// Returns what it says of rows that went before it in short frames.

@@ -4,7 +4,9 @@ use core::fmt;
 
 use outrider_types::ClockFix;
 
+use crate::SIGNATURE_BYTES;
 use crate::limits::{CONTEXT_BYTES_MAX, EVENTS_MAX, FIELDS_MAX, VALUE_BYTES_MAX};
+use crate::lost_boots;
 use crate::pb::{Counter, Full, Sink, SliceSink};
 use crate::reader::DeltaState;
 use crate::rows::{DropCount, EventHead, Field, Gap, LaneHead, ShortProof, Value};
@@ -221,6 +223,16 @@ impl<'b> BatchWriter<'b> {
         let mut length = Counter::default();
         put_boot(&mut length, head, ends.clone())?;
         self.entry(8, length.0, |sink| put_boot(sink, head, ends))
+    }
+
+    /// Appends the closing account of boots: its text and the device key's signature.
+    ///
+    /// # Errors
+    /// [`WriteError::Full`]; the batch is then unchanged.
+    pub fn lost_boots(&mut self, text: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> Result<(), WriteError> {
+        let mut length = Counter::default();
+        lost_boots::put(&mut length, text, signature)?;
+        self.entry(9, length.0, |sink| lost_boots::put(sink, text, signature))
     }
 
     /// Appends what is to be proved of rows that went in short frames.

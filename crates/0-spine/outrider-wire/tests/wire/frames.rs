@@ -41,7 +41,7 @@ pub(crate) fn ack() -> Vec<u8> {
     let mut out = vec![0; Ack::frame_bytes(&marks)];
     let length =
         Ack::emit(VEHICLE, UnixMicros(1_700_000_000_000_000), &marks, &Key::new(2), &mut out).expect("room");
-    assert_eq!(length, out.len());
+    out.truncate(length);
     out
 }
 
@@ -123,6 +123,23 @@ fn no_bit_of_a_signed_frame_can_change() {
         let longer = [good.as_slice(), &[0]].concat();
         assert!(open(&longer).is_err(), "{name} with a byte more");
     }
+}
+
+#[test]
+fn an_acknowledgement_names_the_frame_that_it_answers_or_none() {
+    let mark = Watermark { epoch: BootEpoch(6), lane: Lane::Critical, contiguous: 10, holes: &[] };
+    let mut out = vec![0; Ack::frame_bytes(&[mark])];
+    let length = Ack::emit_answer((VEHICLE, UnixMicros(5), [7; 16]), &[mark], &Key::new(2), &mut out);
+    assert_eq!(length, Ok(out.len()));
+    let answers = |bytes: &[u8]| {
+        SealedAck::parse(bytes).and_then(|sealed| sealed.open(&Key::new(2))).map(|ack| ack.answers)
+    };
+    assert_eq!(answers(&out), Ok(Some([7; 16])));
+    assert_eq!(answers(&ack()), Ok(None));
+    out[40] ^= 1;
+    assert_eq!(answers(&out), Err(FrameError::Signature), "what it answers is signed");
+    out[4] = 3;
+    assert_eq!(answers(&out), Err(FrameError::Version { expected: 2, got: 3 }));
 }
 
 #[test]

@@ -98,6 +98,14 @@ pub(crate) fn rows(bytes: &[u8]) -> bool {
         writer.boot(&view.head, view.ends()).expect("what was read can be written");
         statements.push((format!("{:?}", view.head), format!("{:?}", view.ends().collect::<Vec<_>>())));
     }
+    for view in batch.lost_boots().flatten() {
+        writer.lost_boots(view.text, &view.signature).expect("what was read can be written");
+        let mut sum = outrider_wire::BootCounts::default();
+        view.each().for_each(|one| sum.add(&one.counts));
+        assert!(!view.is_listed() || sum == view.sum);
+        assert!(view.each().count() <= limits::LOST_BOOTS_LISTED_MAX);
+        statements.push((format!("{:?}", view.text), format!("{:?}", view.signature)));
+    }
     for proof in batch.proofs().flatten() {
         writer.proof(&proof).expect("what was read can be written");
         state += 1;
@@ -114,6 +122,8 @@ pub(crate) fn rows(bytes: &[u8]) -> bool {
             .flatten()
             .map(|view| (format!("{:?}", view.head), format!("{:?}", view.ends().collect::<Vec<_>>()))),
     );
+    let lost = again.lost_boots().flatten();
+    let told = told.chain(lost.map(|view| (format!("{:?}", view.text), format!("{:?}", view.signature))));
     assert_eq!(told.collect::<Vec<_>>(), statements);
     let reread: Vec<_> = again.events().map(|event| event.expect("own output")).collect();
     assert_eq!(good.len(), reread.len());
@@ -223,7 +233,11 @@ pub(crate) fn ack(bytes: &[u8]) -> bool {
         })
         .collect();
     let mut out = vec![0; bytes.len()];
-    assert_eq!(Ack::emit(ack.vehicle, ack.issued, &marks, &anything, &mut out), Ok(bytes.len()));
+    let emitted = match ack.answers {
+        Some(answers) => Ack::emit_answer((ack.vehicle, ack.issued, answers), &marks, &anything, &mut out),
+        None => Ack::emit(ack.vehicle, ack.issued, &marks, &anything, &mut out),
+    };
+    assert_eq!(emitted, Ok(bytes.len()));
     assert_eq!(out, bytes);
     true
 }

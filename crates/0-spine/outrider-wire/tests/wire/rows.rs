@@ -6,8 +6,8 @@ use outrider_types::{
 };
 use outrider_wire::{
     AnchorStatement, Batch, BatchError, BatchWriter, BootEnd, BootHead, DropCount, DropReason, EventHead,
-    Field, Gap, LaneHead, LostRows, Refusal, RowFault, SIGNATURE_BYTES, SeqRange, StructureError,
-    TombstoneHead, Value, WriteError, limits,
+    Field, Gap, LaneHead, LostBootsView, LostRows, Refusal, RowFault, SIGNATURE_BYTES, SeqRange,
+    StructureError, TombstoneHead, Value, WriteError, limits,
 };
 use proptest::prelude::*;
 use prost::Message;
@@ -747,4 +747,52 @@ fn a_statement_with_a_wrong_length_or_too_many_parts_is_refused_alone() {
     let many = pb::EventBatch { boots: vec![pb::BootStatement::default(); 2], ..Default::default() };
     let refused = Batch::parse(&many.encode_to_vec()).map(|batch| batch.event_count());
     assert_eq!(refused, Err(BatchError::TooMany { field: 8, max: 1 }));
+}
+
+/// A text of two boots with one kind, as `docs` lays it out.
+fn lost_boots_text() -> Vec<u8> {
+    // Batched, boots 5 to 300, two of them; sums; one kind; then both boots.
+    let mut text = vec![1, 5, 0xA7, 2, 2, 7, 9, 1, 4, 5, 0, 1, 100, 0, 3, 4, 5];
+    text.extend([0, 3, 4, 1, 2, 3, 0]);
+    text.extend([0xA7, 2, 4, 5, 0, 2, 2, 0]);
+    text
+}
+
+#[test]
+fn an_account_of_lost_boots_gives_back_what_was_written() {
+    let text = lost_boots_text();
+    let mut out = [0; 256];
+    let mut writer = BatchWriter::new(&mut out);
+    writer.lost_boots(&text, &[9; 64]).expect("room");
+    let batch = Batch::parse(writer.finish()).expect("just written");
+    let view = batch.lost_boots().next().expect("one").expect("legal");
+    assert_eq!((view.lane, view.first.0, view.last.0, view.boots), (Lane::Batched, 5, 300, 2));
+    assert_eq!((view.text, view.signature, view.is_listed()), (text.as_slice(), [9; 64], true));
+    let each: Vec<_> = view.each().map(|one| (one.epoch.0, one.counts.numbers())).collect();
+    assert_eq!(each, [(5, [3, 4, 1, 2, 3, 0]), (300, [4, 5, 0, 2, 2, 0])]);
+    assert_eq!((view.sum.numbers(), view.sum.folded()), ([7, 9, 1, 4, 5, 0], 1));
+    let lost: Vec<_> = view.lost().map(|lost| (lost.event_type.0, lost.rows, lost.observations)).collect();
+    assert_eq!(lost, [(100, 4, 5)]);
+}
+
+#[test]
+fn an_account_of_lost_boots_that_contradicts_itself_is_refused() {
+    let good = lost_boots_text();
+    let parse = |text: &[u8]| LostBootsView::parse(text, [0; 64]).is_some();
+    assert!(parse(&good) && parse(&good[..17]), "with and without the boots one by one");
+    for cut in (0..good.len()).filter(|cut| *cut != 17) {
+        assert!(!parse(&good[..cut]), "cut at {cut}");
+    }
+    let changed = |at: usize, byte: u8| {
+        let mut text = good.clone();
+        text[at] = byte;
+        parse(&text)
+    };
+    assert!(!changed(0, 7), "no such lane");
+    assert!(!changed(4, 3), "three boots, and two listed");
+    assert!(!changed(5, 8), "sums that are not those of the boots");
+    assert!(!changed(24, 0xA8), "a boot behind the last");
+    assert!(!parse(&[good.as_slice(), &[0]].concat()), "a byte too many");
+    let none = [1, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert!(!parse(&none), "about no boot");
 }
