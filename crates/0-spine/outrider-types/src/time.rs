@@ -162,7 +162,8 @@ impl ClockFix {
 
     /// Returns the event time of a monotonic reading of the same boot.
     ///
-    /// The error grows with the distance from the fix by [`Self::DRIFT_PPM`].
+    /// The error grows with the distance from the fix by [`Self::DRIFT_PPM`], rounded up: an interval that is too narrow
+    /// states what is not so.
     #[must_use]
     pub fn event_time(&self, mono: VehicleMicros) -> EventTime {
         let (best, distance) = if mono >= self.mono {
@@ -172,7 +173,7 @@ impl ClockFix {
             let distance = self.mono.micros_since(mono);
             (self.wall.0.saturating_sub_unsigned(distance), distance)
         };
-        let drift = (distance / 1_000_000).saturating_mul(Self::DRIFT_PPM);
+        let drift = distance.div_ceil(1_000_000).saturating_mul(Self::DRIFT_PPM);
         EventTime { best: UnixMicros(best), error_us: self.error_us.saturating_add(drift) }
     }
 }
