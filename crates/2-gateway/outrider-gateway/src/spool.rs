@@ -7,17 +7,20 @@
 //!
 //! **Invariants.** LOG-1: a number is given once; a boot never continues another's numbers. LOG-2: what a successful
 //! flush covered is there after any power cut, until an acknowledgement covers it or a gap names it. LOG-5: rows are
-//! given up only after a signed tombstone that counts them is durable. BAL-1: received = numbered + folded + lost
-//! without a number.
+//! given up only after a signed tombstone, or an account of their boot, that counts them is durable. BAL-1: received =
+//! numbered + folded + lost without a number.
 
 mod anchor;
 mod audit;
+mod bound;
 mod config;
 mod entry;
 mod evict;
 mod journal;
 mod keys;
 mod lane;
+mod load;
+mod lost;
 mod query;
 mod record;
 mod recovery;
@@ -27,7 +30,7 @@ mod seal;
 mod tests;
 mod tombstone;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outrider_types::{BootEpoch, ClockFix, Lane, Seq};
 use outrider_wire::{Ack, BatchWriter, BootEnd, DropReason, limits};
@@ -36,11 +39,13 @@ pub use self::anchor::{
     Anchor, AnchorError, AnchorKind, AnchorStatus, Attestation, PROOF_BYTES_MAX, Raise, SoftwareAnchor,
 };
 pub use self::audit::{Audit, Finding, Verifying};
+pub use self::bound::BOOTS_HELD_MAX;
 pub use self::config::{Boot, SpoolConfig, SpoolKeys};
 pub use self::entry::Floor;
 use self::entry::{Entry, Heads};
 pub use self::journal::ANCHOR_SEGMENTS;
 use self::lane::LaneState;
+pub use self::lost::LostBoots;
 pub use self::record::Chain;
 pub use self::recovery::Recovery;
 use self::ring::Ring;
@@ -107,8 +112,14 @@ pub struct Spool<S> {
     fixes: BTreeMap<BootEpoch, Vec<ClockFix>>,
     /// By kind of configuration.
     floors: BTreeMap<u8, Floor>,
+    /// Accounts of boots of which nothing is held, by lane and first boot, until the cloud has them.
+    lost: BTreeMap<(Lane, BootEpoch), LostBoots>,
     /// Segment of the journal from which on it is needed.
     snapshot_from: u64,
+    /// Segments above it that hold parts of snapshots which were broken off.
+    broken_off: BTreeSet<u64>,
+    /// The journal goes on with a snapshot.
+    is_snapshot_due: bool,
     /// Value and ends that the spool last raised the anchor over.
     anchored: Option<(u64, Heads)>,
     since_anchor: u64,
@@ -259,6 +270,9 @@ impl<S: Storage> Spool<S> {
         if !self.ring.could_fit(text_bytes) {
             return Err(AppendError::QuotaFull(lane));
         }
+        if self.ring.resume(Chain::Lane(lane), text_bytes).map_err(AppendError::Storage)? {
+            return Ok(());
+        }
         let slot = self.allocate(lane)?;
         self.ring.begin_segment(Chain::Lane(lane), slot).map_err(AppendError::Storage)?;
         self.since_anchor += 1;
@@ -286,11 +300,11 @@ impl<S: Storage> Spool<S> {
     /// Writes a lane's balance and the gaps that the journal does not have.
     fn note_balance(&mut self, epoch: BootEpoch, lane: Lane) -> Result<(), StorageError> {
         let Some(state) = self.lanes.get(&(epoch, lane)) else { return Ok(()) };
-        let (gaps, balance) = (state.unsaved_gaps.clone(), state.balance());
+        let (gaps, balance, told) = (state.unsaved_gaps.clone(), state.balance(), !state.unreported);
         for gap in &gaps {
             self.note(&Entry::Gap { epoch, gap: *gap })?;
         }
-        self.note(&Entry::Balance { epoch, lane, balance })?;
+        self.note(&Entry::Balance { epoch, lane, told, balance })?;
         if let Some(state) = self.lanes.get_mut(&(epoch, lane)) {
             state.unsaved = false;
             state.unsaved_gaps.clear();
@@ -339,10 +353,18 @@ impl<S: Storage> Spool<S> {
         count
     }
 
-    /// Records that the cloud has the lane heads and gaps of a boot as they are now.
+    /// Records that the cloud has the lane heads and gaps of a boot as they are now; so does the next boot know.
     pub fn mark_reported(&mut self, epoch: BootEpoch) {
-        for ((_, _), state) in self.lanes.iter_mut().filter(|((of, _), _)| *of == epoch) {
+        for lane in Lane::ALL {
+            let Some(state) = self.lanes.get_mut(&(epoch, lane)).filter(|state| state.unreported) else {
+                continue;
+            };
             state.unreported = false;
+            // A past boot that is finished has a shorter record, which follows.
+            if !(epoch != self.ring.epoch && state.is_finished()) {
+                // If this fails, the next boot tells it once more.
+                let _ = self.note_balance(epoch, lane);
+            }
         }
         self.forget_finished();
     }

@@ -10,8 +10,8 @@ use super::config::{KEY_AREA_BYTES, SpoolConfig};
 use super::entry::{CLOSE, Entry, Head, Heads};
 use super::journal::head_hash;
 use super::keys::{KEY_STATE_BYTES, KeyState};
-use super::record::{self, Chain, Header};
-use super::seal::{ChainKey, RowKey, SEAL_INTERVAL, TAG_BYTES, derive};
+use super::record::{self, Chain, Header, RESUME};
+use super::seal::{ChainKey, SEAL_INTERVAL, TAG_BYTES, derive};
 use crate::storage::{Storage, StorageError};
 
 /// What a verifier holds.
@@ -61,6 +61,8 @@ pub enum Finding {
     Unexplained(BootEpoch, Lane, Seq),
     /// The device key did not sign the tombstone of these numbers.
     UnsignedTombstone(BootEpoch, Lane, SeqRange),
+    /// The device key did not sign the account of boots that are not held any more: lane, first and last of them.
+    UnsignedLost(Lane, BootEpoch, BootEpoch),
     /// The first record of a boot does not continue the boot before.
     BootUnchained(BootEpoch),
     /// The attestation of this value is not the anchor's, or not over the ends that the journal names.
@@ -98,6 +100,17 @@ struct Told {
     /// Ends that the anchor was last raised over.
     raised: Option<[u8; 32]>,
     generation: u64,
+    /// Boots and lanes of which a snapshot or what followed it has a balance.
+    stated: BTreeSet<(BootEpoch, Lane)>,
+    /// Boots below of which the last snapshot says nothing are done, except these.
+    done_below: BootEpoch,
+    done_except: BTreeSet<(BootEpoch, Lane)>,
+    /// Boots and lanes of which nothing is left to say.
+    closed: BTreeSet<(BootEpoch, Lane)>,
+    /// Places missing in the journal, and where it goes on.
+    holes: Vec<(u64, u64)>,
+    /// First places of snapshots.
+    snapshots: Vec<u64>,
 }
 
 /// One segment as it stands on the medium.
@@ -115,7 +128,9 @@ struct Auditor<'a> {
     ends: BTreeSet<(Chain, u64, [u8; TAG_BYTES])>,
     last: BTreeMap<Chain, u64>,
     /// A boot's first record, until the ends that it found are named.
-    boot: Option<(BootEpoch, Header, [u8; 32])>,
+    boot: Option<(BootEpoch, Head, [u8; 32])>,
+    /// The boot that writes the journal, and the journal's end as it found it.
+    began: Option<(BootEpoch, Head)>,
     /// Inside of a snapshot, which repeats what was said before.
     repeats: bool,
     /// Places missing between segments: chain, boot and last number before, boot and first number after.
@@ -148,6 +163,7 @@ impl Audit {
             ends: BTreeSet::new(),
             last: BTreeMap::new(),
             boot: None,
+            began: None,
             repeats: false,
             holes: Vec::new(),
         };
@@ -235,9 +251,12 @@ impl Auditor<'_> {
                 }
                 if header.first_place > head.next_place {
                     let place = head.next_place;
-                    if chain == Chain::Journal || Some(header.before) == last {
-                        // The journal's oldest segments go first, and here none stood between.
+                    if Some(header.before) == last {
+                        // None stood between.
                         self.find(Finding::Missing(chain, place));
+                    } else if chain == Chain::Journal {
+                        // Its oldest segments go first, and parts of snapshots that were broken off before a whole one.
+                        self.told.holes.push((place, header.first_place));
                     } else {
                         open = open.or(Some(Hole { chain, place, before, after: None }));
                     }
@@ -248,8 +267,12 @@ impl Auditor<'_> {
                 self.ends.insert((chain, header.first_place, header.previous));
                 self.ends.insert((chain, head.next_place, head.seal));
             }
-            let rows = RowKey::new(&self.with.secret, header.epoch, header.salt);
-            for found in record::scan(header, &rows, &segment.bytes) {
+            if chain == Chain::Journal && self.began.is_none_or(|(boot, _)| boot != header.epoch) {
+                let found = Head { next_place: header.first_place, seal: header.previous };
+                let is_hole = expected.is_some_and(|head| header.first_place > head.next_place);
+                self.began = (!is_hole).then_some((header.epoch, found));
+            }
+            for found in record::scan(header, &self.with.secret, &segment.bytes) {
                 if found.skipped > 0 {
                     self.find(Finding::Damaged(chain, head.next_place));
                 }
@@ -271,16 +294,20 @@ impl Auditor<'_> {
                     found.place + 1
                 };
                 let entry = Entry::parse(found.kind, &found.text);
+                let epoch = found.boot.epoch;
+                if found.kind == RESUME && chain == Chain::Journal {
+                    self.began = Some((epoch, Head { next_place: found.place, seal: found.previous }));
+                }
                 if let (Some(Entry::Event { seq, .. }), Chain::Lane(lane)) = (&entry, chain) {
-                    self.audit.rows.insert((header.epoch, lane, seq.0));
-                    before = Some((header.epoch, seq.0));
+                    self.audit.rows.insert((epoch, lane, seq.0));
+                    before = Some((epoch, seq.0));
                     self.holes.extend(open.take().map(|hole| Hole { after: before, ..hole }));
                 }
                 head = Head { next_place, seal: found.seal };
                 if header.generation == self.told.generation {
                     self.ends.insert((chain, next_place, found.seal));
                 }
-                self.tell(header, entry);
+                self.tell((header, epoch), entry);
             }
             expected = Some(head);
             last = Some(header.number);
@@ -289,9 +316,10 @@ impl Auditor<'_> {
         self.holes.extend(open);
     }
 
-    fn tell(&mut self, header: &Header, entry: Option<Entry>) {
+    fn tell(&mut self, (header, by): (&Header, BootEpoch), entry: Option<Entry>) {
         match entry {
-            Some(Entry::Balance { epoch, lane, balance }) => {
+            Some(Entry::Balance { epoch, lane, balance, .. }) => {
+                self.told.stated.insert((epoch, lane));
                 let last = self.told.last_seq.entry((epoch, lane)).or_default();
                 *last = (*last).max(balance.last_seq);
                 let freed = self.told.freed.entry((epoch, lane)).or_default();
@@ -308,18 +336,20 @@ impl Auditor<'_> {
                 let gaps = self.told.gaps.entry((tombstone.epoch, tombstone.lane)).or_default();
                 gaps.push(tombstone.range);
             }
+            Some(Entry::Forgotten { epoch, lane }) => {
+                self.told.closed.insert((epoch, lane));
+            }
             Some(Entry::Boot { previous }) => {
                 // A snapshot that a crash broke off ends here, too.
                 self.repeats = false;
-                self.boot = Some((header.epoch, *header, previous));
+                self.boot =
+                    self.began.filter(|(epoch, _)| *epoch == by).map(|(_, found)| (by, found, previous));
             }
             Some(Entry::Anchored { counter, heads }) => {
                 // Only the first after a boot names the ends that the boot found.
                 if let Some((epoch, boot, previous)) = self.boot.take_if(|_| !self.repeats) {
                     let [critical, batched, deferred, _] = heads;
-                    let journal = Head { next_place: boot.first_place, seal: boot.previous };
-                    if epoch == header.epoch && head_hash(&[critical, batched, deferred, journal]) != previous
-                    {
+                    if epoch == by && head_hash(&[critical, batched, deferred, boot]) != previous {
                         self.find(Finding::BootUnchained(epoch));
                     }
                 }
@@ -329,8 +359,24 @@ impl Auditor<'_> {
                     self.told.heads.push(heads);
                 }
             }
-            Some(Entry::SnapshotBegin) => self.repeats = true,
-            Some(Entry::SnapshotEnd) => self.repeats = false,
+            Some(Entry::SnapshotBegin) => {
+                self.repeats = true;
+                self.told.stated.clear();
+                self.told.snapshots.push(header.first_place);
+            }
+            Some(Entry::SnapshotEnd) => {
+                self.repeats = false;
+                self.told.done_below = by;
+                self.told.done_except = self.told.stated.clone();
+            }
+            Some(Entry::LostBoots(lost)) => {
+                if !lost.is_signed(self.with.device) {
+                    self.find(Finding::UnsignedLost(lost.lane, lost.first, lost.last));
+                }
+                for one in &lost.each {
+                    self.told.closed.insert((one.epoch, lost.lane));
+                }
+            }
             Some(Entry::Close { heads: Some(heads), .. }) if header.generation == self.told.generation => {
                 self.told.heads.push(heads);
             }
@@ -344,7 +390,7 @@ impl Auditor<'_> {
             Some(
                 Entry::Event { .. }
                 | Entry::Fix { .. }
-                | Entry::Forgotten { .. }
+                | Entry::LostTold { .. }
                 | Entry::Floor { .. }
                 | Entry::Close { .. },
             )
@@ -352,9 +398,16 @@ impl Auditor<'_> {
         }
     }
 
+    /// Returns whether nothing of a boot's lane need stand on the medium any more.
+    fn is_done(&self, epoch: BootEpoch, lane: Lane) -> bool {
+        self.told.closed.contains(&(epoch, lane))
+            || (epoch < self.told.done_below && !self.told.done_except.contains(&(epoch, lane)))
+    }
+
     /// Returns whether a number may be missing.
     fn is_explained(&self, epoch: BootEpoch, lane: Lane, seq: u64) -> bool {
-        self.told.freed.get(&(epoch, lane)).is_some_and(|freed| seq <= *freed)
+        self.is_done(epoch, lane)
+            || self.told.freed.get(&(epoch, lane)).is_some_and(|freed| seq <= *freed)
             || self
                 .told
                 .gaps
@@ -363,6 +416,12 @@ impl Auditor<'_> {
     }
 
     fn conclude(&mut self) {
+        for (place, end) in std::mem::take(&mut self.told.holes) {
+            // What stands before a snapshot is needless.
+            if !self.told.snapshots.iter().any(|snapshot| *snapshot >= end) {
+                self.find(Finding::Missing(Chain::Journal, place));
+            }
+        }
         for hole in std::mem::take(&mut self.holes) {
             // Segments go as a whole, and with them numbers: a hole without missing numbers was cut.
             let missing = match (hole.chain, hole.before, hole.after) {
@@ -371,7 +430,9 @@ impl Auditor<'_> {
                 (Chain::Lane(lane), Some((boot, first)), after) => {
                     let given = self.told.last_seq.get(&(boot, lane)).copied().unwrap_or(0);
                     // A boot between them, of which nothing may be left, explains it as well.
-                    given > first || after.is_some_and(|(other, seq)| seq > 1 || other.0 > boot.0 + 1)
+                    self.is_done(boot, lane)
+                        || given > first
+                        || after.is_some_and(|(other, seq)| seq > 1 || other.0 > boot.0 + 1)
                 }
                 (Chain::Lane(_), None, _) => true,
             };

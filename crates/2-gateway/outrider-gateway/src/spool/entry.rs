@@ -4,6 +4,7 @@ use outrider_types::{BootEpoch, ClockFix, ClockSource, Lane, Seq, UnixMicros, Ve
 use outrider_wire::{DropReason, Gap, SeqRange};
 
 use super::anchor::{AnchorKind, Attestation};
+use super::lost::{LostBoots, put_varint, varint};
 use super::record::Cursor;
 use super::seal::Seal;
 use super::tombstone::Tombstone;
@@ -44,8 +45,9 @@ pub struct Floor {
 pub(super) enum Entry {
     /// A row, as a batch of one. The only kind in a lane besides [`Entry::Close`].
     Event { seq: Seq, row: Vec<u8> },
-    /// Balance of the lane, with what was acknowledged; takes the place of the one before.
-    Balance { epoch: BootEpoch, lane: Lane, balance: Balance },
+    /// Balance of the lane, with what was acknowledged; takes the place of the one before. `told` says that the cloud has
+    /// it.
+    Balance { epoch: BootEpoch, lane: Lane, told: bool, balance: Balance },
     /// Numbers that are lost without a tombstone.
     Gap { epoch: BootEpoch, gap: Gap },
     /// Rows that were given up.
@@ -62,6 +64,10 @@ pub(super) enum Entry {
     Attested(Attestation),
     /// Ends the key's interval early; what follows is sealed by the next key. The journal's names the ends of all chains.
     Close { at: VehicleMicros, heads: Option<Heads> },
+    /// Boots of which nothing is held any more; takes the place of all that was said of them.
+    LostBoots(LostBoots),
+    /// The cloud has the account of the lost boots that begins with this one.
+    LostTold { lane: Lane, first: BootEpoch },
     /// Versions of one kind of configuration below which the vehicle does not go back.
     Floor { kind: u8, floor: Floor },
     /// All that is known follows; nothing before is needed once the end is there.
@@ -83,11 +89,12 @@ impl Entry {
                 out.extend(row);
                 1
             }
-            Self::Balance { epoch, lane, balance } => {
+            Self::Balance { epoch, lane, told, balance } => {
                 put_lane(&mut out, *epoch, *lane);
+                out.push(u8::from(*told));
                 let Balance { freed, last_seq, received, folded, drops } = *balance;
                 let numbers = [freed, last_seq, received, folded].into_iter().chain(drops);
-                out.extend(numbers.flat_map(u64::to_le_bytes));
+                numbers.for_each(|number| put_varint(&mut out, number));
                 2
             }
             Self::Gap { epoch, gap } => {
@@ -142,6 +149,14 @@ impl Entry {
                 out.extend(floor.good.to_le_bytes());
                 13
             }
+            Self::LostBoots(lost) => {
+                out.extend(lost.emit());
+                15
+            }
+            Self::LostTold { lane, first } => {
+                put_lane(&mut out, *first, *lane);
+                16
+            }
             Self::SnapshotBegin => 11,
             Self::SnapshotEnd => 12,
         };
@@ -158,17 +173,22 @@ impl Entry {
             }
             2 => {
                 let (epoch, lane) = lane(&mut cursor)?;
+                let told = match cursor.u8()? {
+                    0 => false,
+                    1 => true,
+                    _ => return None,
+                };
                 let mut balance = Balance {
-                    freed: cursor.u64()?,
-                    last_seq: cursor.u64()?,
-                    received: cursor.u64()?,
-                    folded: cursor.u64()?,
+                    freed: varint(&mut cursor)?,
+                    last_seq: varint(&mut cursor)?,
+                    received: varint(&mut cursor)?,
+                    folded: varint(&mut cursor)?,
                     drops: [0; REASONS],
                 };
                 for slot in &mut balance.drops {
-                    *slot = cursor.u64()?;
+                    *slot = varint(&mut cursor)?;
                 }
-                Self::Balance { epoch, lane, balance }
+                Self::Balance { epoch, lane, told, balance }
             }
             3 => {
                 let (epoch, lane) = lane(&mut cursor)?;
@@ -207,6 +227,11 @@ impl Entry {
             12 => Self::SnapshotEnd,
             13 => {
                 Self::Floor { kind: cursor.u8()?, floor: Floor { tried: cursor.u64()?, good: cursor.u64()? } }
+            }
+            15 => return LostBoots::parse(text).map(Self::LostBoots),
+            16 => {
+                let (first, lane) = lane(&mut cursor)?;
+                Self::LostTold { lane, first }
             }
             _ => return None,
         };

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::entry::{Entry, Floor, Heads, put_heads};
 use super::lane::LaneState;
-use super::record::{Chain, HEADER_BYTES, RECORD_OVERHEAD_BYTES};
+use super::record::{Chain, HEADER_BYTES};
 use super::seal::SEAL_INTERVAL;
 use super::{AnchorError, Attestation, Raise, Spool};
 use crate::storage::{Storage, StorageError};
@@ -28,78 +28,93 @@ impl<S: Storage> Spool<S> {
     /// Writes an entry to the journal. Not durable before a flush.
     pub(super) fn note(&mut self, entry: &Entry) -> Result<(), StorageError> {
         let bytes = entry.emit().1.len();
-        // A snapshot may fill the segment that was begun; the one after it has room.
-        for _ in 0..2 {
-            if !self.ring.fits(Chain::Journal, bytes) {
-                self.turn_journal(None)?;
-            }
-        }
-        if !self.ring.fits(Chain::Journal, bytes) {
-            self.begin_journal()?;
+        if self.is_snapshot_due || !self.ring.fits(Chain::Journal, bytes) {
+            self.turn_journal(bytes)?;
         }
         self.ring.append(Chain::Journal, entry).map(|_| ()).map_err(|(error, _)| error)
     }
 
-    /// Begins the next segment of the journal, with `first` in it; writes all that is known again if half of the
-    /// journal's slots are in use.
-    pub(super) fn turn_journal(&mut self, first: Option<&Entry>) -> Result<(), StorageError> {
-        let free = self.begin_journal()?;
-        if let Some(first) = first {
-            self.ring.append(Chain::Journal, first).map_err(|(error, _)| error)?;
+    /// Makes room for a text in the journal: in the segment that the boot before left, or in a new one. Writes all that is
+    /// known again before slots run short.
+    fn turn_journal(&mut self, bytes: usize) -> Result<(), StorageError> {
+        if !self.is_snapshot_due && self.ring.resume(Chain::Journal, bytes)? {
+            return Ok(());
         }
-        if free <= self.ring.config.journal_slots() / 2 {
+        if self.is_snapshot_due || self.free_journal_slots().len() as u64 <= self.snapshot_slots() + 1 {
             self.write_snapshot()?;
+            if self.ring.fits(Chain::Journal, bytes) {
+                return Ok(());
+            }
         }
-        Ok(())
+        self.begin_journal()
     }
 
-    /// Begins a segment in the journal slot whose content has been needless for longest; returns how many were free.
-    fn begin_journal(&mut self) -> Result<u64, StorageError> {
-        let slots = self.ring.config.journal_slots();
+    /// Returns how many slots a snapshot may take: a third of the journal, so that it is written again only after as many
+    /// segments of news, and so that there is room for one at any time, even if power goes in the middle of every try.
+    pub(super) fn snapshot_slots(&self) -> u64 {
+        let journal = self.ring.config.journal_slots();
+        let broken = self.ring.unreadable.iter().filter(|slot| **slot < journal).count() as u64;
+        let slots = journal.saturating_sub(broken);
+        (slots.saturating_sub(1) / 3).max(2).min(slots.saturating_sub(2) / 2).max(1)
+    }
+
+    /// Returns the journal's slots whose content is needless, those that have been so for longest first: what stands before
+    /// the snapshot, and the parts of snapshots that were broken off. Never the one that holds the chain's end.
+    pub(super) fn free_journal_slots(&self) -> Vec<u64> {
+        let newest = self.ring.newest(Chain::Journal);
         let mut by_slot = std::collections::BTreeMap::new();
         for (number, segment) in &self.ring.segments {
             if segment.header.chain == Chain::Journal {
                 by_slot.insert(segment.slot, *number);
             }
         }
-        let needed = |number: &u64| *number >= self.snapshot_from;
-        let mut free: Vec<(u64, u64)> = (0..slots)
+        let is_free = |number: u64| {
+            Some(number) != newest && (number < self.snapshot_from || self.broken_off.contains(&number))
+        };
+        let mut free: Vec<(u64, u64)> = (0..self.ring.config.journal_slots())
             .filter(|slot| !self.ring.unreadable.contains(slot))
             .map(|slot| (by_slot.get(&slot).copied().unwrap_or(0), slot))
-            .filter(|(number, _)| *number == 0 || !needed(number))
+            .filter(|(number, _)| *number == 0 || is_free(*number))
             .collect();
         free.sort_unstable();
-        let count = free.len() as u64;
-        let newest = self.ring.newest(Chain::Journal);
-        // Without a free slot, which only crashes in the middle of one snapshot after another bring about, the oldest goes.
-        let oldest = by_slot
-            .iter()
-            .map(|(slot, number)| (*number, *slot))
-            .filter(|(number, _)| Some(*number) != newest)
-            .min();
-        let (_, slot) = free.first().copied().or(oldest).ok_or(StorageError::Full)?;
-        self.ring.begin_segment(Chain::Journal, slot)?;
-        Ok(count.saturating_sub(1))
+        free.into_iter().map(|(_, slot)| slot).collect()
     }
 
-    fn write_snapshot(&mut self) -> Result<(), StorageError> {
-        let room = self.ring.segment_bytes().saturating_sub(HEADER_BYTES + 2 * RECORD_OVERHEAD_BYTES);
-        let budget =
-            usize::try_from(self.ring.config.journal_slots() / 2 - 1).unwrap_or(1).saturating_mul(room);
-        self.drop_forgotten();
-        let mut entries = self.snapshot();
-        while bytes(&entries) > budget && self.forget_one() {
-            entries = self.snapshot();
+    /// Begins a segment of the journal in a slot whose content is needless. There is always one, unless so many are broken
+    /// that no snapshot fits; nothing that is needed is ever given up for it.
+    fn begin_journal(&mut self) -> Result<(), StorageError> {
+        let slot = self.free_journal_slots().first().copied().ok_or(StorageError::Full)?;
+        self.ring.begin_segment(Chain::Journal, slot)
+    }
+
+    /// Returns the bytes that can be noted before the next snapshot, at least.
+    pub(super) fn journal_room(&self) -> u64 {
+        if self.is_snapshot_due {
+            return 0;
         }
-        let from = self.ring.next_number.saturating_sub(1);
-        for entry in &entries {
-            if !self.ring.fits(Chain::Journal, entry.emit().1.len()) {
-                self.begin_journal()?;
-            }
-            self.ring.append(Chain::Journal, entry).map_err(|(error, _)| error)?;
+        let free = self.free_journal_slots().len() as u64;
+        // A record that does not fit leaves the rest of its segment empty.
+        let segment = (self.ring.config.segment_bytes / 2).saturating_sub(HEADER_BYTES as u64);
+        free.saturating_sub(self.snapshot_slots() + 1).saturating_mul(segment)
+    }
+
+    /// Writes all that is known into segments of its own. If that fails, or power goes, they hold nothing that is not known
+    /// from before, and are used again; the journal goes on with another snapshot, never behind a part of one.
+    pub(super) fn write_snapshot(&mut self) -> Result<(), StorageError> {
+        self.is_snapshot_due = true;
+        let from = self.ring.next_number;
+        self.bound_state();
+        let written = self.try_snapshot();
+        if written.is_err() {
+            let parts =
+                self.ring.segments.range(from..).filter(|(_, part)| part.header.chain == Chain::Journal);
+            self.broken_off.extend(parts.map(|(number, _)| *number));
+            self.ring.tail_mut(Chain::Journal).active = None;
+            return written;
         }
-        self.ring.flush()?;
+        self.is_snapshot_due = false;
         self.snapshot_from = from;
+        self.broken_off.clear();
         for state in self.lanes.values_mut() {
             state.unsaved = false;
             state.unsaved_gaps.clear();
@@ -108,15 +123,30 @@ impl<S: Storage> Spool<S> {
         Ok(())
     }
 
-    fn snapshot(&self) -> Vec<Entry> {
+    fn try_snapshot(&mut self) -> Result<(), StorageError> {
+        self.begin_journal()?;
+        for entry in &self.snapshot() {
+            if !self.ring.fits(Chain::Journal, entry.emit().1.len()) {
+                self.begin_journal()?;
+            }
+            if matches!(entry, Entry::SnapshotEnd) {
+                // Where the end stands, all stands.
+                self.ring.flush()?;
+            }
+            self.ring.append(Chain::Journal, entry).map_err(|(error, _)| error)?;
+        }
+        self.ring.flush()
+    }
+
+    pub(super) fn snapshot(&self) -> Vec<Entry> {
         let mut entries = vec![Entry::SnapshotBegin];
-        for ((epoch, lane), state) in &self.lanes {
+        entries.extend(self.lost.values().cloned().map(Entry::LostBoots));
+        for ((epoch, lane), state) in self.lanes.iter().filter(|(_, state)| !state.forgotten) {
             let (epoch, lane) = (*epoch, *lane);
             entries.extend(state.tombstones.iter().cloned().map(Entry::Tombstone));
             entries.extend(state.gaps.iter().map(|gap| Entry::Gap { epoch, gap: *gap }));
             // Last, for a tombstone that is read counts its rows until a balance does.
-            entries.push(Entry::Balance { epoch, lane, balance: state.balance() });
-            entries.extend(state.forgotten.then_some(Entry::Forgotten { epoch, lane }));
+            entries.push(Entry::Balance { epoch, lane, told: !state.unreported, balance: state.balance() });
         }
         for (epoch, fixes) in &self.fixes {
             entries.extend(fixes.iter().map(|fix| Entry::Fix { epoch: *epoch, fix: *fix }));
@@ -129,35 +159,7 @@ impl<S: Storage> Spool<S> {
         entries
     }
 
-    /// Drops past lanes of which nothing is left to say and nothing stands on the medium.
-    fn drop_forgotten(&mut self) {
-        let segments = &self.ring.segments;
-        self.lanes.retain(|(epoch, lane), state| {
-            !state.forgotten
-                || segments.values().any(|segment| {
-                    segment.header.epoch == *epoch && segment.header.chain == Chain::Lane(*lane)
-                })
-        });
-    }
-
-    /// Forgets the oldest boot's balance of a lane without rows, so that years offline cannot fill the journal; false if
-    /// there is none.
-    fn forget_one(&mut self) -> bool {
-        let current = self.epoch();
-        let forgettable =
-            |epoch, state: &LaneState| epoch != current && !state.forgotten && state.rows.is_empty();
-        let Some(state) = self.lanes.iter_mut().find(|((epoch, _), state)| forgettable(*epoch, state)) else {
-            return false;
-        };
-        state.1.forgotten = true;
-        state.1.gaps.clear();
-        state.1.tombstones.clear();
-        self.drop_forgotten();
-        self.drop_fixes();
-        true
-    }
-
-    fn drop_fixes(&mut self) {
+    pub(super) fn drop_fixes(&mut self) {
         let (lanes, current) = (&self.lanes, self.ring.epoch);
         let told = |epoch: &BootEpoch| lanes.iter().any(|((of, _), state)| of == epoch && !state.forgotten);
         self.fixes.retain(|epoch, _| *epoch == current || told(epoch));
@@ -315,8 +317,4 @@ impl<S: Storage> Spool<S> {
         }
         self.drop_fixes();
     }
-}
-
-fn bytes(entries: &[Entry]) -> usize {
-    entries.iter().map(|entry| RECORD_OVERHEAD_BYTES + entry.emit().1.len()).sum()
 }

@@ -42,10 +42,13 @@ impl<S: Storage> Spool<S> {
         rows.fold((0, 0), |(count, bytes), (_, place)| (count + 1, bytes + u64::from(place.length)))
     }
 
-    /// Returns the state of a lane and its losses, for a batch.
+    /// Returns the state of a lane and its losses, for a batch; `None` if nothing is left to say of it.
     #[must_use]
     pub fn head(&self, epoch: BootEpoch, lane: Lane) -> Option<(LaneHead, Vec<DropCount>)> {
-        self.lanes.get(&(epoch, lane)).map(|state| (state.head(lane), state.drop_counts()))
+        self.lanes
+            .get(&(epoch, lane))
+            .filter(|state| !state.forgotten)
+            .map(|state| (state.head(lane), state.drop_counts()))
     }
 
     /// Returns the gaps of a boot that the cloud has not acknowledged.

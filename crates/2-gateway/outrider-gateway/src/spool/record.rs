@@ -4,7 +4,11 @@
 //! header:  magic "ORSG", format u16, chain u8, 0, number u64, epoch u64, salt u64, generation u64,
 //!          first_place u64, before u64, previous seal 16, signature 64, check 16, seal 16        172 bytes, twice
 //! record:  marker u16, text_bytes u16, kind u8, attempt u8, place u16, text, tag 16, seal 16     40 bytes + text
+//! resume:  the same with kind 14, whose text is epoch u64, salt u64, and whose tag is a check    56 bytes
 //! ```
+//!
+//! A boot goes on in the segment that the boot before left, after a *resume* record: from there on rows are encrypted with
+//! the key of that boot. Its text cannot be, for the key hangs on it; its tag is an HMAC under the vehicle's secret.
 //!
 //! Little endian. `place` counts from the header's `first_place`. The text is encrypted with ChaCha20-Poly1305 under the
 //! boot's row key; nonce = segment number, offset (3 bytes), attempt; associated bytes = the 8 before the text and the
@@ -18,7 +22,7 @@ use outrider_wire::SIGNATURE_BYTES;
 use super::seal::{ChainKey, RowKey, SEAL_INTERVAL, Seal, TAG_BYTES, derive, seal};
 
 const MAGIC: [u8; 4] = *b"ORSG";
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 const FIELDS_BYTES: usize = 4 + 2 + 2 + 8 * 6 + TAG_BYTES;
 const HEADER_COPY_BYTES: usize = FIELDS_BYTES + SIGNATURE_BYTES + 2 * TAG_BYTES;
 /// Bytes before the first record.
@@ -26,8 +30,12 @@ pub(super) const HEADER_BYTES: usize = 2 * HEADER_COPY_BYTES;
 const HEAD_BYTES: usize = 8;
 /// Bytes that a record costs beyond its text.
 pub(super) const RECORD_OVERHEAD_BYTES: usize = HEAD_BYTES + 2 * TAG_BYTES;
+/// Kind of the record with which a boot goes on in a segment of an earlier one.
+pub(super) const RESUME: u8 = 14;
+/// Bytes of that record.
+pub(super) const RESUME_BYTES: usize = RECORD_OVERHEAD_BYTES + 16;
 /// Says in front of what the device key signs that it is a segment's header.
-const SIGN_HEADER: &[u8] = b"outrider spool segment 2\0";
+const SIGN_HEADER: &[u8] = b"outrider spool segment 3\0";
 
 /// A sealed sequence of records: each lane has one, and the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +91,11 @@ impl Header {
         }
         out.extend(self.previous);
         out
+    }
+
+    /// Returns the boot that began it.
+    pub(super) const fn boot(&self) -> BootMark {
+        BootMark { epoch: self.epoch, salt: self.salt }
     }
 
     /// Returns what the device key signs.
@@ -170,6 +183,39 @@ fn check(secret: &[u8; 32], bytes: &[u8]) -> Seal {
     seal(&derive(secret, b"outrider spool header", &[]), &[bytes])
 }
 
+/// Boot in force at some place of a segment: whose rows they are, and what their key hangs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BootMark {
+    pub(super) epoch: BootEpoch,
+    pub(super) salt: u64,
+}
+
+impl BootMark {
+    fn text(self) -> [u8; 16] {
+        let [a, b] = [self.epoch.0, self.salt].map(u64::to_le_bytes);
+        let mut text = [0; 16];
+        text.iter_mut().zip(a.into_iter().chain(b)).for_each(|(slot, byte)| *slot = byte);
+        text
+    }
+
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let mut cursor = Cursor(text);
+        let mark = Self { epoch: BootEpoch(cursor.u64()?), salt: cursor.u64()? };
+        cursor.0.is_empty().then_some(mark)
+    }
+
+    /// Returns the key of its rows.
+    pub(super) fn rows(self, secret: &[u8; 32]) -> RowKey {
+        RowKey::new(secret, self.epoch, self.salt)
+    }
+}
+
+/// Tag of a resume record: only this vehicle can make it, and only for this place.
+fn resume_tag(header: &Header, secret: &[u8; 32], offset: usize, previous: &Seal, record: &[u8]) -> Seal {
+    let place = [header.number, offset as u64].map(u64::to_le_bytes).concat();
+    seal(&derive(secret, b"outrider spool resume", &[]), &[&place, previous, record])
+}
+
 /// Where in a segment a record stands, and what stands before it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At {
@@ -179,6 +225,26 @@ pub(super) struct At {
     /// Counted from the segment's first place.
     pub(super) place: u16,
     pub(super) previous: Seal,
+}
+
+/// Returns the bytes of a resume record and its seal. `key` is that of the record's place.
+pub(super) fn emit_resume(
+    header: &Header,
+    secret: &[u8; 32],
+    key: &ChainKey,
+    at: At,
+    mark: BootMark,
+) -> (Vec<u8>, Seal) {
+    let text = mark.text();
+    let mut out = Vec::with_capacity(RESUME_BYTES);
+    out.extend(header.marker());
+    out.extend([16, 0, RESUME, at.attempt]);
+    out.extend(at.place.to_le_bytes());
+    out.extend(text);
+    out.extend(resume_tag(header, secret, at.offset, &at.previous, &out));
+    let sealed = seal_of(header, at.offset, &at.previous, &out, key);
+    out.extend(sealed);
+    (out, sealed)
 }
 
 /// Returns a record's bytes and its seal. `key` is that of the record's place.
@@ -218,6 +284,8 @@ pub(super) struct Found {
     pub(super) text: Vec<u8>,
     pub(super) previous: Seal,
     pub(super) seal: Seal,
+    /// Boot that wrote it; of a resume record the one that begins there.
+    pub(super) boot: BootMark,
     /// Bytes before it that belong to no record.
     pub(super) skipped: usize,
 }
@@ -231,14 +299,22 @@ impl Found {
     }
 }
 
-/// Reads the record at `offset` of the segment. `bytes` begins with the 16 bytes before the record.
-pub(super) fn read(header: &Header, rows: &RowKey, offset: usize, bytes: &[u8]) -> Option<Found> {
+/// Reads the record at `offset` of the segment, written by `boot`, or by one that begins there. `bytes` begins with the 16
+/// bytes before the record.
+pub(super) fn read(
+    header: &Header,
+    secret: &[u8; 32],
+    (boot, rows): (BootMark, &RowKey),
+    offset: usize,
+    bytes: &[u8],
+) -> Option<Found> {
     let mut cursor = Cursor(bytes);
     let mut previous: Seal = cursor.array()?;
     if offset == HEADER_BYTES {
         // The second copy may be the broken one.
         previous = header.seal;
     }
+    let record = cursor.0;
     let head: [u8; HEAD_BYTES] = cursor.array()?;
     let [m0, m1, l0, l1, kind, attempt, p0, p1] = head;
     if [m0, m1] != header.marker() {
@@ -247,33 +323,46 @@ pub(super) fn read(header: &Header, rows: &RowKey, offset: usize, bytes: &[u8]) 
     let text_bytes = usize::from(u16::from_le_bytes([l0, l1]));
     let (text, rest) = cursor.0.split_at_checked(text_bytes + TAG_BYTES)?;
     let seal = *rest.first_chunk()?;
-    let text = rows.decrypt(header.nonce(offset, attempt), &[&head, &previous], text)?;
+    let (text, boot) = if kind == RESUME {
+        let (body, tag) = record.get(..HEAD_BYTES + text.len())?.split_last_chunk::<TAG_BYTES>()?;
+        let mark = BootMark::parse(body.get(HEAD_BYTES..)?)?;
+        (resume_tag(header, secret, offset, &previous, body) == *tag)
+            .then_some((mark.text().to_vec(), mark))?
+    } else {
+        (rows.decrypt(header.nonce(offset, attempt), &[&head, &previous], text)?, boot)
+    };
     let place = header.first_place.checked_add(u64::from(u16::from_le_bytes([p0, p1])))?;
     let length = RECORD_OVERHEAD_BYTES + text_bytes;
-    Some(Found { offset, length, place, kind, text, previous, seal, skipped: 0 })
+    Some(Found { offset, length, place, kind, text, previous, seal, boot, skipped: 0 })
 }
 
 /// Finds every whole record of a segment in order; steps over broken bytes, O(length), as the marker is checked first.
 pub(super) fn scan<'a>(
     header: &'a Header,
-    rows: &'a RowKey,
+    secret: &'a [u8; 32],
     bytes: &'a [u8],
 ) -> impl Iterator<Item = Found> + 'a {
     let marker = header.marker();
     let mut at = HEADER_BYTES;
     let mut next_place = header.first_place;
+    let mut boot = header.boot();
+    let mut rows = boot.rows(secret);
     std::iter::from_fn(move || {
         let begin = at;
         while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= RECORD_OVERHEAD_BYTES) {
             let found = rest
                 .starts_with(&marker)
-                .then(|| read(header, rows, at, bytes.get(at - TAG_BYTES..)?))
+                .then(|| read(header, secret, (boot, &rows), at, bytes.get(at - TAG_BYTES..)?))
                 .flatten()
                 .filter(|found| found.place >= next_place);
             match found {
                 Some(found) => {
                     at += found.length;
                     next_place = found.place.saturating_add(1);
+                    if found.boot != boot {
+                        boot = found.boot;
+                        rows = boot.rows(secret);
+                    }
                     return Some(Found { skipped: found.offset - begin, ..found });
                 }
                 None => at += 1,

@@ -8,12 +8,14 @@ use outrider_wire::SIGNATURE_BYTES;
 use super::config::{KEY_AREA_BYTES, SpoolConfig, SpoolKeys};
 use super::entry::{CLOSE, Entry, Head, Heads};
 use super::keys::KeyState;
-use super::record::{self, At, Chain, Found, HEADER_BYTES, Header, RECORD_OVERHEAD_BYTES};
+use super::record::{
+    self, At, BootMark, Chain, Found, HEADER_BYTES, Header, RECORD_OVERHEAD_BYTES, RESUME_BYTES,
+};
 use super::seal::{ChainKey, RowKey, SEAL_INTERVAL, TAG_BYTES, derive};
 use crate::storage::{Storage, StorageError};
 
 /// Bytes kept free at a segment's end for the record that closes an interval.
-const CLOSE_BYTES: usize = RECORD_OVERHEAD_BYTES + 8;
+pub(super) const CLOSE_BYTES: usize = RECORD_OVERHEAD_BYTES + 8;
 
 /// What the spool wrote in this boot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,8 +38,12 @@ impl Wear {
     }
 }
 
+/// Boots that may follow each other in one segment. What a boot costs a lane is then at most a 64th of a segment (512
+/// bytes of 32 KiB), and what is given up with one segment fits one statement.
+pub(super) const SEGMENT_BOOTS_MAX: usize = 64;
+
 /// One segment on the medium.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Segment {
     pub(super) header: Header,
     pub(super) slot: u64,
@@ -45,6 +51,14 @@ pub(super) struct Segment {
     pub(super) length: usize,
     /// Rows in it that are held.
     pub(super) live: u64,
+    /// Boots that wrote in it, in order; the first is the header's. At most [`SEGMENT_BOOTS_MAX`].
+    pub(super) boots: Vec<BootMark>,
+}
+
+impl Segment {
+    pub(super) fn new(header: Header, slot: u64) -> Self {
+        Self { header, slot, length: HEADER_BYTES, live: 0, boots: vec![header.boot()] }
+    }
 }
 
 /// Where a record stands.
@@ -53,6 +67,8 @@ pub(super) struct Place {
     pub(super) segment: u64,
     pub(super) offset: u32,
     pub(super) length: u32,
+    /// Which of the segment's boots wrote it.
+    pub(super) boot: u32,
 }
 
 /// End of a chain, and the key of its next place.
@@ -62,12 +78,14 @@ pub(super) struct Tail {
     pub(super) key: ChainKey,
     /// Segment that is written.
     pub(super) active: Option<u64>,
+    /// Segment of an earlier boot in which this one can go on.
+    pub(super) left: Option<u64>,
     attempt: u8,
 }
 
 impl Tail {
     pub(super) const fn new(head: Head, key: ChainKey) -> Self {
-        Self { head, key, active: None, attempt: 0 }
+        Self { head, key, active: None, left: None, attempt: 0 }
     }
 }
 
@@ -108,7 +126,7 @@ impl<S: Storage> Ring<S> {
         }
     }
 
-    fn tail_mut(&mut self, chain: Chain) -> &mut Tail {
+    pub(super) fn tail_mut(&mut self, chain: Chain) -> &mut Tail {
         let [critical, batched, deferred, journal] = &mut self.tails;
         match chain.code() {
             0 => critical,
@@ -177,12 +195,54 @@ impl<S: Storage> Ring<S> {
         self.segments.retain(|_, segment| segment.slot != slot);
         self.write(self.slot_offset(slot), &bytes)?;
         self.flush_medium()?;
-        self.segments.insert(header.number, Segment { header, slot, length: HEADER_BYTES, live: 0 });
+        self.segments.insert(header.number, Segment::new(header, slot));
         let tail = self.tail_mut(chain);
         tail.head.seal = header.seal;
         tail.active = Some(header.number);
+        tail.left = None;
         tail.attempt = 0;
         Ok(())
+    }
+
+    /// Goes on in the segment that an earlier boot left, if a text fits behind it. Returns whether it does; it is tried
+    /// once a chain and boot. Not durable before a flush.
+    ///
+    /// Rows of this boot are encrypted with a key of their own from there on, so that no nonce is used twice, whatever a
+    /// power cut left behind the segment's last whole record.
+    pub(super) fn resume(&mut self, chain: Chain, text_bytes: usize) -> Result<bool, StorageError> {
+        let Some(number) = self.tail_mut(chain).left.take() else { return Ok(false) };
+        let (head, key) = (self.tail(chain).head, self.tail(chain).key.clone());
+        let boot = BootMark { epoch: self.epoch, salt: self.salt };
+        let segment_bytes = self.segment_bytes();
+        let Some(segment) = self.segments.get(&number) else { return Ok(false) };
+        let end = segment.length + RESUME_BYTES + RECORD_OVERHEAD_BYTES + text_bytes + CLOSE_BYTES;
+        let places = head.next_place.saturating_sub(segment.header.first_place);
+        let Some(place) = u16::try_from(places + 2 * SEAL_INTERVAL + 1)
+            .ok()
+            .and_then(|_| u16::try_from(places).ok())
+            .filter(|_| end <= segment_bytes && segment.boots.len() < SEGMENT_BOOTS_MAX)
+        else {
+            return Ok(false);
+        };
+        let at = At { offset: segment.length, attempt: 0, place, previous: head.seal };
+        let (bytes, seal) = record::emit_resume(&segment.header, &self.keys.secret, &key, at, boot);
+        let offset = self.slot_offset(segment.slot) + segment.length as u64;
+        if let Err(error) = self.write(offset, &bytes) {
+            // Without its marker it is no record.
+            let _ = self.write(offset, &[0; 8]);
+            return Err(error);
+        }
+        if let Some(segment) = self.segments.get_mut(&number) {
+            segment.length += bytes.len();
+            segment.boots.push(boot);
+        }
+        let next_place = head.next_place + 1;
+        let tail = self.tail_mut(chain);
+        tail.head = Head { next_place, seal };
+        tail.active = Some(number);
+        tail.attempt = 0;
+        tail.key.evolve_to(next_place / SEAL_INTERVAL);
+        Ok(true)
     }
 
     /// Appends a record to the chain's active segment; the caller has made room. Not durable before a flush.
@@ -192,18 +252,20 @@ impl<S: Storage> Ring<S> {
     pub(super) fn append(&mut self, chain: Chain, entry: &Entry) -> Result<Place, (StorageError, bool)> {
         let (kind, text) = entry.emit();
         let tail = self.tail(chain);
-        let Some(segment) = tail.active.and_then(|number| self.segments.get(&number)).copied() else {
+        let Some(segment) = tail.active.and_then(|number| self.segments.get(&number)) else {
             return Err((StorageError::Full, false));
         };
+        let (number, slot, length) = (segment.header.number, segment.slot, segment.length);
+        let boot = segment.boots.len().saturating_sub(1);
         let head = tail.head;
         let place = u16::try_from(head.next_place.saturating_sub(segment.header.first_place))
             .map_err(|_| (StorageError::Full, false))?;
         let at = At { offset: segment.length, attempt: tail.attempt, place, previous: head.seal };
         let (bytes, seal) = record::emit(&segment.header, &self.rows, &tail.key, at, (kind, &text));
-        if segment.length + bytes.len() > self.segment_bytes() {
+        if length + bytes.len() > self.segment_bytes() {
             return Err((StorageError::Full, false));
         }
-        let offset = self.slot_offset(segment.slot) + segment.length as u64;
+        let offset = self.slot_offset(slot) + length as u64;
         if let Err(error) = self.write(offset, &bytes) {
             // Without its marker it is no record.
             let undone = self.write(offset, &[0; 8]).is_ok();
@@ -214,7 +276,7 @@ impl<S: Storage> Ring<S> {
             }
             return Err((error, !undone));
         }
-        if let Some(segment) = self.segments.get_mut(&segment.header.number) {
+        if let Some(segment) = self.segments.get_mut(&number) {
             segment.length += bytes.len();
         }
         let next_place = if kind == CLOSE {
@@ -227,11 +289,7 @@ impl<S: Storage> Ring<S> {
         tail.attempt = 0;
         tail.key.evolve_to(next_place / SEAL_INTERVAL);
         let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        Ok(Place {
-            segment: segment.header.number,
-            offset: small(segment.length),
-            length: small(bytes.len()),
-        })
+        Ok(Place { segment: number, offset: small(length), length: small(bytes.len()), boot: small(boot) })
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
@@ -276,15 +334,18 @@ impl<S: Storage> Ring<S> {
         let length = usize::try_from(place.length).unwrap_or(0);
         let begin = self.slot_offset(segment.slot) + (offset - TAG_BYTES) as u64;
         let bytes = self.storage.read(begin, length + TAG_BYTES)?;
-        let rows = RowKey::new(&self.keys.secret, segment.header.epoch, segment.header.salt);
-        Ok(record::read(&segment.header, &rows, offset, &bytes))
+        let boot = segment.boots.get(usize::try_from(place.boot).unwrap_or(usize::MAX)).copied();
+        let secret = &self.keys.secret;
+        let found = boot.and_then(|boot| {
+            record::read(&segment.header, secret, (boot, &boot.rows(secret)), offset, &bytes)
+        });
+        Ok(found)
     }
 
     /// Reads a segment; returns its bytes and records.
     pub(super) fn scan(&self, segment: &Segment) -> Result<Vec<Found>, StorageError> {
         let bytes = self.storage.read(self.slot_offset(segment.slot), self.segment_bytes())?;
-        let rows = RowKey::new(&self.keys.secret, segment.header.epoch, segment.header.salt);
-        Ok(record::scan(&segment.header, &rows, &bytes).collect())
+        Ok(record::scan(&segment.header, &self.keys.secret, &bytes).collect())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the spool's tests share.
 
+mod boots;
 mod crash;
 mod policy;
 mod properties;

@@ -84,13 +84,39 @@ fn evicted(run: &Run) -> u64 {
 
 #[test]
 fn no_power_cut_loses_a_committed_row_or_invents_one() {
-    let run = Run::two_boots(TIGHT, [48, 30]);
+    let run = Run::two_boots(TIGHT, [54, 36]);
     assert!(evicted(&run) > 5, "the run must evict: {}", evicted(&run));
     let bytes: usize =
         run.writes.iter().map(|write| if let Write::At(_, bytes) = write { bytes.len() } else { 0 }).sum();
     assert!(bytes as u64 > TIGHT.device_bytes() - 8192, "the ring must wrap: {bytes} bytes");
     let (torn, reordered) = (tear_everywhere(&run), reorder(&run, 12));
     assert!(torn + reordered >= 100_000, "{torn} torn, {reordered} reordered");
+}
+
+#[test]
+fn no_power_cut_in_a_boot_loop_forgets_a_boot() {
+    let run = Run::boot_loop(TIGHT, 60);
+    let mut image = MemoryStorage::new();
+    let mut random = Seed::new(4);
+    let mut images = 0;
+    for (count, write) in run.writes.iter().enumerate() {
+        if let Write::At(_, bytes) = write {
+            for cut in [0, 1, bytes.len() / 3, bytes.len() - 1] {
+                for fill in Fill::ALL {
+                    let mut torn = image.clone();
+                    tear(&mut torn, write, cut, fill, &mut random);
+                    images += 1;
+                    let judged = run.judge(&torn, count, false);
+                    assert_eq!(judged, (0, 0), "write {count} torn at {cut} of {}, {fill:?}", bytes.len());
+                }
+            }
+        }
+        apply(&mut image, write);
+    }
+    let (spool, _) = open(image, run.config);
+    let lost: u64 = spool.lost_boots().map(|lost| lost.boots).sum();
+    assert!(lost > 60 && images > 10_000, "{lost} boots and lanes became entries in {images} images");
+    assert!(reorder(&run, 3) > 1000);
 }
 
 #[test]

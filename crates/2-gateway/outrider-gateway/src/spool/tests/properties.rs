@@ -28,16 +28,45 @@ fn heads() -> impl Strategy<Value = Heads> {
     any::<[(u64, [u8; 16]); 4]>().prop_map(|heads| heads.map(|(next_place, seal)| Head { next_place, seal }))
 }
 
+fn lost_boots() -> impl Strategy<Value = LostBoots> {
+    let state = (0u64..u64::MAX >> 8, 0u64..1000, 1u64..5).prop_map(|(last_seq, extra, rows)| {
+        let mut state =
+            LaneState { last_seq, received: last_seq + extra, folded: extra, ..LaneState::default() };
+        let range = SeqRange::new(Seq(1), Seq(rows)).expect("in order");
+        let mut tombstone = Tombstone::new(BootEpoch(1), Lane::Batched, range, [0; 16]);
+        (0..rows).for_each(|_| tombstone.add(None));
+        state.bury(tombstone);
+        state
+    });
+    let states = prop::collection::btree_map(any::<u32>(), state, 1..64);
+    (states, lane(), any::<bool>()).prop_map(|(states, lane, sums)| {
+        let mut all =
+            states.into_iter().map(|(epoch, state)| LostBoots::of(lane, BootEpoch(epoch.into()), &state));
+        let mut lost = all.next().expect("at least one");
+        for one in all {
+            if sums {
+                lost.merge(&one);
+            } else {
+                assert!(lost.join(&one, usize::MAX));
+            }
+        }
+        lost
+    })
+}
+
 fn entry() -> impl Strategy<Value = Entry> {
     let epoch = any::<u64>().prop_map(BootEpoch);
     prop_oneof![
         (1u64.., prop::collection::vec(any::<u8>(), 0..300))
             .prop_map(|(seq, row)| Entry::Event { seq: Seq(seq), row }),
-        (epoch.clone(), lane(), any::<[u64; 4]>(), any::<[u64; REASONS]>()).prop_map(
-            |(epoch, lane, [freed, last_seq, received, folded], drops)| {
-                Entry::Balance { epoch, lane, balance: Balance { freed, last_seq, received, folded, drops } }
+        (epoch.clone(), lane(), any::<(bool, [u64; 4])>(), any::<[u64; REASONS]>()).prop_map(
+            |(epoch, lane, (told, [freed, last_seq, received, folded]), drops)| {
+                let balance = Balance { freed, last_seq, received, folded, drops };
+                Entry::Balance { epoch, lane, told, balance }
             }
         ),
+        lost_boots().prop_map(Entry::LostBoots),
+        (epoch.clone(), lane()).prop_map(|(first, lane)| Entry::LostTold { lane, first }),
         (epoch.clone(), lane(), range(), prop::option::of(0..REASONS)).prop_map(
             |(epoch, lane, range, reason)| {
                 Entry::Gap { epoch, gap: Gap { lane, range, reason: reason.map(|at| DropReason::ALL[at]) } }
@@ -86,7 +115,7 @@ proptest! {
         let end = bytes.len();
         bytes.resize(end + 200, noise);
         prop_assert_eq!(Header::read(&bytes, &SECRET), (Some(header), true));
-        let found: Vec<_> = scan(&header, &rows, &bytes).collect();
+        let found: Vec<_> = scan(&header, &SECRET, &bytes).collect();
         let read: Vec<_> = found.iter().map(|found| Entry::parse(found.kind, &found.text)).collect();
         prop_assert_eq!(read, entries.iter().cloned().map(Some).collect::<Vec<_>>());
         prop_assert!(found.iter().all(|found| found.is_sealed(&header, &bytes, &key)));
@@ -158,6 +187,16 @@ proptest! {
                 prop_assert_eq!(rows.len() as u64 + lost + head.folded, head.received);
                 let evicted: u64 = drops.iter().map(|drop| drop.count).sum();
                 prop_assert_eq!(evicted, lost);
+            }
+        }
+        // Boots of which nothing is held any more are in an account: what the cloud does not have, and what was counted.
+        for lost in spool.lost_boots() {
+            prop_assert!(lost.is_signed(&Quick));
+            for one in &lost.each {
+                let key = (one.epoch, lost.lane);
+                let known = cloud.get(&key).map_or(0, BTreeMap::len) + buried.get(&key).map_or(0, BTreeSet::len);
+                prop_assert!(known as u64 + one.counts.evicted >= one.counts.numbers, "{one:?} and {known}");
+                prop_assert_eq!(one.counts.received, offered.get(&key).copied().unwrap_or(0));
             }
         }
         prop_assert_eq!(audit(spool.storage(), ROOMY, Some(counter.value())).findings, []);

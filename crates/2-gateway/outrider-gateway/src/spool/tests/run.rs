@@ -29,6 +29,18 @@ pub(super) struct Run {
 }
 
 impl Run {
+    fn empty(config: SpoolConfig) -> Self {
+        Self {
+            config,
+            appended: BTreeMap::new(),
+            freed: BTreeSet::new(),
+            counter: Counter::default(),
+            now: Promise::default(),
+            promises: vec![Promise::default()],
+            writes: Vec::new(),
+        }
+    }
+
     fn note(&mut self, spool: &Spool<MemoryStorage>) {
         self.now.writes = spool.storage().writes().len();
         self.now.counter = self.counter.value();
@@ -76,17 +88,29 @@ impl Run {
         }
     }
 
+    /// Many short boots, each of which finds what the one before left.
+    pub(super) fn boot_loop(config: SpoolConfig, boots: u64) -> Self {
+        let mut run = Self::empty(config);
+        let mut storage = MemoryStorage::recording();
+        for boot in 0..boots {
+            let (mut spool, recovery) = open_at(storage, config, &run.counter);
+            assert_eq!(recovery.damage(), None, "{recovery:?}");
+            run.note(&spool);
+            for row in 0..3 {
+                run.append(&mut spool, Lane::ALL[row], 1000 + boot);
+            }
+            spool.sync().expect("healthy medium");
+            run.now.durable = run.appended.keys().copied().collect();
+            run.note(&spool);
+            storage = spool.into_storage();
+        }
+        run.writes = storage.writes().to_vec();
+        run
+    }
+
     /// Two boots; the second finds what the first left, flushed or not.
     pub(super) fn two_boots(config: SpoolConfig, rows: [u64; 2]) -> Self {
-        let mut run = Self {
-            config,
-            appended: BTreeMap::new(),
-            freed: BTreeSet::new(),
-            counter: Counter::default(),
-            now: Promise::default(),
-            promises: vec![Promise::default()],
-            writes: Vec::new(),
-        };
+        let mut run = Self::empty(config);
         let (mut spool, _) = open_at(MemoryStorage::recording(), config, &run.counter);
         run.boot(&mut spool, rows[0]);
         let (mut spool, recovery) = open_at(spool.into_storage(), config, &run.counter);
@@ -115,6 +139,9 @@ impl Run {
                     gap.reason == Some(DropReason::Evicted) && gap.range.contains(Seq(*seq))
                 };
                 state.rows.contains_key(seq) || state.gaps.iter().any(evicted)
+            }) || spool.lost.values().any(|lost| {
+                let is_summed = lost.each.is_empty() && (lost.first..=lost.last).contains(epoch);
+                lost.lane == *lane && (lost.lists(*epoch) || is_summed)
             });
             lost += usize::from(!told && !self.freed.contains(id));
         }

@@ -28,7 +28,7 @@ fn sealed() -> (Spool<MemoryStorage>, Counter) {
 }
 
 fn segments(spool: &Spool<MemoryStorage>, chain: Chain) -> Vec<Segment> {
-    spool.ring.segments.values().filter(|segment| segment.header.chain == chain).copied().collect()
+    spool.ring.segments.values().filter(|segment| segment.header.chain == chain).cloned().collect()
 }
 
 fn bytes(spool: &Spool<MemoryStorage>, segment: &Segment) -> Vec<u8> {
@@ -37,8 +37,7 @@ fn bytes(spool: &Spool<MemoryStorage>, segment: &Segment) -> Vec<u8> {
 }
 
 fn records(spool: &Spool<MemoryStorage>, segment: &Segment) -> Vec<Found> {
-    let rows = RowKey::new(&SECRET, segment.header.epoch, segment.header.salt);
-    scan(&segment.header, &rows, &bytes(spool, segment)).collect()
+    scan(&segment.header, &SECRET, &bytes(spool, segment)).collect()
 }
 
 const CRITICAL: Chain = Chain::Lane(Lane::Critical);
@@ -102,7 +101,7 @@ fn an_old_record_cannot_be_forged_with_the_current_key() {
     for segment in segments(&spool, CRITICAL) {
         for found in records(&spool, &segment) {
             let mut image = spool.storage().clone();
-            let rows = RowKey::new(&SECRET, segment.header.epoch, segment.header.salt);
+            let rows = found.boot.rows(&SECRET);
             let mut text = found.text.clone();
             let Some(byte) = text.last_mut() else { continue };
             *byte ^= 1;
@@ -126,7 +125,7 @@ fn an_old_record_cannot_be_forged_with_the_current_key() {
 fn an_entry_sealed_with_a_later_key_than_its_place_is_refused() {
     // systemd CVE-2023-31439: the verifier took the key that the entry asked for, not the one of its place.
     let (spool, _) = sealed();
-    let segment = segments(&spool, CRITICAL)[0];
+    let segment = segments(&spool, CRITICAL).remove(0);
     let found = records(&spool, &segment).remove(0);
     let bytes = bytes(&spool, &segment);
     let mut key = crate::spool::seal::ChainKey::first(&ROOT, CRITICAL.code());
@@ -137,7 +136,7 @@ fn an_entry_sealed_with_a_later_key_than_its_place_is_refused() {
     let (later, _) = emit(&segment.header, &rows, &key, at, (found.kind, &found.text));
     let mut changed = bytes.clone();
     changed[found.offset..found.offset + later.len()].copy_from_slice(&later);
-    let again = scan(&segment.header, &rows, &changed).next().expect("its tag is right");
+    let again = scan(&segment.header, &SECRET, &changed).next().expect("its tag is right");
     assert!(!again.is_sealed(&segment.header, &changed, &key), "the key's index is not that of the place");
 }
 
@@ -281,7 +280,7 @@ fn a_record_hidden_in_a_payload_is_not_found_when_the_one_around_it_breaks() {
     // The attacker chooses the context of an event, and knows number, offset and head; he lacks the row key.
     let (mut spool, _) = open(MemoryStorage::new(), SMALL);
     spool.append(&event(Lane::Critical, 1, 1)).expect("room");
-    let segment = segments(&spool, CRITICAL)[0];
+    let segment = segments(&spool, CRITICAL).remove(0);
     let key = spool.ring.tail(CRITICAL).key.clone();
     let guess = RowKey::new(&[0; 32], segment.header.epoch, segment.header.salt);
     let mut random = Seed::new(5);
