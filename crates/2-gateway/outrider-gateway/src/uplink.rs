@@ -18,7 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use outrider_types::{BootEpoch, ClockFix, Lane, Seed, Seq, VehicleId, VehicleMicros};
-use outrider_wire::{Ack, Reply, SealedAck, ShortProof, Signer, Verifier};
+use outrider_wire::{Ack, FrameDigest, Reply, SealedAck, ShortProof, Signer, Verifier};
+
+use sha2::{Digest as _, Sha256};
 
 pub use self::budget::{Budget, BudgetSpent};
 pub use self::policy::{Hours, LanePolicy, Minutes, PolicyError, UplinkPolicy};
@@ -63,6 +65,10 @@ struct InFlight {
     by_lane: [u64; 3],
     proved: Vec<ShortProof>,
     short: Option<self::short::ShortRow>,
+    /// What its answer names.
+    digest: FrameDigest,
+    /// Accounts of lost boots in it.
+    lost: Vec<(Lane, BootEpoch)>,
 }
 
 impl InFlight {
@@ -171,6 +177,9 @@ impl Uplink {
             Ok(None) => self.build(spool, epoch, lanes, signer).map(Some),
             short => short,
         };
+        if let (Ok(Some(frame)), Some(flight)) = (&built, &mut self.in_flight) {
+            flight.digest = frame_digest(&frame.bytes);
+        }
         if let Err(BuildError::Storage(_)) = &built {
             self.fail(now);
         }
@@ -205,11 +214,13 @@ impl Uplink {
         let rest = |epoch: BootEpoch| {
             let held = |lane| spool.next_held(epoch, lane, self.sent(epoch, lane)).is_some();
             let past = epoch != spool.epoch();
+            let has_lost = !past && spool.lost_boots().next().is_some();
             Lanes {
                 batched: window_ended && held(Lane::Batched),
                 deferred: deferred_goes && held(Lane::Deferred),
-                report: (spool.is_unreported(epoch) || self.proofs.of(epoch).next().is_some())
-                    && (past || report_due),
+                report: has_lost
+                    || (spool.is_unreported(epoch) || self.proofs.of(epoch).next().is_some())
+                        && (past || report_due),
             }
         };
         if let Some(epoch) = critical {
@@ -220,7 +231,14 @@ impl Uplink {
         }
         // A boot of which nothing is held any more may still have something to prove.
         let unproved = self.proofs.first_epoch().filter(|epoch| !epochs.contains(epoch));
-        epochs.into_iter().chain(unproved).map(|epoch| (epoch, rest(epoch))).find(|(_, lanes)| lanes.any())
+        // So may this boot of earlier ones.
+        let own = Some(spool.epoch()).filter(|epoch| !epochs.contains(epoch) && Some(*epoch) != unproved);
+        epochs
+            .into_iter()
+            .chain(unproved)
+            .chain(own)
+            .map(|epoch| (epoch, rest(epoch)))
+            .find(|(_, lanes)| lanes.any())
     }
 
     /// Returns true if batched rows have waited long enough, or are many enough.
@@ -262,6 +280,11 @@ impl Uplink {
         now: VehicleMicros,
     ) -> Result<Answer, ReplyError> {
         let opened = open(reply, self.config.vehicle, verifier);
+        // What a frame stated beside rows is forgotten once it is answered, so an answer to another frame is none.
+        let awaited = self.in_flight.as_ref().map(|flight| flight.digest);
+        let opened = opened.and_then(|(ack, reply)| {
+            if ack.answers == awaited { Ok((ack, reply)) } else { Err(ReplyError::OtherFrame) }
+        });
         let (ack, reply) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -307,6 +330,9 @@ impl Uplink {
             if flight.epoch == spool.epoch() {
                 self.reported_at = now;
             }
+        }
+        for (lane, first) in flight.lost {
+            spool.mark_lost_told(lane, first);
         }
         if let Some(fix) = flight.fix {
             self.fixes_sent.insert(flight.epoch, fix);
@@ -437,6 +463,13 @@ impl Lanes {
     const fn any(self) -> bool {
         self.batched || self.deferred || self.report
     }
+}
+
+/// Returns what the cloud's acknowledgement says of the frame that it answers.
+#[must_use]
+pub fn frame_digest(frame: &[u8]) -> FrameDigest {
+    let hash: [u8; 32] = Sha256::digest(frame).into();
+    hash.first_chunk().copied().unwrap_or_default()
 }
 
 fn open<'a>(

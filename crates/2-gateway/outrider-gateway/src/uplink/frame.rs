@@ -65,6 +65,10 @@ impl Uplink {
             }
             whole &= self.put_beginning(spool, flight, writer);
             flight.with_heads = whole;
+            if epoch == spool.epoch() {
+                // Those that do not fit go with the next frame.
+                Self::put_lost(spool, flight, writer);
+            }
         }
         let fixes = spool.fixes(epoch);
         let latest = fixes.last().copied();

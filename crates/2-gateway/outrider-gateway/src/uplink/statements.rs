@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use outrider_types::{BootEpoch, Lane};
-use outrider_wire::limits::{GAPS_MAX, TOMBSTONES_MAX};
+use outrider_wire::limits::{GAPS_MAX, LOST_BOOTS_MAX, TOMBSTONES_MAX};
 use outrider_wire::{AnchorStatement, BatchWriter, BootHead, LostRows, SeqRange, TombstoneHead};
 
 use super::{InFlight, Uplink};
@@ -66,6 +66,22 @@ impl Uplink {
             if writer.gap(&gap).is_err() {
                 return false;
             }
+        }
+        true
+    }
+
+    /// Writes what is left to say of boots of which nothing is held any more. Returns whether all fit.
+    pub(super) fn put_lost<S: Storage>(
+        spool: &Spool<S>,
+        flight: &mut InFlight,
+        writer: &mut BatchWriter<'_>,
+    ) -> bool {
+        for lost in spool.lost_boots() {
+            let is_full = flight.lost.len() as u64 >= u64::from(LOST_BOOTS_MAX);
+            if is_full || writer.lost_boots(&lost.text(), &lost.signature).is_err() {
+                return false;
+            }
+            flight.lost.push((lost.lane, lost.first));
         }
         true
     }

@@ -109,7 +109,8 @@ impl Cloud {
             })
             .collect();
         let mut ack = vec![0; Ack::frame_bytes(&marks)];
-        Ack::emit(vehicle, UnixMicros(1), &marks, key, &mut ack).expect("within all caps");
+        let answers = frame_digest(self.frames.last().expect("an answer to something"));
+        Ack::emit_answer((vehicle, UnixMicros(1), answers), &marks, key, &mut ack).expect("within all caps");
         let mut reply = vec![0; Reply::frame_bytes(&ack, &[b"command"])];
         Reply::emit(&ack, &[b"command"], &mut reply).expect("within all caps");
         reply

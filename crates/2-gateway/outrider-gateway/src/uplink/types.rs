@@ -160,6 +160,9 @@ pub enum ReplyError {
     /// Its acknowledgement is for another vehicle.
     #[error("acknowledgement is for vehicle {0}")]
     WrongVehicle(VehicleId),
+    /// Its acknowledgement answers another frame than the one that was sent: an old one, or a late one.
+    #[error("acknowledgement answers another frame")]
+    OtherFrame,
 }
 
 /// One frame to send.

@@ -149,3 +149,90 @@ fn what_was_sent_is_on_the_medium() {
         "the counter did not run backwards"
     );
 }
+
+#[test]
+fn an_answer_to_another_frame_frees_nothing_and_tells_nothing() {
+    let (mut gateway, mut cloud) = (gateway(), Cloud::new());
+    put(&mut gateway, Lane::Critical, 0..3);
+    let verifier = cloud.verifier();
+    let (spool, uplink) = gateway.parts_mut();
+    let first = uplink.next_frame(spool, &signer(), VehicleMicros(10)).expect("healthy").expect("rows");
+    cloud.take(&first.bytes);
+    cloud.frames.push(first.bytes);
+    let late = cloud.answer(&cloud.key, VEHICLE);
+    // The answer is late, and the vehicle has something else under way.
+    uplink.on_failure(&TransportError::TimedOut, VehicleMicros(20));
+    let fix = ClockFix {
+        mono: VehicleMicros(30),
+        wall: UnixMicros(1_800_000_000_000_000),
+        error_us: 5,
+        source: ClockSource::Gnss,
+    };
+    spool.add_fix(fix).expect("room");
+    let at = VehicleMicros(5 * SECOND);
+    let second = uplink.next_frame(spool, &signer(), at).expect("healthy").expect("the same rows, and a fix");
+    let refused = uplink.on_reply(spool, &late, &verifier, at);
+    assert_eq!(refused, Err(ReplyError::OtherFrame));
+    assert_eq!(spool.held_after(BootEpoch(1), Lane::Critical, 0).0, 3, "signed, true, and for another frame");
+    assert!(spool.is_unreported(BootEpoch(1)));
+    let third =
+        uplink.next_frame(spool, &signer(), VehicleMicros(30 * SECOND)).expect("healthy").expect("again");
+    cloud.take(&third.bytes);
+    cloud.frames.push(third.bytes);
+    assert_eq!(cloud.fixes, 1, "what the second frame stated is stated again");
+    let reply = cloud.answer(&cloud.key, VEHICLE);
+    assert!(
+        second.rows == 3 && uplink.on_reply(spool, &reply, &verifier, VehicleMicros(31 * SECOND)).is_ok()
+    );
+    assert_eq!(spool.held_after(BootEpoch(1), Lane::Critical, 0).0, 0);
+}
+
+/// Boots on a small medium, one row a lane each.
+fn boots(count: u64) -> MemoryStorage {
+    let config = SpoolConfig { quota_bytes: [4 << 10; 3], segment_bytes: 2 << 10, journal_bytes: 24 << 10 };
+    let mut storage = MemoryStorage::new();
+    for boot in 0..count {
+        let keys = Boot::in_memory(BootEpoch(1), boot, &[1; 32]);
+        let (mut spool, _) = Spool::open(storage, config, keys).expect("the medium can be written");
+        for lane in Lane::ALL {
+            let event = SecurityEvent::new(event::CAN_UNKNOWN_ID, VehicleMicros(boot));
+            spool.append(&SecurityEvent { lane, ..event }).expect("the oldest make room");
+        }
+        spool.sync().expect("no faults");
+        storage = spool.into_storage();
+    }
+    storage
+}
+
+#[test]
+fn boots_that_were_closed_are_told_with_signed_counts_and_once() {
+    let config = SpoolConfig { quota_bytes: [4 << 10; 3], segment_bytes: 2 << 10, journal_bytes: 24 << 10 };
+    let (spool, _) =
+        Spool::open(boots(200), config, Boot::in_memory(BootEpoch(1), 999, &[1; 32])).expect("memory");
+    let closed: u64 = spool.lost_boots().map(|lost| lost.boots).sum();
+    assert!(closed > 300, "of 600 boots and lanes: {closed}");
+    let uplink = Uplink::new(UplinkConfig::new(TenantId(1), VEHICLE, 1), Seed::new(5)).expect("memory");
+    let mut gateway = Gateway::new(FoldConfig::default(), spool, uplink);
+    gateway.set_link(Link::Unmetered);
+    let mut cloud = Cloud::new();
+    for second in 1..40 {
+        run(&mut gateway, &mut cloud, second * 60 * SECOND);
+    }
+    assert_eq!(gateway.spool().lost_boots().count(), 0);
+    let mut told = 0;
+    for frame in &cloud.frames {
+        let envelope = SealedEnvelope::parse(frame).and_then(|sealed| sealed.open(&cloud.vehicle_key));
+        let header = envelope.expect("own frame").header;
+        let raw = codec::decode(header.dict, header.raw_bytes, envelope.expect("own frame").payload);
+        let raw = raw.expect("own payload");
+        for view in Batch::parse(&raw).expect("own rows").lost_boots().map(|view| view.expect("legal")) {
+            let text = [outrider_wire::SIGN_LOST_BOOTS, view.text].concat();
+            assert!(cloud.vehicle_key.verify(&text, &view.signature));
+            told += view.boots;
+        }
+    }
+    assert_eq!(told, closed);
+    let got: u64 = cloud.rows.values().map(|rows| rows.len() as u64).sum();
+    let apart: u64 = stated(&cloud).tombstones.iter().map(|(_, from, to, ..)| to - from + 1).sum();
+    assert_eq!(got + apart + closed, 600, "each row is received, in a tombstone, or in an account");
+}
