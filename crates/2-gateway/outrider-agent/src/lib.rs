@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod cli;
+pub mod clock;
 pub mod edge;
 pub mod eval;
 pub mod identity;

@@ -143,7 +143,8 @@ fn answer(frame: &[u8], rows: &mut BTreeSet<u64>) -> Vec<u8> {
     let holes: Vec<SeqRange> = Vec::new();
     let marks = [Watermark { epoch: header.epoch, lane: Lane::Critical, contiguous, holes: &holes }];
     let mut ack = vec![0; Ack::frame_bytes(&marks)];
-    Ack::emit(VEHICLE, UnixMicros(1), &marks, &Ed25519Signer::new(&[2; 32]), &mut ack).expect("room");
+    let head = (VEHICLE, UnixMicros(1), outrider_gateway::uplink::frame_digest(frame));
+    Ack::emit_answer(head, &marks, &Ed25519Signer::new(&[2; 32]), &mut ack).expect("room");
     let mut reply = vec![0; Reply::frame_bytes(&ack, &[])];
     Reply::emit(&ack, &[], &mut reply).expect("room");
     reply

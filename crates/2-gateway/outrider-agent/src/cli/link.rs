@@ -85,8 +85,8 @@ pub(super) fn renewer(
     let own = own.first().and_then(|own| validity(own));
     let own =
         own.ok_or_else(|| Failure::input(format!("{}: no certificate", config.certificate.display())))?;
-    let fix = clock.fix();
-    let seed = Seed::new(fix.wall.0.unsigned_abs() ^ u64::from(std::process::id())).fork(5);
+    let (mono, wall) = clock.read();
+    let seed = Seed::new(wall.0.unsigned_abs() ^ u64::from(std::process::id())).fork(5);
     let plan = RenewalPlan {
         url: section.url.clone(),
         vehicle: config.vehicle.clone(),
@@ -96,5 +96,5 @@ pub(super) fn renewer(
         state: config.state.clone(),
         device: hardware.tls().map_err(|error| Failure::input(error.to_string()))?,
     };
-    Ok(Some(Renewer::start(plan, own, Renewal::new(own, seed, fix.mono))))
+    Ok(Some(Renewer::start(plan, own, Renewal::new(own, seed, mono))))
 }

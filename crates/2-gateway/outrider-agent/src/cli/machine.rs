@@ -8,7 +8,7 @@ use outrider_host::confine::{self, Confinement, Plan};
 use outrider_host::{Host, Usage};
 use outrider_ids::Used;
 use outrider_ids::gates::Kind;
-use outrider_types::{BusId, ClockFix, Lane, VehicleMicros};
+use outrider_types::{BusId, Lane, UnixMicros, VehicleMicros};
 
 use super::Failure;
 use crate::edge::Edge;
@@ -125,10 +125,9 @@ impl Machine {
         &mut self,
         config: &VehicleConfig,
         vehicle: &Vehicle<FileStorage>,
-        fix: ClockFix,
+        (now, wall): (VehicleMicros, UnixMicros),
         link: Option<LinkState>,
     ) -> std::io::Result<()> {
-        let now = fix.mono;
         if self.reported.is_some_and(|(at, _, _)| now.micros_since(at) < REPORT_US) {
             return Ok(());
         }
@@ -153,7 +152,7 @@ impl Machine {
             vehicle: config.vehicle.clone(),
             boot: vehicle.epoch().0,
             process: std::process::id(),
-            written_us: fix.wall.0,
+            written_us: wall.0,
             uptime_s: now.0 / 1_000_000,
             budget,
             model: vehicle.model().clone(),

@@ -12,19 +12,19 @@ use outrider_bus::flexray::TimedFlexRay;
 use outrider_bus::lin::TimedLin;
 use outrider_gateway::spool::{Anchor, SpoolConfig};
 use outrider_gateway::{FieldValue, FileStorage, SecurityEvent, fold};
-use outrider_types::{
-    BootEpoch, BusId, ClockFix, ClockSource, Lane, Seed, TenantId, UnixMicros, VehicleMicros,
-};
+use outrider_types::{BootEpoch, BusId, ClockFix, Lane, Seed, TenantId, UnixMicros, VehicleMicros};
 use outrider_wire::catalogue::{event, field};
 
 use super::captures::read_records;
 use super::machine::Machine;
 use super::watch::open;
 use super::{Failure, Terminal};
+use crate::clock::claim;
 use crate::identity::BatchKeyFiles;
 use crate::io::capture::Record;
 use crate::io::est::{Renewed, Renewer};
 use crate::io::ids_udp::IdsUdp;
+use crate::io::kernel_clock;
 use crate::io::live::LivePlace;
 use crate::io::packet_ring::PacketRing;
 use crate::keystore::KeyKind;
@@ -42,7 +42,10 @@ const TURNS_PER_EXCHANGE: u64 = 10;
 /// Turns between two syncs under load, after which durable numbers are said.
 const TURNS_PER_SYNC: u64 = 10;
 
-/// Turns between two looks for a workshop's ticket, and at the link: one second.
+/// Time after which the wall clock is claimed again: what drift adds in an hour is below a second.
+const CLAIM_EVERY_US: u64 = 3_600_000_000;
+
+/// Turns between two looks for a workshop's ticket, at the link and at the wall clock: one second.
 const TURNS_PER_TICKET: u64 = 50;
 
 /// Longest time without an exchange: what an analyst who waits for evidence has to wait (guess).
@@ -109,19 +112,26 @@ impl MachineClock {
 
     /// Jitter and salt have to differ between boots and vehicles, not to be secret from their owner.
     fn salt(&self) -> u64 {
-        self.fix().wall.0.unsigned_abs() ^ u64::from(std::process::id())
+        self.read().1.0.unsigned_abs() ^ u64::from(std::process::id())
     }
 
-    /// Reads both clocks; the operating system keeps the wall clock, so it is no better than a real-time clock.
+    /// Reads both clocks.
     #[expect(clippy::disallowed_methods, reason = "the vehicle's composition root gives the time")]
-    pub(super) fn fix(&self) -> ClockFix {
+    pub(super) fn read(&self) -> (VehicleMicros, UnixMicros) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        ClockFix {
-            mono: self.mono(),
-            wall: UnixMicros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)),
-            error_us: 5_000_000,
-            source: ClockSource::RealTimeClock,
-        }
+        (self.mono(), UnixMicros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// Claims what can be known of the wall clock now, unless that was done lately: nothing at all is claimed of one that
+    /// shows what cannot be, and more once something synchronised it.
+    fn claim(&self, before: &mut Option<ClockFix>) -> Option<ClockFix> {
+        let (mono, wall) = self.read();
+        let fix = claim(mono, wall, kernel_clock::read())?;
+        let is_news = before.is_none_or(|before| {
+            fix.error_us < before.error_us || mono.micros_since(before.mono) >= CLAIM_EVERY_US
+        });
+        *before = is_news.then_some(fix).or(*before);
+        Some(fix).filter(|_| is_news)
     }
 }
 
@@ -148,7 +158,6 @@ impl Run {
             let kept = section.policy().and_then(|policy| vehicle.set_uplink(policy));
             kept.map_err(|error| Failure::input(format!("uplink: {error}")))?;
         }
-        vehicle.add_fix(clock.fix());
         let remote = self.remote(&config, &trust)?;
         vehicle.set_remote(remote, clock.mono());
         if self.load > 0 {
@@ -286,7 +295,7 @@ impl Run {
     ) -> Result<(), Failure> {
         let Inputs { config, machine, ids_udp, rings, records, renewer, hardware } = inputs;
         let (mut next, mut base) = (0usize, clock.mono());
-        let mut made = 0u64;
+        let (mut made, mut claimed) = (0u64, None);
         let mut said = BTreeMap::new();
         for turn in 0u64.. {
             let now = clock.mono();
@@ -318,11 +327,12 @@ impl Run {
             }
             vehicle.tick(now);
             // A report that cannot be written is missed by whoever reads it; the vehicle goes on.
-            let _ = machine.report(config, vehicle, clock.fix(), link.state());
+            let _ = machine.report(config, vehicle, clock.read(), link.state());
             if turn % TURNS_PER_SYNC == 0 && self.load > 0 && vehicle.shut_down(now) {
                 say_durable(vehicle, &mut said, out)?;
             }
             if turn % TURNS_PER_TICKET == 0 {
+                clock.claim(&mut claimed).into_iter().for_each(|fix| vehicle.add_fix(fix));
                 self.renew(renewer, hardware, link, clock);
             }
             if turn % TURNS_PER_EXCHANGE == 0 {
@@ -353,9 +363,8 @@ impl Run {
         link: &mut Box<dyn CloudLink>,
         clock: &MachineClock,
     ) {
-        let fix = clock.fix();
-        let Some(Ok(Renewed::Changed(_))) = renewer.as_mut().and_then(|one| one.turn(fix.mono, fix.wall))
-        else {
+        let (mono, wall) = clock.read();
+        let Some(Ok(Renewed::Changed(_))) = renewer.as_mut().and_then(|one| one.turn(mono, wall)) else {
             return;
         };
         let Ok(config) = VehicleConfig::open(&self.config) else { return };

@@ -7,6 +7,7 @@ pub mod est;
 pub mod host;
 pub mod https;
 pub mod ids_udp;
+pub mod kernel_clock;
 pub mod live;
 pub mod mqtt;
 pub mod network;

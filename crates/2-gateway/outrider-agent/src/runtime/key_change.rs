@@ -61,7 +61,7 @@ impl<S: Storage> Vehicle<S> {
         let mut commands = Vec::new();
         if now >= changes.next_at {
             // What cannot be read or written is tried again; the old key goes on.
-            let pause = self.next_key(&changes, link, &mut commands).unwrap_or(PAUSE_US);
+            let pause = self.next_key(&changes, (link, now), &mut commands).unwrap_or(PAUSE_US);
             changes.next_at = now.saturating_add(pause);
         }
         self.key_changes = Some(changes);
@@ -71,20 +71,20 @@ impl<S: Storage> Vehicle<S> {
     fn next_key(
         &self,
         changes: &KeyChanges,
-        link: &mut dyn CloudLink,
+        (link, now): (&mut dyn CloudLink, VehicleMicros),
         commands: &mut Vec<Vec<u8>>,
     ) -> std::io::Result<u64> {
         let Some(mut next) = changes.files.waiting()? else { return Ok(PAUSE_US) };
         // The answer to an earlier offer may have been lost.
         let was_offered = next.from.is_some();
-        if was_offered && self.is_known(&next, link, commands) {
+        if was_offered && self.is_known(&next, (link, now), commands) {
             return Self::take_into_use(changes, &next);
         }
         if !was_offered {
             changes.files.offer(&mut next, BootEpoch(self.epoch().0.saturating_add(1)))?;
         }
         match self.offer(changes, &next, link) {
-            Offered::Taken if self.is_known(&next, link, commands) => Self::take_into_use(changes, &next),
+            Offered::Taken if self.is_known(&next, (link, now), commands) => Self::take_into_use(changes, &next),
             Offered::Taken | Offered::NoAnswer => Ok(PAUSE_US),
             Offered::NotNow => Ok(REFUSED_PAUSE_US),
             Offered::Refused => changes.files.give_up().map(|()| REFUSED_PAUSE_US),
@@ -114,8 +114,13 @@ impl<S: Storage> Vehicle<S> {
     }
 
     /// Whether the cloud signs an answer to a frame under the new key. Without rows, such a frame changes nothing there.
-    fn is_known(&self, next: &NextKey, link: &mut dyn CloudLink, commands: &mut Vec<Vec<u8>>) -> bool {
-        let head = poll(self.tenant, self.vehicle, self.epoch());
+    fn is_known(
+        &self,
+        next: &NextKey,
+        (link, now): (&mut dyn CloudLink, VehicleMicros),
+        commands: &mut Vec<Vec<u8>>,
+    ) -> bool {
+        let head = poll(self.tenant, self.vehicle, self.epoch(), now);
         let mut listening = Listening { link, ack: &self.ack, vehicle: self.vehicle, issued: None };
         commands.extend(listening.ask(&head, &Ed25519Signer::new(next.secret())));
         listening.issued.is_some()

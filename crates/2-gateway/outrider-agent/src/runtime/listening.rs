@@ -1,7 +1,7 @@
 //! Reads the time that the cloud signs.
 
 use outrider_gateway::Ed25519Verifier;
-use outrider_gateway::uplink::{ShortSession, Transport, TransportError};
+use outrider_gateway::uplink::{ShortSession, Transport, TransportError, frame_digest};
 use outrider_types::{UnixMicros, VehicleId};
 use outrider_wire::{Envelope, EnvelopeHeader, Reply, SealedAck, Signer};
 
@@ -22,7 +22,8 @@ impl Transport for Listening<'_> {
             .ok()
             .and_then(|reply| SealedAck::parse(reply.ack).ok())
             .and_then(|sealed| sealed.open(self.ack).ok())
-            .filter(|ack| ack.vehicle == self.vehicle)
+            // An old answer, however well signed, tells an old time.
+            .filter(|ack| ack.vehicle == self.vehicle && ack.answers == Some(frame_digest(frame)))
             .map(|ack| ack.issued);
         self.issued = issued.or(self.issued);
         Ok(reply)

@@ -78,8 +78,9 @@ impl Transport for Cloud {
         }
         let marks = [Watermark { epoch: header.epoch, lane: Lane::Critical, contiguous: 0, holes: &[] }];
         let mut ack = vec![0; Ack::frame_bytes(&marks)];
+        let head = (VEHICLE, self.now, outrider_gateway::uplink::frame_digest(frame));
         let length =
-            Ack::emit(VEHICLE, self.now, &marks, &Ed25519Signer::new(&[2; 32]), &mut ack).expect("it fits");
+            Ack::emit_answer(head, &marks, &Ed25519Signer::new(&[2; 32]), &mut ack).expect("it fits");
         let commands: Vec<&[u8]> = self.commands.iter().map(Vec::as_slice).collect();
         Ok(reply(&ack[..length], &commands))
     }

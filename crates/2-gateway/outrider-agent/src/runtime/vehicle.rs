@@ -57,14 +57,20 @@ fn corruption(recovery: &Recovery, now: VehicleMicros) -> Option<SecurityEvent> 
 }
 
 /// Returns the header of a batch without rows, which asks for commands and says nothing.
-pub(super) const fn poll(tenant: TenantId, vehicle: VehicleId, epoch: BootEpoch) -> EnvelopeHeader {
+/// `now` makes it differ from every other: its answer tells the time, and an old one must not.
+pub(super) const fn poll(
+    tenant: TenantId,
+    vehicle: VehicleId,
+    epoch: BootEpoch,
+    now: VehicleMicros,
+) -> EnvelopeHeader {
     EnvelopeHeader {
         dict: DictId::STORED,
         catalogue_id: CATALOGUE_ID,
         tenant,
         vehicle,
         epoch,
-        batch_number: 0,
+        batch_number: now.0,
         raw_bytes: 0,
     }
 }
@@ -348,7 +354,7 @@ impl<S: Storage> Vehicle<S> {
         first.extend(self.before_exchange(link, now));
         if self.fix.is_none() {
             // A vehicle without a clock asks for the time first: rows that leave without it stay uncertain by weeks.
-            let head = poll(self.tenant, self.vehicle, self.gateway.spool().epoch());
+            let head = poll(self.tenant, self.vehicle, self.gateway.spool().epoch(), now);
             let mut listening = Listening { link, ack: &self.ack, vehicle: self.vehicle, issued: None };
             first.extend(listening.ask(&head, self.signer.as_ref()));
             if let Some(issued) = listening.issued {
@@ -361,7 +367,7 @@ impl<S: Storage> Vehicle<S> {
         let is_due = !listening.link.tells_commands()
             && self.called_at.is_none_or(|called| now.micros_since(called) >= self.poll_us);
         if report.answered == 0 && report.error.is_none() && is_due {
-            let head = poll(self.tenant, self.vehicle, self.gateway.spool().epoch());
+            let head = poll(self.tenant, self.vehicle, self.gateway.spool().epoch(), now);
             report.commands = listening.ask(&head, self.signer.as_ref());
         }
         if report.answered > 0 || is_due {

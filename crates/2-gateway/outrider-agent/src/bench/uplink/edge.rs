@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use outrider_gateway::short::{SessionTagger, ShortCodec};
-use outrider_gateway::uplink::ShortSession;
+use outrider_gateway::uplink::{ShortSession, frame_digest};
 use outrider_gateway::{Ed25519Signer, Ed25519Verifier, codec};
 use outrider_types::{BootEpoch, Lane, UnixMicros};
 use outrider_wire::{Ack, Batch, Reply, SealedEnvelope, SealedShort, ShortPlace, Watermark, is_short};
@@ -192,7 +192,7 @@ fn open(frame: &[u8]) -> Vec<u8> {
 pub(super) fn answer(frame: &[u8]) -> Vec<u8> {
     let rows = open(frame);
     let epoch = SealedEnvelope::parse(frame).expect("just opened").claimed().epoch;
-    acknowledge(epoch, &highest(&rows))
+    acknowledge(frame, epoch, &highest(&rows))
 }
 
 fn highest(rows: &[u8]) -> BTreeMap<Lane, u64> {
@@ -204,13 +204,14 @@ fn highest(rows: &[u8]) -> BTreeMap<Lane, u64> {
     highest
 }
 
-fn acknowledge(epoch: BootEpoch, lanes: &BTreeMap<Lane, u64>) -> Vec<u8> {
+fn acknowledge(frame: &[u8], epoch: BootEpoch, lanes: &BTreeMap<Lane, u64>) -> Vec<u8> {
     let marks: Vec<Watermark<'_>> = lanes
         .iter()
         .map(|(lane, contiguous)| Watermark { epoch, lane: *lane, contiguous: *contiguous, holes: &[] })
         .collect();
     let mut ack = vec![0; Ack::frame_bytes(&marks)];
-    Ack::emit(VEHICLE, UnixMicros(1), &marks, &ack_key(), &mut ack).expect("room");
+    let head = (VEHICLE, UnixMicros(1), frame_digest(frame));
+    Ack::emit_answer(head, &marks, &ack_key(), &mut ack).expect("room");
     let mut reply = vec![0; Reply::frame_bytes(&ack, &[])];
     Reply::emit(&ack, &[], &mut reply).expect("room");
     reply
@@ -243,6 +244,6 @@ impl ShortEdge {
         self.frames += 1;
         self.epoch = short.opening.map_or(self.epoch, |opening| opening.epoch);
         let row = self.codec.decode(short.coding, short.row).expect("own row");
-        acknowledge(self.epoch, &highest(&row))
+        acknowledge(frame, self.epoch, &highest(&row))
     }
 }

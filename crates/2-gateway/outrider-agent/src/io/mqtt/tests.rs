@@ -80,7 +80,7 @@ fn ack(vehicle: VehicleId) -> Vec<u8> {
         [Watermark { epoch: outrider_types::BootEpoch(1), lane: Lane::Critical, contiguous: 1, holes: &[] }];
     let mut ack = vec![0; Ack::frame_bytes(&marks)];
     let key = outrider_gateway::Ed25519Signer::new(&[2; 32]);
-    Ack::emit(vehicle, UnixMicros(1), &marks, &key, &mut ack).expect("room");
+    Ack::emit_answer((vehicle, UnixMicros(1), [0; 16]), &marks, &key, &mut ack).expect("room");
     ack
 }
 

@@ -50,8 +50,8 @@ impl Transport for Register {
         let Some(by) = by else { return Err(TransportError::Refused { status: 403 }) };
         self.signed_by.push(*by);
         let mut ack = vec![0; Ack::frame_bytes(&[])];
-        let length =
-            Ack::emit(VEHICLE, START, &[], &Ed25519Signer::new(&[2; 32]), &mut ack).expect("it fits");
+        let head = (VEHICLE, START, outrider_gateway::uplink::frame_digest(frame));
+        let length = Ack::emit_answer(head, &[], &Ed25519Signer::new(&[2; 32]), &mut ack).expect("it fits");
         Ok(reply(&ack[..length], &[]))
     }
 }
