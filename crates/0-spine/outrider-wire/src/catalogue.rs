@@ -24,7 +24,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 147] = [
+pub static DEFAULTS: [EventDefaults; 148] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -907,6 +907,12 @@ pub static DEFAULTS: [EventDefaults; 147] = [
         lane: Lane::Critical,
         lowerable: true,
     },
+    EventDefaults {
+        event_type: event::INGEST_BOOTS_SUMMED,
+        severity: Severity::Low,
+        lane: Lane::Critical,
+        lowerable: true,
+    },
 ];
 
 /// Event types by name.
@@ -1207,6 +1213,8 @@ pub mod event {
     pub const INGEST_CLOCK_CORRECTED: EventTypeId = EventTypeId(905);
     /// Certificate used from two places (`ingest.certificate_used_twice`).
     pub const INGEST_CERTIFICATE_USED_TWICE: EventTypeId = EventTypeId(906);
+    /// Boots accounted for together (`ingest.boots_summed`).
+    pub const INGEST_BOOTS_SUMMED: EventTypeId = EventTypeId(907);
 }
 
 /// Fields by name.
@@ -1523,6 +1531,18 @@ pub mod field {
     pub const SESSION_PLACE_BEFORE: FieldKey = FieldKey(211);
     /// Where the second session came from (text).
     pub const SESSION_PLACE: FieldKey = FieldKey(212);
+    /// Last boot of the vehicle that the statement is about (int).
+    pub const ABOUT_EPOCH_LAST: FieldKey = FieldKey(213);
+    /// Boots that the statement is about (int).
+    pub const BOOTS: FieldKey = FieldKey(214);
+    /// Rows that the vehicle gave up (int).
+    pub const ROWS_GIVEN_UP: FieldKey = FieldKey(215);
+    /// Observations in rows that the vehicle gave up (int).
+    pub const OBSERVATIONS_GIVEN_UP: FieldKey = FieldKey(216);
+    /// Observations that the vehicle counted (int).
+    pub const OBSERVATIONS_COUNTED: FieldKey = FieldKey(217);
+    /// True if each boot was told by itself, false if only the sums are known (bool).
+    pub const IS_EXACT: FieldKey = FieldKey(218);
     /// Lane that was to be sent (text).
     pub const UPLINK_LANE: FieldKey = FieldKey(240);
     /// Bytes sent over a metered link today, in B (int).

@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 147] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 148] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -154,10 +154,11 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 147] = [
     ("ingest.gap_overdue", EventTypeId(904)),
     ("ingest.clock_corrected", EventTypeId(905)),
     ("ingest.certificate_used_twice", EventTypeId(906)),
+    ("ingest.boots_summed", EventTypeId(907)),
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 158] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 164] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -313,6 +314,12 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 158] = [
     ("wall_error_before_us", FieldKey(210), Kind::Int),
     ("session_place_before", FieldKey(211), Kind::Text),
     ("session_place", FieldKey(212), Kind::Text),
+    ("about_epoch_last", FieldKey(213), Kind::Int),
+    ("boots", FieldKey(214), Kind::Int),
+    ("rows_given_up", FieldKey(215), Kind::Int),
+    ("observations_given_up", FieldKey(216), Kind::Int),
+    ("observations_counted", FieldKey(217), Kind::Int),
+    ("is_exact", FieldKey(218), Kind::Bool),
     ("uplink_lane", FieldKey(240), Kind::Text),
     ("uplink_bytes", FieldKey(241), Kind::Int),
     ("uplink_bytes_bound", FieldKey(242), Kind::Int),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use outrider_types::{BootEpoch, Lane, TenantId, VehicleId};
-use outrider_wire::{Batch, EventView, SeqRange};
+use outrider_wire::{Batch, EventView, FrameDigest, SeqRange};
+use sha2::{Digest as _, Sha256};
 
 use crate::content::{Again, Content, RowHash};
 use crate::open::{IngestError, KeyRing, Opened, Opener};
@@ -90,6 +91,11 @@ impl Acceptor {
         for gap in batch.gaps().flatten() {
             has_news |= received.declare_lost(header.epoch, gap.lane, gap.range) > 0;
         }
+        for lost in batch.lost_boots().flatten() {
+            for one in lost.each() {
+                received.end_boot(one.epoch, lost.lane, one.counts.numbers);
+            }
+        }
         // What it proves of rows in short frames is for the worker, which reads the log.
         has_news |= batch.proofs().next().is_some();
         let scattered = received.lanes().find(|(_, _, state)| state.durable.intervals() > STRETCHES_MAX);
@@ -132,7 +138,7 @@ pub(crate) fn compare(
 }
 
 /// Returns whether a batch states something beside its rows that was not heard lately: a reading of the clock, a
-/// balance, a tombstone, what the anchor says, how the boot began.
+/// balance, a tombstone, an account of lost boots, what the anchor says, how the boot began.
 fn is_heard_first(received: &mut Received, epoch: BootEpoch, batch: &Batch<'_>) -> bool {
     let words = |bytes: &[u8]| -> Vec<u64> {
         let word = |chunk: &[u8]| chunk.iter().fold(0u64, |word, byte| (word << 8) | u64::from(*byte));
@@ -171,6 +177,10 @@ fn is_heard_first(received: &mut Received, epoch: BootEpoch, batch: &Batch<'_>) 
         parts.extend(words(&anchor.head));
         hear(7, parts);
     }
+    for lost in batch.lost_boots().flatten() {
+        let hash: [u8; 32] = Sha256::digest(lost.text).into();
+        hear(9, words(&hash).into_iter().chain(words(&lost.signature)).collect());
+    }
     for view in batch.boots().flatten() {
         let mut parts = vec![view.head.current.0];
         parts.extend(view.head.previous.iter().flat_map(|head| words(head)));
@@ -183,6 +193,13 @@ fn is_heard_first(received: &mut Received, epoch: BootEpoch, batch: &Batch<'_>) 
 pub(crate) fn note(received: &mut Received, epoch: BootEpoch, lane: Lane, range: (u64, u64)) -> bool {
     let range = SeqRange::new(outrider_types::Seq(range.0), outrider_types::Seq(range.1));
     range.is_some_and(|range| received.insert(epoch, lane, range) > 0)
+}
+
+/// Returns what an acknowledgement says of the frame that it answers.
+#[must_use]
+pub fn frame_digest(frame: &[u8]) -> FrameDigest {
+    let hash: [u8; 32] = Sha256::digest(frame).into();
+    hash.first_chunk().copied().unwrap_or_default()
 }
 
 /// Returns the watermarks to sign for a vehicle after a batch of one boot.

@@ -117,6 +117,22 @@ impl ClockState {
         self.fixes.iter().filter(|fix| !bounds.allow(fix.event_time(VehicleMicros(0)))).count()
     }
 
+    /// Returns whether two readings that were believed exclude each other: at least one of them claimed what is not so.
+    #[must_use]
+    pub fn disagrees(&self) -> bool {
+        let starts: Vec<EventTime> = self.fixes.iter().map(|fix| fix.event_time(VehicleMicros(0))).collect();
+        let latest_begin = starts.iter().map(|start| start.earliest()).max();
+        let earliest_end = starts.iter().map(|start| start.latest()).min();
+        latest_begin.zip(earliest_end).is_some_and(|(begin, end)| begin > end)
+    }
+
+    /// Returns whether a reading of this boot cannot have been made by the time at which it came, whichever fix is right.
+    #[must_use]
+    pub fn is_ahead(&self, mono: VehicleMicros, ingest: IngestTime) -> bool {
+        let earliest = self.fixes.iter().map(|fix| fix.event_time(mono).earliest()).min();
+        earliest.is_some_and(|earliest| earliest.micros_since(ingest.0) > AHEAD_MAX_US)
+    }
+
     /// Takes a fix; a wall time before [`EARLIEST_PLAUSIBLE`] or ahead of the cloud is counted and not believed.
     ///
     /// Returns whether it was believed.

@@ -8,6 +8,7 @@ use outrider_types::{
     BootEpoch, EventId, EventTime, EventTypeId, FieldKey, IngestTime, Lane, Seq, Severity, TenantId,
     UnixMicros, VehicleId, VehicleMicros,
 };
+use outrider_wire::BootCounts;
 use outrider_wire::catalogue::{event, field};
 use sha2::{Digest, Sha256};
 
@@ -45,6 +46,10 @@ pub enum Reason {
     TombstoneChanged,
     /// A tombstone that the device key did not sign.
     TombstoneUnsigned,
+    /// Two readings of the clock of one boot exclude each other.
+    ClocksDisagree,
+    /// Rows of a boot claim a time later than they came.
+    AheadOfArrival,
 }
 
 impl Reason {
@@ -63,6 +68,8 @@ impl Reason {
             Self::HeadBelowRows => "head_below_rows",
             Self::TombstoneChanged => "tombstone_changed",
             Self::TombstoneUnsigned => "tombstone_unsigned",
+            Self::ClocksDisagree => "clocks_disagree",
+            Self::AheadOfArrival => "ahead_of_arrival",
         }
     }
 
@@ -74,9 +81,12 @@ impl Reason {
             | Self::AnchorBehind
             | Self::AnchorRepeated
             | Self::BootBegunTwice => event::INGEST_COUNTER_ROLLBACK,
-            Self::HeadUnbalanced | Self::HeadBelowRows | Self::TombstoneChanged | Self::TombstoneUnsigned => {
-                event::INGEST_CONTRADICTION
-            }
+            Self::HeadUnbalanced
+            | Self::HeadBelowRows
+            | Self::TombstoneChanged
+            | Self::TombstoneUnsigned
+            | Self::ClocksDisagree
+            | Self::AheadOfArrival => event::INGEST_CONTRADICTION,
         }
     }
 }
@@ -124,6 +134,17 @@ pub enum Statement {
         /// Wall time of the boot's microsecond 0, as it was estimated and as it is.
         start: (EventTime, EventTime),
     },
+    /// Boots of a lane that the vehicle accounted for together.
+    BootsSummed {
+        /// Lane.
+        lane: Lane,
+        /// First and last boot, and how many of those between it is about.
+        boots: (BootEpoch, BootEpoch, u64),
+        /// Sums over them.
+        sum: BootCounts,
+        /// Whether each boot was told by itself.
+        is_exact: bool,
+    },
     /// A certificate was used from two places at once.
     CertificateUsedTwice {
         /// Where the session is that was there first.
@@ -153,6 +174,7 @@ impl Statement {
             | Self::Mismatch { epoch, .. }
             | Self::Overdue { epoch, .. }
             | Self::ClockCorrected { epoch, .. } => *epoch,
+            Self::BootsSummed { boots: (first, ..), .. } => *first,
             Self::CertificateUsedTwice { .. } => CLOUD_EPOCH,
         }
     }
@@ -163,6 +185,7 @@ impl Statement {
             Self::Mismatch { .. } => event::INGEST_ACCOUNTING_MISMATCH,
             Self::Overdue { .. } => event::INGEST_GAP_OVERDUE,
             Self::ClockCorrected { .. } => event::INGEST_CLOCK_CORRECTED,
+            Self::BootsSummed { .. } => event::INGEST_BOOTS_SUMMED,
             Self::CertificateUsedTwice { .. } => event::INGEST_CERTIFICATE_USED_TWICE,
         }
     }
@@ -188,7 +211,9 @@ impl Statement {
                     | Reason::AnchorBehind
                     | Reason::BootBegunTwice
                     | Reason::HeadUnbalanced
-                    | Reason::HeadBelowRows => 0,
+                    | Reason::HeadBelowRows
+                    | Reason::ClocksDisagree
+                    | Reason::AheadOfArrival => 0,
                 };
                 hash.update(place.to_le_bytes());
             }
@@ -200,6 +225,11 @@ impl Statement {
             Self::ClockCorrected { start: (_, now), .. } => {
                 hash.update(now.best.0.to_le_bytes());
                 hash.update(now.error_us.to_le_bytes());
+            }
+            Self::BootsSummed { lane: of, boots: (_, last, count), .. } => {
+                hash.update(lane(Some(*of)));
+                hash.update(last.0.to_le_bytes());
+                hash.update(count.to_le_bytes());
             }
             Self::CertificateUsedTwice { before, now, at } => {
                 hash.update(at.0.to_le_bytes());
@@ -267,8 +297,19 @@ impl Statement {
                 int(field::WALL_ERROR_BEFORE_US, whole(before.error_us));
                 None
             }
+            Self::BootsSummed { lane, boots: (_, last, count), sum, .. } => {
+                int(field::ABOUT_EPOCH_LAST, whole(last.0));
+                int(field::BOOTS, whole(*count));
+                int(field::ROWS_GIVEN_UP, whole(sum.evicted));
+                int(field::OBSERVATIONS_GIVEN_UP, whole(sum.observations));
+                int(field::OBSERVATIONS_COUNTED, whole(sum.received));
+                Some(*lane)
+            }
             Self::CertificateUsedTwice { .. } => None,
         };
+        if let Self::BootsSummed { is_exact, .. } = self {
+            batch.set_field(field::IS_EXACT, FieldValue::Bool(*is_exact));
+        }
         let mut text = |key: FieldKey, value: &str| batch.set_field(key, FieldValue::Text(value));
         if let Some(lane) = lane {
             text(field::ABOUT_LANE, lane.word());
@@ -285,7 +326,10 @@ impl Statement {
                 text(field::SESSION_PLACE_BEFORE, before);
                 text(field::SESSION_PLACE, now);
             }
-            Self::Mismatch { .. } | Self::Overdue { .. } | Self::ClockCorrected { .. } => {}
+            Self::Mismatch { .. }
+            | Self::Overdue { .. }
+            | Self::ClockCorrected { .. }
+            | Self::BootsSummed { .. } => {}
         }
     }
 }

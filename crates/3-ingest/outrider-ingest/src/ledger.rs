@@ -5,7 +5,7 @@ mod saved;
 use std::collections::BTreeMap;
 
 use outrider_types::{BootEpoch, EventTypeId, Lane, UnixMicros, VehicleMicros};
-use outrider_wire::{DropReason, LaneHead, LaneHeadView, LostRows, SeqRange, TombstoneView};
+use outrider_wire::{BootCounts, DropReason, LaneHead, LaneHeadView, LostRows, SeqRange, TombstoneView};
 
 use crate::finding::{Reason, Statement};
 use crate::interval::IntervalSet;
@@ -257,6 +257,35 @@ impl Ledger {
             oldest.lost.into_iter().for_each(|lost| add_lost(&mut self.settled, lost));
         }
         (!is_signed).then_some(Reason::TombstoneUnsigned)
+    }
+
+    /// Notes the closing account of the boot: what it counted, and the numbers that are lost with it.
+    pub(crate) fn close(&mut self, order: (u64, u64), counts: &BootCounts, lost: &[(u64, u64)]) {
+        let head = HeadAt {
+            order,
+            last_seq: counts.numbers,
+            received: counts.received,
+            folded: counts.folded(),
+            unnumbered: counts.refused,
+            unsure: counts.corrupt,
+        };
+        let place = self.heads.partition_point(|held| *held < head);
+        if self.heads.get(place) == Some(&head) {
+            return;
+        }
+        self.heads.insert(place, head);
+        if self.heads.len() > HEADS_KEPT {
+            self.heads.remove(0);
+        }
+        for (first, last) in lost {
+            self.reasons.entry(DropReason::Evicted.code()).or_default().insert(*first, *last);
+        }
+        // Of which kinds the rows were is known of the whole statement only; the observations are known of each boot.
+        if counts.evicted > 0 && !lost.is_empty() {
+            let (event_type, severity) = (EventTypeId(u16::MAX), None);
+            let (rows, observations) = (counts.evicted, counts.observations);
+            add_lost(&mut self.settled, LostRows { event_type, severity, rows, observations });
+        }
     }
 
     /// Notes the end that a later boot found.

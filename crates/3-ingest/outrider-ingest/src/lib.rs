@@ -16,7 +16,7 @@ mod totals;
 mod vehicle;
 mod worker;
 
-pub use accept::{Accepted, Acceptor, lane_watermarks};
+pub use accept::{Accepted, Acceptor, frame_digest, lane_watermarks};
 pub use boots::{BootAnchor, BootBook, Boots};
 pub use clock::{ClockQuality, ClockState, EARLIEST_PLAUSIBLE, StartBounds, earlier};
 pub use content::{Contents, RowHash};

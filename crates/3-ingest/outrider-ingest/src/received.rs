@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::content::{Contents, first_word};
 use crate::interval::{IntervalSet, StateCursor};
 
-/// Boots remembered a vehicle; older ones fall below the floor and count as delivered. A gateway keeps at most 730
-/// boots that are not delivered, so nothing that still waits in a vehicle can fall.
+/// Boots remembered a vehicle; older ones fall below the floor and count as delivered. A gateway keeps at most 512
+/// boots that are not delivered, and those of the newest segments, so nothing that still waits in a vehicle can fall.
 const EPOCHS_MAX: usize = 1024;
 
 /// State of one lane in one boot.
@@ -133,6 +133,19 @@ impl Received {
         let news = last_seq > state.announced;
         state.announced = state.announced.max(last_seq);
         news
+    }
+
+    /// Notes that a lane of a boot ended with so many numbers and that the vehicle has none of them any more; returns the
+    /// ranges that are lost with it and were not declared before. `None` if nothing is known of it, and nothing waits.
+    pub fn end_boot(&mut self, epoch: BootEpoch, lane: Lane, numbers: u64) -> Option<Vec<(u64, u64)>> {
+        let state = self.lanes.get_mut(&(epoch, lane))?;
+        state.announced = state.announced.max(numbers);
+        let lost: Vec<(u64, u64)> = state.known.holes(numbers).collect();
+        for (first, last) in &lost {
+            state.lost.insert(*first, *last);
+            state.known.insert(*first, *last);
+        }
+        Some(lost)
     }
 
     /// Returns whether a number is durable here or lies below the floor.

@@ -19,6 +19,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 pub use self::ledger::{ShortLedger, ShortVerdict};
+use crate::accept::frame_digest;
 use crate::accept::{Accepted, Acceptor, compare, note};
 use crate::content::Again;
 use crate::open::{IngestError, KeyRing, Opened};
@@ -62,6 +63,8 @@ impl std::fmt::Debug for ShortSession {
 /// A row that came in a short frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShortRow {
+    /// Digest of its frame, which the acknowledgement answers.
+    pub digest: outrider_wire::FrameDigest,
     /// Vehicle of the session.
     pub vehicle: VehicleId,
     /// Boot.
@@ -98,7 +101,8 @@ impl ShortSession {
             return Err(IngestError::Frame(FrameError::Value { offset: 0, got: u64::from(bytes[0]) }));
         };
         let row = decode(frame.coding, frame.row)?;
-        Ok(ShortRow { vehicle: self.vehicle, epoch, catalogue_id, number: place.number, row })
+        let digest = frame_digest(bytes);
+        Ok(ShortRow { vehicle: self.vehicle, epoch, catalogue_id, number: place.number, digest, row })
     }
 }
 

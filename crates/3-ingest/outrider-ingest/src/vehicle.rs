@@ -5,7 +5,10 @@ mod saved;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use outrider_types::{BootEpoch, IngestTime, Lane, Seq, UnixMicros};
-use outrider_wire::{Batch, DropReason, EnvelopeHeader, SeqRange, TOMBSTONE_SIGNED_BYTES_MAX, Verifier};
+use outrider_wire::{
+    Batch, DropReason, EnvelopeHeader, LostBoot, SIGN_LOST_BOOTS, SeqRange, TOMBSTONE_SIGNED_BYTES_MAX,
+    Verifier,
+};
 
 use crate::boots::{BOOTS_MAX, Boots};
 use crate::content::{Again, Content, RowHash};
@@ -107,10 +110,19 @@ impl VehicleState {
         for fix in fixes {
             book.clock.take(fix, ingest);
         }
+        let latest = rows.events().flatten().map(|event| event.head.last).max();
+        let clocks = [
+            (book.clock.disagrees(), Reason::ClocksDisagree),
+            (latest.is_some_and(|latest| book.clock.is_ahead(latest, ingest)), Reason::AheadOfArrival),
+        ];
+        taken.statements.extend(clocks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, reason)| {
+            Statement::Conflict { reason, epoch, lane: None, range: (0, 0), hashes: None }
+        }));
         self.take_beginning(epoch, rows, ingest, &mut taken);
         self.take_rows(epoch, rows, ingest, &mut taken);
         self.take_heads(header, rows, &mut taken);
         self.take_losses(epoch, rows, device, &mut taken);
+        self.take_lost_boots(header, rows, device, &mut taken);
         taken
     }
 
@@ -264,6 +276,48 @@ impl VehicleState {
                 range: (range.first().0, range.last().0),
                 hashes: None,
             }));
+        }
+    }
+
+    /// Notes the closing accounts of boots of which the vehicle holds nothing any more.
+    fn take_lost_boots(
+        &mut self,
+        header: &EnvelopeHeader,
+        rows: &Batch<'_>,
+        device: &dyn Verifier,
+        taken: &mut Taken,
+    ) {
+        for view in rows.lost_boots().flatten() {
+            let lane = view.lane;
+            if !device.verify(&[SIGN_LOST_BOOTS, view.text].concat(), &view.signature) {
+                taken.statements.push(Statement::Conflict {
+                    reason: Reason::TombstoneUnsigned,
+                    epoch: view.first,
+                    lane: Some(lane),
+                    range: (view.first.0, view.last.0),
+                    hashes: None,
+                });
+            }
+            for LostBoot { epoch, counts } in view.each() {
+                let Some(lost) = self.received.end_boot(epoch, lane, counts.numbers) else { continue };
+                let rows: u64 = lost.iter().map(|(first, last)| last - first + 1).sum();
+                // An acknowledgement that was lost makes the vehicle name more than are missing, never less.
+                let untold = rows.saturating_sub(counts.evicted.saturating_add(counts.corrupt));
+                if untold > 0 {
+                    let difference = i64::try_from(untold).unwrap_or(i64::MAX);
+                    taken.statements.push(Statement::Mismatch { epoch, lane, difference });
+                }
+                if let Some(ledger) = self.ledgers.get_mut(&(epoch, lane)) {
+                    ledger.close((header.epoch.0, header.batch_number), &counts, &lost);
+                    taken.ends.push((epoch, lane));
+                }
+            }
+            taken.statements.push(Statement::BootsSummed {
+                lane,
+                boots: (view.first, view.last, view.boots),
+                sum: view.sum,
+                is_exact: view.is_listed(),
+            });
         }
     }
 

@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
 use super::{EventType, Field, FieldKind};
 
 /// Every field, ordered by key.
-pub static FIELDS: [Field; 158] = [
+pub static FIELDS: [Field; 164] = [
     Field {
         key: FieldKey(1),
         name: "can_id",
@@ -1093,6 +1093,48 @@ pub static FIELDS: [Field; 158] = [
         title: "where the second session came from",
     },
     Field {
+        key: FieldKey(213),
+        name: "about_epoch_last",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "last boot of the vehicle that the statement is about",
+    },
+    Field {
+        key: FieldKey(214),
+        name: "boots",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "boots that the statement is about",
+    },
+    Field {
+        key: FieldKey(215),
+        name: "rows_given_up",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "rows that the vehicle gave up",
+    },
+    Field {
+        key: FieldKey(216),
+        name: "observations_given_up",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "observations in rows that the vehicle gave up",
+    },
+    Field {
+        key: FieldKey(217),
+        name: "observations_counted",
+        kind: FieldKind::Int,
+        unit: "",
+        title: "observations that the vehicle counted",
+    },
+    Field {
+        key: FieldKey(218),
+        name: "is_exact",
+        kind: FieldKind::Bool,
+        unit: "",
+        title: "true if each boot was told by itself, false if only the sums are known",
+    },
+    Field {
         key: FieldKey(240),
         name: "uplink_lane",
         kind: FieldKind::Text,
@@ -1116,7 +1158,7 @@ pub static FIELDS: [Field; 158] = [
 ];
 
 /// Every event type, ordered by id.
-pub static EVENT_TYPES: [EventType; 147] = [
+pub static EVENT_TYPES: [EventType; 148] = [
     EventType {
         id: EventTypeId(100),
         name: "can.unknown_id",
@@ -3024,6 +3066,19 @@ pub static EVENT_TYPES: [EventType; 147] = [
         lane: Lane::Critical,
         fields: &[FieldKey(211), FieldKey(212)],
         unr155: &["4.1", "20.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(907),
+        name: "ingest.boots_summed",
+        title: "Boots accounted for together",
+        description: "The vehicle had no room to keep what it counted in some boots apart. Boots about_epoch to about_epoch_last, of which it is about so many: rows given up, and observations in them. If is_exact is true each boot was told by itself; if not, only the sums are known. A boot loop or weeks offline do this; rows were given up either way.",
+        severity: Severity::Low,
+        lane: Lane::Critical,
+        fields: &[FieldKey(200), FieldKey(213), FieldKey(201), FieldKey(214), FieldKey(215), FieldKey(216), FieldKey(217), FieldKey(218)],
+        unr155: &["24.1"],
         ocsf_class: 2004,
         autosar_sev: None,
         autosar_ids: &[],

@@ -29,6 +29,9 @@ struct Said {
     /// Kind, counter, head.
     anchors: Vec<(u8, u64, u8)>,
     boot: Option<Beginning>,
+    /// Text of an account of lost boots, and whether it is rightly signed.
+    lost_boots: Vec<(Vec<u8>, bool)>,
+    fixes: Vec<ClockFix>,
     event_type: u16,
 }
 
@@ -101,6 +104,12 @@ impl Said {
             });
             writer.boot(&head, ends).expect("room");
         }
+        for (text, is_signed) in &self.lost_boots {
+            let signed = [outrider_wire::SIGN_LOST_BOOTS, text].concat();
+            let signature = if *is_signed { key(1).sign(&signed).to_bytes() } else { [0; 64] };
+            writer.lost_boots(text, &signature).expect("room");
+        }
+        self.fixes.iter().for_each(|fix| writer.fix(fix).expect("room"));
         for (seq, count, content) in &self.rows {
             let head = EventHead { count: *count, event_type: EventTypeId(self.event_type), ..head(*seq) };
             writer.event(&head, std::iter::empty(), &[*content]).expect("room");
@@ -512,4 +521,61 @@ fn a_vehicle_is_bounded_in_memory() {
     }
     let saved = ordinary.save_changed().remove(0).1.len();
     assert!(saved < 5_000, "{saved} bytes of an ordinary vehicle");
+}
+
+/// An account of one boot of the batched lane: numbers, received, given up and the observations in them.
+fn one_boot(epoch: u8, [numbers, received, evicted, observations]: [u8; 4]) -> Vec<u8> {
+    let counts = [numbers, received, 0, evicted, observations, 0];
+    let head = [1, epoch, 0, 1].into_iter().chain(counts);
+    let kind = [1, 100, 0, 2, evicted, observations];
+    head.chain(kind).chain([0]).chain(counts).collect()
+}
+
+#[test]
+fn an_account_of_lost_boots_closes_their_gaps_and_is_a_row() {
+    let rows = Said::of(4, 1).with_rows([1, 2, 5]).head(5, 5, 0);
+    let mut later = Said::of(5, 1);
+    // Numbers 3, 4 and 6 are gone, with four observations.
+    later.lost_boots = vec![(one_boot(4, [6, 7, 3, 4]), true)];
+    let worker = check(&[rows.clone(), later.clone()], &[("ingest.boots_summed", "")]);
+    let lanes = worker.lanes(VEHICLE);
+    let lane = lanes.iter().find(|lane| lane.epoch == BootEpoch(4)).expect("the boot is known");
+    assert_eq!((lane.contiguous, lane.counts), (6, (3, 3)));
+    let account = lane.account.expect("books");
+    assert_eq!((account.lost_observations, account.state), (4, Balancing::Balanced));
+    // The same once more is no news.
+    let again = Said { number: 2, ..later.clone() };
+    check(&[rows.clone(), later, again], &[("ingest.boots_summed", "")]);
+    let mut forged = Said::of(5, 1);
+    forged.lost_boots = vec![(one_boot(4, [6, 7, 3, 4]), false)];
+    check(&[rows], &[]);
+    check(&[forged], &[("ingest.boots_summed", ""), ("ingest.contradiction", "tombstone_unsigned")]);
+}
+
+#[test]
+fn an_account_that_names_less_than_is_missing_is_said() {
+    let rows = Said::of(4, 1).with_rows([1, 2]);
+    let mut later = Said::of(5, 1);
+    later.lost_boots = vec![(one_boot(4, [6, 6, 3, 3]), true)];
+    check(&[rows, later], &[("ingest.boots_summed", ""), ("ingest.accounting_mismatch", "")]);
+}
+
+#[test]
+fn clocks_of_one_boot_that_exclude_each_other_are_said() {
+    let now = 1_800_000_000_000_000;
+    let fix = |wall: i64, error_us| ClockFix {
+        mono: VehicleMicros(1),
+        wall: UnixMicros(wall),
+        error_us,
+        source: outrider_types::ClockSource::RealTimeClock,
+    };
+    let said = |second: ClockFix| {
+        let mut said = Said::of(4, 1).with_rows([1]);
+        said.fixes = vec![fix(now - 900_000_000, 5_000_000), second];
+        said
+    };
+    let near = states(&[said(fix(now - 890_000_000, 5_000_000))]).1;
+    assert!(!near.iter().any(|(_, reason)| reason == "clocks_disagree"), "they touch: {near:?}");
+    let far = states(&[said(fix(now - 889_000_000, 5_000_000))]).1;
+    assert!(far.contains(&("ingest.contradiction".into(), "clocks_disagree".into())), "{far:?}");
 }
