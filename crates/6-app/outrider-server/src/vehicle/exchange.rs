@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use outrider_ingest::{
-    Acceptor, IngestError, KeyRing, LaneWatermark, Note, NoteRecord, Received, lane_watermarks,
+    Acceptor, IngestError, KeyRing, LaneWatermark, Note, NoteRecord, Received, frame_digest, lane_watermarks,
 };
 use outrider_model::{AppendError, Balance, EventLog, Partition};
 use outrider_types::{Clock, IngestTime, TenantId, UnixMicros, VehicleId};
 use outrider_wire::limits::{REPLY_BYTES_MAX, REPLY_COMMANDS_MAX};
-use outrider_wire::{Ack, Reply, UplinkFrame, Watermark};
+use outrider_wire::{Ack, FrameDigest, Reply, UplinkFrame, Watermark};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::artifact::ArtifactVault;
@@ -372,12 +372,14 @@ impl Exchange {
         let marks = lane_watermarks(&accepted);
         stripe.received.insert(session, accepted.received);
         drop(stripe);
-        self.acknowledge(session, &marks)
+        self.acknowledge(session, frame_digest(bytes), &marks)
     }
 
+    /// Signs what is durable, as the answer to this frame.
     pub(super) fn acknowledge(
         &self,
         vehicle: VehicleId,
+        answers: FrameDigest,
         marks: &[LaneWatermark],
     ) -> Result<Vec<u8>, Refusal> {
         let marks: Vec<Watermark<'_>> = marks
@@ -390,7 +392,8 @@ impl Exchange {
             })
             .collect();
         let mut out = vec![0; Ack::frame_bytes(&marks)];
-        let length = Ack::emit(vehicle, self.parts.clock.now(), &marks, &self.parts.keys.ack, &mut out)
+        let head = (vehicle, self.parts.clock.now(), answers);
+        let length = Ack::emit_answer(head, &marks, &self.parts.keys.ack, &mut out)
             .map_err(|error| Refusal { status: 500, code: "internal", message: error.to_string() })?;
         out.truncate(length);
         Ok(out)

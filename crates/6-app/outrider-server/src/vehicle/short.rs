@@ -81,6 +81,6 @@ impl Exchange {
         let marks = lane_watermarks(&accepted);
         stripe.received.insert(vehicle, accepted.received);
         drop(stripe);
-        self.acknowledge(vehicle, &marks)
+        self.acknowledge(vehicle, row.digest, &marks)
     }
 }
