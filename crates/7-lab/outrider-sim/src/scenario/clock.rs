@@ -1,5 +1,6 @@
 //! Clocks that are right, wrong, late, or jump.
 
+use outrider_agent::clock::{KernelClock, claim};
 use outrider_types::{ClockFix, ClockSource, Seed, UnixMicros, VehicleMicros};
 
 use super::plan::ClockWord;
@@ -8,13 +9,10 @@ const SECOND_US: i64 = 1_000_000;
 const HOUR_US: i64 = 3600 * SECOND_US;
 /// 2099-01-01T00:00:00Z.
 const Y2099: UnixMicros = UnixMicros(4_070_908_800_000_000);
-/// What the vehicle program claims for the operating system's clock (`outrider-agent`, `cli/run.rs`).
-const CLOCK_ERROR_US: u64 = 5_000_000;
-
-/// What an honest vehicle claims for a clock that may run in local time.
-const ZONE_ERROR_US: u64 = 2 * 3600 * 1_000_000;
-/// What an honest vehicle claims for a clock that it has seen jump by days.
-const JUMP_ERROR_US: u64 = 97 * 3600 * 1_000_000;
+/// What the kernel says of a clock that something synchronises: it reckons with errors of up to 16 s.
+const SYNCHRONISED: Option<KernelClock> = Some(KernelClock { is_synchronised: true, error_us: 100_000 });
+/// What it says of one that nobody does.
+const ALONE: Option<KernelClock> = Some(KernelClock { is_synchronised: false, error_us: 16_000_000 });
 
 /// Returns the name of a clock's fault in results.
 pub(super) const fn fault(word: ClockWord) -> Option<&'static str> {
@@ -51,6 +49,8 @@ pub(super) fn fix(word: ClockWord, at: UnixMicros, random: &mut Seed) -> (Option
     let reading = |wall: UnixMicros, error_us, source| {
         Some(ClockFix { mono: VehicleMicros(0), wall, error_us, source })
     };
+    // What the vehicle program claims of the operating system's clock, by its own judgement.
+    let machine = |wall: UnixMicros, kernel| claim(VehicleMicros(0), wall, kernel);
     let jitter = |random: &mut Seed, most: i64| {
         i64::try_from(random.below(2 * most.unsigned_abs())).unwrap_or(0) - most
     };
@@ -62,23 +62,23 @@ pub(super) fn fix(word: ClockWord, at: UnixMicros, random: &mut Seed) -> (Option
         ClockWord::None => (None, None),
         ClockWord::Unset => {
             let wall = UnixMicros(12 * SECOND_US);
-            (reading(wall, CLOCK_ERROR_US, ClockSource::RealTimeClock), minutes(random, 30))
+            (machine(wall, ALONE), minutes(random, 30))
         }
         ClockWord::Ahead => {
             let wall = Y2099.saturating_add(jitter(random, HOUR_US));
-            (reading(wall, CLOCK_ERROR_US, ClockSource::RealTimeClock), minutes(random, 30))
+            (machine(wall, ALONE), minutes(random, 30))
         }
         ClockWord::Drifting => {
             let wall = at.saturating_add(jitter(random, 4 * SECOND_US));
-            (reading(wall, CLOCK_ERROR_US, ClockSource::RealTimeClock), minutes(random, 40))
+            (machine(wall, SYNCHRONISED), minutes(random, 40))
         }
         ClockWord::Daylight => {
             let wall = at.saturating_add(if random.chance(1, 2) { HOUR_US } else { 0 });
-            (reading(wall, ZONE_ERROR_US, ClockSource::RealTimeClock), minutes(random, 20))
+            (machine(wall, ALONE), minutes(random, 20))
         }
         ClockWord::Jumping => {
             let wall = at.saturating_add(jitter(random, 96 * HOUR_US));
-            (reading(wall, JUMP_ERROR_US, ClockSource::RealTimeClock), minutes(random, 20))
+            (machine(wall, ALONE), minutes(random, 20))
         }
         ClockWord::Late => {
             // The first call comes at boot, before there is reception.

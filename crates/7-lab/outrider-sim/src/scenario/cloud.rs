@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use outrider_gateway::{Ed25519Signer, Ed25519Verifier};
-use outrider_ingest::{Acceptor, KeyRing, Opener, Quarantined, Received, Worker, lane_watermarks};
+use outrider_ingest::{
+    Acceptor, KeyRing, Opener, Quarantined, Received, Worker, frame_digest, lane_watermarks,
+};
 use outrider_model::{Balance, EventBatch, LogOffset, LogRecord};
 use outrider_types::{
     BootEpoch, EventId, EventTime, EventTypeId, IngestTime, Lane, Seed, Seq, TenantId, UnixMicros, VehicleId,
 };
-use outrider_wire::limits::HOLES_MAX;
-use outrider_wire::{Ack, Batch, DropReason, Reply, SIGNATURE_BYTES, Verifier, Watermark};
+use outrider_wire::{
+    Ack, Batch, BootCounts, DropReason, FrameDigest, LostBootsView, Reply, SIGN_LOST_BOOTS, Verifier,
+    Watermark,
+};
 
 use super::plan::CloudPlan;
 use crate::fleet::TENANT;
@@ -104,6 +108,10 @@ pub(super) struct Cloud {
     pub(super) lake: Lake,
     pub(super) quarantine: Vec<Quarantined>,
     pub(super) told: BTreeMap<(VehicleId, BootEpoch, Lane), Told>,
+    /// Boots and lanes of which a signed statement says what became of them, one by one.
+    pub(super) closed: BTreeMap<(VehicleId, BootEpoch, Lane), BootCounts>,
+    /// Signed statements that have only the sums of some boots, by vehicle and lane: first and last boot, how many, sums.
+    pub(super) summed: BTreeMap<(VehicleId, Lane), Vec<(BootEpoch, BootEpoch, u64, BootCounts)>>,
     /// Highest contiguous number that was ever signed.
     pub(super) signed: BTreeMap<(VehicleId, BootEpoch, Lane), u64>,
     pub(super) counts: CloudCounts,
@@ -135,6 +143,8 @@ impl Cloud {
             lake: Lake::default(),
             quarantine: Vec::new(),
             told: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            summed: BTreeMap::new(),
             signed: BTreeMap::new(),
             counts: CloudCounts::default(),
             balances: Vec::new(),
@@ -203,7 +213,7 @@ impl Cloud {
                 holes: &mark.holes,
             })
             .collect();
-        let reply = reply(session, now, &marks, &self.signer);
+        let reply = reply((session, now, frame_digest(frame)), &marks, &self.signer);
         if self.log.records.len() >= self.worked + COMMIT_EVERY {
             self.work();
         }
@@ -274,6 +284,22 @@ impl Cloud {
         let Some((_, bytes)) = self.log.records.get(record) else { return };
         let Ok(opened) = Opener::default().open(bytes, None, &self.ring) else { return };
         let Ok(batch) = Batch::parse(&opened.rows) else { return };
+        let vehicle = opened.header.vehicle;
+        let key = self.ring.batch_key(vehicle).map(|(_, key)| key);
+        let is_signed = |lost: &LostBootsView<'_>| {
+            let text = [SIGN_LOST_BOOTS, lost.text].concat();
+            key.as_ref().is_some_and(|key| key.verify(&text, &lost.signature))
+        };
+        for lost in batch.lost_boots().flatten().filter(is_signed) {
+            for one in lost.each() {
+                self.closed.insert((vehicle, one.epoch, lost.lane), one.counts);
+            }
+            let sum = (lost.first, lost.last, lost.boots, lost.sum);
+            let sums = self.summed.entry((vehicle, lost.lane)).or_default();
+            if !lost.is_listed() && !sums.contains(&sum) {
+                sums.push(sum);
+            }
+        }
         for head in batch.heads().flatten() {
             let numbered = |reason| matches!(reason, Some(DropReason::Evicted | DropReason::Corrupt));
             let drops = head.drops();
@@ -350,13 +376,12 @@ fn identities(batch: &EventBatch) -> Vec<EventId> {
 
 /// Writes a reply with one acknowledgement.
 pub(super) fn reply(
-    vehicle: VehicleId,
-    now: UnixMicros,
+    head: (VehicleId, UnixMicros, FrameDigest),
     marks: &[Watermark<'_>],
     signer: &dyn outrider_wire::Signer,
 ) -> Vec<u8> {
-    let mut ack = vec![0; 34 + SIGNATURE_BYTES + marks.len() * (19 + 16 * HOLES_MAX)];
-    let length = Ack::emit(vehicle, now, marks, signer, &mut ack).expect("watermarks are within their caps");
+    let mut ack = vec![0; Ack::frame_bytes(marks)];
+    let length = Ack::emit_answer(head, marks, signer, &mut ack).expect("watermarks are within their caps");
     ack.truncate(length);
     let mut out = vec![0; Reply::frame_bytes(&ack, &[])];
     let length = Reply::emit(&ack, &[], &mut out).expect("one acknowledgement fits");

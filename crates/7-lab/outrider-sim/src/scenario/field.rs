@@ -385,6 +385,22 @@ impl<'a> Field<'a> {
         }
         let at = self.now;
         self.red.strike(attack, at, &mut self.units[victim]);
+        if let Some(mut twin) = self.red.twin(attack, &self.units[victim]) {
+            twin.boot(at, None);
+            for key in 0..4 {
+                twin.sight(Lane::Critical, key, after(at, u64::from(key) * SECOND_US));
+            }
+            // Until it has delivered something: whoever clones a vehicle has time.
+            for minute in 1..=20 {
+                let now = after(at, minute * MINUTE_US);
+                let (network, cloud, trace) = (&mut self.network, &mut self.cloud, &mut self.trace);
+                let (hardware, vehicle) = (twin.hardware.clone(), twin.vehicle);
+                let mut path = Path { network, cloud, trace, hardware, vehicle, now };
+                if twin.contact(&mut path, Link::Unmetered, now).answered > 0 {
+                    break;
+                }
+            }
+        }
         self.trace.note("attack", &[at.0.cast_unsigned(), attack as u64], &[]);
         if was_on {
             self.plan_act(after(at, MINUTE_US), victim, Act::Start);

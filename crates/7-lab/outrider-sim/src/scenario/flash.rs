@@ -15,6 +15,11 @@ pub(super) struct Hardware {
 }
 
 impl Hardware {
+    /// A copy of the software's view: as far as a counter can be copied.
+    pub(super) fn copied(&self) -> Self {
+        Self { off: Arc::default(), counter: Arc::new(AtomicU64::new(self.counter())) }
+    }
+
     pub(super) fn is_off(&self) -> bool {
         self.off.load(Ordering::Relaxed)
     }

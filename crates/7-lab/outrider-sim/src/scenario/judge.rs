@@ -6,6 +6,7 @@ use outrider_gateway::spool::Tombstone;
 use outrider_ingest::CLOUD_EPOCH;
 use outrider_model::invariants;
 use outrider_types::{BootEpoch, EventId, Lane, Seq, VehicleId};
+use outrider_wire::BootCounts;
 
 use super::cloud::{Cloud, Stored};
 use super::ledger::{Boot, Ended, Ledger, Row, context};
@@ -23,6 +24,17 @@ pub(super) struct Judge<'a> {
     accounts: BTreeMap<Lane, Account>,
     /// Half the widths of the stated intervals, for the figures.
     widths: Vec<u64>,
+    /// Rows and observations that accounts of boots cover.
+    used: BTreeMap<Used, (u64, u64)>,
+}
+
+/// What covers a row that is nowhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Used {
+    /// The account of its boot.
+    Boot((VehicleId, BootEpoch, Lane)),
+    /// Sums over its boot and others.
+    Sums(VehicleId, Lane),
 }
 
 /// One boot and lane of one vehicle.
@@ -51,7 +63,7 @@ impl Case<'_> {
 
 impl<'a> Judge<'a> {
     pub(super) fn new(cloud: &'a Cloud, report: &'a mut Report) -> Self {
-        Self { cloud, report, accounts: BTreeMap::new(), widths: Vec::new() }
+        Self { cloud, report, accounts: BTreeMap::new(), widths: Vec::new(), used: BTreeMap::new() }
     }
 
     /// Judges every vehicle; `trusted` leaves out those whose gateway an attacker owned.
@@ -59,6 +71,7 @@ impl<'a> Judge<'a> {
         for unit in units.iter().filter(|unit| !owned.contains(&unit.vehicle)) {
             self.vehicle(unit);
         }
+        self.accounts_of_boots();
         self.cloud_alone(units, owned);
         for (lane, account) in std::mem::take(&mut self.accounts) {
             self.report.accounts.insert(lane_word(lane), account);
@@ -136,12 +149,60 @@ impl<'a> Judge<'a> {
         } else if case.buried(seq) {
             account.tombstoned += members.len() as u64;
             settled.extend(members);
+        } else if self.is_closed(case, seq, members.len() as u64) {
+            account.tombstoned += members.len() as u64;
+            settled.extend(members);
         } else if row.durable {
             self.report.lost += 1;
             let is_corrupt = case.corrupt.iter().any(|(first, last)| (*first..=*last).contains(&seq));
             let what = if is_corrupt { "promised, then told as damaged" } else { "promised, and nowhere" };
             self.report.violate(case.violation("LOG-2", what).number(seq));
             settled.extend(members);
+        }
+    }
+
+    /// Returns whether a signed account of the vehicle's boots covers a row, and counts it there.
+    fn is_closed(&mut self, case: &Case<'_>, seq: u64, observations: u64) -> bool {
+        let key = (case.unit.vehicle, case.epoch, case.lane);
+        let used = if let Some(counts) = self.cloud.closed.get(&key) {
+            if seq > counts.numbers {
+                return false;
+            }
+            self.used.entry(Used::Boot(key)).or_default()
+        } else {
+            let sums = self.cloud.summed.get(&(key.0, key.2)).map_or(&[][..], Vec::as_slice);
+            if !sums.iter().any(|(first, last, ..)| (*first..=*last).contains(&case.epoch)) {
+                return false;
+            }
+            self.used.entry(Used::Sums(key.0, key.2)).or_default()
+        };
+        *used = (used.0 + 1, used.1 + observations);
+        true
+    }
+
+    /// An account names at least what is missing: exactly that, unless an acknowledgement or a boot's word was lost.
+    fn accounts_of_boots(&mut self) {
+        for (of, (rows, observations)) in std::mem::take(&mut self.used) {
+            let (vehicle, told) = match of {
+                Used::Boot(key @ (vehicle, ..)) => {
+                    (vehicle, self.cloud.closed.get(&key).copied().unwrap_or_default())
+                }
+                Used::Sums(vehicle, lane) => {
+                    let mut told = BootCounts::default();
+                    let sums = self.cloud.summed.get(&(vehicle, lane)).map_or(&[][..], Vec::as_slice);
+                    sums.iter().for_each(|(.., sum)| told.add(sum));
+                    (vehicle, told)
+                }
+            };
+            // What damage used up is counted by number, whatever was folded into it.
+            let is_short = rows > told.evicted.saturating_add(told.corrupt)
+                || (told.corrupt == 0 && observations > told.observations);
+            if is_short {
+                let seen = format!(
+                    "{rows} rows with {observations} observations are missing, and {told:?} were told of {of:?}"
+                );
+                self.report.violate(Violation::of("LOG-5", seen).vehicle(vehicle));
+            }
         }
     }
 
@@ -346,7 +407,8 @@ impl<'a> Judge<'a> {
                 self.report.violate(Violation::of("BAL-1", seen));
             }
         }
-        for entry in &self.cloud.quarantine {
+        let is_owned = |vehicle: Option<VehicleId>| vehicle.is_some_and(|vehicle| owned.contains(&vehicle));
+        for entry in self.cloud.quarantine.iter().filter(|entry| !is_owned(entry.vehicle)) {
             let seen = format!("quarantined for {}: {}", entry.reason, entry.place);
             self.report.violate(Violation::of("phantom", seen));
         }
@@ -360,6 +422,13 @@ impl<'a> Judge<'a> {
             let state = self.cloud.received(*vehicle).and_then(|received| {
                 received.lanes().find(|(of, each, _)| of == epoch && each == lane).map(|(_, _, state)| state)
             });
+            let is_old = |seq| {
+                self.cloud.received(*vehicle).is_some_and(|known| known.contains(*epoch, *lane, Seq(seq)))
+            };
+            if state.is_none() && is_old(u64::MAX) {
+                // More boots came since than the cloud remembers; it takes nothing of this one any more.
+                continue;
+            }
             let Some(state) = state else {
                 let seen = "acknowledged, and the worker knows nothing of it";
                 let violation = Violation::of("LOG-2", seen).vehicle(*vehicle).lane(*epoch, *lane);

@@ -81,7 +81,13 @@ fn fleet(plan: &Plan, seed: Seed, scale_percent: u64, report: &mut Report) {
         .flat_map(|unit| unit.ledger.tombstones.values().flatten())
         .map(outrider_gateway::spool::Tombstone::rows)
         .sum();
-    report.fault("evicted_row", evicted);
+    let told = field.cloud.closed.len() as u64;
+    report.fault("boot_listed", told);
+    let summed = field.cloud.summed.values().flatten().map(|(_, _, boots, _)| *boots).sum();
+    report.fault("boot_summed", summed);
+    let listed: u64 = field.cloud.closed.values().map(|counts| counts.evicted).sum();
+    let sums: u64 = field.cloud.summed.values().flatten().map(|(.., sum)| sum.evicted).sum();
+    report.fault("evicted_row", evicted + listed + sums);
     for (kind, count) in field.network.attacks.iter().chain(&field.red.counts) {
         report.attacks_fired += count.fired;
         report.attacks_detected += count.detected;

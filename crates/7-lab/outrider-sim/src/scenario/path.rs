@@ -173,7 +173,7 @@ impl Path<'_> {
     }
 
     /// Returns what the broker says in the cloud's place, if it does.
-    fn false_reply(&mut self) -> Option<Vec<u8>> {
+    fn false_reply(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
         let attack = self.network.attack.clone();
         if self.network.happens(attack.forge_reply) {
             self.network.fire("forge_reply");
@@ -182,7 +182,8 @@ impl Path<'_> {
                 .flat_map(|epoch| Lane::ALL.map(|lane| (BootEpoch(epoch), lane)))
                 .map(|(epoch, lane)| Watermark { epoch, lane, contiguous: u64::MAX, holes: &[] })
                 .collect();
-            return Some(reply(self.vehicle, self.now, &marks, &self.network.broker));
+            let head = (self.vehicle, self.now, outrider_ingest::frame_digest(frame));
+            return Some(reply(head, &marks, &self.network.broker));
         }
         if self.network.happens(attack.foreign_reply)
             && let Some(other) = self.network.other(self.vehicle)
@@ -219,7 +220,7 @@ impl Transport for Path<'_> {
         let plan = self.network.plan;
         self.network.keep(self.vehicle, frame);
         self.broker_attacks(frame);
-        if let Some(reply) = self.false_reply() {
+        if let Some(reply) = self.false_reply(frame) {
             return Ok(reply);
         }
         if self.network.happens(plan.replay) {

@@ -30,14 +30,16 @@ pub(super) enum Kind {
     Truncate,
     /// Puts the lanes' old content back and leaves the journal as it is.
     Splice,
+    /// Runs a second vehicle on a copy of the medium, with all keys and the counter, and lets it call the cloud.
+    Clone,
     /// Writes a history of his own with the vehicle's real keys and a K0 of his own.
     ForgeHistory,
 }
 
 impl Kind {
     /// Every kind.
-    pub(super) const ALL: [Self; 5] =
-        [Self::Rollback, Self::Rewrite, Self::Truncate, Self::Splice, Self::ForgeHistory];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Rollback, Self::Rewrite, Self::Truncate, Self::Splice, Self::Clone, Self::ForgeHistory];
 
     /// Returns the name in scenario files and results.
     pub(super) const fn word(self) -> &'static str {
@@ -46,6 +48,7 @@ impl Kind {
             Self::Rewrite => "rewrite",
             Self::Truncate => "truncate",
             Self::Splice => "splice",
+            Self::Clone => "clone",
             Self::ForgeHistory => "forge_history",
         }
     }
@@ -162,6 +165,12 @@ impl Team {
         }
     }
 
+    /// Returns the clone that an attack has just made, to call the cloud in its vehicle's name.
+    pub(super) fn twin(&self, attack: usize, unit: &Unit) -> Option<Unit> {
+        let one = self.attacks.get(attack)?;
+        (one.kind == Kind::Clone && one.stage == Stage::Inspect).then(|| unit.twin())
+    }
+
     /// Asks everybody who may have noticed, once all is delivered.
     pub(super) fn conclude(&mut self, units: &[Unit], cloud: &Cloud) {
         for one in self.attacks.iter().filter(|one| one.fired) {
@@ -170,6 +179,9 @@ impl Team {
             count.fired += 1;
             let mut by: Vec<String> = one.audited.iter().map(|finding| format!("audit: {finding}")).collect();
             by.extend(reported(cloud, unit.vehicle, one.boots_before));
+            if one.kind == Kind::Clone {
+                by.extend(stated(cloud, unit.vehicle));
+            }
             if by.is_empty() {
                 let seen = format!("{} of {} at {}", one.kind.word(), unit.vehicle, one.struck_at);
                 self.undetected.push(seen);
@@ -207,6 +219,21 @@ fn reported(cloud: &Cloud, vehicle: VehicleId, after: u64) -> Option<String> {
     told.then(|| "gateway.spool_corruption".to_owned())
 }
 
+/// Returns what the cloud itself stated of a vehicle that lives twice.
+fn stated(cloud: &Cloud, vehicle: VehicleId) -> Vec<String> {
+    let id =
+        |seq| EventId { vehicle, epoch: outrider_ingest::CLOUD_EPOCH, lane: Lane::Critical, seq: Seq(seq) };
+    let rows = cloud.lake.rows.range(id(0)..=id(u64::MAX)).map(|(_, row)| row.event_type);
+    let kinds: std::collections::BTreeSet<&'static str> = rows
+        .filter_map(|kind| match kind {
+            event::INGEST_EQUIVOCATION => Some("ingest.equivocation"),
+            event::INGEST_COUNTER_ROLLBACK => Some("ingest.counter_rollback"),
+            _ => None,
+        })
+        .collect();
+    kinds.into_iter().map(str::to_owned).collect()
+}
+
 /// Returns the kind of an audit's first finding.
 fn first_finding(audit: &Audit) -> Option<&'static str> {
     audit.findings.first().map(word)
@@ -227,6 +254,7 @@ pub(super) const fn word(finding: &Finding) -> &'static str {
         Finding::Truncated(..) => "truncated",
         Finding::Unexplained(..) => "unexplained numbers",
         Finding::UnsignedTombstone(..) => "unsigned tombstone",
+        Finding::UnsignedLost(..) => "unsigned account",
         Finding::BootUnchained(_) => "boot unchained",
         Finding::Rollback { .. } => "rollback",
         Finding::KeysLost(_) => "keys lost",
@@ -246,6 +274,8 @@ impl Attack {
             Kind::Rewrite => self.rewrite(unit, random),
             Kind::Truncate => self.undo_lanes(unit, |_| 0),
             Kind::Splice => self.undo_lanes(unit, |at| self.image.byte(at)),
+            // What it does is seen by the cloud only; see `Team::twin`.
+            Kind::Clone => true,
             Kind::ForgeHistory => {
                 let forged = unit.forged_history(random);
                 *unit.flash().cells_mut() = forged;

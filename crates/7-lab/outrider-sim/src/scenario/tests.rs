@@ -50,6 +50,14 @@ fn a_full_flash_gives_up_by_policy_and_says_so() {
 }
 
 #[test]
+fn a_boot_loop_forgets_nothing() {
+    let mut plan = plan("boot-loop");
+    plan.hours = 16;
+    let report = good(&plan, 1);
+    assert!(report.figures["boots"] > 1500, "{}", report.json());
+}
+
+#[test]
 fn a_broker_cannot_forge_and_its_losses_are_made_good() {
     let report = good(&plan("lying-broker"), 1);
     assert!(report.attacks_fired > 100, "{}", report.json());
@@ -68,7 +76,7 @@ fn who_owns_a_gateway_is_found() {
     let mut plan = plan("compromised-gateway");
     (plan.vehicles_min, plan.attack.gateway_each) = (8, 1);
     let report = good(&plan, 1);
-    assert_eq!((report.attacks_fired, report.attacks.len()), (5, 5), "{}", report.json());
+    assert_eq!((report.attacks_fired, report.attacks.len()), (6, 6), "{}", report.json());
 }
 
 #[test]

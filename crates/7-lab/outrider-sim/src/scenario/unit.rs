@@ -46,6 +46,7 @@ pub(super) struct Unit {
     secret: [u8; 32],
     root: [u8; 32],
     signer: Ed25519Signer,
+    ack_key: [u8; 32],
     ack: Ed25519Verifier,
     flash: Plug,
     gateway: Option<Box<Gateway<Plug>>>,
@@ -92,12 +93,45 @@ impl Unit {
             secret,
             root,
             signer: Ed25519Signer::new(&secret),
+            ack_key: *ack_key,
             ack: Ed25519Verifier::new(ack_key).expect("the cloud's key is one"),
             flash: Plug::new(Flash::new(hardware)),
             gateway: None,
             epoch: BootEpoch(0),
             zero: UnixMicros(0),
             random: random.fork(1),
+            boots: 0,
+            cuts: Cut::default(),
+            cut_count: 0,
+            torn_boots: 0,
+            damage: Vec::new(),
+        }
+    }
+
+    /// Makes another vehicle of the same medium, keys and counter.
+    pub(super) fn twin(&self) -> Self {
+        let hardware = self.hardware.copied();
+        let mut flash = Flash::new(hardware.clone());
+        *flash.cells_mut() = self.flash().cells().clone();
+        Self {
+            vehicle: self.vehicle,
+            profile: self.profile,
+            tag: !self.tag,
+            ledger: Ledger::default(),
+            hardware,
+            config: self.config,
+            drift_ppm: 0,
+            critical_kept: false,
+            secret: self.secret,
+            root: self.root,
+            signer: Ed25519Signer::new(&self.secret),
+            ack_key: self.ack_key,
+            ack: Ed25519Verifier::new(&self.ack_key).expect("the cloud's key is one"),
+            flash: Plug::new(flash),
+            gateway: None,
+            epoch: BootEpoch(0),
+            zero: UnixMicros(0),
+            random: self.random.fork(2),
             boots: 0,
             cuts: Cut::default(),
             cut_count: 0,
@@ -266,20 +300,22 @@ impl Unit {
             Link::Metered => &[Lane::Critical, Lane::Batched],
             Link::Unmetered | Link::Workshop => &Lane::ALL,
         };
-        spool.epochs().into_iter().any(|epoch| {
-            lanes.iter().any(|lane| spool.next_held(epoch, *lane, 0).is_some())
-                || (epoch != spool.epoch() && spool.is_unreported(epoch))
-        })
+        spool.lost_boots().next().is_some()
+            || spool.epochs().into_iter().any(|epoch| {
+                lanes.iter().any(|lane| spool.next_held(epoch, *lane, 0).is_some())
+                    || (epoch != spool.epoch() && spool.is_unreported(epoch))
+            })
     }
 
     /// Returns whether the cloud has acknowledged everything, down to the last counter.
     pub(super) fn is_told(&self) -> bool {
         let Some(gateway) = &self.gateway else { return false };
         let spool = gateway.spool();
-        spool.epochs().into_iter().all(|epoch| {
-            !spool.is_unreported(epoch)
-                && Lane::ALL.iter().all(|lane| spool.next_held(epoch, *lane, 0).is_none())
-        })
+        spool.lost_boots().next().is_none()
+            && spool.epochs().into_iter().all(|epoch| {
+                !spool.is_unreported(epoch)
+                    && Lane::ALL.iter().all(|lane| spool.next_held(epoch, *lane, 0).is_none())
+            })
     }
 
     /// Copies what the vehicle says it lost into the ledger, before an acknowledgement lets it forget.
