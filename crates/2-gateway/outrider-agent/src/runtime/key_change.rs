@@ -77,14 +77,16 @@ impl<S: Storage> Vehicle<S> {
         let Some(mut next) = changes.files.waiting()? else { return Ok(PAUSE_US) };
         // The answer to an earlier offer may have been lost.
         let was_offered = next.from.is_some();
-        if was_offered && self.is_known(&next, (link, now), commands) {
+        if was_offered && self.is_known(&next, (&mut *link, now), commands) {
             return Self::take_into_use(changes, &next);
         }
         if !was_offered {
             changes.files.offer(&mut next, BootEpoch(self.epoch().0.saturating_add(1)))?;
         }
         match self.offer(changes, &next, link) {
-            Offered::Taken if self.is_known(&next, (link, now), commands) => Self::take_into_use(changes, &next),
+            Offered::Taken if self.is_known(&next, (&mut *link, now), commands) => {
+                Self::take_into_use(changes, &next)
+            }
             Offered::Taken | Offered::NoAnswer => Ok(PAUSE_US),
             Offered::NotNow => Ok(REFUSED_PAUSE_US),
             Offered::Refused => changes.files.give_up().map(|()| REFUSED_PAUSE_US),

@@ -46,7 +46,7 @@ impl<S: Storage> Spool<S> {
                 return Ok(());
             }
         }
-        self.begin_journal()
+        self.begin_journal(false)
     }
 
     /// Returns how many slots a snapshot may take: a third of the journal, so that it is written again only after as many
@@ -82,9 +82,9 @@ impl<S: Storage> Spool<S> {
 
     /// Begins a segment of the journal in a slot whose content is needless. There is always one, unless so many are broken
     /// that no snapshot fits; nothing that is needed is ever given up for it.
-    fn begin_journal(&mut self) -> Result<(), StorageError> {
+    fn begin_journal(&mut self, is_snapshot: bool) -> Result<(), StorageError> {
         let slot = self.free_journal_slots().first().copied().ok_or(StorageError::Full)?;
-        self.ring.begin_segment(Chain::Journal, slot)
+        self.ring.begin_segment(Chain::Journal, slot, is_snapshot)
     }
 
     /// Returns the bytes that can be noted before the next snapshot, at least.
@@ -124,10 +124,10 @@ impl<S: Storage> Spool<S> {
     }
 
     fn try_snapshot(&mut self) -> Result<(), StorageError> {
-        self.begin_journal()?;
+        self.begin_journal(true)?;
         for entry in &self.snapshot() {
             if !self.ring.fits(Chain::Journal, entry.emit().1.len()) {
-                self.begin_journal()?;
+                self.begin_journal(false)?;
             }
             if matches!(entry, Entry::SnapshotEnd) {
                 // Where the end stands, all stands.

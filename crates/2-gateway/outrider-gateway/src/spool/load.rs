@@ -139,6 +139,10 @@ impl<S: Storage> Spool<S> {
         };
         let mut head = Head { next_place: segment.header.first_place, seal: segment.header.seal };
         let mut entries = Vec::with_capacity(found.len());
+        if segment.header.is_snapshot {
+            let place = Place { segment: number, offset: 0, length: 0, boot: 0 };
+            entries.push(Loaded { entry: Entry::SnapshotBegin, place, boot: segment.header.boot() });
+        }
         for found in found {
             recovery.corrupt_bytes += found.skipped as u64;
             let end = found.offset + found.length;

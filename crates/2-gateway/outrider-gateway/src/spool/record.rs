@@ -1,7 +1,7 @@
 //! Bytes of a segment: two copies of a header, then a chain of sealed records.
 //!
 //! ```text
-//! header:  magic "ORSG", format u16, chain u8, 0, number u64, epoch u64, salt u64, generation u64,
+//! header:  magic "ORSG", format u16, chain u8, flags u8, number u64, epoch u64, salt u64, generation u64,
 //!          first_place u64, before u64, previous seal 16, signature 64, check 16, seal 16        172 bytes, twice
 //! record:  marker u16, text_bytes u16, kind u8, attempt u8, place u16, text, tag 16, seal 16     40 bytes + text
 //! resume:  the same with kind 14, whose text is epoch u64, salt u64, and whose tag is a check    56 bytes
@@ -66,6 +66,8 @@ impl Chain {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) chain: Chain,
+    /// A snapshot of the journal begins with it: said here, so that not even an empty one is taken for news.
+    pub(super) is_snapshot: bool,
     pub(super) number: u64,
     pub(super) epoch: BootEpoch,
     pub(super) salt: u64,
@@ -85,7 +87,7 @@ impl Header {
         let mut out = Vec::with_capacity(HEADER_COPY_BYTES);
         out.extend(MAGIC);
         out.extend(FORMAT.to_le_bytes());
-        out.extend([self.chain.code(), 0]);
+        out.extend([self.chain.code(), u8::from(self.is_snapshot)]);
         for number in [self.number, self.epoch.0, self.salt, self.generation, self.first_place, self.before] {
             out.extend(number.to_le_bytes());
         }
@@ -126,9 +128,10 @@ impl Header {
         if cursor.array()? != MAGIC || cursor.array()? != FORMAT.to_le_bytes() {
             return None;
         }
-        let [chain, zero] = cursor.array()?;
+        let [chain, flags] = cursor.array()?;
         let header = Self {
-            chain: Chain::from_code(chain).filter(|_| zero == 0)?,
+            chain: Chain::from_code(chain).filter(|_| flags <= 1)?,
+            is_snapshot: flags == 1,
             number: cursor.u64()?,
             epoch: BootEpoch(cursor.u64()?),
             salt: cursor.u64()?,

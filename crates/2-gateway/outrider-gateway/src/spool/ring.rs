@@ -171,11 +171,17 @@ impl<S: Storage> Ring<S> {
     }
 
     /// Begins a segment in a slot whose old content nobody needs; what says so is made durable first.
-    pub(super) fn begin_segment(&mut self, chain: Chain, slot: u64) -> Result<(), StorageError> {
+    pub(super) fn begin_segment(
+        &mut self,
+        chain: Chain,
+        slot: u64,
+        is_snapshot: bool,
+    ) -> Result<(), StorageError> {
         self.flush()?;
         let Head { next_place, seal: previous } = self.tail(chain).head;
         let mut header = Header {
             chain,
+            is_snapshot,
             number: self.next_number,
             epoch: self.epoch,
             salt: self.salt,

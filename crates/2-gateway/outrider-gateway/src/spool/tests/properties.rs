@@ -97,7 +97,7 @@ proptest! {
     fn what_is_written_is_read_again_and_nothing_else(entries in prop::collection::vec(entry(), 1..8), noise: u8) {
         let key = ChainKey::first(&ROOT, 3);
         let mut header = Header {
-            chain: Chain::Journal, number: 4, epoch: BootEpoch(2), salt: 1, generation: 0, first_place: 0,
+            chain: Chain::Journal, is_snapshot: false, number: 4, epoch: BootEpoch(2), salt: 1, generation: 0, first_place: 0,
             before: 0,
             previous: [0; 16], seal: [0; 16],
         };
