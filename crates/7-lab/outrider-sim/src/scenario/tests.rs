@@ -54,7 +54,7 @@ fn a_boot_loop_forgets_nothing() {
     let mut plan = plan("boot-loop");
     plan.hours = 16;
     let report = good(&plan, 1);
-    assert!(report.figures["boots"] > 1500, "{}", report.json());
+    assert!(report.figures["boots"] > 800, "{}", report.json());
 }
 
 #[test]
