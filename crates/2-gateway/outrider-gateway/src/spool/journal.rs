@@ -76,7 +76,11 @@ impl<S: Storage> Spool<S> {
             .map(|slot| (by_slot.get(&slot).copied().unwrap_or(0), slot))
             .filter(|(number, _)| *number == 0 || is_free(*number))
             .collect();
-        free.sort_unstable();
+        // Of broken snapshots the beginning goes last: it says what the rest is.
+        free.sort_unstable_by_key(|(number, slot)| {
+            let is_part = self.broken_off.contains(number);
+            (is_part, if is_part { u64::MAX - number } else { *number }, *slot)
+        });
         free.into_iter().map(|(_, slot)| slot).collect()
     }
 
