@@ -197,9 +197,10 @@ impl ArtifactVault {
     pub fn piece(&self, sha256: &str, from: u64, bytes_max: u64) -> Result<(Vec<u8>, u64), EvidenceError> {
         let mut file = File::open(self.0.path(sha256)?)?;
         let whole = file.metadata()?.len();
-        let mut piece = Vec::new();
+        let bytes = whole.saturating_sub(from).min(bytes_max).min(PIECE_BYTES_MAX);
+        let mut piece = vec![0; usize::try_from(bytes).unwrap_or(0)];
         file.seek(SeekFrom::Start(from.min(whole)))?;
-        file.take(bytes_max.min(PIECE_BYTES_MAX)).read_to_end(&mut piece)?;
+        file.read_exact(&mut piece)?;
         Ok((piece, whole))
     }
 }

@@ -19,8 +19,8 @@ use super::provision::random_key;
 use super::{Failure, print, runtime};
 use crate::ports::{SystemClock, SystemRandom};
 
-/// Longest file that is read; the server says what is too long.
-const FILE_BYTES_MAX: u64 = (8 << 20) + 1;
+/// Longest artifact.
+const FILE_BYTES_MAX: u64 = 8 << 20;
 /// Rows that a list shows.
 const LIST_MAX: u32 = 100;
 /// Longest line that is taken for a password.
@@ -310,9 +310,8 @@ fn checked(text: String) -> Result<String, Failure> {
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", path.display()));
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    #[expect(clippy::disallowed_methods, reason = "take() bounds the length")]
-    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
+    if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
+        return Err(Failure::input(format!("{}: longer than {FILE_BYTES_MAX} bytes", path.display())));
+    }
+    std::fs::read(path).map_err(failed)
 }
