@@ -72,6 +72,9 @@ pub(super) struct Lake {
     checkpoint: BTreeMap<VehicleId, Vec<u8>>,
 }
 
+/// Sums of some boots: the first, the last, how many, what became of their rows.
+pub(super) type Summed = (BootEpoch, BootEpoch, u64, BootCounts);
+
 /// Counters of the cloud.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CloudCounts {
@@ -110,8 +113,8 @@ pub(super) struct Cloud {
     pub(super) told: BTreeMap<(VehicleId, BootEpoch, Lane), Told>,
     /// Boots and lanes of which a signed statement says what became of them, one by one.
     pub(super) closed: BTreeMap<(VehicleId, BootEpoch, Lane), BootCounts>,
-    /// Signed statements that have only the sums of some boots, by vehicle and lane: first and last boot, how many, sums.
-    pub(super) summed: BTreeMap<(VehicleId, Lane), Vec<(BootEpoch, BootEpoch, u64, BootCounts)>>,
+    /// Signed statements that have only the sums of some boots, by vehicle and lane.
+    pub(super) summed: BTreeMap<(VehicleId, Lane), Vec<Summed>>,
     /// Highest contiguous number that was ever signed.
     pub(super) signed: BTreeMap<(VehicleId, BootEpoch, Lane), u64>,
     pub(super) counts: CloudCounts,

@@ -146,10 +146,7 @@ impl<'a> Judge<'a> {
             account.delivered += 1;
             account.folded += members.len() as u64 - 1;
             settled.extend(members);
-        } else if case.buried(seq) {
-            account.tombstoned += members.len() as u64;
-            settled.extend(members);
-        } else if self.is_closed(case, seq, members.len() as u64) {
+        } else if case.buried(seq) || self.is_closed(case, seq, members.len() as u64) {
             account.tombstoned += members.len() as u64;
             settled.extend(members);
         } else if row.durable {
