@@ -13,9 +13,9 @@ use outrider_wire::{KEY_BYTES, KeyChange};
 use zeroize::Zeroizing;
 
 use super::config::BatchKey;
-use super::listening::Listening;
+use super::listening::{Listening, poll};
 use super::parts::CloudLink;
-use super::vehicle::{Vehicle, poll};
+use super::vehicle::Vehicle;
 use crate::identity::{BatchKeyFiles, BatchSigner, NextKey};
 
 /// Pause between two looks for a key that waits, and between two tries without an answer.

@@ -2,10 +2,32 @@
 
 use outrider_gateway::Ed25519Verifier;
 use outrider_gateway::uplink::{ShortSession, Transport, TransportError, frame_digest};
-use outrider_types::{UnixMicros, VehicleId};
-use outrider_wire::{Envelope, EnvelopeHeader, Reply, SealedAck, Signer};
+use outrider_types::{BootEpoch, TenantId, UnixMicros, VehicleId, VehicleMicros};
+use outrider_wire::{DictId, Envelope, EnvelopeHeader, Reply, SealedAck, Signer};
 
 use super::parts::CloudLink;
+
+/// Version of the event catalogue that this program was built with.
+pub(super) const CATALOGUE_ID: u32 = 1;
+
+/// Returns the header of a batch without rows, which asks for commands and says nothing. `now` makes it differ from every
+/// other: its answer tells the time, and an old one must not.
+pub(super) const fn poll(
+    tenant: TenantId,
+    vehicle: VehicleId,
+    epoch: BootEpoch,
+    now: VehicleMicros,
+) -> EnvelopeHeader {
+    EnvelopeHeader {
+        dict: DictId::STORED,
+        catalogue_id: CATALOGUE_ID,
+        tenant,
+        vehicle,
+        epoch,
+        batch_number: now.0,
+        raw_bytes: 0,
+    }
+}
 
 /// A link that reads the signed time of every acknowledgement on its way to the uplink.
 pub(super) struct Listening<'a> {

@@ -16,8 +16,7 @@ use outrider_types::{
 };
 use outrider_wire::catalogue::{event, field};
 use outrider_wire::{
-    CommandHead, DictId, EnvelopeHeader, Outcome as CommandOutcome, Parameters, RECEIPT_BYTES, Receipt,
-    RefuseReason, Signer,
+    CommandHead, Outcome as CommandOutcome, Parameters, RECEIPT_BYTES, Receipt, RefuseReason, Signer,
 };
 
 use super::commands::{Jobs, described};
@@ -26,7 +25,7 @@ use super::costs::UplinkFile;
 use super::ids::IdsLayer;
 use super::index::EventIndex;
 use super::key_change::KeyChanges;
-use super::listening::Listening;
+use super::listening::{CATALOGUE_ID, Listening, poll};
 use super::observed::Told;
 use super::parts::{CloudLink, OpenError, Status, VehicleParts};
 use super::report::Model;
@@ -38,8 +37,6 @@ use crate::net::{NetEdge, split_model};
 use crate::remote::Remote;
 use crate::scheduled::{ScheduledEdge, schedule_sections};
 
-/// Version of the event catalogue that this program was built with.
-const CATALOGUE_ID: u32 = 1;
 /// Frames sent in one exchange before commands get their turn.
 const FRAMES_PER_EXCHANGE: u32 = 64;
 /// A clock fix of the cloud is good for this long; then drift is larger than a round trip.
@@ -54,25 +51,6 @@ fn corruption(recovery: &Recovery, now: VehicleMicros) -> Option<SecurityEvent> 
             .with(field::SIZE_BYTES, FieldValue::Uint(recovery.corrupt_bytes))
             .with(field::DROPPED, FieldValue::Uint(recovery.lost_rows)),
     )
-}
-
-/// Returns the header of a batch without rows, which asks for commands and says nothing.
-/// `now` makes it differ from every other: its answer tells the time, and an old one must not.
-pub(super) const fn poll(
-    tenant: TenantId,
-    vehicle: VehicleId,
-    epoch: BootEpoch,
-    now: VehicleMicros,
-) -> EnvelopeHeader {
-    EnvelopeHeader {
-        dict: DictId::STORED,
-        catalogue_id: CATALOGUE_ID,
-        tenant,
-        vehicle,
-        epoch,
-        batch_number: now.0,
-        raw_bytes: 0,
-    }
 }
 
 /// The program of one vehicle; all time comes as an argument.
