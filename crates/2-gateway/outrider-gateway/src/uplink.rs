@@ -33,7 +33,7 @@ pub use self::types::{
 use crate::backoff::Backoff;
 use crate::codec::Encoder;
 use crate::short::ShortCodec;
-use crate::spool::Spool;
+use crate::spool::{LostBoots, Spool};
 use crate::storage::Storage;
 
 type LaneKey = (BootEpoch, Lane);
@@ -67,8 +67,8 @@ struct InFlight {
     short: Option<self::short::ShortRow>,
     /// What its answer names.
     digest: FrameDigest,
-    /// Accounts of lost boots in it.
-    lost: Vec<(Lane, BootEpoch)>,
+    /// Accounts of lost boots in it, as they were told.
+    lost: Vec<LostBoots>,
 }
 
 impl InFlight {
@@ -331,8 +331,8 @@ impl Uplink {
                 self.reported_at = now;
             }
         }
-        for (lane, first) in flight.lost {
-            spool.mark_lost_told(lane, first);
+        for lost in &flight.lost {
+            spool.mark_lost_told(lost);
         }
         if let Some(fix) = flight.fix {
             self.fixes_sent.insert(flight.epoch, fix);

@@ -141,7 +141,7 @@ impl<S: Storage> Spool<S> {
     }
 
     /// Makes one statement of sums of the two oldest of the lane that has most; false if no lane has two.
-    fn merge_lost(&mut self) -> bool {
+    pub(super) fn merge_lost(&mut self) -> bool {
         let count = |lane: Lane| self.lost.keys().filter(|(of, _)| *of == lane).count();
         let Some(lane) = Lane::ALL.into_iter().rev().max_by_key(|lane| count(*lane)) else { return false };
         let oldest: Vec<(Lane, BootEpoch)> =
@@ -161,9 +161,12 @@ impl<S: Storage> Spool<S> {
         self.lost.values()
     }
 
-    /// Records that the cloud has the account that begins with a boot.
-    pub fn mark_lost_told(&mut self, lane: Lane, first: BootEpoch) {
-        if self.lost.remove(&(lane, first)).is_some() {
+    /// Records that the cloud has an account. One that took in others since then is still to be told, whatever boot it
+    /// begins with.
+    pub fn mark_lost_told(&mut self, told: &LostBoots) {
+        let (lane, first) = (told.lane, told.first);
+        if self.lost.get(&(lane, first)) == Some(told) {
+            self.lost.remove(&(lane, first));
             // If this fails, the next boot tells it once more.
             let _ = self.note(&Entry::LostTold { lane, first });
         }

@@ -81,7 +81,7 @@ impl Uplink {
             if is_full || writer.lost_boots(&lost.text(), &lost.signature).is_err() {
                 return false;
             }
-            flight.lost.push((lost.lane, lost.first));
+            flight.lost.push(lost.clone());
         }
         true
     }

@@ -95,6 +95,18 @@ fn thousands_of_boots_on_a_small_medium_stay_accounted_for_to_the_last_observati
 }
 
 #[test]
+fn an_account_that_took_in_others_after_it_was_told_is_told_again() {
+    let (mut spool, _) = loop_boots(SMALL_JOURNAL, 1000, &Counter::default());
+    let told: Vec<LostBoots> = spool.lost_boots().cloned().collect();
+    assert!(spool.merge_lost(), "two of one lane");
+    for lost in &told {
+        spool.mark_lost_told(lost);
+    }
+    let left: Vec<&LostBoots> = spool.lost_boots().collect();
+    assert!(matches!(left.as_slice(), [sum] if sum.each.is_empty() && sum.boots > 1), "{left:?}");
+}
+
+#[test]
 fn the_shipped_sizes_hold_a_boot_loop_boot_by_boot() {
     let counter = Counter::default();
     let (mut spool, offered) = loop_boots(SpoolConfig::default(), 640, &counter);
