@@ -413,8 +413,7 @@ impl<'a> Judge<'a> {
 
     /// Everything below a signed watermark is stored, or was declared lost with a signature (LOG-2, LOG-4).
     ///
-    /// A hole of a vehicle that somebody owned is what the cloud has to show, and is counted; so is one of a boot that only
-    /// sums speak of.
+    /// A hole of a vehicle that somebody owned is what the cloud has to show, and is counted.
     fn acknowledged(&mut self, owned: &BTreeSet<VehicleId>) {
         for ((vehicle, epoch, lane), contiguous) in &self.cloud.signed {
             let state = self.cloud.received(*vehicle).and_then(|received| {
@@ -443,13 +442,6 @@ impl<'a> Judge<'a> {
             }
             if owned.contains(vehicle) {
                 let holes = self.report.figures.entry("holes_of_owned_vehicles").or_default();
-                *holes += state.holes().count() as u64;
-                continue;
-            }
-            let sums = self.cloud.summed.get(&(*vehicle, *lane)).map_or(&[][..], Vec::as_slice);
-            if sums.iter().any(|(first, last, ..)| (*first..=*last).contains(epoch)) {
-                // Its rows are in signed sums, which do not say which boot each is of: the hole stays, and is counted.
-                let holes = self.report.figures.entry("holes_in_sums").or_default();
                 *holes += state.holes().count() as u64;
                 continue;
             }

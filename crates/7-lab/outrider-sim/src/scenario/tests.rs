@@ -59,8 +59,10 @@ fn a_boot_loop_forgets_nothing() {
 
 #[test]
 fn a_broker_cannot_forge_and_its_losses_are_made_good() {
-    let report = good(&plan("lying-broker"), 1);
-    assert!(report.attacks_fired > 50, "{}", report.json());
+    let mut plan = plan("lying-broker");
+    plan.hours = 120;
+    let report = good(&plan, 1);
+    assert!(report.attacks_fired > 100, "{}", report.json());
     assert_eq!(report.attacks.len(), 5);
 }
 
