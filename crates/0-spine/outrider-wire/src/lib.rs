@@ -52,7 +52,7 @@ pub use envelope::{
 pub use fault::{BatchError, RowError, RowFault};
 pub use fixed::{FrameError, Signer, SignerError, Suite, Verifier};
 pub use key::{KEY_BYTES, KEY_MAGIC, KEY_VERSION, KeyChange, SealedKeyChange};
-pub use lost_boots::{BootCounts, LostBoot, LostBootsView, SIGN_LOST_BOOTS};
+pub use lost_boots::{BootCounts, BootRun, LostBoot, LostBootsView, SIGN_LOST_BOOTS};
 pub use pb::{Full, StructureError};
 pub use reader::{Batch, EventView, Events, Fields, LaneHeadView};
 pub use receipt::{

@@ -3,11 +3,15 @@
 //! ```text
 //! lane u8, first boot, last boot - first, boots, six sums,
 //! kinds u8, then of each kind: event_type u16, severity u8, rows, observations
-//! then until the end, of each boot: boot less the one before (the first: less the first boot), six counts
+//! runs, then of each run: boots left out before it (none before the first, else at least one), boots in it
+//! without runs, until the end, of each boot: boot less the one before (the first: less the first boot), six counts
 //! ```
 //!
 //! Little endian; what has no type is a varint in its shortest form, seven bits a byte, lowest first. The signature covers
 //! [`SIGN_LOST_BOOTS`] and the text as sent.
+//!
+//! A text lists its boots, or it has their sums and says in runs of which boots they are: of none of the boots in a run does
+//! the vehicle hold anything, and what it gave up of them and did not tell before is in the sums.
 
 use outrider_types::{BootEpoch, EventTypeId, Lane, Severity};
 
@@ -18,7 +22,7 @@ use crate::pb::{Full, RawValue, Reader, Sink};
 use crate::statement::LostRows;
 
 /// Bytes before the text in what its signature covers.
-pub const SIGN_LOST_BOOTS: &[u8] = b"outrider spool lost boots 1\0";
+pub const SIGN_LOST_BOOTS: &[u8] = b"outrider spool lost boots 2\0";
 
 /// What a vehicle counted of a lane in a boot, or over several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,6 +78,23 @@ pub struct LostBoot {
     pub counts: BootCounts,
 }
 
+/// Boots that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BootRun {
+    /// First.
+    pub first: BootEpoch,
+    /// Last.
+    pub last: BootEpoch,
+}
+
+impl BootRun {
+    /// Returns whether a boot is one of these.
+    #[must_use]
+    pub const fn contains(&self, epoch: BootEpoch) -> bool {
+        self.first.0 <= epoch.0 && epoch.0 <= self.last.0
+    }
+}
+
 /// A statement about boots of one lane, borrowed from the batch.
 #[derive(Debug, Clone, Copy)]
 pub struct LostBootsView<'a> {
@@ -83,7 +104,7 @@ pub struct LostBootsView<'a> {
     pub first: BootEpoch,
     /// Last boot that it is about.
     pub last: BootEpoch,
-    /// Boots that it is about: some of those between first and last.
+    /// Boots that it is about: some of those between first and last, or of those in runs.
     pub boots: u64,
     /// Sums over them.
     pub sum: BootCounts,
@@ -92,6 +113,7 @@ pub struct LostBootsView<'a> {
     /// The text that was signed, without [`SIGN_LOST_BOOTS`].
     pub text: &'a [u8],
     kinds: Text<'a>,
+    runs: Text<'a>,
     each: Text<'a>,
 }
 
@@ -144,15 +166,42 @@ impl Text<'_> {
         Some(LostRows { event_type, severity, rows: self.varint()?, observations: self.varint()? })
     }
 
+    /// Reads a run behind one that ends with `before`; the first of a text begins at `first`.
+    fn run(&mut self, first: BootEpoch, before: Option<BootEpoch>) -> Option<BootRun> {
+        let (left_out, boots) = (self.varint()?, self.varint()?);
+        let begin = match before {
+            Some(before) if left_out > 0 => before.0.checked_add(left_out)?.checked_add(1)?,
+            None if left_out == 0 => first.0,
+            _ => return None,
+        };
+        let last = begin.checked_add(boots.checked_sub(1)?)?;
+        Some(BootRun { first: BootEpoch(begin), last: BootEpoch(last) })
+    }
+
     fn boot(&mut self, before: BootEpoch) -> Option<LostBoot> {
         let epoch = BootEpoch(before.0.checked_add(self.varint()?)?);
         Some(LostBoot { epoch, counts: self.counts()? })
+    }
+
+    /// Returns whether the rest lists so many boots between first and last, ascending, with these sums.
+    fn is_list(mut self, first: BootEpoch, last: BootEpoch, boots: u64, sum: &BootCounts) -> bool {
+        let (mut listed, mut counted, mut before) = (0usize, BootCounts::default(), None);
+        while !self.0.is_empty() {
+            let Some(one) = self.boot(before.unwrap_or(first)) else { return false };
+            if one.epoch > last || before.is_some_and(|before| before >= one.epoch) {
+                return false;
+            }
+            before = Some(one.epoch);
+            listed = listed.saturating_add(1);
+            counted.add(&one.counts);
+        }
+        listed <= LOST_BOOTS_LISTED_MAX && u64::try_from(listed) == Ok(boots) && counted == *sum
     }
 }
 
 impl<'a> LostBootsView<'a> {
     /// Reads a text; `None` unless every byte has its meaning, boots ascend and lie between first and last, listed boots
-    /// are as many as it is about, and their counts are the sums.
+    /// are as many as it is about and their counts the sums, or runs reach from first to last and have room for the boots.
     #[must_use]
     pub fn parse(text: &'a [u8], signature: [u8; SIGNATURE_BYTES]) -> Option<Self> {
         if text.len() > LOST_BOOTS_BYTES_MAX {
@@ -173,27 +222,50 @@ impl<'a> LostBootsView<'a> {
             rest.kind()?;
         }
         let kinds = Text(kinds.0.get(..kinds.0.len().checked_sub(rest.0.len())?)?);
-        let each = rest;
-        let (mut listed, mut counted, mut before) = (0usize, BootCounts::default(), None);
-        while !rest.0.is_empty() {
-            let one = rest.boot(before.unwrap_or(first))?;
-            if one.epoch > last || before.is_some_and(|before| before >= one.epoch) {
-                return None;
-            }
-            before = Some(one.epoch);
-            listed = listed.checked_add(1)?;
-            counted.add(&one.counts);
+        let count = rest.varint()?;
+        let runs = rest;
+        let (mut covered, mut before) = (0u64, None);
+        for _ in 0..count {
+            let run = rest.run(first, before)?;
+            covered = covered.checked_add(run.last.0.checked_sub(run.first.0)?.checked_add(1)?)?;
+            before = Some(run.last);
         }
-        let is_whole = listed == 0
-            || (listed <= LOST_BOOTS_LISTED_MAX && u64::try_from(listed) == Ok(boots) && counted == sum);
-        let is_legal = is_whole && boots > 0;
-        is_legal.then_some(Self { lane, first, last, boots, sum, signature, text, kinds, each })
+        let runs = Text(runs.0.get(..runs.0.len().checked_sub(rest.0.len())?)?);
+        let each = rest;
+        let is_whole = if count > 0 {
+            rest.0.is_empty() && before == Some(last) && boots <= covered
+        } else {
+            rest.is_list(first, last, boots, &sum)
+        };
+        (is_whole && boots > 0).then_some(Self {
+            lane,
+            first,
+            last,
+            boots,
+            sum,
+            signature,
+            text,
+            kinds,
+            runs,
+            each,
+        })
     }
 
     /// Returns the rows given up by type and severity; only their sums go by boot.
     pub fn lost(&self) -> impl Iterator<Item = LostRows> + use<'a> {
         let mut rest = self.kinds;
         core::iter::from_fn(move || rest.kind())
+    }
+
+    /// Returns the boots that the sums are of, ascending; nothing if each is listed.
+    pub fn runs(&self) -> impl Iterator<Item = BootRun> + use<'a> {
+        let mut rest = self.runs;
+        let (first, mut before) = (self.first, None);
+        core::iter::from_fn(move || {
+            let run = (!rest.0.is_empty()).then(|| rest.run(first, before)).flatten()?;
+            before = Some(run.last);
+            Some(run)
+        })
     }
 
     /// Returns each boot, ascending; nothing if only the sums are known any more.

@@ -103,6 +103,9 @@ pub(crate) fn rows(bytes: &[u8]) -> bool {
         let mut sum = outrider_wire::BootCounts::default();
         view.each().for_each(|one| sum.add(&one.counts));
         assert!(!view.is_listed() || sum == view.sum);
+        let mut covered = 0;
+        view.runs().for_each(|run| covered += run.last.0 - run.first.0 + 1);
+        assert!(view.is_listed() != (covered > 0) && (view.is_listed() || view.boots <= covered));
         assert!(view.each().count() <= limits::LOST_BOOTS_LISTED_MAX);
         statements.push((format!("{:?}", view.text), format!("{:?}", view.signature)));
     }

@@ -752,7 +752,7 @@ fn a_statement_with_a_wrong_length_or_too_many_parts_is_refused_alone() {
 /// A text of two boots with one kind, as `docs` lays it out.
 fn lost_boots_text() -> Vec<u8> {
     // Batched, boots 5 to 300, two of them; sums; one kind; then both boots.
-    let mut text = vec![1, 5, 0xA7, 2, 2, 7, 9, 1, 4, 5, 0, 1, 100, 0, 3, 4, 5];
+    let mut text = vec![1, 5, 0xA7, 2, 2, 7, 9, 1, 4, 5, 0, 1, 100, 0, 3, 4, 5, 0];
     text.extend([0, 3, 4, 1, 2, 3, 0]);
     text.extend([0xA7, 2, 4, 5, 0, 2, 2, 0]);
     text
@@ -772,15 +772,58 @@ fn an_account_of_lost_boots_gives_back_what_was_written() {
     assert_eq!(each, [(5, [3, 4, 1, 2, 3, 0]), (300, [4, 5, 0, 2, 2, 0])]);
     assert_eq!((view.sum.numbers(), view.sum.folded()), ([7, 9, 1, 4, 5, 0], 1));
     let lost: Vec<_> = view.lost().map(|lost| (lost.event_type.0, lost.rows, lost.observations)).collect();
-    assert_eq!(lost, [(100, 4, 5)]);
+    assert_eq!((lost.as_slice(), view.runs().next()), (&[(100, 4, 5)][..], None));
+}
+
+/// The same, with only the sums of seven boots in three runs: 5 and 6, 100 to 103, 300.
+fn summed_boots_text() -> Vec<u8> {
+    let mut text = lost_boots_text();
+    text.truncate(17);
+    text[4] = 7;
+    text.extend([3, 0, 2, 93, 4, 0xC4, 1, 1]);
+    text
+}
+
+#[test]
+fn sums_over_lost_boots_say_which_boots_they_are_of() {
+    let text = summed_boots_text();
+    let view = LostBootsView::parse(&text, [0; 64]).expect("legal");
+    let runs: Vec<_> = view.runs().map(|run| (run.first.0, run.last.0)).collect();
+    assert_eq!(runs, [(5, 6), (100, 103), (300, 300)]);
+    assert_eq!((view.boots, view.is_listed(), view.each().next()), (7, false, None));
+    let six = [&text[..4], &[6], &text[5..]].concat();
+    assert!(LostBootsView::parse(&six, [0; 64]).is_some(), "one of them may be told elsewhere");
+    for (at, byte, why) in [
+        (4, 8, "more boots than the runs have"),
+        (17, 2, "a run less than said"),
+        (17, 4, "a run more than said"),
+        (18, 1, "a first run that does not begin at the first boot"),
+        (19, 0, "a run of none"),
+        (20, 0, "a run right behind the one before"),
+        (24, 2, "a run beyond the last boot"),
+        (2, 0xA6, "a last boot that is in no run"),
+    ] {
+        let mut text = text.clone();
+        text[at] = byte;
+        assert!(LostBootsView::parse(&text, [0; 64]).is_none(), "{why}");
+    }
+    for cut in 0..text.len() {
+        assert!(LostBootsView::parse(&text[..cut], [0; 64]).is_none(), "cut at {cut}");
+    }
+    let mut all = vec![1, 0];
+    all.extend([0xFF; 9]);
+    all.extend([1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+    all.extend([0xFF; 9]);
+    all.push(1);
+    assert!(LostBootsView::parse(&all, [0; 64]).is_none(), "boot 0 to 2^64 - 2 as a run, and one more as the last");
 }
 
 #[test]
 fn an_account_of_lost_boots_that_contradicts_itself_is_refused() {
     let good = lost_boots_text();
     let parse = |text: &[u8]| LostBootsView::parse(text, [0; 64]).is_some();
-    assert!(parse(&good) && parse(&good[..17]), "with and without the boots one by one");
-    for cut in (0..good.len()).filter(|cut| *cut != 17) {
+    assert!(parse(&good));
+    for cut in 0..good.len() {
         assert!(!parse(&good[..cut]), "cut at {cut}");
     }
     let changed = |at: usize, byte: u8| {
@@ -791,8 +834,8 @@ fn an_account_of_lost_boots_that_contradicts_itself_is_refused() {
     assert!(!changed(0, 7), "no such lane");
     assert!(!changed(4, 3), "three boots, and two listed");
     assert!(!changed(5, 8), "sums that are not those of the boots");
-    assert!(!changed(24, 0xA8), "a boot behind the last");
+    assert!(!changed(25, 0xA8), "a boot behind the last");
     assert!(!parse(&[good.as_slice(), &[0]].concat()), "a byte too many");
-    let none = [1, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let none = [1, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     assert!(!parse(&none), "about no boot");
 }
