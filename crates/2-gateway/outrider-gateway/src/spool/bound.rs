@@ -1,17 +1,21 @@
 //! What keeps the state of the spool, and so its journal and its starts, bounded, however many boots there are.
 //!
 //! Kept one by one are [`BOOTS_HELD_MAX`] boots at most, and as many as a snapshot has room for. Beyond that boots without
-//! rows become entries of a [`LostBoots`], exact each. Then statements of the oldest boots become one with their sums. Then
-//! rows are given up, of the segment first that the most boots wrote in: boots in which little happened.
+//! rows become entries of a [`LostBoots`], exact each. Then statements of the oldest boots become one with their sums, which
+//! names its boots in runs: a boot loop's take a few bytes however many there are, and where boots that are held lie between
+//! them there are at most as many runs as of those. Then rows are given up, of the segment first that the most boots wrote
+//! in: boots in which little happened.
 
 use std::collections::BTreeSet;
 
 use outrider_types::{BootEpoch, Lane};
+use outrider_wire::BootRun;
+use outrider_wire::limits::LOST_BOOTS_BYTES_MAX;
 
 use super::Spool;
 use super::entry::Entry;
 use super::lane::LaneState;
-use super::lost::LostBoots;
+use super::lost::{LostBoots, joined};
 use super::record::{HEADER_BYTES, RECORD_OVERHEAD_BYTES};
 use super::ring::CLOSE_BYTES;
 use crate::storage::Storage;
@@ -110,9 +114,7 @@ impl<S: Storage> Spool<S> {
 
     /// Builds the statements about boots of which no rows are held any more, as few as possible.
     pub(super) fn lost_boots_of(&mut self, boots: &[(BootEpoch, Lane, LaneState)]) -> Vec<LostBoots> {
-        let room =
-            self.ring.segment_bytes().saturating_sub(HEADER_BYTES + RECORD_OVERHEAD_BYTES + CLOSE_BYTES);
-        let room = room.min(outrider_wire::limits::LOST_BOOTS_BYTES_MAX);
+        let room = self.lost_room();
         let mut statements: Vec<LostBoots> = Vec::new();
         for lane in Lane::ALL {
             let mut open: Option<LostBoots> = None;
@@ -140,20 +142,47 @@ impl<S: Storage> Spool<S> {
         }
     }
 
-    /// Makes one statement of sums of the two oldest of the lane that has most; false if no lane has two.
+    /// Returns the bytes that a statement may take: one record of a segment.
+    fn lost_room(&self) -> usize {
+        let overhead = HEADER_BYTES + RECORD_OVERHEAD_BYTES + CLOSE_BYTES;
+        self.ring.segment_bytes().saturating_sub(overhead).min(LOST_BOOTS_BYTES_MAX)
+    }
+
+    /// Makes one statement of sums of two neighbours, of the lane first that has most, the oldest first; false if no two
+    /// fit into one.
     pub(super) fn merge_lost(&mut self) -> bool {
-        let count = |lane: Lane| self.lost.keys().filter(|(of, _)| *of == lane).count();
-        let Some(lane) = Lane::ALL.into_iter().rev().max_by_key(|lane| count(*lane)) else { return false };
-        let oldest: Vec<(Lane, BootEpoch)> =
-            self.lost.keys().filter(|(of, _)| *of == lane).take(2).copied().collect();
-        let [one, two] = oldest.as_slice() else { return false };
-        let (Some(mut sum), Some(other)) = (self.lost.remove(one), self.lost.remove(two)) else {
-            return false;
-        };
-        sum.merge(&other);
-        self.ring.wear.unsigned += u64::from(!sum.sign(&*self.ring.keys.signer));
-        self.take_lost(vec![sum]);
-        true
+        let mut lanes: Vec<(usize, Lane)> =
+            Lane::ALL.map(|lane| (self.lost.keys().filter(|(of, _)| *of == lane).count(), lane)).to_vec();
+        lanes.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+        let room = self.lost_room();
+        for (_, lane) in lanes {
+            let of_lane: Vec<&LostBoots> =
+                self.lost.values().filter(|statement| statement.lane == lane).collect();
+            let untold = self.untold(lane);
+            let is_told = |between: BootRun| {
+                let at = untold.partition_point(|run| run.last < between.first);
+                untold.get(at).is_none_or(|run| run.first > between.last)
+            };
+            let merged = of_lane.windows(2).find_map(|pair| {
+                let [one, two] = pair else { return None };
+                let mut sum = (*one).clone();
+                sum.merge(two, room, is_told).then_some((sum, two.first))
+            });
+            let Some((mut sum, other)) = merged else { continue };
+            self.ring.wear.unsigned += u64::from(!sum.sign(&*self.ring.keys.signer));
+            self.lost.remove(&(lane, other));
+            self.take_lost(vec![sum]);
+            return true;
+        }
+        false
+    }
+
+    /// Returns the boots of which something of a lane is held or left to tell, ascending.
+    fn untold(&self, lane: Lane) -> Vec<BootRun> {
+        let held = self.lanes.iter().filter(|((_, of), state)| *of == lane && !state.forgotten);
+        let held = held.map(|((epoch, _), _)| BootRun { first: *epoch, last: *epoch });
+        let stated = self.lost.values().filter(|statement| statement.lane == lane);
+        joined(held.chain(stated.flat_map(LostBoots::named)).collect(), |_| false)
     }
 
     /// Returns the accounts of lost boots that the cloud is to be told, ascending by lane and boot.

@@ -2,13 +2,13 @@
 //!
 //! A vehicle that restarts every few seconds begins thousands of boots, and each of them has counters. As long as there is
 //! room each keeps its own entry here, exact to the last observation. When there is none, the oldest statements of a lane
-//! become one that has only their sums: still exact over all of these boots, no longer for each. Nothing is forgotten
-//! before the cloud has it.
+//! become one that has only their sums, and names its boots in runs: still exact over all of these boots, no longer for
+//! each. Nothing is forgotten before the cloud has it.
 
 use outrider_types::{BootEpoch, EventTypeId, Lane, Severity};
 use outrider_wire::limits::{LOST_BOOTS_KINDS_MAX, LOST_BOOTS_LISTED_MAX};
 use outrider_wire::{
-    BootCounts, DropReason, LostBoot, LostBootsView, LostRows, SIGN_LOST_BOOTS, SIGNATURE_BYTES, Signer,
+    BootCounts, BootRun, DropReason, LostBoot, LostBootsView, LostRows, SIGN_LOST_BOOTS, SIGNATURE_BYTES, Signer,
     Verifier,
 };
 
@@ -26,12 +26,14 @@ pub struct LostBoots {
     pub first: BootEpoch,
     /// Last boot that it is about.
     pub last: BootEpoch,
-    /// Boots that it is about: some of those between first and last.
+    /// Boots that it is about: those listed, or some of those in runs.
     pub boots: u64,
     /// Sums over them.
     pub sum: BootCounts,
     /// Rows given up, by type and severity; at most eight and one.
     pub lost: Vec<Lost>,
+    /// The boots that the sums are of, ascending and apart; empty as long as each boot is listed.
+    pub runs: Vec<BootRun>,
     /// Each boot, ascending; empty if only the sums are known any more.
     pub each: Vec<LostBoot>,
     /// The device key's signature; zeros if it could not sign.
@@ -65,6 +67,7 @@ impl LostBoots {
             boots: 1,
             sum: counts,
             lost: Vec::new(),
+            runs: Vec::new(),
             each: vec![LostBoot { epoch, counts }],
             signature: [0; SIGNATURE_BYTES],
         };
@@ -118,10 +121,28 @@ impl LostBoots {
         true
     }
 
-    /// Takes in another statement of the same lane and keeps only the sums.
-    pub(super) fn merge(&mut self, other: &Self) {
-        self.add(other);
-        self.each.clear();
+    /// Takes in another statement of the same lane and keeps the sums and the names of the boots; false if that would not
+    /// fit `room` bytes. Boots between two runs are named with them if that saves room and `is_told` says of all of them
+    /// that the spool holds nothing of them and has nothing to tell.
+    pub(super) fn merge(&mut self, other: &Self, room: usize, is_told: impl Fn(BootRun) -> bool) -> bool {
+        let mut merged = self.clone();
+        merged.add(other);
+        merged.each.clear();
+        merged.runs = joined(self.named().into_iter().chain(other.named()).collect(), |_| false);
+        if merged.emit().len() > room {
+            merged.runs = joined(merged.runs, is_told);
+        }
+        let fits = merged.emit().len() <= room;
+        if fits {
+            *self = merged;
+        }
+        fits
+    }
+
+    /// Returns the boots that it is about as runs.
+    pub(super) fn named(&self) -> Vec<BootRun> {
+        let each = self.each.iter().map(|one| BootRun { first: one.epoch, last: one.epoch });
+        self.runs.iter().copied().chain(each).collect()
     }
 
     /// Returns whether it lists a boot.
@@ -144,6 +165,13 @@ impl LostBoots {
             out.push(lost.severity.map_or(0, Severity::code));
             put_varint(&mut out, lost.rows);
             put_varint(&mut out, lost.observations);
+        }
+        put_varint(&mut out, self.runs.len() as u64);
+        let mut behind = self.first.0;
+        for run in &self.runs {
+            put_varint(&mut out, run.first.0.saturating_sub(behind));
+            put_varint(&mut out, run.last.0.saturating_sub(run.first.0).saturating_add(1));
+            behind = run.last.0.saturating_add(1);
         }
         let mut before = self.first.0;
         for one in &self.each {
@@ -191,10 +219,29 @@ impl LostBoots {
             boots: view.boots,
             sum: view.sum,
             lost: lost.collect(),
+            runs: view.runs().collect(),
             each: view.each().collect(),
             signature: view.signature,
         })
     }
+}
+
+/// Joins runs that touch, and those with nothing between them that `may_bridge` does not allow.
+pub(super) fn joined(mut runs: Vec<BootRun>, may_bridge: impl Fn(BootRun) -> bool) -> Vec<BootRun> {
+    runs.sort_unstable();
+    let mut joined: Vec<BootRun> = Vec::with_capacity(runs.len());
+    for run in runs {
+        if let Some(before) = joined.last_mut() {
+            let first = BootEpoch(before.last.0.saturating_add(1));
+            let between = BootRun { first, last: BootEpoch(run.first.0.saturating_sub(1)) };
+            if run.first <= first || may_bridge(between) {
+                before.last = before.last.max(run.last);
+                continue;
+            }
+        }
+        joined.push(run);
+    }
+    joined
 }
 
 /// Writes a number in as few bytes as it takes, seven bits each, lowest first.
@@ -224,6 +271,43 @@ pub(super) fn varint(cursor: &mut Cursor<'_>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn runs(of: &[(u64, u64)]) -> Vec<BootRun> {
+        of.iter().map(|(first, last)| BootRun { first: BootEpoch(*first), last: BootEpoch(*last) }).collect()
+    }
+
+    /// A statement about every second boot, so that nothing touches.
+    fn scattered(first: u64, boots: u64) -> LostBoots {
+        let state = LaneState { last_seq: 3, received: 3, ..LaneState::default() };
+        let one = |boot| LostBoots::of(Lane::Batched, BootEpoch(first + 2 * boot), &state);
+        let mut lost = one(0);
+        (1..boots).for_each(|boot| assert!(lost.merge(&one(boot), usize::MAX, |_| false)));
+        lost
+    }
+
+    #[test]
+    fn runs_are_joined_where_they_touch_and_where_nothing_is_held_between() {
+        let apart = runs(&[(9, 9), (1, 3), (4, 5), (20, 30)]);
+        assert_eq!(joined(apart.clone(), |_| false), runs(&[(1, 5), (9, 9), (20, 30)]));
+        assert_eq!(joined(apart, |between| !between.contains(BootEpoch(15))), runs(&[(1, 9), (20, 30)]));
+    }
+
+    #[test]
+    fn a_sum_names_its_boots_and_takes_others_in_only_for_room() {
+        let (one, two) = (scattered(1, 300), scattered(601, 300));
+        let mut sum = one.clone();
+        assert!(sum.merge(&two, 2000, |_| true));
+        assert_eq!((sum.boots, sum.sum.numbers, sum.runs.len()), (600, 1800, 600), "there is room for all");
+        let mut sum = one.clone();
+        let held = BootEpoch(700);
+        assert!(sum.merge(&two, 1000, |between| !between.contains(held)));
+        assert_eq!(sum.runs, runs(&[(1, 699), (701, 1199)]), "a boot that is held is in none");
+        let view = LostBoots::parse(&sum.emit());
+        assert_eq!((view, sum.boots), (Some(sum), 600));
+        let mut sum = one.clone();
+        assert!(!sum.merge(&two, 1000, |_| false));
+        assert_eq!(sum, one, "what does not fit stays as it was");
+    }
 
     #[test]
     fn a_number_has_one_form() {

@@ -1,7 +1,7 @@
 //! Thousands of boots on a small medium: nothing may be forgotten before the cloud has it.
 
 use outrider_types::Seed;
-use outrider_wire::BootCounts;
+use outrider_wire::{BootCounts, BootRun};
 
 use super::*;
 
@@ -18,6 +18,7 @@ fn account(spool: &mut Spool<MemoryStorage>, offered: &Offered) -> (u64, u64) {
     let mut single = 0;
     let mut listed: BTreeMap<(BootEpoch, Lane), BootCounts> = BTreeMap::new();
     let mut sums: BTreeMap<Lane, (u64, BootCounts)> = BTreeMap::new();
+    let mut named: BTreeMap<Lane, Vec<BootRun>> = BTreeMap::new();
     for lost in spool.lost_boots() {
         assert!(lost.is_signed(&Quick), "{lost:?}");
         let kinds: u64 = lost.lost.iter().map(|lost| lost.observations).sum();
@@ -26,6 +27,9 @@ fn account(spool: &mut Spool<MemoryStorage>, offered: &Offered) -> (u64, u64) {
             assert_eq!(listed.insert((one.epoch, lost.lane), one.counts), None, "listed once");
         }
         if lost.each.is_empty() {
+            for run in &lost.runs {
+                named.entry(lost.lane).or_default().push(*run);
+            }
             let sum = sums.entry(lost.lane).or_default();
             sum.0 += lost.boots;
             sum.1.add(&lost.sum);
@@ -35,6 +39,9 @@ fn account(spool: &mut Spool<MemoryStorage>, offered: &Offered) -> (u64, u64) {
     let mut rest: BTreeMap<Lane, (u64, u64, u64)> = BTreeMap::new();
     for (key @ (epoch, lane), (observations, numbers)) in offered {
         let state = spool.lanes.get(key).filter(|state| !state.forgotten);
+        let names = named.get(lane).map_or(0, |runs| runs.iter().filter(|run| run.contains(*epoch)).count());
+        let is_apart = state.is_some() || listed.contains_key(key);
+        assert_eq!(names, usize::from(!is_apart), "{key:?} is named by one sum, or by none");
         assert!(state.is_none() || !listed.contains_key(key), "{key:?} in two places");
         if let Some(state) = state {
             single += 1;
