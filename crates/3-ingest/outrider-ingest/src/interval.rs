@@ -110,6 +110,11 @@ impl IntervalSet {
         self.intervals.len()
     }
 
+    /// Forgets the lowest intervals beyond this many.
+    pub fn keep_highest(&mut self, intervals: usize) {
+        self.intervals.drain(..self.intervals.len().saturating_sub(intervals));
+    }
+
     /// Appends the set: a count, then begin and end of each interval, little endian.
     pub fn save(&self, out: &mut Vec<u8>) {
         let count = u32::try_from(self.intervals.len()).expect("a set has fewer than 2^32 intervals");

@@ -277,14 +277,19 @@ impl Ledger {
         if self.heads.len() > HEADS_KEPT {
             self.heads.remove(0);
         }
-        for (first, last) in lost {
-            self.reasons.entry(DropReason::Evicted.code()).or_default().insert(*first, *last);
-        }
+        self.close_in_sums(lost);
         // Of which kinds the rows were is known of the whole statement only; the observations are known of each boot.
         if counts.evicted > 0 && !lost.is_empty() {
             let (event_type, severity) = (EventTypeId(u16::MAX), None);
             let (rows, observations) = (counts.evicted, counts.observations);
             add_lost(&mut self.settled, LostRows { event_type, severity, rows, observations });
+        }
+    }
+
+    /// Notes numbers that are lost with a boot of which only sums speak: how many observations they held is not known.
+    pub(crate) fn close_in_sums(&mut self, lost: &[(u64, u64)]) {
+        for (first, last) in lost {
+            self.reasons.entry(DropReason::Evicted.code()).or_default().insert(*first, *last);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use outrider_model::SaveError;
 use outrider_types::{BootEpoch, Lane, Seq};
-use outrider_wire::{SeqRange, limits::HOLES_MAX};
+use outrider_wire::{BootRun, SeqRange, limits::HOLES_MAX};
 use sha2::{Digest, Sha256};
 
 use crate::content::{Contents, first_word};
@@ -13,6 +13,9 @@ use crate::interval::{IntervalSet, StateCursor};
 /// Boots remembered a vehicle; older ones fall below the floor and count as delivered. A gateway keeps at most 512
 /// boots that are not delivered, and those of the newest segments, so nothing that still waits in a vehicle can fall.
 const EPOCHS_MAX: usize = 1024;
+
+/// Stretches of ended boots remembered a lane, the newest: a boot loop ends most of its boots in order (guess).
+const ENDED_MAX: usize = 64;
 
 /// State of one lane in one boot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +40,16 @@ impl LaneReceived {
     /// Returns the missing ranges up to the highest number heard of, ascending.
     pub fn holes(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.known.holes(self.announced.max(self.known.highest()))
+    }
+
+    /// Declares lost all that is missing, and returns it.
+    fn lose_rest(&mut self) -> Vec<(u64, u64)> {
+        let lost: Vec<(u64, u64)> = self.holes().collect();
+        for (first, last) in &lost {
+            self.lost.insert(*first, *last);
+            self.known.insert(*first, *last);
+        }
+        lost
     }
 
     fn save(&self, out: &mut Vec<u8>) {
@@ -73,6 +86,8 @@ pub struct LaneWatermark {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Received {
     lanes: BTreeMap<(BootEpoch, Lane), LaneReceived>,
+    /// Boots of which the vehicle holds nothing of a lane any more, for rows of theirs that come late.
+    ended: BTreeMap<Lane, IntervalSet>,
     /// Boots up to this one are no longer remembered.
     floor: Option<BootEpoch>,
     /// What the newest rows said. Not part of the saved form: the worker saves it with its own state, and a listener
@@ -106,8 +121,8 @@ impl Heard {
     }
 }
 
-/// Version of the saved form.
-const VERSION: u32 = 1;
+/// Version of the saved form. Version 1 is read: it knew no ended boots.
+const VERSION: u32 = 2;
 
 impl Received {
     /// Notes durable numbers and returns how many of them are new; boots below the floor are never new.
@@ -136,16 +151,44 @@ impl Received {
     }
 
     /// Notes that a lane of a boot ended with so many numbers and that the vehicle has none of them any more; returns the
-    /// ranges that are lost with it and were not declared before. `None` if nothing is known of it, and nothing waits.
+    /// ranges that are lost with it and were not declared before. `None` if nothing is known of it: then what comes late
+    /// of it is taken, and nothing waits.
     pub fn end_boot(&mut self, epoch: BootEpoch, lane: Lane, numbers: u64) -> Option<Vec<(u64, u64)>> {
+        self.remember_ended(lane, BootRun { first: epoch, last: epoch });
         let state = self.lanes.get_mut(&(epoch, lane))?;
         state.announced = state.announced.max(numbers);
-        let lost: Vec<(u64, u64)> = state.known.holes(numbers).collect();
-        for (first, last) in &lost {
-            state.lost.insert(*first, *last);
-            state.known.insert(*first, *last);
+        Some(state.lose_rest())
+    }
+
+    /// Notes that the vehicle has nothing of a lane of these boots any more; returns the ranges that are lost with each
+    /// that is known and were not declared before. O(known boots of the run).
+    pub fn end_boots(&mut self, lane: Lane, boots: BootRun) -> Vec<(BootEpoch, Vec<(u64, u64)>)> {
+        if boots.first > boots.last {
+            return Vec::new();
         }
-        Some(lost)
+        self.remember_ended(lane, boots);
+        let known = self.lanes.range_mut((boots.first, Lane::Critical)..=(boots.last, Lane::Deferred));
+        let of_lane = known.filter(|((_, of), _)| *of == lane);
+        of_lane.map(|((epoch, _), state)| (*epoch, state.lose_rest())).collect()
+    }
+
+    fn remember_ended(&mut self, lane: Lane, boots: BootRun) {
+        let ended = self.ended.entry(lane).or_default();
+        ended.insert(boots.first.0, boots.last.0);
+        ended.keep_highest(ENDED_MAX);
+    }
+
+    /// Declares lost what rows of an ended boot show to be missing that came after its end was told; returns it by lane.
+    pub(crate) fn settle(&mut self, epoch: BootEpoch) -> Vec<(Lane, Vec<(u64, u64)>)> {
+        let ended = Lane::ALL
+            .into_iter()
+            .filter(|lane| self.ended.get(lane).is_some_and(|ended| ended.contains(epoch.0)));
+        let ended: Vec<Lane> = ended.collect();
+        let lost = ended.into_iter().filter_map(|lane| {
+            let state = self.lanes.get_mut(&(epoch, lane))?;
+            Some((lane, state.lose_rest()))
+        });
+        lost.filter(|(_, lost)| !lost.is_empty()).collect()
     }
 
     /// Returns whether a number is durable here or lies below the floor.
@@ -242,6 +285,9 @@ impl Received {
             out.push(lane.code());
             state.save(out);
         }
+        for lane in Lane::ALL {
+            self.ended.get(&lane).unwrap_or(&IntervalSet::default()).save(out);
+        }
     }
 
     /// Reads the saved form.
@@ -256,7 +302,7 @@ impl Received {
 
     pub(crate) fn load_from(cursor: &mut StateCursor<'_>) -> Result<Self, SaveError> {
         let version = cursor.u32()?;
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(SaveError::Version { expected: VERSION, got: version });
         }
         let has_floor = cursor.u8()? == 1;
@@ -267,6 +313,12 @@ impl Received {
             let epoch = BootEpoch(cursor.u64()?);
             let lane = Lane::from_code(cursor.u8()?).ok_or(cursor.damaged())?;
             received.lanes.insert((epoch, lane), LaneReceived::load(cursor)?);
+        }
+        for lane in Lane::ALL.into_iter().filter(|_| version > 1) {
+            let ended = IntervalSet::load(cursor)?;
+            if ended.intervals() > 0 {
+                received.ended.insert(lane, ended);
+            }
         }
         Ok(received)
     }
@@ -309,16 +361,66 @@ mod tests {
     }
 
     #[test]
+    fn a_boot_that_ended_waits_for_nothing_whenever_its_rows_come() {
+        let (mut received, lane) = (Received::default(), Lane::Batched);
+        let run = |first, last| BootRun { first: BootEpoch(first), last: BootEpoch(last) };
+        received.insert(BootEpoch(3), lane, range(2, 2));
+        received.announce(BootEpoch(3), lane, 5);
+        received.insert(BootEpoch(3), Lane::Critical, range(2, 2));
+        received.insert(BootEpoch(9), lane, range(2, 2));
+        let ended = received.end_boots(lane, run(1, 8));
+        assert_eq!(ended, [(BootEpoch(3), vec![(1, 1), (3, 5)])]);
+        assert_eq!(received.end_boots(lane, run(1, 8)), [(BootEpoch(3), vec![])], "nothing is lost twice");
+        assert_eq!(received.end_boots(lane, run(8, 1)), []);
+        assert_eq!(received.end_boot(BootEpoch(20), lane, 4), None);
+        let holes = |received: &Received, epoch| {
+            received
+                .lanes()
+                .filter(|(of, ..)| of.0 == epoch)
+                .map(|(.., state)| state.holes().count())
+                .sum::<usize>()
+        };
+        assert_eq!(
+            (holes(&received, 3), holes(&received, 9)),
+            (1, 1),
+            "another lane, and a boot that goes on"
+        );
+        for late in [5, 20] {
+            assert_eq!(received.insert(BootEpoch(late), lane, range(3, 3)), 1);
+            assert_eq!(received.settle(BootEpoch(late)), [(lane, vec![(1, 2)])]);
+            assert_eq!(holes(&received, late), 0);
+        }
+        assert_eq!(received.settle(BootEpoch(9)), []);
+    }
+
+    #[test]
+    fn ended_boots_are_remembered_up_to_a_bound() {
+        let mut received = Received::default();
+        for epoch in 1..=1000 {
+            received.end_boot(BootEpoch(2 * epoch), Lane::Critical, 1);
+        }
+        assert_eq!(received.ended[&Lane::Critical].intervals(), ENDED_MAX);
+        assert!(received.ended[&Lane::Critical].contains(2000));
+        received.end_boots(Lane::Critical, BootRun { first: BootEpoch(0), last: BootEpoch(u64::MAX) });
+        assert_eq!(received.ended[&Lane::Critical].intervals(), 1);
+    }
+
+    #[test]
     fn state_survives_saving_and_a_torn_copy_is_refused() {
         let mut received = Received::default();
         received.insert(BootEpoch(1), Lane::Critical, range(1, 5));
         received.declare_lost(BootEpoch(1), Lane::Deferred, range(2, 3));
         received.announce(BootEpoch(2), Lane::Batched, 7);
+        received.end_boot(BootEpoch(1), Lane::Deferred, 3);
         let mut bytes = Vec::new();
         received.save(&mut bytes);
         assert_eq!(Received::load(&bytes), Ok(received));
         for cut in 0..bytes.len() {
             assert!(Received::load(&bytes[..cut]).is_err(), "cut at {cut}");
         }
+        // Three counts, and one interval.
+        let mut old = bytes[..bytes.len() - 3 * 4 - 16].to_vec();
+        old[0] = 1;
+        assert_eq!(Received::load(&old).map(|old| old.lanes().count()), Ok(3), "version 1");
     }
 }

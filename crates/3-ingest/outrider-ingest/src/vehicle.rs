@@ -1,14 +1,12 @@
 //! All that is kept of one vehicle's deliveries.
 
+mod lost;
 mod saved;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use outrider_types::{BootEpoch, IngestTime, Lane, Seq, UnixMicros};
-use outrider_wire::{
-    Batch, DropReason, EnvelopeHeader, LostBoot, SIGN_LOST_BOOTS, SeqRange, TOMBSTONE_SIGNED_BYTES_MAX,
-    Verifier,
-};
+use outrider_wire::{Batch, DropReason, EnvelopeHeader, SeqRange, TOMBSTONE_SIGNED_BYTES_MAX, Verifier};
 
 use crate::boots::{BOOTS_MAX, Boots};
 use crate::content::{Again, Content, RowHash};
@@ -279,48 +277,6 @@ impl VehicleState {
         }
     }
 
-    /// Notes the closing accounts of boots of which the vehicle holds nothing any more.
-    fn take_lost_boots(
-        &mut self,
-        header: &EnvelopeHeader,
-        rows: &Batch<'_>,
-        device: &dyn Verifier,
-        taken: &mut Taken,
-    ) {
-        for view in rows.lost_boots().flatten() {
-            let lane = view.lane;
-            if !device.verify(&[SIGN_LOST_BOOTS, view.text].concat(), &view.signature) {
-                taken.statements.push(Statement::Conflict {
-                    reason: Reason::TombstoneUnsigned,
-                    epoch: view.first,
-                    lane: Some(lane),
-                    range: (view.first.0, view.last.0),
-                    hashes: None,
-                });
-            }
-            for LostBoot { epoch, counts } in view.each() {
-                let Some(lost) = self.received.end_boot(epoch, lane, counts.numbers) else { continue };
-                let rows: u64 = lost.iter().map(|(first, last)| last - first + 1).sum();
-                // An acknowledgement that was lost makes the vehicle name more than are missing, never less.
-                let untold = rows.saturating_sub(counts.evicted.saturating_add(counts.corrupt));
-                if untold > 0 {
-                    let difference = i64::try_from(untold).unwrap_or(i64::MAX);
-                    taken.statements.push(Statement::Mismatch { epoch, lane, difference });
-                }
-                if let Some(ledger) = self.ledgers.get_mut(&(epoch, lane)) {
-                    ledger.close((header.epoch.0, header.batch_number), &counts, &lost);
-                    taken.ends.push((epoch, lane));
-                }
-            }
-            taken.statements.push(Statement::BootsSummed {
-                lane,
-                boots: (view.first, view.last, view.boots),
-                sum: view.sum,
-                is_exact: view.is_listed(),
-            });
-        }
-    }
-
     /// Draws the conclusions once the rows are noted, and returns what is to be said that was not said before.
     pub(crate) fn conclude(&mut self, epoch: BootEpoch, mut taken: Taken, now: UnixMicros) -> Vec<Statement> {
         for (lane, seq) in taken.unreadable {
@@ -328,6 +284,9 @@ impl VehicleState {
             if new > 0 {
                 self.ledger(epoch, lane).receive_unreadable();
             }
+        }
+        for (lane, lost) in self.received.settle(epoch) {
+            self.ledger(epoch, lane).close_in_sums(&lost);
         }
         let touched = Lane::ALL.map(|lane| (epoch, lane)).into_iter().chain(taken.ends);
         let mut ends = Vec::new();

@@ -815,7 +815,10 @@ fn sums_over_lost_boots_say_which_boots_they_are_of() {
     all.extend([1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
     all.extend([0xFF; 9]);
     all.push(1);
-    assert!(LostBootsView::parse(&all, [0; 64]).is_none(), "boot 0 to 2^64 - 2 as a run, and one more as the last");
+    assert!(
+        LostBootsView::parse(&all, [0; 64]).is_none(),
+        "boot 0 to 2^64 - 2 as a run, and one more as the last"
+    );
 }
 
 #[test]

@@ -8,8 +8,8 @@
 use outrider_types::{BootEpoch, EventTypeId, Lane, Severity};
 use outrider_wire::limits::{LOST_BOOTS_KINDS_MAX, LOST_BOOTS_LISTED_MAX};
 use outrider_wire::{
-    BootCounts, BootRun, DropReason, LostBoot, LostBootsView, LostRows, SIGN_LOST_BOOTS, SIGNATURE_BYTES, Signer,
-    Verifier,
+    BootCounts, BootRun, DropReason, LostBoot, LostBootsView, LostRows, SIGN_LOST_BOOTS, SIGNATURE_BYTES,
+    Signer, Verifier,
 };
 
 use super::lane::LaneState;

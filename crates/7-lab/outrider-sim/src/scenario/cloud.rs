@@ -12,8 +12,8 @@ use outrider_types::{
     BootEpoch, EventId, EventTime, EventTypeId, IngestTime, Lane, Seed, Seq, TenantId, UnixMicros, VehicleId,
 };
 use outrider_wire::{
-    Ack, Batch, BootCounts, DropReason, FrameDigest, LostBootsView, Reply, SIGN_LOST_BOOTS, Verifier,
-    Watermark,
+    Ack, Batch, BootCounts, BootRun, DropReason, FrameDigest, LostBootsView, Reply, SIGN_LOST_BOOTS,
+    Verifier, Watermark,
 };
 
 use super::plan::CloudPlan;
@@ -72,8 +72,8 @@ pub(super) struct Lake {
     checkpoint: BTreeMap<VehicleId, Vec<u8>>,
 }
 
-/// Sums of some boots: the first, the last, how many, what became of their rows.
-pub(super) type Summed = (BootEpoch, BootEpoch, u64, BootCounts);
+/// Sums of some boots: which, how many of these, what became of their rows.
+pub(super) type Summed = (Vec<BootRun>, u64, BootCounts);
 
 /// Counters of the cloud.
 #[derive(Debug, Clone, Default)]
@@ -297,7 +297,7 @@ impl Cloud {
             for one in lost.each() {
                 self.closed.insert((vehicle, one.epoch, lost.lane), one.counts);
             }
-            let sum = (lost.first, lost.last, lost.boots, lost.sum);
+            let sum = (lost.runs().collect(), lost.boots, lost.sum);
             let sums = self.summed.entry((vehicle, lost.lane)).or_default();
             if !lost.is_listed() && !sums.contains(&sum) {
                 sums.push(sum);

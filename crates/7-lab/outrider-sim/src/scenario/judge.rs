@@ -168,7 +168,7 @@ impl<'a> Judge<'a> {
             self.used.entry(Used::Boot(key)).or_default()
         } else {
             let sums = self.cloud.summed.get(&(key.0, key.2)).map_or(&[][..], Vec::as_slice);
-            if !sums.iter().any(|(first, last, ..)| (*first..=*last).contains(&case.epoch)) {
+            if !sums.iter().any(|(boots, ..)| boots.iter().any(|run| run.contains(case.epoch))) {
                 return false;
             }
             self.used.entry(Used::Sums(key.0, key.2)).or_default()

@@ -83,7 +83,7 @@ fn fleet(plan: &Plan, seed: Seed, scale_percent: u64, report: &mut Report) {
         .sum();
     let told = field.cloud.closed.len() as u64;
     report.fault("boot_listed", told);
-    let summed = field.cloud.summed.values().flatten().map(|(_, _, boots, _)| *boots).sum();
+    let summed = field.cloud.summed.values().flatten().map(|(_, boots, _)| *boots).sum();
     report.fault("boot_summed", summed);
     let listed: u64 = field.cloud.closed.values().map(|counts| counts.evicted).sum();
     let sums: u64 = field.cloud.summed.values().flatten().map(|(.., sum)| sum.evicted).sum();

@@ -528,7 +528,50 @@ fn one_boot(epoch: u8, [numbers, received, evicted, observations]: [u8; 4]) -> V
     let counts = [numbers, received, 0, evicted, observations, 0];
     let head = [1, epoch, 0, 1].into_iter().chain(counts);
     let kind = [1, 100, 0, 2, evicted, observations];
-    head.chain(kind).chain([0]).chain(counts).collect()
+    head.chain(kind).chain([0, 0]).chain(counts).collect()
+}
+
+/// Sums over so many boots of the batched lane from `first` on: given up, and the observations in them.
+fn summed(first: u8, boots: u8, evicted: u8, observations: u8) -> Vec<u8> {
+    let counts = [evicted, observations, 0, evicted, observations, 0];
+    let head = [1, first, boots - 1, boots].into_iter().chain(counts);
+    let kind = [1, 100, 0, 2, evicted, observations];
+    head.chain(kind).chain([1, 0, boots]).collect()
+}
+
+/// Returns the states of the gaps of each boot that has some, without those that were counted before.
+fn gaps_of(worker: &Worker) -> Vec<(u64, GapState)> {
+    worker.gaps(VEHICLE).iter().map(|gap| (gap.epoch.0, gap.state)).collect()
+}
+
+#[test]
+fn sums_over_lost_boots_close_the_gaps_of_the_boots_that_they_name() {
+    let one = Said::of(4, 1).with_rows([1, 2, 5]).head(5, 5, 0);
+    let two = Said::of(5, 1).with_rows([2]).head(2, 2, 0);
+    let other = Said::of(7, 1).with_rows([2]).head(2, 2, 0);
+    let mut later = Said::of(9, 1);
+    // Of boots 3 to 6 five rows were given up; the cloud had heard of three of these.
+    later.lost_boots = vec![(summed(3, 4, 5, 9), true)];
+    let all = [one.clone(), two.clone(), other, later.clone()];
+    let worker = check(&all, &[("ingest.boots_summed", "")]);
+    let (lost, open) = (GapState::Lost, GapState::Open);
+    assert_eq!(gaps_of(&worker), [(4, lost), (5, lost), (7, open)]);
+    let account = |epoch| {
+        let lanes = worker.lanes(VEHICLE);
+        let lane = lanes.into_iter().find(|lane| lane.epoch.0 == epoch).expect("known");
+        lane.account.expect("books").state
+    };
+    assert_eq!([4, 5, 7].map(account), [Balancing::Inexact, Balancing::Inexact, Balancing::Waiting]);
+    // Rows of such a boot that come later show no new gap, and are taken.
+    let late = Said::of(6, 1).with_rows([3]).head(3, 3, 0);
+    let worker = check(&[later.clone(), late], &[("ingest.boots_summed", "")]);
+    assert_eq!(gaps_of(&worker), [(6, lost)]);
+    // Less than is missing is said, and no boot that goes on is ended.
+    later.lost_boots = vec![(summed(3, 7, 2, 2), true)];
+    let own = Said { number: 2, ..Said::of(9, 2).with_rows([2]).head(2, 2, 0) };
+    let expected = [("ingest.boots_summed", ""), ("ingest.accounting_mismatch", "")];
+    let worker = check(&[one, two, later, own], &expected);
+    assert_eq!(gaps_of(&worker), [(4, lost), (5, lost), (9, open)]);
 }
 
 #[test]
