@@ -274,7 +274,9 @@ impl<S: Storage> Spool<S> {
             return Ok(());
         }
         let slot = self.allocate(lane)?;
-        self.ring.begin_segment(Chain::Lane(lane), slot, false).map_err(AppendError::Storage)?;
+        self.ring
+            .begin_segment(Chain::Lane(lane), slot, record::Purpose::News)
+            .map_err(AppendError::Storage)?;
         self.since_anchor += 1;
         if self.since_anchor >= ANCHOR_SEGMENTS {
             // An anchor that is away is tried again with the next segment; the log goes on.

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::entry::{Entry, Floor, Heads, put_heads};
 use super::lane::LaneState;
-use super::record::{Chain, HEADER_BYTES};
+use super::record::{Chain, HEADER_BYTES, Purpose};
 use super::seal::SEAL_INTERVAL;
 use super::{AnchorError, Attestation, Raise, Spool};
 use crate::storage::{Storage, StorageError};
@@ -46,7 +46,7 @@ impl<S: Storage> Spool<S> {
                 return Ok(());
             }
         }
-        self.begin_journal(false)
+        self.begin_journal(Purpose::News)
     }
 
     /// Returns how many slots a snapshot may take: a third of the journal, so that it is written again only after as many
@@ -86,9 +86,9 @@ impl<S: Storage> Spool<S> {
 
     /// Begins a segment of the journal in a slot whose content is needless. There is always one, unless so many are broken
     /// that no snapshot fits; nothing that is needed is ever given up for it.
-    fn begin_journal(&mut self, is_snapshot: bool) -> Result<(), StorageError> {
+    fn begin_journal(&mut self, purpose: Purpose) -> Result<(), StorageError> {
         let slot = self.free_journal_slots().first().copied().ok_or(StorageError::Full)?;
-        self.ring.begin_segment(Chain::Journal, slot, is_snapshot)
+        self.ring.begin_segment(Chain::Journal, slot, purpose)
     }
 
     /// Returns the bytes that can be noted before the next snapshot, at least.
@@ -128,10 +128,10 @@ impl<S: Storage> Spool<S> {
     }
 
     fn try_snapshot(&mut self) -> Result<(), StorageError> {
-        self.begin_journal(true)?;
+        self.begin_journal(Purpose::Snapshot)?;
         for entry in &self.snapshot() {
             if !self.ring.fits(Chain::Journal, entry.emit().1.len()) {
-                self.begin_journal(false)?;
+                self.begin_journal(Purpose::SnapshotRest)?;
             }
             if matches!(entry, Entry::SnapshotEnd) {
                 // Where the end stands, all stands.

@@ -1,10 +1,12 @@
 //! Reading what stands on the medium back into the spool's state: the journal from its last whole snapshot on, then rows.
 
+use std::collections::BTreeSet;
+
 use outrider_types::{BootEpoch, Lane};
 
 use super::entry::{CLOSE, Entry, Floor, Head, Heads};
 use super::lane::LaneState;
-use super::record::{BootMark, Chain, RESUME};
+use super::record::{BootMark, Chain, Purpose, RESUME};
 use super::recovery::Recovery;
 use super::ring::Place;
 use super::seal::SEAL_INTERVAL;
@@ -91,6 +93,9 @@ impl<S: Storage> Spool<S> {
         }
         if let Some(from) = begun {
             self.broken_off.extend(self.ring.segments.range(from..).map(|(number, _)| *number));
+        }
+        self.broken_off.extend(self.parts_without_beginning(&entries));
+        if self.ring.newest(Chain::Journal).is_some_and(|newest| self.broken_off.contains(&newest)) {
             self.ring.tail_mut(Chain::Journal).left = None;
             self.is_snapshot_due = true;
         }
@@ -108,6 +113,34 @@ impl<S: Storage> Spool<S> {
             state.unsaved_gaps.clear();
             state.unsaved = false;
         }
+    }
+
+    /// Returns parts of snapshots that were broken off and whose beginning was used again since.
+    fn parts_without_beginning(&self, entries: &[Loaded]) -> Vec<u64> {
+        // Behind the end of a snapshot stands news; so it does behind an end that is damaged, and then the next boot's word.
+        let closing =
+            entries.iter().filter(|one| matches!(one.entry, Entry::SnapshotEnd | Entry::Boot { .. }));
+        let closed: BTreeSet<u64> = closing.map(|one| one.place.segment).collect();
+        let (mut parts, mut group, mut is_begun) = (Vec::new(), Vec::new(), false);
+        for (number, segment) in &self.ring.segments {
+            if segment.header.chain != Chain::Journal {
+                continue;
+            }
+            match segment.header.purpose {
+                Purpose::SnapshotRest if !is_begun => group.push(*number),
+                Purpose::SnapshotRest => {}
+                purpose @ (Purpose::News | Purpose::Snapshot) => {
+                    parts.append(&mut group);
+                    is_begun = purpose == Purpose::Snapshot;
+                }
+            }
+            if closed.contains(number) {
+                group.clear();
+                is_begun = false;
+            }
+        }
+        parts.append(&mut group);
+        parts
     }
 
     fn numbers(&self, chain: Chain) -> Vec<u64> {
@@ -139,7 +172,7 @@ impl<S: Storage> Spool<S> {
         };
         let mut head = Head { next_place: segment.header.first_place, seal: segment.header.seal };
         let mut entries = Vec::with_capacity(found.len());
-        if segment.header.is_snapshot {
+        if segment.header.purpose == Purpose::Snapshot {
             let place = Place { segment: number, offset: 0, length: 0, boot: 0 };
             entries.push(Loaded { entry: Entry::SnapshotBegin, place, boot: segment.header.boot() });
         }

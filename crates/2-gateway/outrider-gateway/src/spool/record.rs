@@ -22,7 +22,7 @@ use outrider_wire::SIGNATURE_BYTES;
 use super::seal::{ChainKey, RowKey, SEAL_INTERVAL, Seal, TAG_BYTES, derive, seal};
 
 const MAGIC: [u8; 4] = *b"ORSG";
-const FORMAT: u16 = 3;
+const FORMAT: u16 = 4;
 const FIELDS_BYTES: usize = 4 + 2 + 2 + 8 * 6 + TAG_BYTES;
 const HEADER_COPY_BYTES: usize = FIELDS_BYTES + SIGNATURE_BYTES + 2 * TAG_BYTES;
 /// Bytes before the first record.
@@ -62,12 +62,31 @@ impl Chain {
     }
 }
 
+/// What a segment was begun for. The header says it, so that no part of a snapshot that was broken off, not even an empty
+/// one, is taken for news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Purpose {
+    /// Rows, or news of the journal.
+    News = 0,
+    /// A snapshot of the journal begins with it.
+    Snapshot = 1,
+    /// A snapshot that began before goes on. News may follow behind its end.
+    SnapshotRest = 2,
+}
+
+impl Purpose {
+    fn from_code(code: u8) -> Option<Self> {
+        [Self::News, Self::Snapshot, Self::SnapshotRest].into_iter().find(|purpose| *purpose as u8 == code)
+    }
+}
+
 /// Header of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) chain: Chain,
-    /// A snapshot of the journal begins with it: said here, so that not even an empty one is taken for news.
-    pub(super) is_snapshot: bool,
+    /// What it was begun for.
+    pub(super) purpose: Purpose,
     pub(super) number: u64,
     pub(super) epoch: BootEpoch,
     pub(super) salt: u64,
@@ -87,7 +106,7 @@ impl Header {
         let mut out = Vec::with_capacity(HEADER_COPY_BYTES);
         out.extend(MAGIC);
         out.extend(FORMAT.to_le_bytes());
-        out.extend([self.chain.code(), u8::from(self.is_snapshot)]);
+        out.extend([self.chain.code(), self.purpose as u8]);
         for number in [self.number, self.epoch.0, self.salt, self.generation, self.first_place, self.before] {
             out.extend(number.to_le_bytes());
         }
@@ -128,10 +147,10 @@ impl Header {
         if cursor.array()? != MAGIC || cursor.array()? != FORMAT.to_le_bytes() {
             return None;
         }
-        let [chain, flags] = cursor.array()?;
+        let [chain, purpose] = cursor.array()?;
         let header = Self {
-            chain: Chain::from_code(chain).filter(|_| flags <= 1)?,
-            is_snapshot: flags == 1,
+            chain: Chain::from_code(chain)?,
+            purpose: Purpose::from_code(purpose)?,
             number: cursor.u64()?,
             epoch: BootEpoch(cursor.u64()?),
             salt: cursor.u64()?,

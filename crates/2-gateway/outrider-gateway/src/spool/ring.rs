@@ -9,7 +9,7 @@ use super::config::{KEY_AREA_BYTES, SpoolConfig, SpoolKeys};
 use super::entry::{CLOSE, Entry, Head, Heads};
 use super::keys::KeyState;
 use super::record::{
-    self, At, BootMark, Chain, Found, HEADER_BYTES, Header, RECORD_OVERHEAD_BYTES, RESUME_BYTES,
+    self, At, BootMark, Chain, Found, HEADER_BYTES, Header, Purpose, RECORD_OVERHEAD_BYTES, RESUME_BYTES,
 };
 use super::seal::{ChainKey, RowKey, SEAL_INTERVAL, TAG_BYTES, derive};
 use crate::storage::{Storage, StorageError};
@@ -175,13 +175,13 @@ impl<S: Storage> Ring<S> {
         &mut self,
         chain: Chain,
         slot: u64,
-        is_snapshot: bool,
+        purpose: Purpose,
     ) -> Result<(), StorageError> {
         self.flush()?;
         let Head { next_place, seal: previous } = self.tail(chain).head;
         let mut header = Header {
             chain,
-            is_snapshot,
+            purpose,
             number: self.next_number,
             epoch: self.epoch,
             salt: self.salt,

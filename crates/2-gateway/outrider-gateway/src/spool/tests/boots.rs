@@ -4,6 +4,7 @@ use outrider_types::Seed;
 use outrider_wire::{BootCounts, BootRun};
 
 use super::*;
+use crate::spool::record::{HEADER_BYTES, Purpose};
 
 /// Two or three dozen rows a lane, and a journal of 24 segments.
 const SMALL_JOURNAL: SpoolConfig =
@@ -146,6 +147,45 @@ fn power_that_goes_in_the_middle_of_every_snapshot_uses_up_no_slot() {
     }
     let config = SMALL_JOURNAL.bounded();
     assert!(least > config.journal_slots() / 3, "{least} of {} slots", config.journal_slots());
+}
+
+#[test]
+fn a_part_of_a_snapshot_whose_beginning_is_gone_says_nothing() {
+    let counter = Counter::default();
+    let (spool, offered) = loop_boots(SMALL_JOURNAL, 1000, &counter);
+    let storage = spool.into_storage();
+    let bytes = usize::try_from(SMALL_JOURNAL.device_bytes()).expect("small");
+    let mut recording = MemoryStorage::recording();
+    recording.put(0, &storage.read(0, bytes).expect("in memory"));
+    let (mut spool, _) = open_at(recording, SMALL_JOURNAL, &counter);
+    let opened = spool.storage().writes().len();
+    // The snapshot says otherwise what is known from before, as it does when room is short.
+    assert!(spool.merge_lost(), "two of one lane");
+    spool.write_snapshot().expect("there is a slot");
+    let writes = spool.storage().writes();
+    let heads: Vec<(usize, u64)> = (opened..writes.len())
+        .filter_map(|at| match &writes[at] {
+            crate::Write::At(offset, bytes) if bytes.len() == HEADER_BYTES => Some((at, *offset)),
+            _ => None,
+        })
+        .collect();
+    assert!(heads.len() > 2, "{heads:?}");
+    let mut orphans = 0;
+    for landed in heads[1].0..writes.len() - 1 {
+        let mut torn = MemoryStorage::new();
+        torn.put(0, &storage.read(0, bytes).expect("in memory"));
+        writes[..landed].iter().for_each(|write| run::apply(&mut torn, write));
+        // Its slot was to be used again.
+        torn.put(heads[0].1, &[0; HEADER_BYTES]);
+        let (mut spool, _) = open_at(torn, SMALL_JOURNAL, &counter);
+        account(&mut spool, &offered);
+        orphans +=
+            usize::from(spool.ring.segments.values().any(|it| it.header.purpose == Purpose::SnapshotRest));
+        spool.sync().expect("healthy medium");
+        let (mut spool, _) = open_at(spool.into_storage(), SMALL_JOURNAL, &counter);
+        account(&mut spool, &offered);
+    }
+    assert!(orphans > 0, "a part must be left");
 }
 
 #[test]

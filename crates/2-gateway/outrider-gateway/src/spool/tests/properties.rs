@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::spool::entry::{Balance, Head, REASONS};
-use crate::spool::record::{At, Header, RECORD_OVERHEAD_BYTES, emit, scan};
+use crate::spool::record::{At, Header, Purpose, RECORD_OVERHEAD_BYTES, emit, scan};
 use crate::spool::seal::{ChainKey, RowKey};
 
 /// As tight for rows, with a journal for all boots of a case.
@@ -97,7 +97,7 @@ proptest! {
     fn what_is_written_is_read_again_and_nothing_else(entries in prop::collection::vec(entry(), 1..8), noise: u8) {
         let key = ChainKey::first(&ROOT, 3);
         let mut header = Header {
-            chain: Chain::Journal, is_snapshot: false, number: 4, epoch: BootEpoch(2), salt: 1, generation: 0, first_place: 0,
+            chain: Chain::Journal, purpose: Purpose::News, number: 4, epoch: BootEpoch(2), salt: 1, generation: 0, first_place: 0,
             before: 0,
             previous: [0; 16], seal: [0; 16],
         };
