@@ -164,9 +164,9 @@ fn a_part_of_a_snapshot_whose_beginning_is_gone_says_nothing() {
     spool.write_snapshot().expect("there is a slot");
     let writes = spool.storage().writes();
     let heads: Vec<(usize, u64)> = (opened..writes.len())
-        .filter_map(|at| match &writes[at] {
-            crate::Write::At(offset, bytes) if bytes.len() == HEADER_BYTES => Some((at, *offset)),
-            _ => None,
+        .filter_map(|at| {
+            let crate::Write::At(offset, bytes) = &writes[at] else { return None };
+            (bytes.len() == HEADER_BYTES).then_some((at, *offset))
         })
         .collect();
     assert!(heads.len() > 2, "{heads:?}");
