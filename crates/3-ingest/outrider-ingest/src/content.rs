@@ -77,7 +77,7 @@ struct Text {
 }
 
 impl Text {
-    /// Most rows fit: measured, 140 to 300 bytes.
+    /// Most rows fit (guess); what does not goes to the hash as it is.
     const ROOM: usize = 512;
 
     fn new() -> Self {

@@ -2,7 +2,7 @@
 
 use outrider_model::{DecodeContext, Decoded, Decoder, EventBatch, EventRow, FieldValue, Reject, catalogue};
 use outrider_types::{EventId, FieldKey, Severity};
-use outrider_wire::{Batch, EventView, Value};
+use outrider_wire::{Batch, BatchError, EventView, RowError, Value};
 
 use crate::finding::CLOUD_TYPES;
 
@@ -12,22 +12,42 @@ pub struct RowsDecoder;
 
 impl Decoder for RowsDecoder {
     fn decode(&mut self, bytes: &[u8], context: &mut DecodeContext<'_>, batch: &mut EventBatch) -> Decoded {
-        let mut decoded = Decoded::default();
-        let rows = match Batch::parse(bytes) {
-            Ok(rows) => rows,
+        match ReadRows::parse(bytes) {
+            Ok(rows) => rows.decode(context, batch),
             Err(error) => {
-                decoded.rejects.push(Reject { reason: error.code(), place: error.to_string(), units: 1 });
-                return decoded;
+                let reject = Reject { reason: error.code(), place: error.to_string(), units: 1 };
+                Decoded { rejects: vec![reject], ..Decoded::default() }
             }
-        };
+        }
+    }
+}
+
+/// A batch whose events are read: once, for all who look at them.
+pub(crate) struct ReadRows<'a> {
+    pub(crate) batch: Batch<'a>,
+    pub(crate) events: Vec<Result<EventView<'a>, RowError>>,
+}
+
+impl<'a> ReadRows<'a> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, BatchError> {
+        let batch = Batch::parse(bytes)?;
+        let mut events = Vec::with_capacity(usize::try_from(batch.event_count()).unwrap_or(0));
+        events.extend(batch.events());
+        Ok(Self { batch, events })
+    }
+
+    /// Appends the rows to `batch`.
+    pub(crate) fn decode(&self, context: &mut DecodeContext<'_>, batch: &mut EventBatch) -> Decoded {
+        let mut decoded = Decoded::default();
         let mut read: u32 = 0;
-        for event in rows.events() {
+        for event in &self.events {
             read = read.saturating_add(1);
             match event {
-                Ok(event) => take(&event, context, batch, &mut decoded),
+                Ok(event) => take(event, context, batch, &mut decoded),
                 Err(error) => {
                     // After a fatal error the rest of the rows is lost with it.
-                    let rest = if error.is_fatal() { rows.event_count().saturating_sub(read) } else { 0 };
+                    let count = self.batch.event_count();
+                    let rest = if error.is_fatal() { count.saturating_sub(read) } else { 0 };
                     decoded.rejects.push(Reject {
                         reason: error.code(),
                         place: error.to_string(),

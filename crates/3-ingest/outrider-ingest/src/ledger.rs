@@ -188,10 +188,10 @@ impl Ledger {
         Self { is_partial: true, ..Self::default() }
     }
 
-    /// Notes a row that is new here; `was_lost` if the vehicle had declared it lost.
-    pub(crate) const fn receive(&mut self, count: u64, was_lost: bool) {
-        self.observations = self.observations.saturating_add(count);
-        self.late = self.late.saturating_add(was_lost as u64);
+    /// Notes the observations of rows that are new here; `late` of these rows the vehicle had declared lost.
+    pub(crate) const fn receive(&mut self, observations: u64, late: u64) {
+        self.observations = self.observations.saturating_add(observations);
+        self.late = self.late.saturating_add(late);
     }
 
     /// Notes a row that is new here and cannot be read.

@@ -6,10 +6,13 @@ mod saved;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use outrider_types::{BootEpoch, IngestTime, Lane, Seq, UnixMicros};
-use outrider_wire::{Batch, DropReason, EnvelopeHeader, SeqRange, TOMBSTONE_SIGNED_BYTES_MAX, Verifier};
+use outrider_wire::{
+    Batch, DropReason, EnvelopeHeader, EventView, RowError, SeqRange, TOMBSTONE_SIGNED_BYTES_MAX, Verifier,
+};
 
 use crate::boots::{BOOTS_MAX, Boots};
 use crate::content::{Again, Content, RowHash};
+use crate::decode::ReadRows;
 use crate::finding::{CLOUD_TYPES, Reason, Statement};
 use crate::ledger::{GapEnd, Ledger};
 use crate::open::Opened;
@@ -93,14 +96,15 @@ impl VehicleState {
     pub(crate) fn take(
         &mut self,
         header: &EnvelopeHeader,
-        rows: &Batch<'_>,
+        rows: &ReadRows<'_>,
         ingest: IngestTime,
         device: &dyn Verifier,
     ) -> Taken {
+        let ReadRows { batch, events } = rows;
         self.contact = self.contact.max(ingest.0);
         let epoch = header.epoch;
         let mut taken = Taken::default();
-        let fixes: Vec<_> = rows.fixes().flatten().collect();
+        let fixes: Vec<_> = batch.fixes().flatten().collect();
         if !fixes.is_empty() {
             taken.starts = Some(self.boots.starts());
         }
@@ -108,7 +112,7 @@ impl VehicleState {
         for fix in fixes {
             book.clock.take(fix, ingest);
         }
-        let latest = rows.events().flatten().map(|event| event.head.last).max();
+        let latest = events.iter().flatten().map(|event| event.head.last).max();
         let clocks = [
             (book.clock.disagrees(), Reason::ClocksDisagree),
             (latest.is_some_and(|latest| book.clock.is_ahead(latest, ingest)), Reason::AheadOfArrival),
@@ -116,11 +120,11 @@ impl VehicleState {
         taken.statements.extend(clocks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, reason)| {
             Statement::Conflict { reason, epoch, lane: None, range: (0, 0), hashes: None }
         }));
-        self.take_beginning(epoch, rows, ingest, &mut taken);
-        self.take_rows(epoch, rows, ingest, &mut taken);
-        self.take_heads(header, rows, &mut taken);
-        self.take_losses(epoch, rows, device, &mut taken);
-        self.take_lost_boots(header, rows, device, &mut taken);
+        self.take_beginning(epoch, batch, ingest, &mut taken);
+        self.take_rows(epoch, events, ingest, &mut taken);
+        self.take_heads(header, batch, &mut taken);
+        self.take_losses(epoch, batch, device, &mut taken);
+        self.take_lost_boots(header, batch, device, &mut taken);
         taken
     }
 
@@ -129,17 +133,17 @@ impl VehicleState {
     pub(crate) fn take_shorts(
         &mut self,
         opened: &Opened,
-        rows: &Batch<'_>,
+        rows: &ReadRows<'_>,
         ingest: IngestTime,
     ) -> Vec<(String, u64)> {
         let epoch = opened.header.epoch;
         if opened.is_short {
-            for event in rows.events().flatten() {
+            for event in rows.events.iter().flatten() {
                 self.shorts.note(epoch, event.head.lane, event.head.seq, &opened.rows, ingest);
             }
         }
         let mut forged = Vec::new();
-        for proof in rows.proofs().flatten() {
+        for proof in rows.batch.proofs().flatten() {
             if self.shorts.check(epoch, &proof) == ShortVerdict::Forged {
                 let (first, last, lane) = (proof.range.first(), proof.range.last(), proof.lane);
                 let place =
@@ -171,10 +175,17 @@ impl VehicleState {
         }
     }
 
-    fn take_rows(&mut self, epoch: BootEpoch, rows: &Batch<'_>, ingest: IngestTime, taken: &mut Taken) {
+    fn take_rows(
+        &mut self,
+        epoch: BootEpoch,
+        events: &[Result<EventView<'_>, RowError>],
+        ingest: IngestTime,
+        taken: &mut Taken,
+    ) {
         let mut again = Again::default();
+        let mut new: BTreeMap<Lane, (u64, u64)> = BTreeMap::new();
         let mut last = None;
-        for event in rows.events() {
+        for event in events {
             let event = match event {
                 Ok(event) if !CLOUD_TYPES.contains(&event.head.event_type.0) => event,
                 Ok(event) => {
@@ -191,7 +202,7 @@ impl VehicleState {
             let highest = taken.highest.entry(lane).or_default();
             *highest = (*highest).max(seq.0);
             let is_known = self.received.contains(epoch, lane, seq);
-            let hash = RowHash::of(&event);
+            let hash = RowHash::of(event);
             match self.received.contents.note(epoch, (lane, seq), hash, (is_known, false)) {
                 Content::Different(before) => {
                     taken.different.insert((lane, seq), (before, hash));
@@ -209,9 +220,13 @@ impl VehicleState {
                 Content::New | Content::Same | Content::NotHeld => {}
             }
             if !is_known {
-                let was_lost = self.received.is_lost(epoch, lane, seq);
-                self.ledger(epoch, lane).receive(event.head.count, was_lost);
+                let late = u64::from(self.received.is_lost(epoch, lane, seq));
+                let new = new.entry(lane).or_insert((0u64, 0u64));
+                *new = (new.0.saturating_add(event.head.count), new.1.saturating_add(late));
             }
+        }
+        for (lane, (observations, late)) in new {
+            self.ledger(epoch, lane).receive(observations, late);
         }
         for (lane, first, to, before, now) in self.received.contents.compare(epoch, &again) {
             taken.rewritten.push((lane, first, to));

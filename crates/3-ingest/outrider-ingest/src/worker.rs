@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outrider_model::{Balance, DecodeContext, Decoder, EventBatch, LogRecord, SaveError, VehicleRegistry};
+use outrider_model::{Balance, DecodeContext, EventBatch, LogRecord, SaveError, VehicleRegistry};
 use outrider_types::{BootEpoch, EventTime, IngestTime, Lane, Seq, UnixMicros, VehicleId, VehicleMicros};
-use outrider_wire::{Batch, DropReason, SeqRange};
+use outrider_wire::{DropReason, SeqRange};
 
 use crate::boots::Boots;
 use crate::clock::ClockState;
-use crate::decode::RowsDecoder;
+use crate::decode::ReadRows;
 use crate::finding::{Place, Statement};
 use crate::ledger::{Account, GapEnd, LaneTombstone, Ledger};
 use crate::note::{Note, NoteRecord};
@@ -104,7 +104,6 @@ pub struct LaneReport {
 #[derive(Debug, Default)]
 pub struct Worker {
     opener: Opener,
-    decoder: RowsDecoder,
     vehicles: BTreeMap<VehicleId, VehicleState>,
     /// Vehicles of which something is missing or lost: screens count their gaps, not those of the whole fleet.
     gapped: BTreeSet<VehicleId>,
@@ -143,7 +142,7 @@ impl Worker {
             }
         };
         let vehicle = opened.header.vehicle;
-        let parsed = Batch::parse(&opened.rows).ok().zip(keys.batch_key_at(vehicle, opened.header.epoch));
+        let parsed = ReadRows::parse(&opened.rows).ok().zip(keys.batch_key_at(vehicle, opened.header.epoch));
         let Some((rows, (_, device))) = parsed else {
             self.batches.quarantine_for("batch.rows", 1);
             let place = "rows no longer parse".to_owned();
@@ -181,9 +180,9 @@ impl Worker {
                     && SeqRange::new(seq, seq).is_some_and(|range| received.insert(epoch, lane, range) > 0)
             },
         };
-        let decoded = self.decoder.decode(&opened.rows, &mut context, batch);
+        let decoded = rows.decode(&mut context, batch);
         self.lag = lag.get();
-        self.rows.receive(u64::from(rows.event_count()));
+        self.rows.receive(u64::from(rows.batch.event_count()));
         self.rows.pass(decoded.rows);
         self.rows.drop_for("duplicate", decoded.duplicates.saturating_sub(taken.different.len() as u64));
         // One entry a reason with the first place: each holds the whole batch, and thousands of rows may be bad.

@@ -83,7 +83,7 @@ impl Said {
                 let mut one = BatchWriter::new(&mut alone);
                 one.tombstone(&head, [lost].into_iter()).expect("room");
                 let bytes = one.finish();
-                let batch = Batch::parse(bytes).expect("own output");
+                let batch = outrider_wire::Batch::parse(bytes).expect("own output");
                 let view = batch.tombstones().next().expect("one").expect("own output");
                 let mut text = [0; 1024];
                 let text = view.signed(BootEpoch(self.epoch), &mut text).expect("room");
