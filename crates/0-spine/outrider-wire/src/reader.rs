@@ -181,17 +181,25 @@ pub struct Events<'a> {
     ended: bool,
 }
 
-impl<'a> Iterator for Events<'a> {
-    type Item = Result<EventView<'a>, RowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl<'a> Events<'a> {
+    /// Returns the next event and hands its fields to `each` as they are read, for who wants them all: what
+    /// [`EventView::fields`] would read again. Fields of an event that turns out to be bad are handed over as well.
+    pub fn next_with(&mut self, each: impl FnMut(Field<'a>)) -> Option<Result<EventView<'a>, RowError>> {
         if self.ended {
             return None;
         }
         let entry = self.entries.next()?;
-        let result = event(&entry, &mut self.state);
+        let result = event(&entry, &mut self.state, each);
         self.ended = result.as_ref().is_err_and(RowError::is_fatal);
         Some(result)
+    }
+}
+
+impl<'a> Iterator for Events<'a> {
+    type Item = Result<EventView<'a>, RowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_with(|_| {})
     }
 }
 
@@ -251,7 +259,11 @@ struct RawEvent<'a> {
     context: &'a [u8],
 }
 
-fn event<'a>(entry: &Entry<'a>, state: &mut DeltaState) -> Result<EventView<'a>, RowError> {
+fn event<'a>(
+    entry: &Entry<'a>,
+    state: &mut DeltaState,
+    mut each: impl FnMut(Field<'a>),
+) -> Result<EventView<'a>, RowError> {
     let mut raw = RawEvent::default();
     let mut fields = 0u16;
     let mut unread_fields = 0u16;
@@ -286,7 +298,7 @@ fn event<'a>(entry: &Entry<'a>, state: &mut DeltaState) -> Result<EventView<'a>,
                     continue;
                 }
                 match field(bytes, start) {
-                    Ok(Some(_)) => {}
+                    Ok(Some(field)) => each(field),
                     Ok(None) => unread_fields = unread_fields.saturating_add(1),
                     Err(RowFault::Structure(error)) => return Err(entry.error(RowFault::Structure(error))),
                     Err(fault) => content = content.or(Some(fault)),

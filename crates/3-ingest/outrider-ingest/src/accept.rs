@@ -127,7 +127,7 @@ pub(crate) fn compare(
 ) -> bool {
     let (lane, seq) = (event.head.lane, event.head.seq);
     let is_known = received.contains(epoch, lane, seq);
-    let hash = RowHash::of(event);
+    let hash = RowHash::of(event, event.fields());
     match received.contents.note(epoch, (lane, seq), hash, (is_known, true)) {
         Content::Different(_) => true,
         Content::New => is_known,

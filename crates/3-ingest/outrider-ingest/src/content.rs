@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use outrider_model::SaveError;
 use outrider_types::{BootEpoch, Lane, Seq};
-use outrider_wire::{EventView, Value};
+use outrider_wire::{EventView, Field, Value};
 use sha2::{Digest, Sha256};
 
 use crate::interval::{StateCursor, put_count};
@@ -42,7 +42,7 @@ impl std::fmt::Display for RowHash {
 impl RowHash {
     /// Hashes a row.
     #[must_use]
-    pub fn of(event: &EventView<'_>) -> Self {
+    pub fn of<'a>(event: &EventView<'a>, fields: impl IntoIterator<Item = Field<'a>>) -> Self {
         let head = &event.head;
         let mut text = Text::new();
         text.put(&head.event_type.0.to_le_bytes());
@@ -53,7 +53,7 @@ impl RowHash {
         for number in [head.first.0, head.last.0, head.count] {
             text.put(&number.to_le_bytes());
         }
-        for field in event.fields() {
+        for field in fields {
             text.put(&field.key.0.to_le_bytes());
             match field.value {
                 Value::Uint(value) => text.tagged(1, &value.to_le_bytes()),
@@ -78,7 +78,7 @@ struct Text {
 
 impl Text {
     /// Most rows fit (guess); what does not goes to the hash as it is.
-    const ROOM: usize = 512;
+    const ROOM: usize = 256;
 
     fn new() -> Self {
         Self { hash: Sha256::new(), gathered: [0; Self::ROOM], length: 0 }
@@ -318,4 +318,21 @@ fn over(hashes: &[u64; CHUNK_LENGTH]) -> u64 {
     let mut hash = Sha256::new();
     hashes.iter().for_each(|one| hash.update(one.to_le_bytes()));
     first_word(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gathering_hashes_the_same_bytes_in_the_same_order() {
+        for length in [0, 1, Text::ROOM - 11, Text::ROOM - 10, Text::ROOM - 2, 3 * Text::ROOM] {
+            let (mut text, long) = (Text::new(), vec![7; length]);
+            text.put(b"ab");
+            text.tagged(3, &long);
+            text.put(b"cd");
+            let whole = [b"ab\x03".as_slice(), &(length as u64).to_le_bytes(), &long, b"cd"].concat();
+            assert_eq!(text.hash().finalize(), Sha256::digest(&whole), "{length}");
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! Decoder of Outrider's own rows, wire format v1.
 
+use std::ops::Range;
+
 use outrider_model::{DecodeContext, Decoded, Decoder, EventBatch, EventRow, FieldValue, Reject, catalogue};
 use outrider_types::{EventId, FieldKey, Severity};
-use outrider_wire::{Batch, BatchError, EventView, RowError, Value};
+use outrider_wire::{Batch, BatchError, EventView, Field, RowError, Value};
 
 use crate::finding::CLOUD_TYPES;
 
@@ -25,25 +27,50 @@ impl Decoder for RowsDecoder {
 /// A batch whose events are read: once, for all who look at them.
 pub(crate) struct ReadRows<'a> {
     pub(crate) batch: Batch<'a>,
-    pub(crate) events: Vec<Result<EventView<'a>, RowError>>,
+    events: Vec<ReadRow<'a>>,
+    /// Fields of all events.
+    fields: Vec<Field<'a>>,
+}
+
+struct ReadRow<'a> {
+    event: Result<EventView<'a>, RowError>,
+    /// Where its fields stand.
+    fields: Range<usize>,
 }
 
 impl<'a> ReadRows<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, BatchError> {
         let batch = Batch::parse(bytes)?;
-        let mut events = Vec::with_capacity(usize::try_from(batch.event_count()).unwrap_or(0));
-        events.extend(batch.events());
-        Ok(Self { batch, events })
+        let count = usize::try_from(batch.event_count()).unwrap_or(0);
+        let (mut rows, mut fields) = (Vec::with_capacity(count), Vec::new());
+        let mut events = batch.events();
+        loop {
+            let from = fields.len();
+            let Some(event) = events.next_with(|field| fields.push(field)) else { break };
+            rows.push(ReadRow { event, fields: from..fields.len() });
+        }
+        Ok(Self { batch, events: rows, fields })
+    }
+
+    /// Returns each event with its fields, in the order of the batch; those of a bad one mean nothing.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&Result<EventView<'a>, RowError>, &[Field<'a>])> {
+        let fields = |range: &Range<usize>| self.fields.get(range.clone()).unwrap_or_default();
+        self.events.iter().map(move |row| (&row.event, fields(&row.fields)))
+    }
+
+    /// Returns the good events.
+    pub(crate) fn good(&self) -> impl Iterator<Item = &EventView<'a>> {
+        self.events.iter().filter_map(|row| row.event.as_ref().ok())
     }
 
     /// Appends the rows to `batch`.
     pub(crate) fn decode(&self, context: &mut DecodeContext<'_>, batch: &mut EventBatch) -> Decoded {
         let mut decoded = Decoded::default();
         let mut read: u32 = 0;
-        for event in &self.events {
+        for (event, fields) in self.rows() {
             read = read.saturating_add(1);
             match event {
-                Ok(event) => take(event, context, batch, &mut decoded),
+                Ok(event) => take(event, fields, context, batch, &mut decoded),
                 Err(error) => {
                     // After a fatal error the rest of the rows is lost with it.
                     let count = self.batch.event_count();
@@ -62,6 +89,7 @@ impl<'a> ReadRows<'a> {
 
 fn take(
     event: &EventView<'_>,
+    fields: &[Field<'_>],
     context: &mut DecodeContext<'_>,
     batch: &mut EventBatch,
     decoded: &mut Decoded,
@@ -91,7 +119,7 @@ fn take(
         bus: head.bus,
         context: event.context,
     });
-    for field in event.fields() {
+    for field in fields {
         let value = match field.value {
             Value::Flag(value) => FieldValue::Bool(value),
             Value::Uint(value) => FieldValue::Int(i64::try_from(value).unwrap_or(i64::MAX)),

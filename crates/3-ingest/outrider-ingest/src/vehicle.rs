@@ -6,9 +6,7 @@ mod saved;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use outrider_types::{BootEpoch, IngestTime, Lane, Seq, UnixMicros};
-use outrider_wire::{
-    Batch, DropReason, EnvelopeHeader, EventView, RowError, SeqRange, TOMBSTONE_SIGNED_BYTES_MAX, Verifier,
-};
+use outrider_wire::{Batch, DropReason, EnvelopeHeader, SeqRange, TOMBSTONE_SIGNED_BYTES_MAX, Verifier};
 
 use crate::boots::{BOOTS_MAX, Boots};
 use crate::content::{Again, Content, RowHash};
@@ -100,7 +98,7 @@ impl VehicleState {
         ingest: IngestTime,
         device: &dyn Verifier,
     ) -> Taken {
-        let ReadRows { batch, events } = rows;
+        let batch = &rows.batch;
         self.contact = self.contact.max(ingest.0);
         let epoch = header.epoch;
         let mut taken = Taken::default();
@@ -112,7 +110,7 @@ impl VehicleState {
         for fix in fixes {
             book.clock.take(fix, ingest);
         }
-        let latest = events.iter().flatten().map(|event| event.head.last).max();
+        let latest = rows.good().map(|event| event.head.last).max();
         let clocks = [
             (book.clock.disagrees(), Reason::ClocksDisagree),
             (latest.is_some_and(|latest| book.clock.is_ahead(latest, ingest)), Reason::AheadOfArrival),
@@ -121,7 +119,7 @@ impl VehicleState {
             Statement::Conflict { reason, epoch, lane: None, range: (0, 0), hashes: None }
         }));
         self.take_beginning(epoch, batch, ingest, &mut taken);
-        self.take_rows(epoch, events, ingest, &mut taken);
+        self.take_rows(epoch, rows, ingest, &mut taken);
         self.take_heads(header, batch, &mut taken);
         self.take_losses(epoch, batch, device, &mut taken);
         self.take_lost_boots(header, batch, device, &mut taken);
@@ -138,7 +136,7 @@ impl VehicleState {
     ) -> Vec<(String, u64)> {
         let epoch = opened.header.epoch;
         if opened.is_short {
-            for event in rows.events.iter().flatten() {
+            for event in rows.good() {
                 self.shorts.note(epoch, event.head.lane, event.head.seq, &opened.rows, ingest);
             }
         }
@@ -175,17 +173,11 @@ impl VehicleState {
         }
     }
 
-    fn take_rows(
-        &mut self,
-        epoch: BootEpoch,
-        events: &[Result<EventView<'_>, RowError>],
-        ingest: IngestTime,
-        taken: &mut Taken,
-    ) {
+    fn take_rows(&mut self, epoch: BootEpoch, rows: &ReadRows<'_>, ingest: IngestTime, taken: &mut Taken) {
         let mut again = Again::default();
         let mut new: BTreeMap<Lane, (u64, u64)> = BTreeMap::new();
         let mut last = None;
-        for event in events {
+        for (event, fields) in rows.rows() {
             let event = match event {
                 Ok(event) if !CLOUD_TYPES.contains(&event.head.event_type.0) => event,
                 Ok(event) => {
@@ -202,7 +194,7 @@ impl VehicleState {
             let highest = taken.highest.entry(lane).or_default();
             *highest = (*highest).max(seq.0);
             let is_known = self.received.contains(epoch, lane, seq);
-            let hash = RowHash::of(event);
+            let hash = RowHash::of(event, fields.iter().copied());
             match self.received.contents.note(epoch, (lane, seq), hash, (is_known, false)) {
                 Content::Different(before) => {
                     taken.different.insert((lane, seq), (before, hash));

@@ -63,6 +63,16 @@ pub(crate) fn rows(bytes: &[u8]) -> bool {
     assert!(fatal <= 1 && results.len() <= batch.event_count() as usize);
     assert!(fatal == 1 || results.len() == batch.event_count() as usize, "every row is yielded");
 
+    let mut events = batch.events();
+    loop {
+        let mut fields = Vec::new();
+        let Some(event) = events.next_with(|field| fields.push(field)) else { break };
+        if let Ok(event) = event {
+            let debug = format!("{:?}", event.fields().collect::<Vec<_>>());
+            assert_eq!(format!("{fields:?}"), debug, "read at once or later");
+        }
+    }
+
     let good: Vec<_> = results.into_iter().flatten().collect();
     let mut buffer = vec![0; bytes.len() * 4 + 64];
     let mut writer = BatchWriter::new(&mut buffer);
