@@ -4,19 +4,23 @@
 //! rows after it depend on it. A row whose *content* is not allowed (unknown lane, too long a text, broken UTF-8) is
 //! rejected with its identity, and the rows after it are read.
 
+mod lanes;
+
 use outrider_types::{
     BusId, ClockFix, ClockSource, EcuId, EventTypeId, FieldKey, Lane, Seq, Severity, UnixMicros,
     VehicleMicros,
 };
 
+pub use self::lanes::LaneHeadView;
+use self::lanes::{gap, head};
 use crate::fault::{BatchError, RowError, RowFault};
 use crate::limits::{
-    ANCHORS_MAX, BOOTS_MAX, CONTEXT_BYTES_MAX, DROPS_MAX, EVENTS_MAX, FIELDS_MAX, FIXES_MAX, GAPS_MAX,
-    HEADS_MAX, LOST_BOOTS_MAX, PROOFS_MAX, TOMBSTONES_MAX, VALUE_BYTES_MAX,
+    ANCHORS_MAX, BOOTS_MAX, CONTEXT_BYTES_MAX, EVENTS_MAX, FIELDS_MAX, FIXES_MAX, GAPS_MAX, HEADS_MAX,
+    LOST_BOOTS_MAX, PROOFS_MAX, TOMBSTONES_MAX, VALUE_BYTES_MAX,
 };
 use crate::lost_boots::{self, LostBootsView};
-use crate::pb::{RawField, RawValue, Reader, unzigzag};
-use crate::rows::{DropCount, DropReason, EventHead, Field, Gap, LaneHead, SeqRange, ShortProof, Value};
+use crate::pb::{RawValue, Reader, unzigzag};
+use crate::rows::{EventHead, Field, Gap, ShortProof, Value};
 use crate::statement::{self, AnchorStatement, BootView, TombstoneView};
 
 /// A batch whose outermost structure and entry counts were checked. Borrowed; costs no memory.
@@ -415,94 +419,4 @@ fn fix(entry: &Entry<'_>) -> Result<ClockFix, RowFault> {
         error_us,
         source: u8::try_from(source).map_or(ClockSource::Unknown, ClockSource::from_code),
     })
-}
-
-fn lane(got: u64) -> Result<Lane, RowFault> {
-    u8::try_from(got).ok().and_then(Lane::from_code).ok_or(RowFault::Lane { got })
-}
-
-/// A lane head with its drops, borrowed from the batch.
-#[derive(Debug, Clone, Copy)]
-pub struct LaneHeadView<'a> {
-    /// State and balance.
-    pub head: LaneHead,
-    bytes: &'a [u8],
-}
-
-impl LaneHeadView<'_> {
-    /// Returns the losses by reason.
-    pub fn drops(&self) -> impl Iterator<Item = DropCount> {
-        let mut reader = Reader::new(self.bytes, 0);
-        core::iter::from_fn(move || {
-            loop {
-                let part = reader.field().ok()??;
-                if part.number == 6
-                    && let Ok(drop) = drop_count(&part)
-                {
-                    return Some(drop);
-                }
-            }
-        })
-    }
-}
-
-fn drop_count(part: &RawField<'_>) -> Result<DropCount, RowFault> {
-    let RawValue::Bytes { start, bytes } = part.value else {
-        return Err(RowFault::Structure(part.mismatch()));
-    };
-    let (mut reason, mut count) = (0, 0);
-    let mut reader = Reader::new(bytes, start);
-    while let Some(part) = reader.field().map_err(RowFault::Structure)? {
-        match (part.number, part.value) {
-            (1, RawValue::Varint(value)) => reason = value,
-            (2, RawValue::Varint(value)) => count = value,
-            (1..=2, _) => return Err(RowFault::Structure(part.mismatch())),
-            _ => {}
-        }
-    }
-    Ok(DropCount { reason: DropReason::from_code(reason), count })
-}
-
-fn head<'a>(entry: &Entry<'a>) -> Result<LaneHeadView<'a>, RowFault> {
-    let mut numbers = [0u64; 5];
-    let mut drops = 0u16;
-    let mut reader = Reader::new(entry.bytes, entry.start);
-    while let Some(part) = reader.field().map_err(RowFault::Structure)? {
-        match (part.number, part.value) {
-            (1..=5, RawValue::Varint(value)) => {
-                for (_, slot) in (1u32..).zip(&mut numbers).filter(|(number, _)| *number == part.number) {
-                    *slot = value;
-                }
-            }
-            (6, RawValue::Bytes { .. }) => {
-                drop_count(&part)?;
-                drops = drops.saturating_add(1);
-                if drops > DROPS_MAX {
-                    return Err(RowFault::Fields { max: DROPS_MAX });
-                }
-            }
-            (1..=6, _) => return Err(RowFault::Structure(part.mismatch())),
-            _ => {}
-        }
-    }
-    let [number, first_seq, last_seq, received, folded] = numbers;
-    let head = LaneHead { lane: lane(number)?, first_seq, last_seq, received, folded };
-    Ok(LaneHeadView { head, bytes: entry.bytes })
-}
-
-fn gap(entry: &Entry<'_>) -> Result<Gap, RowFault> {
-    let (mut number, mut first, mut last, mut reason) = (0, 0, 0, 0);
-    let mut reader = Reader::new(entry.bytes, entry.start);
-    while let Some(part) = reader.field().map_err(RowFault::Structure)? {
-        match (part.number, part.value) {
-            (1, RawValue::Varint(value)) => number = value,
-            (2, RawValue::Varint(value)) => first = value,
-            (3, RawValue::Varint(value)) => last = value,
-            (4, RawValue::Varint(value)) => reason = value,
-            (1..=4, _) => return Err(RowFault::Structure(part.mismatch())),
-            _ => {}
-        }
-    }
-    let range = SeqRange::new(Seq(first), Seq(last)).ok_or(RowFault::Range)?;
-    Ok(Gap { lane: lane(number)?, range, reason: DropReason::from_code(reason) })
 }
