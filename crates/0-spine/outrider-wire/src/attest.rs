@@ -6,7 +6,7 @@
 use core::fmt;
 
 use crate::fixed::{Verifier, widen};
-use crate::{SIGNATURE_BYTES, Suite};
+use crate::{AnchorStatement, SIGNATURE_BYTES, Suite, low_s};
 
 /// Longest proof read: more than a TPM's names and numbers need (about 190 bytes measured on swtpm).
 pub const ATTEST_BYTES_MAX: usize = 512;
@@ -91,8 +91,7 @@ impl core::error::Error for ProofError {}
 pub struct TpmProof {
     /// Value of the NV counter.
     pub counter: u64,
-    /// Name of the index: says which one it was, and that it is a counter. Compare it with SHA-256 of
-    /// [`counter_public`].
+    /// Name of the index: says which one it was, and that it is a counter. Compare it with [`COUNTER_NAME`].
     pub name: [u8; NAME_BYTES],
     /// Milliseconds that the TPM was powered, ever.
     pub clock_ms: u64,
@@ -220,18 +219,34 @@ pub const fn counter_public() -> [u8; 14] {
     [i0, i1, i2, i3, h0, h1, a0, a1, a2, a3, 0, 0, 0, 8]
 }
 
+/// Name of the anchor's counter: `TPM_ALG_SHA256`, then SHA-256 over [`counter_public`].
+pub const COUNTER_NAME: [u8; NAME_BYTES] = [
+    0x00, 0x0B, 0x5D, 0x22, 0xA1, 0x08, 0x72, 0xEA, 0xE3, 0x21, 0xE2, 0xC8, 0x8A, 0x0B, 0xC7, 0xE2, 0x74,
+    0x3F, 0x98, 0x0A, 0x89, 0xF3, 0xFC, 0x3D, 0x93, 0x29, 0x71, 0x1B, 0x6D, 0xBD, 0x08, 0x71, 0xB5, 0x38,
+];
+
+/// Returns whether the anchor's key made the proof of a statement, over its counter and its head. Software, and a kind of a
+/// later version, prove nothing.
+#[must_use]
+pub fn is_proven(said: &AnchorStatement<'_>, key: &dyn Verifier) -> bool {
+    let counter = match said.kind {
+        2 => check_tpm(said.proof, &said.head, key)
+            .ok()
+            .filter(|proof| proof.name == COUNTER_NAME)
+            .map(|proof| proof.counter),
+        3 => check_token(said.proof, &said.head, key).ok().map(|proof| proof.counter),
+        _ => None,
+    };
+    counter == Some(said.counter)
+}
+
 /// Checks a TPM's proof: the parameters that `TPM2_NV_Certify` answers with, `TPM2B_ATTEST` and `TPMT_SIGNATURE` (part 3,
-/// 31.16). `low_s` brings s into the lower half of the group, which a TPM does not do and the verifier insists on.
-/// The caller compares [`TpmProof::name`].
+/// 31.16). A TPM does not bring s into the lower half of the group, on which verifiers insist; that is done here. The
+/// caller compares [`TpmProof::name`].
 ///
 /// # Errors
 /// [`ProofError`].
-pub fn check_tpm(
-    proof: &[u8],
-    head: &[u8; 32],
-    key: &dyn Verifier,
-    low_s: fn([u8; SIGNATURE_BYTES]) -> [u8; SIGNATURE_BYTES],
-) -> Result<TpmProof, ProofError> {
+pub fn check_tpm(proof: &[u8], head: &[u8; 32], key: &dyn Verifier) -> Result<TpmProof, ProofError> {
     cap(proof)?;
     let mut outer = Reader::new(proof);
     let attested = outer.sized()?;

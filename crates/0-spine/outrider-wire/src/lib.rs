@@ -24,6 +24,7 @@ pub mod ids_frame;
 mod key;
 pub mod limits;
 mod lost_boots;
+mod p256;
 mod pb;
 pub mod policy;
 mod reader;
@@ -53,6 +54,7 @@ pub use fault::{BatchError, RowError, RowFault};
 pub use fixed::{FrameError, Signer, SignerError, Suite, Verifier};
 pub use key::{KEY_BYTES, KEY_MAGIC, KEY_VERSION, KeyChange, SealedKeyChange};
 pub use lost_boots::{BootCounts, BootRun, LostBoot, LostBootsView, SIGN_LOST_BOOTS};
+pub use p256::{is_low_s, low_s};
 pub use pb::{Full, StructureError};
 pub use reader::{Batch, EventView, Events, Fields, LaneHeadView};
 pub use receipt::{

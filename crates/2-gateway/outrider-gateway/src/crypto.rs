@@ -1,7 +1,7 @@
 //! Ed25519 and ECDSA over P-256 for the wire's signer and verifier.
 
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
-use outrider_wire::{SIGNATURE_BYTES, Signer, SignerError, Suite, Verifier};
+use outrider_wire::{SIGNATURE_BYTES, Signer, SignerError, Suite, Verifier, is_low_s};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
 /// Signs with a key held in memory. A vehicle with a hardware key store implements [`Signer`] itself.
@@ -60,35 +60,6 @@ impl Verifier for Ed25519Verifier {
     }
 }
 
-/// Half of the order of P-256, rounded down, big endian (FIPS 186-5 and SP 800-186, 3.2.1.3).
-const HALF_ORDER: [u8; 32] = [
-    0x7F, 0xFF, 0xFF, 0xFF, 0x80, 0x00, 0x00, 0x00, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xDE,
-    0x73, 0x7D, 0x56, 0xD3, 0x8B, 0xCF, 0x42, 0x79, 0xDC, 0xE5, 0x61, 0x7E, 0x31, 0x92, 0xA8,
-];
-
-/// Order of P-256, big endian.
-const ORDER: [u8; 32] = [
-    0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xBC,
-    0xE6, 0xFA, 0xAD, 0xA7, 0x17, 0x9E, 0x84, 0xF3, 0xB9, 0xCA, 0xC2, 0xFC, 0x63, 0x25, 0x51,
-];
-
-/// Brings s of an ECDSA signature (r, s) over P-256 into the lower half of the group: order - s is as valid as s, and a
-/// frame should have one signature only. One that is out of range stays as it is.
-#[must_use]
-pub fn low_s(mut signature: [u8; SIGNATURE_BYTES]) -> [u8; SIGNATURE_BYTES] {
-    let Some((_, s)) = signature.split_last_chunk_mut::<32>() else { return signature };
-    if *s <= HALF_ORDER || *s >= ORDER {
-        return signature;
-    }
-    let mut borrow = 0i16;
-    for (digit, order) in s.iter_mut().zip(ORDER).rev() {
-        let difference = i16::from(order) - i16::from(*digit) - borrow;
-        borrow = i16::from(difference < 0);
-        *digit = u8::try_from(difference.rem_euclid(256)).unwrap_or_default();
-    }
-    signature
-}
-
 /// Verifies ECDSA over P-256 with SHA-256, and takes a signature in its one spelling only: s in the lower half.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EcdsaP256Verifier([u8; 65]);
@@ -109,13 +80,14 @@ impl Verifier for EcdsaP256Verifier {
     }
 
     fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
-        let is_low = signature.last_chunk::<32>().is_some_and(|s| *s <= HALF_ORDER);
-        is_low && UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.0).verify(message, signature).is_ok()
+        is_low_s(signature)
+            && UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.0).verify(message, signature).is_ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use outrider_wire::low_s;
     use ring::rand::SystemRandom;
     use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 
@@ -143,16 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edge_of_the_lower_half_is_low_and_what_is_no_point_is_no_key() {
-        let mut signature = [0; 64];
-        signature[32..].copy_from_slice(&HALF_ORDER);
-        assert_eq!(low_s(signature), signature);
-        signature[63] += 1;
-        let mut half = [0; 64];
-        half[32..].copy_from_slice(&HALF_ORDER);
-        assert_eq!(low_s(signature), half);
-        signature[32..].copy_from_slice(&ORDER);
-        assert_eq!(low_s(signature), signature);
+    fn what_is_no_point_is_no_key() {
         assert_eq!(EcdsaP256Verifier::new(&[2; 65]).err(), Some(PublicKeyError));
     }
 

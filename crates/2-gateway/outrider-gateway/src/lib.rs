@@ -21,7 +21,7 @@ pub mod uplink;
 pub use backoff::Backoff;
 pub use command::{Accepted, CommandCaps, CommandContext, LastCommand, Refused, Verdict, judge, receipt};
 pub use command_store::{CommandStore, CommandStoreError};
-pub use crypto::{EcdsaP256Verifier, Ed25519Signer, Ed25519Verifier, PublicKeyError, low_s};
+pub use crypto::{EcdsaP256Verifier, Ed25519Signer, Ed25519Verifier, PublicKeyError};
 pub use event::{FieldValue, SecurityEvent};
 pub use file_storage::FileStorage;
 pub use gateway::{GROUP_COMMIT_US, Gateway, HEARTBEAT_US, Numbered, Outcome};

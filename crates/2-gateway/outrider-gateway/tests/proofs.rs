@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use outrider_gateway::EcdsaP256Verifier;
 use outrider_gateway::spool::{AnchorKind, Attestation};
-use outrider_gateway::{EcdsaP256Verifier, low_s};
 use outrider_wire::attest::{check_token, check_tpm, token_proof};
 use outrider_wire::{SIGNATURE_BYTES, Suite, Verifier};
 
@@ -26,7 +26,7 @@ impl Verifier for Anything {
 
 /// Reads any bytes as proofs of both kinds; returns how many are proofs under a key that takes everything.
 pub fn read(bytes: &[u8]) -> usize {
-    let tpm = check_tpm(bytes, &HEAD, &Anything, low_s);
+    let tpm = check_tpm(bytes, &HEAD, &Anything);
     let token = check_token(bytes, &HEAD, &Anything);
     if let Ok(token) = token {
         let signature = bytes.last_chunk().expect("a token's proof ends with it");
@@ -59,7 +59,7 @@ fn a_real_certificate_is_taken_and_no_changed_byte_of_it_is() {
     let point = std::array::from_fn(|byte| digit(2 * byte));
     let key = EcdsaP256Verifier::new(&point).expect("a point");
     let proof = fs::read(corpus().join("tpm")).expect("part of the repository");
-    let checked = check_tpm(&proof, &HEAD, &key, low_s).expect("it is real");
+    let checked = check_tpm(&proof, &HEAD, &key).expect("it is real");
     let attestation = Attestation { kind: AnchorKind::Tpm2, counter: checked.counter, head: HEAD, proof };
     assert!(attestation.is_proven(&key));
     assert!(!Attestation { kind: AnchorKind::Pkcs11, ..attestation.clone() }.is_proven(&key));

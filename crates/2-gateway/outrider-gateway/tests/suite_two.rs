@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use outrider_gateway::{EcdsaP256Verifier, Ed25519Signer, Ed25519Verifier, low_s};
+use outrider_gateway::{EcdsaP256Verifier, Ed25519Signer, Ed25519Verifier};
 use outrider_types::{BootEpoch, TenantId, VehicleId};
+use outrider_wire::low_s;
 use outrider_wire::{
     DictId, Envelope, EnvelopeHeader, FrameError, SealedEnvelope, Signer, SignerError, Suite,
 };

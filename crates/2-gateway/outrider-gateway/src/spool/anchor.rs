@@ -4,10 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use outrider_wire::{Verifier, attest};
-use sha2::{Digest, Sha256};
-
-use crate::low_s;
+use outrider_wire::{AnchorStatement, Verifier, attest};
 
 /// What holds the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,29 +66,9 @@ impl Attestation {
     /// Returns whether the anchor's key made the proof, and over these values. A software anchor proves nothing.
     #[must_use]
     pub fn is_proven(&self, key: &dyn Verifier) -> bool {
-        let counter = match self.kind {
-            AnchorKind::Software => return false,
-            AnchorKind::Tpm2 => attest::check_tpm(&self.proof, &self.head, key, low_s)
-                .ok()
-                .filter(|proof| proof.name == counter_name())
-                .map(|proof| proof.counter),
-            AnchorKind::Pkcs11 => {
-                attest::check_token(&self.proof, &self.head, key).ok().map(|proof| proof.counter)
-            }
-        };
-        counter == Some(self.counter)
+        let Self { kind, counter, head, proof } = self;
+        attest::is_proven(&AnchorStatement { kind: kind.code(), counter: *counter, head: *head, proof }, key)
     }
-}
-
-/// Returns the name of the anchor's NV index: that it is a counter, and one that cannot be written otherwise.
-fn counter_name() -> [u8; attest::NAME_BYTES] {
-    let mut name = [0; attest::NAME_BYTES];
-    let digest = Sha256::digest(attest::counter_public());
-    // TPM_ALG_SHA256, then the digest.
-    for (slot, byte) in name.iter_mut().zip([0x00, 0x0B].into_iter().chain(digest)) {
-        *slot = byte;
-    }
-    name
 }
 
 /// Longest proof kept. A TPM 2.0 gave 117 bytes of certificate and 71 of signature (measured on swtpm).

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ed25519_dalek::VerifyingKey;
-use outrider_wire::{SIGNATURE_BYTES, Suite, Verifier};
+use outrider_wire::{SIGNATURE_BYTES, Suite, Verifier, is_low_s};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
 use crate::store::BatchKey;
@@ -17,12 +17,6 @@ impl Verifier for Ed25519Key {
     }
 }
 
-/// Half of the order of P-256, rounded down, big endian: one signature has one spelling, with s not above this.
-const HALF_ORDER: [u8; 32] = [
-    0x7F, 0xFF, 0xFF, 0xFF, 0x80, 0x00, 0x00, 0x00, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xDE,
-    0x73, 0x7D, 0x56, 0xD3, 0x8B, 0xCF, 0x42, 0x79, 0xDC, 0xE5, 0x61, 0x7E, 0x31, 0x92, 0xA8,
-];
-
 struct P256Key([u8; 65]);
 
 impl Verifier for P256Key {
@@ -31,8 +25,8 @@ impl Verifier for P256Key {
     }
 
     fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
-        let is_low = signature.last_chunk::<32>().is_some_and(|s| *s <= HALF_ORDER);
-        is_low && UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.0).verify(message, signature).is_ok()
+        is_low_s(signature)
+            && UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.0).verify(message, signature).is_ok()
     }
 }
 

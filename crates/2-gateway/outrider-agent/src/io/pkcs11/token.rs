@@ -10,8 +10,8 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::RawAuthPin;
-use outrider_gateway::low_s;
 use outrider_wire::SIGNATURE_BYTES;
+use outrider_wire::low_s;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use outrider_gateway::EcdsaP256Verifier;
 use outrider_gateway::spool::{Anchor, AnchorError, AnchorKind, Attestation};
-use outrider_gateway::{EcdsaP256Verifier, low_s};
 use outrider_wire::attest::check_tpm;
 use sha2::{Digest, Sha256};
 
@@ -99,7 +99,7 @@ impl Anchor for TpmAnchor {
         // The vehicle checks what it keeps: a proof that nobody will believe is found now and not in court.
         let verifier =
             EcdsaP256Verifier::new(&self.tpm.loaded_point(&self.key)?).map_err(|_| TpmError::Answer)?;
-        let checked = check_tpm(&proof, head, &verifier, low_s).map_err(|_| TpmError::Answer)?;
+        let checked = check_tpm(&proof, head, &verifier).map_err(|_| TpmError::Answer)?;
         Ok(Attestation { kind: AnchorKind::Tpm2, counter: checked.counter, head: *head, proof })
     }
 }

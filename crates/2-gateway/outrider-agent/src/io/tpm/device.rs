@@ -5,9 +5,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use outrider_gateway::low_s;
 use outrider_wire::SIGNATURE_BYTES;
 use outrider_wire::attest::{counter_public, tpm_signature};
+use outrider_wire::low_s;
 use zeroize::Zeroizing;
 
 use super::channel::{Channel, TpmPlace};
