@@ -1157,6 +1157,11 @@ export interface components {
             counter: number;
             /** @description `software`, which proves nothing, `tpm2`, `pkcs11` or `unknown`. */
             kind: string;
+            /**
+             * @description Whether hardware vouches for it: `proven` by the anchor key that is registered, `unproven`, or `unchecked` without
+             *     such a key.
+             */
+            proof: string;
         };
         /** @description Why a request was refused; the body of every answer from 400 upwards. */
         ApiError: {

@@ -773,6 +773,11 @@ export const en = {
   "anchor.tpm2": "TPM 2.0",
   "anchor.pkcs11": "PKCS#11",
   "anchor.unknown": "Unknown kind",
+  "anchor_proof.proven": "Proven",
+  "anchor_proof.unproven": "Not proven",
+  "anchor_proof.unchecked": "Not checked",
+  "anchor_proof.hint":
+    "Whether the anchor key that is registered for this vehicle signed the counter; without such a key it is not checked",
   "integrity.title": "What this vehicle sent does not fit together",
   "integrity.note":
     "Somebody may have rewritten or copied its buffer or its key. The first version of each row is kept; the other is in the quarantine.",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use outrider_model::SaveError;
 use outrider_types::{BootEpoch, EventTime, IngestTime, UnixMicros, VehicleMicros};
-use outrider_wire::AnchorStatement;
+use outrider_wire::{AnchorStatement, Verifier, attest};
 
 use crate::clock::{ClockQuality, ClockState, StartBounds, earlier};
 use crate::finding::{Reason, Statement};
@@ -19,6 +19,32 @@ const BOOT_LONGEST: VehicleMicros = VehicleMicros(10 * 366 * 86_400_000_000);
 /// Width above which a corrected time is worth a statement, in microseconds: a minute decides what came first.
 const COARSE_US: u64 = 60_000_000;
 
+/// Whether hardware vouches for what an anchor said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum AnchorProof {
+    /// No anchor key of the vehicle is registered.
+    Unchecked = 0,
+    /// The registered key signed it.
+    Proven = 1,
+    /// It did not.
+    Unproven = 2,
+}
+
+impl AnchorProof {
+    fn of(said: &AnchorStatement<'_>, key: Option<&dyn Verifier>) -> Self {
+        match key {
+            None => Self::Unchecked,
+            Some(key) if attest::is_proven(said, key) => Self::Proven,
+            Some(_) => Self::Unproven,
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        [Self::Unchecked, Self::Proven, Self::Unproven].into_iter().find(|proof| *proof as u8 == code)
+    }
+}
+
 /// What an anchor said in a boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BootAnchor {
@@ -28,6 +54,8 @@ pub struct BootAnchor {
     pub kind: u8,
     /// First eight bytes of the hash over the spool's end.
     pub head: [u8; 8],
+    /// Whether hardware vouches for it.
+    pub proof: AnchorProof,
 }
 
 /// One boot.
@@ -144,7 +172,9 @@ impl Boots {
         let mut highest: BTreeMap<u8, u64> = BTreeMap::new();
         let mut statements = Vec::new();
         for (epoch, book) in &self.boots {
-            let behind = book.anchors.iter().find_map(|anchor| {
+            // Whoever makes up a high value must not put the true ones behind it.
+            let anchors = book.anchors.iter().filter(|anchor| anchor.proof != AnchorProof::Unproven);
+            let behind = anchors.clone().find_map(|anchor| {
                 let highest = *highest.get(&anchor.kind)?;
                 (anchor.counter <= highest).then_some((anchor.counter, highest))
             });
@@ -158,7 +188,7 @@ impl Boots {
                     hashes: None,
                 });
             }
-            for anchor in &book.anchors {
+            for anchor in anchors {
                 let slot = highest.entry(anchor.kind).or_default();
                 *slot = (*slot).max(anchor.counter);
             }
@@ -187,12 +217,24 @@ impl BootBook {
         *self.previous.get_or_insert(short(previous)) == short(previous)
     }
 
-    /// Notes what the anchor said; false if the same value was over another end.
-    pub(crate) fn take_anchor(&mut self, said: &AnchorStatement<'_>) -> bool {
-        let anchor = BootAnchor { counter: said.counter, kind: said.kind, head: short(&said.head) };
-        let same = |held: &&BootAnchor| (held.kind, held.counter) == (anchor.kind, anchor.counter);
-        if let Some(held) = self.anchors.iter().find(same) {
-            return held.head == anchor.head;
+    /// Notes what the anchor said; returns what does not hold of it: that the key signed it, and that the same value was
+    /// over the same end before.
+    pub(crate) fn take_anchor(
+        &mut self,
+        said: &AnchorStatement<'_>,
+        key: Option<&dyn Verifier>,
+    ) -> Option<Reason> {
+        let proof = AnchorProof::of(said, key);
+        let anchor = BootAnchor { counter: said.counter, kind: said.kind, head: short(&said.head), proof };
+        let unproven = (proof == AnchorProof::Unproven).then_some(Reason::AnchorUnproven);
+        let same = |held: &&mut BootAnchor| (held.kind, held.counter) == (anchor.kind, anchor.counter);
+        if let Some(held) = self.anchors.iter_mut().find(same) {
+            if held.head != anchor.head {
+                return unproven.or(Some(Reason::AnchorRepeated));
+            }
+            // A key that was registered since then says more; what was not proven once stays so.
+            held.proof = held.proof.max(proof);
+            return unproven;
         }
         let place = self.anchors.partition_point(|held| *held < anchor);
         self.anchors.insert(place, anchor);
@@ -200,7 +242,7 @@ impl BootBook {
             // The lowest is compared with earlier boots, the highest ones with later boots.
             self.anchors.remove(1);
         }
-        true
+        unproven
     }
 
     /// Returns what the anchor said last.
@@ -222,10 +264,12 @@ impl BootBook {
             out.extend_from_slice(&anchor.counter.to_le_bytes());
             out.push(anchor.kind);
             out.extend_from_slice(&anchor.head);
+            out.push(anchor.proof as u8);
         }
     }
 
-    pub(crate) fn load(cursor: &mut StateCursor<'_>) -> Result<Self, SaveError> {
+    /// Reads a book; `has_proofs` from version 3 of the vehicle's state on.
+    pub(crate) fn load(cursor: &mut StateCursor<'_>, has_proofs: bool) -> Result<Self, SaveError> {
         let clock = ClockState::load(cursor)?;
         let since = UnixMicros(cursor.array().map(i64::from_le_bytes)?);
         let mono_max = VehicleMicros(cursor.u64()?);
@@ -235,7 +279,10 @@ impl BootBook {
         let previous = cursor.array()?;
         let mut anchors = Vec::new();
         for _ in 0..cursor.u32()? {
-            anchors.push(BootAnchor { counter: cursor.u64()?, kind: cursor.u8()?, head: cursor.array()? });
+            let (counter, kind, head) = (cursor.u64()?, cursor.u8()?, cursor.array()?);
+            let proof = if has_proofs { cursor.u8()? } else { AnchorProof::Unchecked as u8 };
+            let proof = AnchorProof::from_code(proof).ok_or(cursor.damaged())?;
+            anchors.push(BootAnchor { counter, kind, head, proof });
         }
         Ok(Self {
             clock,

@@ -36,6 +36,8 @@ pub enum Reason {
     AnchorBehind,
     /// One value of the anchor over two ends of the spool.
     AnchorRepeated,
+    /// The anchor says what the vehicle's registered anchor key did not sign.
+    AnchorUnproven,
     /// One boot with two beginnings.
     BootBegunTwice,
     /// A lane head does not add up in itself.
@@ -63,6 +65,7 @@ impl Reason {
             Self::HeadShrank => "head_shrank",
             Self::AnchorBehind => "anchor_behind",
             Self::AnchorRepeated => "anchor_repeated",
+            Self::AnchorUnproven => "anchor_unproven",
             Self::BootBegunTwice => "boot_begun_twice",
             Self::HeadUnbalanced => "head_unbalanced",
             Self::HeadBelowRows => "head_below_rows",
@@ -81,7 +84,8 @@ impl Reason {
             | Self::AnchorBehind
             | Self::AnchorRepeated
             | Self::BootBegunTwice => event::INGEST_COUNTER_ROLLBACK,
-            Self::HeadUnbalanced
+            Self::AnchorUnproven
+            | Self::HeadUnbalanced
             | Self::HeadBelowRows
             | Self::TombstoneChanged
             | Self::TombstoneUnsigned
@@ -209,6 +213,7 @@ impl Statement {
                     Reason::RowsAboveEnd
                     | Reason::HeadShrank
                     | Reason::AnchorBehind
+                    | Reason::AnchorUnproven
                     | Reason::BootBegunTwice
                     | Reason::HeadUnbalanced
                     | Reason::HeadBelowRows

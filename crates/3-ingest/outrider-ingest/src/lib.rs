@@ -17,7 +17,7 @@ mod vehicle;
 mod worker;
 
 pub use accept::{Accepted, Acceptor, frame_digest, lane_watermarks};
-pub use boots::{BootAnchor, BootBook, Boots};
+pub use boots::{AnchorProof, BootAnchor, BootBook, Boots};
 pub use clock::{ClockQuality, ClockState, EARLIEST_PLAUSIBLE, StartBounds, earlier};
 pub use content::{Contents, RowHash};
 pub use decode::RowsDecoder;

@@ -89,6 +89,12 @@ pub trait KeyRing {
     /// Returns the tenant and the verifier of a vehicle's batch key, or `None` if it is not registered.
     fn batch_key(&self, vehicle: VehicleId) -> Option<(TenantId, Arc<dyn Verifier + Send + Sync>)>;
 
+    /// Returns what verifies the proofs of a vehicle's anchor; `None` if no key of it is registered.
+    fn anchor_key(&self, vehicle: VehicleId) -> Option<Arc<dyn Verifier + Send + Sync>> {
+        let _ = vehicle;
+        None
+    }
+
     /// Returns the verifier of the edge's records of short frames; without it none is believed.
     fn edge_key(&self) -> Option<Arc<dyn Verifier + Send + Sync>> {
         None

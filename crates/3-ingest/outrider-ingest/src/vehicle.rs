@@ -96,7 +96,7 @@ impl VehicleState {
         header: &EnvelopeHeader,
         rows: &ReadRows<'_>,
         ingest: IngestTime,
-        device: &dyn Verifier,
+        (device, anchor): (&dyn Verifier, Option<&dyn Verifier>),
     ) -> Taken {
         let batch = &rows.batch;
         self.contact = self.contact.max(ingest.0);
@@ -118,7 +118,7 @@ impl VehicleState {
         taken.statements.extend(clocks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, reason)| {
             Statement::Conflict { reason, epoch, lane: None, range: (0, 0), hashes: None }
         }));
-        self.take_beginning(epoch, batch, ingest, &mut taken);
+        self.take_beginning(epoch, batch, (ingest, anchor), &mut taken);
         self.take_rows(epoch, rows, ingest, &mut taken);
         self.take_heads(header, batch, &mut taken);
         self.take_losses(epoch, batch, device, &mut taken);
@@ -152,12 +152,17 @@ impl VehicleState {
         forged
     }
 
-    fn take_beginning(&mut self, epoch: BootEpoch, rows: &Batch<'_>, ingest: IngestTime, taken: &mut Taken) {
+    fn take_beginning(
+        &mut self,
+        epoch: BootEpoch,
+        rows: &Batch<'_>,
+        (ingest, key): (IngestTime, Option<&dyn Verifier>),
+        taken: &mut Taken,
+    ) {
         let conflict = |reason, range| Statement::Conflict { reason, epoch, lane: None, range, hashes: None };
         for anchor in rows.anchors().flatten() {
-            if !self.boots.book(epoch, ingest).take_anchor(&anchor) {
-                let range = (anchor.counter, anchor.counter);
-                taken.statements.push(conflict(Reason::AnchorRepeated, range));
+            if let Some(reason) = self.boots.book(epoch, ingest).take_anchor(&anchor, key) {
+                taken.statements.push(conflict(reason, (anchor.counter, anchor.counter)));
             }
             taken.statements.extend(self.boots.anchors_behind());
         }

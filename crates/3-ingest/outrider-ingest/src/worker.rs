@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use outrider_model::{Balance, DecodeContext, EventBatch, LogRecord, SaveError, VehicleRegistry};
 use outrider_types::{BootEpoch, EventTime, IngestTime, Lane, Seq, UnixMicros, VehicleId, VehicleMicros};
-use outrider_wire::{DropReason, SeqRange};
+use outrider_wire::{DropReason, SeqRange, Verifier};
 
 use crate::boots::Boots;
 use crate::clock::ClockState;
@@ -153,7 +153,9 @@ impl Worker {
         self.dirty.insert(vehicle);
         let state = self.vehicles.entry(vehicle).or_default();
         let epoch = opened.header.epoch;
-        let taken = state.take(&opened.header, &rows, record.ingest, device.as_ref());
+        let anchor = keys.anchor_key(vehicle);
+        let verifiers = (device.as_ref() as &dyn Verifier, anchor.as_deref().map(|key| key as &dyn Verifier));
+        let taken = state.take(&opened.header, &rows, record.ingest, verifiers);
         for (place, count) in state.take_shorts(&opened, &rows, record.ingest) {
             quarantine.push(set_aside(record, Some(vehicle), "short.forged", place, count));
         }

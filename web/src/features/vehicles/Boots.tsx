@@ -18,11 +18,18 @@ const Clock = ({ boot }: { boot: BootState }) => (
   </span>
 );
 
+const PROOF_TONES: Readonly<Record<string, "ok" | "bad" | "plain">> = { proven: "ok", unproven: "bad" };
+
 const Anchor = ({ boot: { anchor } }: { boot: BootState }) =>
   anchor ? (
     <span className="row wrap" title={anchor.kind === "software" ? t("anchor.software.hint") : undefined}>
       <Tag tone={anchor.kind === "software" ? "warn" : "plain"}>{word("anchor", anchor.kind)}</Tag>
       <span className="num">{number(anchor.counter)}</span>
+      {anchor.kind === "software" && anchor.proof === "unchecked" ? null : (
+        <span title={t("anchor_proof.hint")}>
+          <Tag tone={PROOF_TONES[anchor.proof] ?? "plain"}>{word("anchor_proof", anchor.proof)}</Tag>
+        </span>
+      )}
     </span>
   ) : (
     <span className="muted">—</span>

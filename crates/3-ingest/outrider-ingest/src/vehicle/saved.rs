@@ -12,9 +12,9 @@ use crate::ledger::{GapEnd, Ledger};
 use crate::received::Received;
 use crate::short::ShortLedger;
 
-/// Version that is written. Version 1 is read: it had neither contents nor books, so of what came under it nothing can
+/// Version that is written. Version 2 is read: it did not know of proofs of anchors. Version 1 is read: it had neither contents nor books, so of what came under it nothing can
 /// be compared or balanced, and accounts of its boots wait or are inexact.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 impl VehicleState {
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
@@ -55,7 +55,8 @@ impl VehicleState {
         let mut cursor = StateCursor::new(bytes);
         let state = match cursor.u32()? {
             1 => Self::load_1(&mut cursor)?,
-            VERSION => Self::load_2(&mut cursor)?,
+            2 => Self::load_since_2(&mut cursor, false)?,
+            VERSION => Self::load_since_2(&mut cursor, true)?,
             got => return Err(SaveError::Version { expected: VERSION, got }),
         };
         if cursor.is_at_end() { Ok(state) } else { Err(cursor.damaged()) }
@@ -81,12 +82,12 @@ impl VehicleState {
         Ok(state)
     }
 
-    fn load_2(cursor: &mut StateCursor<'_>) -> Result<Self, SaveError> {
+    fn load_since_2(cursor: &mut StateCursor<'_>, has_proofs: bool) -> Result<Self, SaveError> {
         let mut state = Self { received: Received::load_from(cursor)?, ..Self::default() };
         state.received.contents = Contents::load(cursor)?;
         for _ in 0..cursor.u32()? {
             let epoch = BootEpoch(cursor.u64()?);
-            state.boots.insert(epoch, BootBook::load(cursor)?);
+            state.boots.insert(epoch, BootBook::load(cursor, has_proofs)?);
         }
         let lane = |cursor: &mut StateCursor<'_>| Lane::from_code(cursor.u8()?).ok_or(cursor.damaged());
         for _ in 0..cursor.u32()? {

@@ -332,5 +332,6 @@ proptest! {
     }
 }
 
+mod anchors;
 mod findings;
 mod time;

@@ -56,6 +56,8 @@ pub struct VehicleEntry {
     pub capabilities: Vec<String>,
     /// Key of its batches; without one it is not let in.
     pub batch_key: Option<BatchKey>,
+    /// Key that vouches for its anchor, an uncompressed point of P-256; without one proofs are not checked.
+    pub anchor_key: Option<[u8; 65]>,
 }
 
 /// What a part of the event log said of one vehicle.

@@ -30,7 +30,12 @@ use super::{StoreError, StoreResult};
 use crate::api::dto::{Severity, Timestamp};
 
 /// Version of the tables in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
+/// Tables of version 2, and what versions 3, 4 and 5 added.
+const TABLES: &str = include_str!("schema.sql");
+const IDENTITY: &str = include_str!("schema_identity.sql");
+const UPDATE: &str = include_str!("schema_update.sql");
+const ANCHOR: &str = include_str!("schema_anchor.sql");
 /// Connections for reading: a page of the dashboard asks for about four things at once.
 const READERS: u32 = 4;
 
@@ -57,27 +62,22 @@ impl SqliteStore {
         let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         let mut transaction = write.begin_with("BEGIN IMMEDIATE").await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
-        match version {
-            0 => {
-                sqlx::raw_sql(include_str!("schema.sql")).execute(&mut *transaction).await?;
-                sqlx::raw_sql(include_str!("schema_identity.sql")).execute(&mut *transaction).await?;
-                sqlx::raw_sql(include_str!("schema_update.sql")).execute(&mut *transaction).await?;
-            }
-            2 => {
-                sqlx::raw_sql(include_str!("schema_identity.sql")).execute(&mut *transaction).await?;
-                sqlx::raw_sql(include_str!("schema_update.sql")).execute(&mut *transaction).await?;
-            }
-            3 => {
-                sqlx::raw_sql(include_str!("schema_update.sql")).execute(&mut *transaction).await?;
-            }
-            SCHEMA_VERSION => {}
+        let missing: &[&'static str] = match version {
+            0 => &[TABLES, IDENTITY, UPDATE, ANCHOR],
+            2 => &[IDENTITY, UPDATE, ANCHOR],
+            3 => &[UPDATE, ANCHOR],
+            4 => &[ANCHOR],
+            SCHEMA_VERSION => &[],
             other => {
                 return Err(StoreError::Conflict(format!(
                     "tables of version {other}, expected {SCHEMA_VERSION}"
                 )));
             }
+        };
+        for part in missing {
+            sqlx::raw_sql(*part).execute(&mut *transaction).await?;
         }
-        sqlx::raw_sql("PRAGMA user_version = 4").execute(&mut *transaction).await?;
+        sqlx::raw_sql("PRAGMA user_version = 5").execute(&mut *transaction).await?;
         transaction.commit().await?;
         let read =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;

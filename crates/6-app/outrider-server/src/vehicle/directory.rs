@@ -20,6 +20,8 @@ type Key = Arc<dyn Verifier + Send + Sync>;
 struct Entry {
     record: VehicleRecord,
     key: Option<Key>,
+    /// Vouches for its anchor.
+    anchor: Option<Key>,
     capabilities: Vec<String>,
 }
 
@@ -138,7 +140,8 @@ impl Directory {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for vehicle in vehicles {
             let key = vehicle.batch_key.and_then(verifier);
-            let entry = Entry { record: vehicle.record, key, capabilities: vehicle.capabilities };
+            let anchor = vehicle.anchor_key.map(BatchKey::EcdsaP256).and_then(verifier);
+            let entry = Entry { record: vehicle.record, key, anchor, capabilities: vehicle.capabilities };
             known.entries.insert(entry.record.vehicle, entry);
         }
     }
@@ -286,6 +289,11 @@ impl KeyRing for Directory {
     ) -> Option<(TenantId, Arc<dyn Verifier + Send + Sync>)> {
         let (tenant, keys) = self.keys(vehicle, epoch)?;
         Some((tenant, Arc::new(AnyOf(keys))))
+    }
+
+    fn anchor_key(&self, vehicle: VehicleId) -> Option<Arc<dyn Verifier + Send + Sync>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.entries.get(&vehicle)?.anchor.clone()
     }
 
     fn edge_key(&self) -> Option<Arc<dyn Verifier + Send + Sync>> {

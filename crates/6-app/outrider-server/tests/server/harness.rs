@@ -399,6 +399,7 @@ impl TestVehicle {
             buses: Vec::new(),
             capabilities: vec!["request_evidence".to_owned(), "configure".to_owned()],
             batch_key: Some(self.key.verifying_key().to_bytes().into()),
+            anchor_key: None,
         }
     }
 

@@ -1,11 +1,15 @@
 //! What vehicles may send, and what becomes of the rest.
 
 use ed25519_dalek::SigningKey;
+use outrider_server::store::VehicleEntry;
 use outrider_types::{Lane, VehicleId};
+use outrider_wire::attest::{token_proof, token_signed};
 use outrider_wire::{
-    CommandId, DictId, Outcome, RECEIPT_BYTES, Receipt, RefuseReason, Reply, SealedAck, SealedCommand,
-    SignerError,
+    AnchorStatement, BatchWriter, CommandId, DictId, Outcome, RECEIPT_BYTES, Receipt, RefuseReason, Reply,
+    SealedAck, SealedCommand, SignerError, low_s,
 };
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -319,5 +323,41 @@ async fn another_row_under_a_known_number_is_a_finding_and_what_the_edge_saw_is_
     );
     let health = get("/api/v1/ingest".to_owned()).await;
     assert_eq!((&health["vehicles"], &health["findings"]), (&json!(1), &json!(2)));
+    running.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registered_anchor_key_says_which_counters_hardware_vouches_for() {
+    let random = SystemRandom::new();
+    let secret = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("random");
+    let token = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, secret.as_ref(), &random)
+        .expect("just made");
+    let running = running().await;
+    let vehicle = TestVehicle::unregistered(1);
+    let anchor_key = token.public_key().as_ref().try_into().expect("an uncompressed point");
+    let entry = VehicleEntry { anchor_key: Some(anchor_key), ..vehicle.entry() };
+    running.server.register(vec![entry]).await.expect("it is registered");
+    let head = [5; 32];
+    let said = |counter: u64, proof: &[u8]| {
+        let mut buffer = vec![0; 4096];
+        let mut writer = BatchWriter::new(&mut buffer);
+        writer.anchor(&AnchorStatement { kind: 3, counter, head, proof }).expect("there is room");
+        let rows = writer.finish().to_vec();
+        vehicle.seal(&rows, &rows, DictId::STORED, &vehicle.key)
+    };
+    let signed = token.sign(&random, &token_signed(7, true, &head)).expect("random");
+    let signature = low_s(signed.as_ref().try_into().expect("r and s"));
+    let last = async || {
+        running.settle().await;
+        let path = format!("/api/v1/vehicles/{}/completeness", vehicle.id);
+        let boots = running.admin.get(&path).await.json()["boots"].clone();
+        (boots[0]["anchor"]["counter"].clone(), boots[0]["anchor"]["proof"].clone())
+    };
+    running.uplink(&vehicle, &said(7, &token_proof(7, true, &head, &signature))).await;
+    assert_eq!(last().await, (json!(7), json!("proven")));
+    assert!(!running.world.lake.types().contains(&"ingest.contradiction".to_owned()));
+    running.uplink(&vehicle, &said(8, &token_proof(8, true, &head, &signature))).await;
+    assert_eq!(last().await, (json!(8), json!("unproven")));
+    assert!(running.world.lake.types().contains(&"ingest.contradiction".to_owned()));
     running.server.shutdown().await;
 }

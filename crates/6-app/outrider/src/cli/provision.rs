@@ -56,6 +56,10 @@ pub(crate) struct Provision {
     /// made and written as a file.
     #[arg(long, value_name = "POINT", value_parser = point)]
     batch_public_key: Option<[u8; 65]>,
+    /// Public key of the anchor, a TPM's or a token's, as `outrider-agent keys` prints it (130 hexadecimal digits): the cloud
+    /// then believes no counter of this vehicle without its proof.
+    #[arg(long, value_name = "POINT", value_parser = point)]
+    anchor_public_key: Option<[u8; 65]>,
     /// Write no keys and no certificate, but permit the vehicle to enrol once: the token is printed, and good for this
     /// many hours.
     #[arg(long, value_name = "HOURS", num_args = 0..=1, default_missing_value = "72")]
@@ -114,6 +118,7 @@ impl Provision {
         };
         let made = BatchKey::from(batch.verifying_key().to_bytes());
         let mut entry = entry(record, self.batch_public_key.map_or(made, BatchKey::EcdsaP256), true);
+        entry.anchor_key = self.anchor_public_key;
         if !self.artifact_key.is_empty() {
             entry.capabilities.push("configure".to_owned());
         }
@@ -228,6 +233,7 @@ pub(super) fn entry(
         buses: vec![bus(0, "chassis"), bus(1, "body")],
         capabilities: if gives_evidence { vec!["request_evidence".to_owned()] } else { Vec::new() },
         batch_key: Some(batch_key.into()),
+        anchor_key: None,
     }
 }
 

@@ -397,9 +397,9 @@ fn state_of_version_1_is_read_and_goes_on() {
     for cut in 0..old.len() {
         assert!(Worker::default().load_vehicle(VEHICLE, &old[..cut]).is_err(), "cut at {cut}");
     }
-    old[0] = 3;
+    old[0] = 4;
     let newer = Worker::default().load_vehicle(VEHICLE, &old);
-    assert_eq!(newer, Err(SaveError::Version { expected: 2, got: 3 }));
+    assert_eq!(newer, Err(SaveError::Version { expected: 3, got: 4 }));
 }
 
 /// What order must not change.

@@ -99,6 +99,9 @@ pub struct AnchorState {
     pub kind: String,
     /// Its counter.
     pub counter: u64,
+    /// Whether hardware vouches for it: `proven` by the anchor key that is registered, `unproven`, or `unchecked` without
+    /// such a key.
+    pub proof: String,
 }
 
 /// Boot of a gateway.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::Path;
-use outrider_ingest::{Balancing, Boots, CONTACT_AGES_S, ClockQuality, LaneReport, Worker};
+use outrider_ingest::{AnchorProof, Balancing, Boots, CONTACT_AGES_S, ClockQuality, LaneReport, Worker};
 use outrider_model::catalogue;
 use outrider_types::{BootEpoch, ClockSource, IngestTime, UnixMicros, VehicleId, VehicleMicros};
 use outrider_wire::DropReason;
@@ -238,6 +238,12 @@ fn boot(epoch: BootEpoch, boots: &Boots, heard: IngestTime) -> BootState {
         }
         .to_owned(),
         counter: anchor.counter,
+        proof: match anchor.proof {
+            AnchorProof::Unchecked => "unchecked",
+            AnchorProof::Proven => "proven",
+            AnchorProof::Unproven => "unproven",
+        }
+        .to_owned(),
     });
     let contradicted = book.map_or(0, |book| book.clock.contradicted(&boots.bounds(epoch, heard)));
     BootState {

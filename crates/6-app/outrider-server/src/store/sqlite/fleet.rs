@@ -46,11 +46,12 @@ impl FleetStore for SqliteStore {
                 record.ecus.iter().map(|ecu| (ecu.ecu.0, &ecu.name, ecu.bus, &ecu.software)).collect();
             sqlx::query(
                 "INSERT INTO vehicle (tenant, id, model_line, platform, model_year, release, region, h3, connectivity, ecus, \
-                 buses, capabilities, batch_key, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+                 buses, capabilities, batch_key, anchor_key, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
                  ON CONFLICT (tenant, id) DO UPDATE SET model_line = excluded.model_line, platform = excluded.platform, \
                  model_year = excluded.model_year, release = excluded.release, region = excluded.region, h3 = excluded.h3, \
                  connectivity = excluded.connectivity, ecus = excluded.ecus, buses = excluded.buses, \
-                 capabilities = excluded.capabilities, batch_key = excluded.batch_key, revision = excluded.revision",
+                 capabilities = excluded.capabilities, batch_key = excluded.batch_key, \
+                 anchor_key = excluded.anchor_key, revision = excluded.revision",
             )
             .bind(i64::from(scope.tenant.0))
             .bind(record.vehicle.to_string())
@@ -65,6 +66,7 @@ impl FleetStore for SqliteStore {
             .bind(to_json(&entry.buses))
             .bind(to_json(&entry.capabilities))
             .bind(entry.batch_key.map(|key| key.as_bytes().to_vec()))
+            .bind(entry.anchor_key.map(|key| key.to_vec()))
             .bind(revision)
             .execute(&mut *transaction)
             .await?;
@@ -241,6 +243,13 @@ fn entry_of(row: &SqliteRow, tenant: TenantId) -> StoreResult<VehicleEntry> {
             })
         })
         .transpose()?;
+    let anchor: Option<Vec<u8>> = row.try_get("anchor_key")?;
+    let anchor_key = anchor
+        .map(|key| {
+            let damaged = StoreError::Damaged { what: "anchor_key", value: format!("{} bytes", key.len()) };
+            key.try_into().map_err(|_| damaged)
+        })
+        .transpose()?;
     Ok(VehicleEntry {
         record: VehicleRecord {
             vehicle: word(row, "id", |text| text.parse().ok())?,
@@ -260,6 +269,7 @@ fn entry_of(row: &SqliteRow, tenant: TenantId) -> StoreResult<VehicleEntry> {
         buses: json(row, "buses")?,
         capabilities: json(row, "capabilities")?,
         batch_key,
+        anchor_key,
     })
 }
 

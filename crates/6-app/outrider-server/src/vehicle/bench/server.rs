@@ -129,6 +129,7 @@ fn entry(number: usize) -> VehicleEntry {
         buses: Vec::new(),
         capabilities: Vec::new(),
         batch_key: Some(key(number).verifying_key().to_bytes().into()),
+        anchor_key: None,
     }
 }
 
