@@ -178,9 +178,9 @@ export const completeness = (state, id) => {
       }),
     ],
     boots: [
-      [42, 3, "anchored", "gnss", { kind: "software", counter: 118 }, 1_500],
-      [41, 30, "bounded", undefined, { kind: "software", counter: 117 }, 9_000_000_000],
-      [40, 50, "anchored", "real_time_clock", { kind: "tpm2", counter: 9 }, 2_000_000],
+      [42, 3, "anchored", "gnss", { kind: "software", counter: 118, proof: "unchecked" }, 1_500],
+      [41, 30, "bounded", undefined, { kind: "software", counter: 117, proof: "unproven" }, 9_000_000_000],
+      [40, 50, "anchored", "real_time_clock", { kind: "tpm2", counter: 9, proof: "proven" }, 2_000_000],
       [39, 400, "unknown", undefined, undefined, 1_296_000_000_000],
     ].map(([epoch, hours, clock, clock_source, anchor, began_error_us]) => ({
       epoch,

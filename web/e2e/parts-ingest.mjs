@@ -40,6 +40,8 @@ export async function ingestParts({ mock, page, open, login, part, equal, truly,
       "off by -3",
     ], "what is wrong");
     truly((await page.textContent("section[aria-label='What became of gaps']")).includes("200 filled after 3 d"), "gap");
+    equal(await page.locator("section[aria-label=Boots] .tag.bad").allTextContents(), ["Not proven"], "anchor");
+    truly((await page.textContent("section[aria-label=Boots]")).includes("TPM 2.09Proven"), "a proven anchor");
     equal(await page.locator(".card.warning tbody tr").count(), 2, "findings");
     equal(await axe(page), [], "axe");
   });

@@ -226,10 +226,10 @@ mod tests {
 
     #[tokio::test]
     async fn databases_of_earlier_versions_get_the_new_tables_and_keep_their_rows() {
-        let (first, identity) = (include_str!("schema.sql"), include_str!("schema_identity.sql"));
         let scope = Scope { tenant: TenantId(1), now: UnixMicros(7) };
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let cases: [(i64, &[&'static str]); 2] = [(2, &[first]), (3, &[first, identity])];
+        let cases: [(i64, &[&'static str]); 3] =
+            [(2, &[TABLES]), (3, &[TABLES, IDENTITY]), (4, &[TABLES, IDENTITY, UPDATE])];
         for (version, schemas) in cases {
             let path = folder.path().join(format!("{version}.sqlite"));
             older(&path, version, schemas).await;
@@ -243,7 +243,7 @@ mod tests {
             }
         }
         let newer = folder.path().join("newer.sqlite");
-        older(&newer, 5, &[first]).await;
+        older(&newer, SCHEMA_VERSION + 1, &[TABLES]).await;
         assert!(matches!(SqliteStore::open(&newer).await, Err(StoreError::Conflict(_))));
     }
 }
