@@ -44,71 +44,34 @@ impl RowHash {
     #[must_use]
     pub fn of<'a>(event: &EventView<'a>, fields: impl IntoIterator<Item = Field<'a>>) -> Self {
         let head = &event.head;
-        let mut text = Text::new();
-        text.put(&head.event_type.0.to_le_bytes());
-        text.put(&[head.lane.code(), head.severity.map_or(0, outrider_types::Severity::code)]);
-        text.put(&head.seq.0.to_le_bytes());
-        text.put(&head.bus.map_or(0, |bus| u16::from(bus.0) + 1).to_le_bytes());
-        text.put(&head.ecu.0.to_le_bytes());
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| hash.update(bytes);
+        part(&head.event_type.0.to_le_bytes());
+        part(&[head.lane.code(), head.severity.map_or(0, outrider_types::Severity::code)]);
+        part(&head.seq.0.to_le_bytes());
+        part(&head.bus.map_or(0, |bus| u16::from(bus.0) + 1).to_le_bytes());
+        part(&head.ecu.0.to_le_bytes());
         for number in [head.first.0, head.last.0, head.count] {
-            text.put(&number.to_le_bytes());
+            part(&number.to_le_bytes());
         }
+        let text = |part: &mut dyn FnMut(&[u8]), tag: u8, bytes: &[u8]| {
+            part(&[tag]);
+            part(&(bytes.len() as u64).to_le_bytes());
+            part(bytes);
+        };
         for field in fields {
-            text.put(&field.key.0.to_le_bytes());
+            part(&field.key.0.to_le_bytes());
             match field.value {
-                Value::Uint(value) => text.tagged(1, &value.to_le_bytes()),
-                Value::Sint(value) => text.tagged(2, &value.to_le_bytes()),
-                Value::Text(value) => text.tagged(3, value.as_bytes()),
-                Value::Bytes(value) => text.tagged(4, value),
-                Value::Double(value) => text.tagged(5, &value.to_bits().to_le_bytes()),
-                Value::Flag(value) => text.tagged(6, &[u8::from(value)]),
+                Value::Uint(value) => text(&mut part, 1, &value.to_le_bytes()),
+                Value::Sint(value) => text(&mut part, 2, &value.to_le_bytes()),
+                Value::Text(value) => text(&mut part, 3, value.as_bytes()),
+                Value::Bytes(value) => text(&mut part, 4, value),
+                Value::Double(value) => text(&mut part, 5, &value.to_bits().to_le_bytes()),
+                Value::Flag(value) => text(&mut part, 6, &[u8::from(value)]),
             }
         }
-        text.tagged(7, event.context);
-        Self(first_word(text.hash()))
-    }
-}
-
-/// What is hashed of a row, gathered so that the hash is fed whole blocks: a row has some twenty parts of a few bytes.
-struct Text {
-    hash: Sha256,
-    gathered: [u8; Self::ROOM],
-    length: usize,
-}
-
-impl Text {
-    /// Most rows fit (guess); what does not goes to the hash as it is.
-    const ROOM: usize = 256;
-
-    fn new() -> Self {
-        Self { hash: Sha256::new(), gathered: [0; Self::ROOM], length: 0 }
-    }
-
-    fn put(&mut self, bytes: &[u8]) {
-        let end = self.length + bytes.len();
-        if let Some(place) = self.gathered.get_mut(self.length..end) {
-            place.copy_from_slice(bytes);
-            self.length = end;
-        } else {
-            self.flush();
-            self.hash.update(bytes);
-        }
-    }
-
-    fn tagged(&mut self, tag: u8, bytes: &[u8]) {
-        self.put(&[tag]);
-        self.put(&(bytes.len() as u64).to_le_bytes());
-        self.put(bytes);
-    }
-
-    fn flush(&mut self) {
-        self.hash.update(self.gathered.get(..self.length).unwrap_or_default());
-        self.length = 0;
-    }
-
-    fn hash(mut self) -> Sha256 {
-        self.flush();
-        self.hash
+        text(&mut part, 7, event.context);
+        Self(first_word(hash))
     }
 }
 
@@ -318,21 +281,4 @@ fn over(hashes: &[u64; CHUNK_LENGTH]) -> u64 {
     let mut hash = Sha256::new();
     hashes.iter().for_each(|one| hash.update(one.to_le_bytes()));
     first_word(hash)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gathering_hashes_the_same_bytes_in_the_same_order() {
-        for length in [0, 1, Text::ROOM - 11, Text::ROOM - 10, Text::ROOM - 2, 3 * Text::ROOM] {
-            let (mut text, long) = (Text::new(), vec![7; length]);
-            text.put(b"ab");
-            text.tagged(3, &long);
-            text.put(b"cd");
-            let whole = [b"ab\x03".as_slice(), &(length as u64).to_le_bytes(), &long, b"cd"].concat();
-            assert_eq!(text.hash().finalize(), Sha256::digest(&whole), "{length}");
-        }
-    }
 }
