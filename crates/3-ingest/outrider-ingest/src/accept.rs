@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use outrider_types::{BootEpoch, Lane, TenantId, VehicleId};
-use outrider_wire::{Batch, BootRun, EventView, FrameDigest, SeqRange};
+use outrider_wire::{Batch, EventView, FrameDigest, SeqRange};
 use sha2::{Digest as _, Sha256};
 
 use crate::content::{Again, Content, RowHash};
@@ -92,11 +92,11 @@ impl Acceptor {
             has_news |= received.declare_lost(header.epoch, gap.lane, gap.range) > 0;
         }
         for lost in batch.lost_boots().flatten() {
-            for one in lost.each().filter(|one| one.epoch < header.epoch) {
-                received.end_boot(one.epoch, lost.lane, one.counts.numbers);
+            for one in lost.each() {
+                received.end_boot(header.epoch, (one.epoch, lost.lane), one.counts.numbers);
             }
             for run in lost.runs() {
-                received.end_boots(lost.lane, before(run, header.epoch));
+                received.end_boots(header.epoch, lost.lane, run);
             }
         }
         received.settle(header.epoch);
@@ -192,12 +192,6 @@ fn is_heard_first(received: &mut Received, epoch: BootEpoch, batch: &Batch<'_>) 
         hear(8, parts);
     }
     has_news
-}
-
-/// Returns the part of a run that lies before a boot: of its own boot, and of those to come, a vehicle can have ended none.
-pub(crate) const fn before(run: BootRun, boot: BootEpoch) -> BootRun {
-    let (last, end) = (run.last.0, boot.0.saturating_sub(1));
-    BootRun { first: run.first, last: BootEpoch(if last < end { last } else { end }) }
 }
 
 pub(crate) fn note(received: &mut Received, epoch: BootEpoch, lane: Lane, range: (u64, u64)) -> bool {

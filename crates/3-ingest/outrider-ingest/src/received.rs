@@ -152,8 +152,16 @@ impl Received {
 
     /// Notes that a lane of a boot ended with so many numbers and that the vehicle has none of them any more; returns the
     /// ranges that are lost with it and were not declared before. `None` if nothing is known of it: then what comes late
-    /// of it is taken, and nothing waits.
-    pub fn end_boot(&mut self, epoch: BootEpoch, lane: Lane, numbers: u64) -> Option<Vec<(u64, u64)>> {
+    /// of it is taken, and nothing waits. `sender` is the boot that says so; its own, and those to come, it cannot end.
+    pub fn end_boot(
+        &mut self,
+        sender: BootEpoch,
+        (epoch, lane): (BootEpoch, Lane),
+        numbers: u64,
+    ) -> Option<Vec<(u64, u64)>> {
+        if epoch >= sender {
+            return None;
+        }
         self.remember_ended(lane, BootRun { first: epoch, last: epoch });
         let state = self.lanes.get_mut(&(epoch, lane))?;
         state.announced = state.announced.max(numbers);
@@ -161,8 +169,14 @@ impl Received {
     }
 
     /// Notes that the vehicle has nothing of a lane of these boots any more; returns the ranges that are lost with each
-    /// that is known and were not declared before. O(known boots of the run).
-    pub fn end_boots(&mut self, lane: Lane, boots: BootRun) -> Vec<(BootEpoch, Vec<(u64, u64)>)> {
+    /// that is known and were not declared before. `sender` as for [`Self::end_boot`]. O(known boots of the run).
+    pub fn end_boots(
+        &mut self,
+        sender: BootEpoch,
+        lane: Lane,
+        boots: BootRun,
+    ) -> Vec<(BootEpoch, Vec<(u64, u64)>)> {
+        let boots = BootRun { last: boots.last.min(BootEpoch(sender.0.saturating_sub(1))), ..boots };
         if boots.first > boots.last {
             return Vec::new();
         }
@@ -368,11 +382,15 @@ mod tests {
         received.announce(BootEpoch(3), lane, 5);
         received.insert(BootEpoch(3), Lane::Critical, range(2, 2));
         received.insert(BootEpoch(9), lane, range(2, 2));
-        let ended = received.end_boots(lane, run(1, 8));
+        let ended = received.end_boots(BootEpoch(30), lane, run(1, 8));
         assert_eq!(ended, [(BootEpoch(3), vec![(1, 1), (3, 5)])]);
-        assert_eq!(received.end_boots(lane, run(1, 8)), [(BootEpoch(3), vec![])], "nothing is lost twice");
-        assert_eq!(received.end_boots(lane, run(8, 1)), []);
-        assert_eq!(received.end_boot(BootEpoch(20), lane, 4), None);
+        assert_eq!(
+            received.end_boots(BootEpoch(30), lane, run(1, 8)),
+            [(BootEpoch(3), vec![])],
+            "nothing is lost twice"
+        );
+        assert_eq!(received.end_boots(BootEpoch(30), lane, run(8, 1)), []);
+        assert_eq!(received.end_boot(BootEpoch(30), (BootEpoch(20), lane), 4), None);
         let holes = |received: &Received, epoch| {
             received
                 .lanes()
@@ -397,11 +415,16 @@ mod tests {
     fn ended_boots_are_remembered_up_to_a_bound() {
         let mut received = Received::default();
         for epoch in 1..=1000 {
-            received.end_boot(BootEpoch(2 * epoch), Lane::Critical, 1);
+            received.end_boot(BootEpoch(9999), (BootEpoch(2 * epoch), Lane::Critical), 1);
         }
         assert_eq!(received.ended[&Lane::Critical].intervals(), ENDED_MAX);
         assert!(received.ended[&Lane::Critical].contains(2000));
-        received.end_boots(Lane::Critical, BootRun { first: BootEpoch(0), last: BootEpoch(u64::MAX) });
+        let all = BootRun { first: BootEpoch(0), last: BootEpoch(u64::MAX) };
+        received.end_boots(BootEpoch(9999), Lane::Critical, all);
+        assert!(received.ended[&Lane::Critical].contains(9998));
+        assert!(!received.ended[&Lane::Critical].contains(9999), "the sender's own");
+        assert_eq!(received.end_boot(BootEpoch(9999), (BootEpoch(9999), Lane::Critical), 1), None);
+        assert!(!received.ended[&Lane::Critical].contains(9999), "nor one by one");
         assert_eq!(received.ended[&Lane::Critical].intervals(), 1);
     }
 
@@ -411,7 +434,7 @@ mod tests {
         received.insert(BootEpoch(1), Lane::Critical, range(1, 5));
         received.declare_lost(BootEpoch(1), Lane::Deferred, range(2, 3));
         received.announce(BootEpoch(2), Lane::Batched, 7);
-        received.end_boot(BootEpoch(1), Lane::Deferred, 3);
+        received.end_boot(BootEpoch(2), (BootEpoch(1), Lane::Deferred), 3);
         let mut bytes = Vec::new();
         received.save(&mut bytes);
         assert_eq!(Received::load(&bytes), Ok(received));

@@ -3,7 +3,6 @@
 use outrider_wire::{Batch, EnvelopeHeader, LostBoot, LostBootsView, SIGN_LOST_BOOTS, Verifier};
 
 use super::{Taken, VehicleState};
-use crate::accept::before;
 use crate::finding::{Reason, Statement};
 
 impl VehicleState {
@@ -39,9 +38,9 @@ impl VehicleState {
 
     fn take_listed(&mut self, header: &EnvelopeHeader, view: &LostBootsView<'_>, taken: &mut Taken) {
         let lane = view.lane;
-        // Its own boot, and those to come, a vehicle cannot have ended.
-        for LostBoot { epoch, counts } in view.each().filter(|one| one.epoch < header.epoch) {
-            let Some(lost) = self.received.end_boot(epoch, lane, counts.numbers) else { continue };
+        for LostBoot { epoch, counts } in view.each() {
+            let ended = self.received.end_boot(header.epoch, (epoch, lane), counts.numbers);
+            let Some(lost) = ended else { continue };
             // An acknowledgement that was lost makes the vehicle name more than are missing, never less.
             let untold = rows_in(&lost).saturating_sub(counts.evicted.saturating_add(counts.corrupt));
             if untold > 0 {
@@ -59,7 +58,7 @@ impl VehicleState {
         let lane = view.lane;
         let mut missing = 0u64;
         for run in view.runs() {
-            for (epoch, lost) in self.received.end_boots(lane, before(run, header.epoch)) {
+            for (epoch, lost) in self.received.end_boots(header.epoch, lane, run) {
                 missing = missing.saturating_add(rows_in(&lost));
                 if let Some(ledger) = self.ledgers.get_mut(&(epoch, lane)) {
                     ledger.close_in_sums(&lost);
