@@ -103,16 +103,33 @@ fn seal_as(
         batch_number: 1,
         raw_bytes: u32::try_from(rows.len()).expect("rows are short"),
     };
-    let envelope = Envelope { header, payload };
-    let mut out = vec![0; Envelope::frame_bytes(payload.len())];
+    sealed(&Envelope { header, payload }, signer)
+}
+
+fn sealed(envelope: &Envelope<'_>, signer: u8) -> Vec<u8> {
+    let mut out = vec![0; Envelope::frame_bytes(envelope.payload.len())];
     let length = envelope.emit(&Key(key(signer)), &mut out).expect("the frame is within its caps");
     out.truncate(length);
     out
 }
 
 fn seal(rows: &[u8]) -> Vec<u8> {
+    seal_in(4, 1, rows)
+}
+
+/// Seals rows as a batch of a boot.
+fn seal_in(epoch: u64, batch_number: u64, rows: &[u8]) -> Vec<u8> {
     let payload = zstd::bulk::compress(rows, 3).expect("zstd compresses");
-    seal_as(rows, &payload, DictId::PLAIN, 1, VEHICLE, 1)
+    let header = EnvelopeHeader {
+        dict: DictId::PLAIN,
+        catalogue_id: 1,
+        tenant: TenantId(1),
+        vehicle: VEHICLE,
+        epoch: BootEpoch(epoch),
+        batch_number,
+        raw_bytes: u32::try_from(rows.len()).expect("rows are short"),
+    };
+    sealed(&Envelope { header, payload: &payload }, 1)
 }
 
 fn record(offset: u64, bytes: Vec<u8>) -> LogRecord {

@@ -52,22 +52,7 @@ fn said(epoch: u64, (kind, counter, proof): (u8, u64, &[u8])) -> Vec<u8> {
     let mut buffer = vec![0; 4096];
     let mut writer = BatchWriter::new(&mut buffer);
     writer.anchor(&AnchorStatement { kind, counter, head: HEAD, proof }).expect("room");
-    let rows = writer.finish().to_vec();
-    let payload = zstd::bulk::compress(&rows, 3).expect("zstd compresses");
-    let header = EnvelopeHeader {
-        dict: DictId::PLAIN,
-        catalogue_id: 1,
-        tenant: TenantId(1),
-        vehicle: VEHICLE,
-        epoch: BootEpoch(epoch),
-        batch_number: counter,
-        raw_bytes: u32::try_from(rows.len()).expect("short"),
-    };
-    let envelope = Envelope { header, payload: &payload };
-    let mut out = vec![0; Envelope::frame_bytes(payload.len())];
-    let length = envelope.emit(&Key(key(1)), &mut out).expect("within caps");
-    out.truncate(length);
-    out
+    seal_in(epoch, counter, writer.finish())
 }
 
 /// Returns what the cloud states of the batches, and what is known of the last boot's anchor.

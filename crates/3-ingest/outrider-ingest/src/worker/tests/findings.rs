@@ -118,22 +118,7 @@ impl Said {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let rows = self.rows_bytes();
-        let payload = zstd::bulk::compress(&rows, 3).expect("zstd compresses");
-        let header = EnvelopeHeader {
-            dict: DictId::PLAIN,
-            catalogue_id: 1,
-            tenant: TenantId(1),
-            vehicle: VEHICLE,
-            epoch: BootEpoch(self.epoch),
-            batch_number: self.number,
-            raw_bytes: u32::try_from(rows.len()).expect("short"),
-        };
-        let envelope = Envelope { header, payload: &payload };
-        let mut out = vec![0; Envelope::frame_bytes(payload.len())];
-        let length = envelope.emit(&Key(key(1)), &mut out).expect("within caps");
-        out.truncate(length);
-        out
+        seal_in(self.epoch, self.number, &self.rows_bytes())
     }
 }
 

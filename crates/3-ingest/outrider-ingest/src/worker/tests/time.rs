@@ -19,21 +19,7 @@ fn batch_of(epoch: u64, rows: &[(u64, u64)], fix: Option<ClockFix>) -> Vec<u8> {
         let head = EventHead { first: at, last: at, ..head(*seq) };
         writer.event(&head, std::iter::empty(), &[]).expect("room");
     }
-    let raw = writer.finish().to_vec();
-    let header = EnvelopeHeader {
-        dict: DictId::STORED,
-        catalogue_id: 1,
-        tenant: TenantId(1),
-        vehicle: VEHICLE,
-        epoch: BootEpoch(epoch),
-        batch_number: 1,
-        raw_bytes: u32::try_from(raw.len()).expect("short"),
-    };
-    let envelope = Envelope { header, payload: &raw };
-    let mut out = vec![0; Envelope::frame_bytes(raw.len())];
-    let length = envelope.emit(&Key(key(1)), &mut out).expect("within caps");
-    out.truncate(length);
-    out
+    seal_in(epoch, 1, writer.finish())
 }
 
 fn fix(mono: u64, wall: i64, source: ClockSource) -> ClockFix {
