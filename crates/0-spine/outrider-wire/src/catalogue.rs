@@ -24,7 +24,7 @@ pub fn defaults(event_type: EventTypeId) -> Option<&'static EventDefaults> {
 }
 
 /// Defaults of every event type, ordered by number.
-pub static DEFAULTS: [EventDefaults; 148] = [
+pub static DEFAULTS: [EventDefaults; 149] = [
     EventDefaults {
         event_type: event::CAN_UNKNOWN_ID,
         severity: Severity::Medium,
@@ -913,6 +913,12 @@ pub static DEFAULTS: [EventDefaults; 148] = [
         lane: Lane::Critical,
         lowerable: true,
     },
+    EventDefaults {
+        event_type: event::FOREIGN_UNCLASSIFIED,
+        severity: Severity::Low,
+        lane: Lane::Batched,
+        lowerable: true,
+    },
 ];
 
 /// Event types by name.
@@ -1215,6 +1221,8 @@ pub mod event {
     pub const INGEST_CERTIFICATE_USED_TWICE: EventTypeId = EventTypeId(906);
     /// Boots accounted for together (`ingest.boots_summed`).
     pub const INGEST_BOOTS_SUMMED: EventTypeId = EventTypeId(907);
+    /// Event of an unknown type (`foreign.unclassified`).
+    pub const FOREIGN_UNCLASSIFIED: EventTypeId = EventTypeId(960);
 }
 
 /// Fields by name.
@@ -1543,6 +1551,12 @@ pub mod field {
     pub const OBSERVATIONS_COUNTED: FieldKey = FieldKey(217);
     /// True if each boot was told by itself, false if only the sums are known (bool).
     pub const IS_EXACT: FieldKey = FieldKey(218);
+    /// Type as the source calls it, where the catalogue has none (text).
+    pub const FOREIGN_TYPE: FieldKey = FieldKey(220);
+    /// Name of the feed that the event came by (text).
+    pub const FEED: FieldKey = FieldKey(221);
+    /// Name and version of the decoder that read it (text).
+    pub const DECODER: FieldKey = FieldKey(222);
     /// Lane that was to be sent (text).
     pub const UPLINK_LANE: FieldKey = FieldKey(240);
     /// Bytes sent over a metered link today, in B (int).

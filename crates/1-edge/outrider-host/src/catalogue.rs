@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey};
 use crate::event::Kind;
 
 /// Every event type by name.
-pub(crate) static EVENTS: [(&str, EventTypeId); 148] = [
+pub(crate) static EVENTS: [(&str, EventTypeId); 149] = [
     ("can.unknown_id", EventTypeId(100)),
     ("can.wrong_dlc", EventTypeId(101)),
     ("can.cycle_time", EventTypeId(102)),
@@ -155,10 +155,11 @@ pub(crate) static EVENTS: [(&str, EventTypeId); 148] = [
     ("ingest.clock_corrected", EventTypeId(905)),
     ("ingest.certificate_used_twice", EventTypeId(906)),
     ("ingest.boots_summed", EventTypeId(907)),
+    ("foreign.unclassified", EventTypeId(960)),
 ];
 
 /// Every field by name, with the kind of its value.
-pub(crate) static FIELDS: [(&str, FieldKey, Kind); 164] = [
+pub(crate) static FIELDS: [(&str, FieldKey, Kind); 167] = [
     ("can_id", FieldKey(1), Kind::Int),
     ("dlc_expected", FieldKey(2), Kind::Int),
     ("dlc_observed", FieldKey(3), Kind::Int),
@@ -320,6 +321,9 @@ pub(crate) static FIELDS: [(&str, FieldKey, Kind); 164] = [
     ("observations_given_up", FieldKey(216), Kind::Int),
     ("observations_counted", FieldKey(217), Kind::Int),
     ("is_exact", FieldKey(218), Kind::Bool),
+    ("foreign_type", FieldKey(220), Kind::Text),
+    ("feed", FieldKey(221), Kind::Text),
+    ("decoder", FieldKey(222), Kind::Text),
     ("uplink_lane", FieldKey(240), Kind::Text),
     ("uplink_bytes", FieldKey(241), Kind::Int),
     ("uplink_bytes_bound", FieldKey(242), Kind::Int),

@@ -6,7 +6,7 @@ use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
 use super::{EventType, Field, FieldKind};
 
 /// Every field, ordered by key.
-pub static FIELDS: [Field; 164] = [
+pub static FIELDS: [Field; 167] = [
     Field {
         key: FieldKey(1),
         name: "can_id",
@@ -1135,6 +1135,27 @@ pub static FIELDS: [Field; 164] = [
         title: "true if each boot was told by itself, false if only the sums are known",
     },
     Field {
+        key: FieldKey(220),
+        name: "foreign_type",
+        kind: FieldKind::Text,
+        unit: "",
+        title: "type as the source calls it, where the catalogue has none",
+    },
+    Field {
+        key: FieldKey(221),
+        name: "feed",
+        kind: FieldKind::Text,
+        unit: "",
+        title: "name of the feed that the event came by",
+    },
+    Field {
+        key: FieldKey(222),
+        name: "decoder",
+        kind: FieldKind::Text,
+        unit: "",
+        title: "name and version of the decoder that read it",
+    },
+    Field {
         key: FieldKey(240),
         name: "uplink_lane",
         kind: FieldKind::Text,
@@ -1158,7 +1179,7 @@ pub static FIELDS: [Field; 164] = [
 ];
 
 /// Every event type, ordered by id.
-pub static EVENT_TYPES: [EventType; 148] = [
+pub static EVENT_TYPES: [EventType; 149] = [
     EventType {
         id: EventTypeId(100),
         name: "can.unknown_id",
@@ -3079,6 +3100,19 @@ pub static EVENT_TYPES: [EventType; 148] = [
         lane: Lane::Critical,
         fields: &[FieldKey(200), FieldKey(213), FieldKey(201), FieldKey(214), FieldKey(215), FieldKey(216), FieldKey(217), FieldKey(218)],
         unr155: &["24.1"],
+        ocsf_class: 2004,
+        autosar_sev: None,
+        autosar_ids: &[],
+    },
+    EventType {
+        id: EventTypeId(960),
+        name: "foreign.unclassified",
+        title: "Event of an unknown type",
+        description: "A foreign source reported an event whose type the catalogue does not have. Its fields are kept under the source's names until a decoder maps them.",
+        severity: Severity::Low,
+        lane: Lane::Batched,
+        fields: &[FieldKey(220), FieldKey(221), FieldKey(222)],
+        unr155: &["21.1"],
         ocsf_class: 2004,
         autosar_sev: None,
         autosar_ids: &[],

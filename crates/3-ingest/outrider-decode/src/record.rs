@@ -1,0 +1,155 @@
+//! What a decoder says of one event, before the cloud knows whose vehicle it is.
+
+use std::fmt;
+
+use outrider_types::{EventTypeId, FieldKey, Severity, UnixMicros, VehicleId};
+
+/// How a foreign source names a vehicle. No `Debug` or error shows the name (PRIV-1).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum VehicleName {
+    /// Vehicle identification number, ISO 3779: 17 characters.
+    Vin(String),
+    /// The pseudonym of this installation.
+    Id(VehicleId),
+    /// The source's own name, such as a telematics unit's serial number; unique within the source.
+    Foreign(String),
+}
+
+impl fmt::Debug for VehicleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vin(_) => f.write_str("Vin(hidden)"),
+            Self::Id(id) => id.fmt(f),
+            Self::Foreign(_) => f.write_str("Foreign(hidden)"),
+        }
+    }
+}
+
+/// Value of a catalogue field, owned.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Integer.
+    Int(i64),
+    /// Floating point.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// Truth value.
+    Bool(bool),
+}
+
+/// Type of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TypeName {
+    /// Type of the catalogue.
+    Known(EventTypeId),
+    /// Name that the catalogue does not have; the event is kept as `foreign.unclassified`, searchable, and listed for the
+    /// engineer.
+    Unknown(String),
+}
+
+/// One event as a decoder understood it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Vehicle; `None` where the session already says it.
+    pub vehicle: Option<VehicleName>,
+    /// Wall time that the source states; `None` becomes a wide interval, never "now" (TIME-1).
+    pub time: Option<UnixMicros>,
+    /// Half the interval around `time`, microseconds, if the source states it; the feed's own otherwise.
+    pub time_error_us: Option<u64>,
+    /// Type.
+    pub event_type: TypeName,
+    /// Severity; the catalogue's if absent.
+    pub severity: Option<Severity>,
+    /// Observations that it stands for, at least 1.
+    pub count: u32,
+    /// Number of the bus.
+    pub bus: Option<u8>,
+    /// Name of the ECU.
+    pub ecu: Option<String>,
+    /// The source's own key of the event: two events of one source with one key are one event.
+    pub key: Option<String>,
+    /// Catalogue fields.
+    pub fields: Vec<(FieldKey, Value)>,
+    /// Fields that the catalogue does not have, `namespace.name` and text.
+    pub extensions: Vec<(String, String)>,
+    /// Bytes to keep with the event.
+    pub context: Vec<u8>,
+}
+
+impl Record {
+    /// Creates a record of a type, without anything else.
+    #[must_use]
+    pub fn new(event_type: TypeName) -> Self {
+        Self {
+            vehicle: None,
+            time: None,
+            time_error_us: None,
+            event_type,
+            severity: None,
+            count: 1,
+            bus: None,
+            ecu: None,
+            key: None,
+            fields: Vec::new(),
+            extensions: Vec::new(),
+            context: Vec::new(),
+        }
+    }
+}
+
+/// Bytes in another format inside an envelope: decoded by the decoder of their format, the vehicle's platform and its
+/// software release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// Vehicle.
+    pub vehicle: VehicleName,
+    /// Name of the format.
+    pub format: String,
+    /// When the source received or made it.
+    pub time: Option<UnixMicros>,
+    /// The source's own key of the payload.
+    pub key: Option<String>,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What a decoder makes of one document.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// An event.
+    Event(Record),
+    /// An envelope around another format.
+    Payload(Payload),
+}
+
+/// What could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Reason from a closed list, `part.fact`.
+    pub reason: &'static str,
+    /// Where and why, in words; never holds the input's texts.
+    pub place: String,
+    /// Bytes of the document, for a replay after a fix; a whole input at most.
+    pub raw: Vec<u8>,
+}
+
+/// All that a decoder made of one input; documents = outputs + refusals + ignored (BAL-1).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decoded {
+    /// Events and payloads with the place of their document in the input, ascending.
+    pub outputs: Vec<(usize, Output)>,
+    /// What was refused.
+    pub refusals: Vec<Refusal>,
+    /// Documents that the decoder's mapping leaves out on purpose.
+    pub ignored: u64,
+}
+
+/// Turns the bytes of one format into records; total: no input makes it panic, loop or grow beyond its bounds.
+pub trait FormatDecoder: fmt::Debug + Send + Sync {
+    /// Returns the name and version of the decoder, such as `builtin.cef@1` or `acme.gen3@1.4.0`; kept with each row.
+    fn id(&self) -> &str;
+
+    /// Decodes one input.
+    fn decode(&self, bytes: &[u8]) -> Decoded;
+}
