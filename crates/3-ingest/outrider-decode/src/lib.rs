@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod doc;
+mod map;
 mod record;
 
 pub use doc::{Doc, Item, ReadError, ReadLimits, Reader};
+pub use map::{Conversion, FieldMap, FieldMapError, Literal, MapError, Mapping, Path, PathError, TimeForm};
 pub use record::{Decoded, FormatDecoder, Output, Payload, Record, Refusal, TypeName, Value, VehicleName};

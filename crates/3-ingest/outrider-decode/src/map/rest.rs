@@ -1,0 +1,79 @@
+//! What the catalogue does not have: kept under the source's names.
+
+use std::collections::BTreeSet;
+
+use super::convert::{TEXT_BYTES_MAX, cut, word};
+use crate::doc::Doc;
+
+/// Most foreign fields of one record (guess: the largest vendor events have about 300 fields, most of them mapped or
+/// empty); what is beyond is counted in `NAMESPACE._more`.
+pub(crate) const EXTENSIONS_MAX: usize = 128;
+/// Longest name of a foreign field, bytes (guess).
+const NAME_BYTES_MAX: usize = 128;
+
+/// Returns whether a text may be the namespace of foreign fields: 1 to 32 of `a-z`, `0-9` and `_`, beginning with a letter.
+pub(crate) fn is_namespace(text: &str) -> bool {
+    text.len() <= 32
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// Collects the leaves of a document as foreign fields.
+pub(crate) struct Rest<'a> {
+    namespace: &'a str,
+    /// Paths that were mapped, or are left out on purpose.
+    taken: &'a BTreeSet<String>,
+    fields: Vec<(String, String)>,
+    more: u64,
+}
+
+impl<'a> Rest<'a> {
+    pub(crate) fn new(namespace: &'a str, taken: &'a BTreeSet<String>) -> Self {
+        Self { namespace, taken, fields: Vec::new(), more: 0 }
+    }
+
+    /// Takes the leaves of `doc` that are not taken yet.
+    pub(crate) fn collect(mut self, doc: &Doc) -> Vec<(String, String)> {
+        self.walk(doc, &mut String::new());
+        if self.more > 0 {
+            self.fields.push((format!("{}._more", self.namespace), self.more.to_string()));
+        }
+        self.fields
+    }
+
+    // The depth is bounded by that of the reader's documents.
+    fn walk(&mut self, doc: &Doc, path: &mut String) {
+        if self.taken.contains(path.as_str()) {
+            return;
+        }
+        let length = path.len();
+        match doc {
+            Doc::Map(entries) => {
+                for (name, value) in entries {
+                    if length > 0 {
+                        path.push('.');
+                    }
+                    path.push_str(name);
+                    self.walk(value, path);
+                    path.truncate(length);
+                }
+            }
+            Doc::List(values) => {
+                for (index, value) in values.iter().enumerate() {
+                    path.push_str(&format!("[{index}]"));
+                    self.walk(value, path);
+                    path.truncate(length);
+                }
+            }
+            Doc::Null => {}
+            Doc::Bool(_) | Doc::Int(_) | Doc::Float(_) | Doc::Text(_) | Doc::Bytes(_) => {
+                if self.fields.len() == EXTENSIONS_MAX {
+                    self.more += 1;
+                } else if let Some(text) = word(doc).filter(|text| !text.is_empty()) {
+                    let name = cut(format!("{}.{path}", self.namespace), NAME_BYTES_MAX);
+                    self.fields.push((name, cut(text, TEXT_BYTES_MAX)));
+                }
+            }
+        }
+    }
+}
