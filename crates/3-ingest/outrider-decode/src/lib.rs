@@ -3,9 +3,18 @@
 mod doc;
 mod layout;
 mod map;
+mod read;
+mod record;
 mod record;
 
 pub use doc::{Doc, Item, ReadError, ReadLimits, Reader};
 pub use layout::{Layout, LayoutError};
 pub use map::{Conversion, FieldMap, FieldMapError, Literal, MapError, Mapping, Path, PathError, TimeForm};
+mod read;
+mod record;
+
+pub use doc::{Doc, Item, ReadError, ReadLimits, Reader};
+pub use read::{
+    CefSpec, IdsSpec, JsonFraming, JsonSpec, LeefSpec, ReaderSpec, SpecError, SyslogFraming, SyslogSpec,
+};
 pub use record::{Decoded, FormatDecoder, Output, Payload, Record, Refusal, TypeName, Value, VehicleName};

@@ -1,0 +1,24 @@
+//! Readers of foreign formats: bytes in, documents and counted rejects out.
+//!
+//! Every reader is total: any bytes end in items, within the caps of [`ReadLimits`](crate::ReadLimits), without recursion
+//! on input and in time linear in the input (times the allowed depth at worst). What goes beyond a cap is an error of the
+//! reasons `read.*`, the same in every format; each format adds a closed list of its own, see [`ReaderSpec::reasons`].
+
+mod budget;
+mod cef;
+mod embedded;
+mod ids;
+mod json;
+mod leef;
+mod spec;
+mod syslog;
+
+pub use cef::CefSpec;
+pub use ids::IdsSpec;
+pub use json::{JsonFraming, JsonSpec};
+pub use leef::LeefSpec;
+pub use spec::{ReaderSpec, SpecError};
+pub use syslog::{SyslogFraming, SyslogSpec};
+
+/// Reasons that every reader has: a cap of [`ReadLimits`](crate::ReadLimits) was reached.
+const CAPS: [&str; 4] = ["read.too_many", "read.values", "read.depth", "read.bytes"];
