@@ -40,6 +40,18 @@ impl Doc {
         }
     }
 
+    /// Returns about how many bytes it takes, its names and parts included.
+    pub(crate) fn weight(&self) -> usize {
+        // The depth is bounded by the reader's.
+        32 + match self {
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(values) => values.iter().map(Self::weight).sum(),
+            Self::Map(entries) => entries.iter().map(|(name, value)| name.len() + value.weight()).sum(),
+        }
+    }
+
     /// Returns the text, of a text.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {

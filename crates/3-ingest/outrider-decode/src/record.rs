@@ -98,6 +98,53 @@ impl Record {
     }
 }
 
+/// What stands where a vehicle's name stood.
+const CONCEALED: &str = "(vehicle)";
+/// Shortest foreign name that is searched for: shorter ones are parts of ordinary words (guess).
+const NAME_BYTES_MIN: usize = 6;
+
+impl Record {
+    /// Takes the vehicle's own name out of everything but `vehicle` and `key`: above ingestion there is only the pseudonym
+    /// (PRIV-1), and sources like to repeat the name in their fields. The case of letters does not matter.
+    pub fn conceal(&mut self, vehicle: &VehicleName) {
+        let (VehicleName::Vin(name) | VehicleName::Foreign(name)) = vehicle else { return };
+        if name.len() < NAME_BYTES_MIN {
+            return;
+        }
+        if let TypeName::Unknown(word) = &mut self.event_type {
+            conceal_text(word, name);
+        }
+        self.ecu.iter_mut().for_each(|ecu| conceal_text(ecu, name));
+        for (_, value) in &mut self.fields {
+            if let Value::Text(text) = value {
+                conceal_text(text, name);
+            }
+        }
+        for (key, text) in &mut self.extensions {
+            conceal_text(key, name);
+            conceal_text(text, name);
+        }
+        // Bytes keep their places, so that what they mean stays readable.
+        while let Some(at) = find(&self.context, name.as_bytes()) {
+            self.context.iter_mut().skip(at).take(name.len()).for_each(|byte| *byte = b'*');
+        }
+    }
+}
+
+/// Finds a name, whatever the case of its ASCII letters.
+fn find(bytes: &[u8], name: &[u8]) -> Option<usize> {
+    bytes.windows(name.len()).position(|window| window.eq_ignore_ascii_case(name))
+}
+
+fn conceal_text(text: &mut String, name: &str) {
+    let mut from = 0;
+    while let Some(at) = find(text.as_bytes().get(from..).unwrap_or_default(), name.as_bytes()) {
+        // Bytes equal to a name in all but case of ASCII letters begin and end where characters do.
+        text.replace_range(from + at..from + at + name.len(), CONCEALED);
+        from += at + CONCEALED.len();
+    }
+}
+
 /// Bytes in another format inside an envelope: decoded by the decoder of their format, the vehicle's platform and its
 /// software release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,4 +199,29 @@ pub trait FormatDecoder: fmt::Debug + Send + Sync {
 
     /// Decodes one input.
     fn decode(&self, bytes: &[u8]) -> Decoded;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vehicles_name_is_in_no_field() {
+        let vin = VehicleName::Vin("WVWZZZ1JZ3W386752".to_owned());
+        let mut record = Record::new(TypeName::Unknown("x wvwzzz1jz3w386752".to_owned()));
+        record.ecu = Some("WVWZZZ1JZ3W386752/gateway".to_owned());
+        record.fields.push((FieldKey(1), Value::Text("é WVWZZZ1JZ3W386752 WVWZZZ1JZ3W386752".to_owned())));
+        record.extensions.push(("a.WVWZZZ1JZ3W386752".to_owned(), "Wvwzzz1jz3w386752".to_owned()));
+        record.context = b"..WVWZZZ1JZ3W386752.".to_vec();
+        record.conceal(&vin);
+        let shown = format!("{record:?} {}", String::from_utf8_lossy(&record.context));
+        assert!(!shown.to_ascii_uppercase().contains("WVWZZZ"), "{shown}");
+        assert_eq!(record.ecu.as_deref(), Some("(vehicle)/gateway"));
+        assert_eq!(record.context.len(), 20);
+        let before = record.clone();
+        record.conceal(&VehicleName::Foreign("x".to_owned()));
+        assert_eq!(record, before, "a name of one letter is everywhere");
+        // A name that is part of what replaces it must not go on for ever.
+        record.conceal(&VehicleName::Foreign("vehicle".to_owned()));
+    }
 }

@@ -10,7 +10,8 @@ pub use field_map::{FieldMap, FieldMapError};
 pub use path::{Path, PathError};
 
 pub(crate) use convert::{TEXT_BYTES_MAX, cut, hex, plain, severity, word};
-pub(crate) use rest::{EXTENSIONS_MAX, Rest, is_namespace};
+pub(crate) use field_map::{from_hex, vin};
+pub(crate) use rest::{EXTENSIONS_MAX, is_namespace};
 
 use crate::doc::Doc;
 use crate::record::Output;
