@@ -169,7 +169,7 @@ impl<'a> Run<'a> {
     fn read_one(&mut self, field: &'a Field, bits: &mut Bits<'_>, depth: usize) -> Outcome<Option<Doc>> {
         self.values += 1;
         if self.values > self.limits.values_max || self.before.0 + self.values > INPUT_VALUES_MAX {
-            return Err(at(field, "read.too_large", bits, "too many values"));
+            return Err(at(field, "read.values", bits, "too many values"));
         }
         let short = |bits: &Bits<'_>| at(field, "layout.short", bits, "the input ends inside of it");
         match &field.shape {
@@ -259,7 +259,7 @@ impl<'a> Run<'a> {
         self.bytes += bytes.len();
         let all_max = self.limits.bytes_max.saturating_mul(INPUT_BYTES_FACTOR);
         if self.bytes > self.limits.bytes_max || self.before.1 + self.bytes > all_max {
-            return Err(at(field, "read.too_large", bits, "too many bytes"));
+            return Err(at(field, "read.bytes", bits, "too many bytes"));
         }
         Ok(bytes)
     }

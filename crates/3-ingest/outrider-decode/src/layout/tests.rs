@@ -96,7 +96,7 @@ fn loops_that_do_not_move_on_and_endless_types_end_in_an_error() {
     assert_eq!(only(still, &[1]).expect_err("no bits").reason, "layout.standstill");
     let many = "root = \"r\"\n[type]\nr = [ { name = \"n\", uint = 32 }, \
                 { name = \"x\", type = \"e\", count = { field = \"n\" } } ]\ne = []";
-    assert_eq!(only(many, &[0xff; 4]).expect_err("four billion").reason, "read.too_large");
+    assert_eq!(only(many, &[0xff; 4]).expect_err("four billion").reason, "read.values");
     let endless = "root = \"r\"\n[type]\nr = [ { name = \"x\", type = \"r\" } ]";
     assert_eq!(only(endless, &[0xff; 4]).expect_err("itself").reason, "layout.depth");
     let back = "root = \"r\"\n[type]\nr = [ { name = \"x\", uint = 8, at = 0 }, { name = \"y\", bytes = \"rest\", at = 0 } ]";
@@ -110,7 +110,7 @@ fn loops_that_do_not_move_on_and_endless_types_end_in_an_error() {
         })
         .collect();
     let doubling = format!("root = \"t0\"\n[type]\n{doubling}t15 = [ {{ name = \"x\", uint = 8, at = 0 }} ]");
-    assert_eq!(only(&doubling, &[1]).expect_err("32,768 values").reason, "read.too_large");
+    assert_eq!(only(&doubling, &[1]).expect_err("32,768 values").reason, "read.values");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn the_same_bytes_read_for_each_document_are_bounded_together() {
         .map(|doc| if let Doc::Bytes(bytes) = doc { bytes.len() } else { 0 })
         .sum();
     assert!((3_000..=4_000).contains(&kept), "{kept}");
-    assert_eq!(docs.last().and_then(|item| item.doc.as_ref().err()).expect("ends").reason, "read.too_large");
+    assert_eq!(docs.last().and_then(|item| item.doc.as_ref().err()).expect("ends").reason, "read.bytes");
 }
 
 proptest! {
