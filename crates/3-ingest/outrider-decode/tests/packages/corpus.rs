@@ -1,0 +1,20 @@
+//! The corpus of the fuzz target `decoder_package`.
+
+use std::path::Path;
+
+use crate::hold::decoder_package;
+
+#[test]
+fn every_input_of_the_corpus_ends() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/corpus/decoder_package");
+    let (mut used, mut refused) = (0, 0);
+    for entry in std::fs::read_dir(folder).expect("a corpus").flatten() {
+        let bytes = std::fs::read(entry.path()).expect("an input");
+        if decoder_package(&bytes) {
+            used += 1;
+        } else {
+            refused += 1;
+        }
+    }
+    assert!(used >= 4 && refused >= 3, "{used} used, {refused} refused");
+}

@@ -1,0 +1,5 @@
+//! Packages: those that ship, and hostile ones.
+
+mod content;
+mod corpus;
+mod hold;
