@@ -2,6 +2,7 @@
 
 mod bench;
 mod crash;
+mod decoder;
 mod demo;
 mod links;
 mod provision;
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Ca(vehicle::Ca),
     /// Keep signed configurations and order them for vehicles.
     Update(update::Update),
+    /// Test, compare and sign decoders of foreign formats.
+    Decoder(decoder::Decoder),
     /// Measure.
     Bench(bench::Bench),
     /// Kill server and agent with `kill -9` in a loop under load and count what is lost or duplicated.
@@ -112,6 +115,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Vehicle(vehicle) => vehicle.run(),
         Command::Ca(ca) => ca.run(),
         Command::Update(update) => update.run(),
+        Command::Decoder(decoder) => decoder.run(),
         Command::Bench(bench) => bench.run(),
         Command::Crash(crash) => crash.run(),
         Command::Sim(sim) => sim.run(),
