@@ -5,18 +5,24 @@
 //! reasons `read.*`, the same in every format; each format adds a closed list of its own, see [`ReaderSpec::reasons`].
 
 mod budget;
+mod cbor;
 mod cef;
+mod dlt;
 mod embedded;
 mod ids;
 mod json;
 mod leef;
+mod protobuf;
 mod spec;
 mod syslog;
 
+pub use cbor::{CborFraming, CborSpec};
 pub use cef::CefSpec;
+pub use dlt::DltSpec;
 pub use ids::IdsSpec;
 pub use json::{JsonFraming, JsonSpec};
 pub use leef::LeefSpec;
+pub use protobuf::{ProtobufFraming, ProtobufSpec};
 pub use spec::{ReaderSpec, SpecError};
 pub use syslog::{SyslogFraming, SyslogSpec};
 

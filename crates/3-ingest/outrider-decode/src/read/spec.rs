@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cbor::CborSpec;
 use super::cef::CefSpec;
+use super::dlt::DltSpec;
 use super::ids::IdsSpec;
 use super::json::JsonSpec;
 use super::leef::LeefSpec;
+use super::protobuf::{ProtobufReader, ProtobufSpec};
 use super::syslog::SyslogSpec;
-use super::{CAPS, cef, ids, json, leef, syslog};
+use super::{CAPS, cbor, cef, dlt, ids, json, leef, protobuf, syslog};
 use crate::Reader;
 
 /// A reader and its options, tagged by `format`.
@@ -27,6 +30,12 @@ pub enum ReaderSpec {
     Leef(LeefSpec),
     /// AUTOSAR IDS protocol.
     Ids(IdsSpec),
+    /// CBOR (RFC 8949).
+    Cbor(CborSpec),
+    /// Protocol Buffers by a descriptor set.
+    Protobuf(ProtobufSpec),
+    /// Diagnostic Log and Trace.
+    Dlt(DltSpec),
 }
 
 /// Why no reader can be built.
@@ -78,13 +87,15 @@ impl ReaderSpec {
     /// # Errors
     /// [`SpecError`]: a file is missing or damaged, or an option makes no sense.
     pub fn build(&self, files: &dyn Fn(&str) -> Option<Vec<u8>>) -> Result<Box<dyn Reader>, SpecError> {
-        let _ = files;
         Ok(match self {
             Self::Json(spec) => Box::new(spec.clone()),
             Self::Syslog(spec) => Box::new(spec.clone()),
             Self::Cef(spec) => Box::new(spec.clone()),
             Self::Leef(spec) => Box::new(spec.clone()),
             Self::Ids(spec) => Box::new(spec.clone()),
+            Self::Dlt(spec) => Box::new(spec.clone()),
+            Self::Cbor(spec) => Box::new(spec.clone()),
+            Self::Protobuf(spec) => Box::new(ProtobufReader::build(spec, files)?),
         })
     }
 
@@ -97,6 +108,9 @@ impl ReaderSpec {
             Self::Cef(_) => cef::REASONS,
             Self::Leef(_) => leef::REASONS,
             Self::Ids(_) => ids::REASONS,
+            Self::Dlt(_) => dlt::REASONS,
+            Self::Cbor(_) => cbor::REASONS,
+            Self::Protobuf(_) => protobuf::REASONS,
         }
     }
 

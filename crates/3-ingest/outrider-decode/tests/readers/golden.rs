@@ -23,6 +23,33 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("leef", "standard", r#"{"format": "leef"}"#),
     ("ids", "frames", r#"{"format": "ids"}"#),
     ("ids", "message_header", r#"{"format": "ids", "has_message_header": true}"#),
+    ("cbor", "appendix_a", r#"{"format": "cbor"}"#),
+    ("cbor", "sequence", r#"{"format": "cbor"}"#),
+    ("cbor", "break", r#"{"format": "cbor"}"#),
+    ("cbor", "utf8", r#"{"format": "cbor"}"#),
+    ("cbor", "length", r#"{"format": "cbor"}"#),
+    ("cbor", "odd_break", r#"{"format": "cbor"}"#),
+    ("cbor", "mixed", r#"{"format": "cbor"}"#),
+    ("cbor", "reserved", r#"{"format": "cbor"}"#),
+    ("cbor", "count", r#"{"format": "cbor"}"#),
+    ("cbor", "trailing", r#"{"format": "cbor", "framing": "single"}"#),
+    (
+        "protobuf",
+        "single",
+        r#"{"format": "protobuf", "descriptors": "protobuf/event.binpb", "message": "acme.telemetry.v1.Event"}"#,
+    ),
+    (
+        "protobuf",
+        "delimited",
+        r#"{"format": "protobuf", "descriptors": "protobuf/event.binpb", "message": "acme.telemetry.v1.Event", "framing": "delimited"}"#,
+    ),
+    (
+        "protobuf",
+        "defaults",
+        r#"{"format": "protobuf", "descriptors": "protobuf/event.binpb", "message": "acme.telemetry.v1.Event", "with_defaults": true}"#,
+    ),
+    ("dlt", "messages", r#"{"format": "dlt"}"#),
+    ("dlt", "damaged", r#"{"format": "dlt"}"#),
 ];
 
 fn folder() -> PathBuf {

@@ -10,12 +10,15 @@ pub(crate) const SPECS: &[&str] = &[
     r#"{"format": "leef"}"#,
     r#"{"format": "ids"}"#,
     r#"{"format": "ids", "has_message_header": true}"#,
+    r#"{"format": "cbor"}"#,
+    r#"{"format": "protobuf", "descriptors": "protobuf/event.binpb", "message": "acme.telemetry.v1.Event"}"#,
+    r#"{"format": "protobuf", "descriptors": "protobuf/event.binpb", "message": "acme.telemetry.v1.Event", "framing": "delimited", "with_defaults": true}"#,
+    r#"{"format": "dlt"}"#,
 ];
 
 /// Returns the file that options of a sample name.
 pub(crate) fn file(name: &str) -> Option<Vec<u8>> {
-    let _ = name;
-    None
+    (name == "protobuf/event.binpb").then(|| include_bytes!("../golden/protobuf/event.binpb").to_vec())
 }
 
 /// Reads an input of the fuzz target: a byte that chooses the reader (modulo), then the bytes. Returns which it was.
