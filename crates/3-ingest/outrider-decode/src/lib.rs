@@ -21,8 +21,8 @@ pub use package::{
     Release, ReleaseRange, SampleOutcome, SampleReport, Trusted, Version,
 };
 pub use read::{
-    CborFraming, CborSpec, CefSpec, DltSpec, IdsSpec, JsonFraming, JsonSpec, LeefSpec, ProtobufFraming,
-    ProtobufSpec, ReaderSpec, SpecError, SyslogFraming, SyslogSpec,
+    CborFraming, CborSpec, CefSpec, CsvSpec, DltSpec, IdsSpec, JsonFraming, JsonSpec, LeefSpec,
+    ProtobufFraming, ProtobufSpec, ReaderSpec, SpecError, SyslogFraming, SyslogSpec,
 };
 pub use record::{Decoded, FormatDecoder, Output, Payload, Record, Refusal, TypeName, Value, VehicleName};
 pub use shape::to_json;

@@ -7,6 +7,7 @@
 mod budget;
 mod cbor;
 mod cef;
+mod csv;
 mod dlt;
 mod embedded;
 mod ids;
@@ -16,6 +17,7 @@ mod protobuf;
 mod spec;
 mod syslog;
 
+pub use self::csv::CsvSpec;
 pub use cbor::{CborFraming, CborSpec};
 pub use cef::CefSpec;
 pub use dlt::DltSpec;

@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::cbor::CborSpec;
 use super::cef::CefSpec;
-use super::dlt::DltSpec;
+use super::csv::CsvSpec;
+use super::dlt::{DltReader, DltSpec};
 use super::ids::IdsSpec;
 use super::json::JsonSpec;
 use super::leef::LeefSpec;
 use super::protobuf::{ProtobufReader, ProtobufSpec};
 use super::syslog::SyslogSpec;
-use super::{CAPS, cbor, cef, dlt, ids, json, leef, protobuf, syslog};
+use super::{CAPS, cbor, cef, csv, dlt, ids, json, leef, protobuf, syslog};
 use crate::Reader;
 
 /// A reader and its options, tagged by `format`.
@@ -36,6 +37,8 @@ pub enum ReaderSpec {
     Protobuf(ProtobufSpec),
     /// Diagnostic Log and Trace.
     Dlt(DltSpec),
+    /// CSV (RFC 4180).
+    Csv(CsvSpec),
 }
 
 /// Why no reader can be built.
@@ -93,7 +96,11 @@ impl ReaderSpec {
             Self::Cef(spec) => Box::new(spec.clone()),
             Self::Leef(spec) => Box::new(spec.clone()),
             Self::Ids(spec) => Box::new(spec.clone()),
-            Self::Dlt(spec) => Box::new(spec.clone()),
+            Self::Dlt(spec) => Box::new(DltReader::build(spec, files)?),
+            Self::Csv(spec) => {
+                spec.check()?;
+                Box::new(spec.clone())
+            }
             Self::Cbor(spec) => Box::new(spec.clone()),
             Self::Protobuf(spec) => Box::new(ProtobufReader::build(spec, files)?),
         })
@@ -109,6 +116,7 @@ impl ReaderSpec {
             Self::Leef(_) => leef::REASONS,
             Self::Ids(_) => ids::REASONS,
             Self::Dlt(_) => dlt::REASONS,
+            Self::Csv(_) => csv::REASONS,
             Self::Cbor(_) => cbor::REASONS,
             Self::Protobuf(_) => protobuf::REASONS,
         }

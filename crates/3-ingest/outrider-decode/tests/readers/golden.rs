@@ -49,7 +49,10 @@ const SAMPLES: &[(&str, &str, &str)] = &[
         r#"{"format": "protobuf", "descriptors": "protobuf/event.binpb", "message": "acme.telemetry.v1.Event", "with_defaults": true}"#,
     ),
     ("dlt", "messages", r#"{"format": "dlt"}"#),
+    ("dlt", "described", r#"{"format": "dlt", "fibex": "dlt/messages.xml"}"#),
     ("dlt", "damaged", r#"{"format": "dlt"}"#),
+    ("csv", "header", r#"{"format": "csv"}"#),
+    ("csv", "columns", r#"{"format": "csv", "delimiter": ";", "columns": ["name", "value"]}"#),
 ];
 
 fn folder() -> PathBuf {

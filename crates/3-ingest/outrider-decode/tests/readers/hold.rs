@@ -14,11 +14,17 @@ pub(crate) const SPECS: &[&str] = &[
     r#"{"format": "protobuf", "descriptors": "protobuf/event.binpb", "message": "acme.telemetry.v1.Event"}"#,
     r#"{"format": "protobuf", "descriptors": "protobuf/event.binpb", "message": "acme.telemetry.v1.Event", "framing": "delimited", "with_defaults": true}"#,
     r#"{"format": "dlt"}"#,
+    r#"{"format": "csv"}"#,
+    r#"{"format": "dlt", "fibex": "dlt/messages.xml"}"#,
 ];
 
 /// Returns the file that options of a sample name.
 pub(crate) fn file(name: &str) -> Option<Vec<u8>> {
-    (name == "protobuf/event.binpb").then(|| include_bytes!("../golden/protobuf/event.binpb").to_vec())
+    match name {
+        "protobuf/event.binpb" => Some(include_bytes!("../golden/protobuf/event.binpb").to_vec()),
+        "dlt/messages.xml" => Some(include_bytes!("../golden/dlt/messages.xml").to_vec()),
+        _ => None,
+    }
 }
 
 /// Reads an input of the fuzz target: a byte that chooses the reader (modulo), then the bytes. Returns which it was.

@@ -56,6 +56,30 @@ proptest! {
     }
 
     #[test]
+    fn damaged_descriptions_end_in_readers_or_errors(
+        which in 0usize..2,
+        cut in any::<prop::sample::Index>(),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 0..6),
+    ) {
+        let (name, text) = [
+            ("dlt/messages.xml", r#"{"format": "dlt", "fibex": "x"}"#),
+            ("protobuf/event.binpb", r#"{"format": "protobuf", "descriptors": "x", "message": "acme.telemetry.v1.Event"}"#),
+        ][which];
+        let mut bytes = file(name).expect("a file");
+        bytes.truncate(cut.index(bytes.len()) + 1);
+        for (place, bit) in flips {
+            let place = place.index(bytes.len());
+            bytes[place] ^= 1 << bit;
+        }
+        let spec: ReaderSpec = serde_json::from_str(text).expect("options");
+        if let Ok(reader) = spec.build(&|_| Some(bytes.clone())) {
+            for (_, sample) in samples() {
+                holds(&spec, &sample, &reader.read(&sample, &ReadLimits::default()), &ReadLimits::default());
+            }
+        }
+    }
+
+    #[test]
     fn json_is_read_as_serde_json_reads_it(value in json_value(), blanks in "[ \n\t]{0,3}") {
         let text = format!("{blanks}{}", serde_json::to_string_pretty(&serde_json::json!({"value": value})).expect("JSON"));
         let spec: ReaderSpec = serde_json::from_str(r#"{"format": "json", "framing": "object"}"#).expect("options");
@@ -140,11 +164,54 @@ fn deep_nesting_does_not_recurse() {
 }
 
 #[test]
+fn readers_say_why_they_cannot_be_built() {
+    let code = |text: &str| {
+        let spec: ReaderSpec = serde_json::from_str(text).expect("options");
+        spec.build(&|name| if name == "damaged" { Some(vec![0xFF; 9]) } else { file(name) })
+            .expect_err("no reader")
+            .code()
+    };
+    let event = r#""message": "acme.telemetry.v1.Event""#;
+    assert_eq!(
+        code(&format!(r#"{{"format": "protobuf", "descriptors": "missing", {event}}}"#)),
+        "reader_spec.file_missing"
+    );
+    assert_eq!(
+        code(&format!(r#"{{"format": "protobuf", "descriptors": "damaged", {event}}}"#)),
+        "reader_spec.file"
+    );
+    assert_eq!(
+        code(r#"{"format": "protobuf", "descriptors": "protobuf/event.binpb", "message": "no.such"}"#),
+        "reader_spec.option"
+    );
+    assert_eq!(code(r#"{"format": "dlt", "fibex": "missing"}"#), "reader_spec.file_missing");
+    assert_eq!(code(r#"{"format": "dlt", "fibex": "damaged"}"#), "reader_spec.file");
+    for options in [r#""delimiter": "é""#, r#""delimiter": "\"""#, r#""columns": [""]"#] {
+        assert_eq!(code(&format!(r#"{{"format": "csv", {options}}}"#)), "reader_spec.option");
+    }
+}
+
+#[test]
+fn descriptions_without_frames_or_with_document_types_are_refused() {
+    let spec: ReaderSpec = serde_json::from_str(r#"{"format": "dlt", "fibex": "x"}"#).expect("options");
+    let build =
+        |text: &str| spec.build(&|_| Some(text.as_bytes().to_vec())).map_err(|error| error.to_string());
+    assert!(build("<FIBEX><FRAME ID=\"ID_1\"/></FIBEX>").is_ok());
+    assert!(build("<FIBEX/>").expect_err("no frame").contains("no FRAME"));
+    let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaa\">]><FIBEX><FRAME ID=\"ID_1\"/></FIBEX>";
+    assert!(build(bomb).expect_err("document type").contains("document type"));
+    let many = format!("<F><FRAME ID=\"ID_1\">{}</FRAME></F>", "<PDU-INSTANCE/>".repeat(256));
+    assert!(build(&many).expect_err("parts").contains("255 parts"));
+}
+
+#[test]
 fn unknown_options_are_refused() {
     for text in [
         r#"{"format": "json", "framming": "lines"}"#,
         r#"{"format": "ids", "framing": "lines"}"#,
         r#"{"format": "xml"}"#,
+        r#"{"format": "dlt", "storage": true}"#,
+        r#"{"format": "protobuf", "message": "a.b"}"#,
         r#"{"framing": "lines"}"#,
     ] {
         assert!(serde_json::from_str::<ReaderSpec>(text).is_err(), "{text}");

@@ -1,5 +1,6 @@
 //! One argument of a verbose message.
 
+use super::fibex::Coding;
 use super::{Cursor, without_nul};
 use crate::read::budget::{Budget, Fields};
 use crate::{Doc, ReadError};
@@ -136,6 +137,36 @@ pub(super) fn cut<'a>(cursor: &mut Cursor<'a>, is_big: bool) -> Option<Argument<
         _ => return None,
     }
     Some(argument)
+}
+
+/// Cuts a value whose type a description says; `None` if it is cut.
+pub(super) fn described<'a: 'n, 'n>(
+    cursor: &mut Cursor<'a>,
+    is_big: bool,
+    coding: Coding,
+    name: Option<&'n str>,
+) -> Option<Argument<'n>> {
+    let mut order = Order { cursor, is_big };
+    let (kind, value) = match coding {
+        Coding::Truth => ("bool", Plain::Truth(order.unsigned(1)? != 0)),
+        Coding::Signed(size) => number(&mut order, SINT, size)?,
+        Coding::Unsigned(size) => number(&mut order, UINT, size)?,
+        Coding::Float(size) => number(&mut order, FLOA, size)?,
+        Coding::Text => {
+            let length = order.length()?;
+            ("string", Plain::Text(order.text(length)?))
+        }
+        Coding::Raw => {
+            let length = order.length()?;
+            ("raw", Plain::Raw(order.cursor.take(length)?))
+        }
+    };
+    Some(Argument { kind, name: name.map(str::as_bytes), unit: None, scale: None, value })
+}
+
+/// Returns a constant text of a description.
+pub(super) const fn constant(text: &str) -> Argument<'_> {
+    Argument { kind: "text", name: None, unit: None, scale: None, value: Plain::Text(text.as_bytes()) }
 }
 
 fn number<'a>(order: &mut Order<'_, 'a>, kind: u32, size: usize) -> Option<(&'static str, Plain<'a>)> {

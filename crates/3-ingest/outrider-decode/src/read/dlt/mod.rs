@@ -3,15 +3,19 @@
 //!
 //! Keys: `storage_time` (`seconds`, `microseconds`), `counter`, `ecu`, `session`, `timestamp_us` (since the ECU started,
 //! steps of 100 µs), `type`, `level` (log messages), `app`, `context`, `verbose`, then either `arguments` (each `type`,
-//! `value` and, if given, `name`, `unit`, `raw`) or `message_id` and `payload`.
+//! `value` and, if given, `name`, `unit`, `raw`) or `message_id` and `payload`. With a description (FIBEX) a message that is not
+//! verbose has `name`, `level`, `app`, `context` and `arguments`, too.
 //!
 //! The parser is our own: `dlt-core` 0.20 reads fixed-point arguments wrongly (it looks for quantisation and offset inside
 //! the value's own bytes), gives up a whole message for one argument and brings `futures`.
 
 mod argument;
+mod fibex;
 
 use serde::{Deserialize, Serialize};
 
+use self::fibex::{Fibex, Frame};
+use super::SpecError;
 use super::budget::{Budget, Fields, Items};
 use crate::{Doc, Item, ReadError, ReadLimits, Reader};
 
@@ -29,12 +33,36 @@ const HAS_ECU: u8 = 1 << 2;
 const HAS_SESSION: u8 = 1 << 3;
 const HAS_TIMESTAMP: u8 = 1 << 4;
 
-/// Options of the DLT reader: none, both kinds of header are told apart by their marker.
+/// Options of the DLT reader. Storage headers are told by their marker.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct DltSpec {}
+pub struct DltSpec {
+    /// File with descriptions of messages that are not verbose (FIBEX).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fibex: Option<String>,
+}
 
-impl Reader for DltSpec {
+/// A DLT reader with its descriptions.
+#[derive(Debug)]
+pub(super) struct DltReader {
+    fibex: Option<Fibex>,
+}
+
+impl DltReader {
+    pub(super) fn build(spec: &DltSpec, files: &dyn Fn(&str) -> Option<Vec<u8>>) -> Result<Self, SpecError> {
+        let Some(name) = &spec.fibex else { return Ok(Self { fibex: None }) };
+        let bytes =
+            files(name).ok_or_else(|| SpecError::FileMissing { option: "fibex", name: name.clone() })?;
+        let fibex = Fibex::read(&bytes).map_err(|why| SpecError::File {
+            option: "fibex",
+            name: name.clone(),
+            why,
+        })?;
+        Ok(Self { fibex: Some(fibex) })
+    }
+}
+
+impl Reader for DltReader {
     fn read<'a>(&self, bytes: &'a [u8], limits: &ReadLimits) -> Vec<Item<'a>> {
         let mut items = Items::new(limits);
         let mut at = 0;
@@ -44,7 +72,7 @@ impl Reader for DltSpec {
             match Message::cut(rest) {
                 Ok((message, length)) => {
                     let number = items.next();
-                    match message.into_doc(&mut Budget::new(limits)) {
+                    match message.into_doc(self.fibex.as_ref(), &mut Budget::new(limits)) {
                         Err(error) => items.push(&rest[..length], Err(error)),
                         Ok((doc, None)) => items.push(&rest[..length], Ok(doc)),
                         Ok((doc, Some(argument))) => {
@@ -159,7 +187,7 @@ impl<'a> Message<'a> {
     }
 
     /// Makes a document of it; returns the first argument that could not be read, from 1.
-    fn into_doc(self, budget: &mut Budget) -> Result<(Doc, Option<usize>), ReadError> {
+    fn into_doc(self, fibex: Option<&Fibex>, budget: &mut Budget) -> Result<(Doc, Option<usize>), ReadError> {
         let mut doc = Fields::begin(budget, 0)?;
         if let Some((seconds, micros)) = self.storage {
             let mut time = Fields::begin(budget, 1)?;
@@ -192,10 +220,7 @@ impl<'a> Message<'a> {
         doc.put(budget, "verbose", is_verbose)?;
         let bad = match verbose_arguments {
             Some(count) => self.put_arguments(&mut doc, budget, count)?,
-            None => {
-                self.put_payload(&mut doc, budget)?;
-                None
-            }
+            None => self.put_payload(&mut doc, fibex, budget)?,
         };
         Ok((doc.end(), bad))
     }
@@ -230,15 +255,86 @@ impl<'a> Message<'a> {
         Ok(bad)
     }
 
-    /// A non-verbose message begins with its number; what follows only its author's description can tell.
-    fn put_payload(&self, doc: &mut Fields, budget: &mut Budget) -> Result<(), ReadError> {
+    /// A message that is not verbose begins with its number; what follows only its author's description can tell.
+    fn put_payload(
+        &self,
+        doc: &mut Fields,
+        fibex: Option<&Fibex>,
+        budget: &mut Budget,
+    ) -> Result<Option<usize>, ReadError> {
         let mut cursor = Cursor(self.payload);
+        let mut bad = None;
         if let Some(id) = cursor.array() {
             let id = if self.is_big_endian { u32::from_be_bytes(id) } else { u32::from_le_bytes(id) };
             doc.int(budget, "message_id", id)?;
+            if let Some(fibex) = fibex
+                && let Some(frame) = fibex.frames.get(&id)
+            {
+                bad = self.put_described(doc, (fibex, frame), &mut cursor, budget)?;
+                if cursor.0.is_empty() {
+                    return Ok(bad);
+                }
+            }
         }
         let payload = budget.blob(cursor.0)?;
-        doc.put(budget, "payload", payload)
+        doc.put(budget, "payload", payload)?;
+        Ok(bad)
+    }
+
+    /// Adds what a description says; a constant text before a value is the value's name.
+    fn put_described(
+        &self,
+        doc: &mut Fields,
+        (fibex, frame): (&Fibex, &Frame),
+        cursor: &mut Cursor<'_>,
+        budget: &mut Budget,
+    ) -> Result<Option<usize>, ReadError> {
+        if !frame.name.is_empty() {
+            doc.text(budget, "name", &frame.name)?;
+        }
+        if self.extended.is_none() {
+            if let Some(level) = frame.level {
+                doc.text(budget, "level", level)?;
+            }
+            put_id(doc, budget, "app", Some(frame.app.as_bytes()))?;
+            put_id(doc, budget, "context", Some(frame.context.as_bytes()))?;
+        }
+        budget.depth(1)?;
+        budget.value()?;
+        let mut list = Vec::new();
+        let mut label: Option<&str> = None;
+        let mut bad = None;
+        let mut number = 0;
+        'parts: for pdu in fibex.parts(frame) {
+            if pdu.codings.is_empty() {
+                if pdu.text.is_empty() {
+                    continue;
+                }
+                if let Some(text) = label.replace(&pdu.text) {
+                    list.push(argument::constant(text).into_doc(budget, 2)?);
+                }
+                continue;
+            }
+            for coding in &pdu.codings {
+                number += 1;
+                let before = *cursor;
+                let name = label.take().map(|label| label.trim_end_matches([' ', ':', '=']));
+                // A value of a type that is not known has an unknown length.
+                let value =
+                    coding.and_then(|coding| argument::described(cursor, self.is_big_endian, coding, name));
+                let Some(value) = value else {
+                    *cursor = before;
+                    bad = Some(number);
+                    break 'parts;
+                };
+                list.push(value.into_doc(budget, 2)?);
+            }
+        }
+        if let Some(text) = label {
+            list.push(argument::constant(text).into_doc(budget, 2)?);
+        }
+        doc.put(budget, "arguments", Doc::List(list))?;
+        Ok(bad)
     }
 }
 
