@@ -61,7 +61,7 @@ pub(crate) fn holds(spec: &ReaderSpec, bytes: &[u8], items: &[Item<'_>], limits:
                 assert!(!item.raw.is_empty(), "a document comes from bytes");
             }
             Err(error) => {
-                assert!(reasons.contains(&error.reason), "{} is not in the closed list", error.reason)
+                assert!(reasons.contains(&error.reason), "{} is not in the closed list", error.reason);
             }
         }
     }
