@@ -67,7 +67,11 @@ impl ProtobufReader {
         if bytes.len() > DESCRIPTORS_BYTES_MAX {
             return Err(wrong(format!("larger than {DESCRIPTORS_BYTES_MAX} bytes")));
         }
-        let pool = DescriptorPool::decode(bytes.as_slice()).map_err(|error| wrong(error.to_string()))?;
+        // prost-reflect 0.16.5 panics while it words some errors: `Label::new` indexes the pool's files before the file is
+        // among them. Nothing of the pool is left then, so a caught panic leaves nothing half done.
+        let pool = std::panic::catch_unwind(|| DescriptorPool::decode(bytes.as_slice()))
+            .map_err(|_| wrong("not a descriptor set that names all that it uses".to_owned()))?
+            .map_err(|error| wrong(error.to_string()))?;
         let message = pool.get_message_by_name(&spec.message).ok_or_else(|| SpecError::Option {
             option: "message",
             why: "the descriptor set has no message of this name".to_owned(),
