@@ -7,7 +7,11 @@ use std::time::Instant;
 
 use outrider_decode::{Files, Package};
 
-#[expect(clippy::print_stdout, reason = "an example speaks to a terminal")]
+#[expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "an example that measures and speaks to a terminal"
+)]
 fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../content/decoders");
     let mut names: Vec<_> =

@@ -115,7 +115,8 @@ impl ReadError {
 /// One document of an input, with the bytes that it came from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item<'a> {
-    /// Its bytes: evidence, and what a better decoder reads again.
+    /// Its bytes: evidence, and what a better decoder reads again. An error without bytes is a note about a document that
+    /// was read all the same.
     pub raw: &'a [u8],
     /// What was read.
     pub doc: Result<Doc, ReadError>,

@@ -1,5 +1,6 @@
 //! What a decoder says of one event, before the cloud knows whose vehicle it is.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use outrider_types::{EventTypeId, FieldKey, Severity, UnixMicros, VehicleId};
@@ -190,6 +191,8 @@ pub struct Decoded {
     pub refusals: Vec<Refusal>,
     /// Documents that the decoder's mapping leaves out on purpose.
     pub ignored: u64,
+    /// What was wrong beside documents that were read all the same, such as a member that stood twice; by reason.
+    pub notes: BTreeMap<&'static str, u64>,
 }
 
 /// Turns the bytes of one format into records; total: no input makes it panic, loop or grow beyond its bounds.

@@ -2,6 +2,7 @@
 
 mod convert;
 mod field_map;
+mod name;
 mod path;
 mod rest;
 
@@ -10,7 +11,7 @@ pub use field_map::{FieldMap, FieldMapError};
 pub use path::{Path, PathError};
 
 pub(crate) use convert::{TEXT_BYTES_MAX, cut, hex, plain, severity, word};
-pub(crate) use field_map::{from_hex, vin};
+pub(crate) use name::{from_hex, vin};
 pub(crate) use rest::{EXTENSIONS_MAX, is_namespace};
 
 use crate::doc::Doc;

@@ -196,6 +196,9 @@ impl FormatDecoder for PackageDecoder {
                     Ok(docs) => docs.for_each(|doc| take(&mut decoded, doc)),
                     Err(error) => refuse(&mut decoded, error.reason, error.place),
                 },
+                (Err(error), _) if item.raw.is_empty() && !bytes.is_empty() => {
+                    *decoded.notes.entry(error.reason).or_default() += 1;
+                }
                 (Err(error), _) => refuse(&mut decoded, error.reason, error.place),
             }
         }

@@ -74,5 +74,9 @@ pub(super) fn run(files: &Files, decoder: &dyn FormatDecoder) -> SampleReport {
 pub(crate) fn result(decoded: &Decoded) -> Json {
     let outputs: Vec<Json> = decoded.outputs.iter().map(|(_, output)| to_json(output)).collect();
     let refusals: Vec<Json> = decoded.refusals.iter().map(|refusal| json!(refusal.reason)).collect();
-    json!({ "outputs": outputs, "refused": refusals, "ignored": decoded.ignored })
+    let mut result = json!({ "outputs": outputs, "refused": refusals, "ignored": decoded.ignored });
+    if !decoded.notes.is_empty() {
+        result["notes"] = json!(decoded.notes);
+    }
+    result
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use outrider_decode::{Files, PACKAGE_BYTES_MAX, Package, PackageError, Shadow, ShadowReport, Trusted};
 use outrider_agent::model_file::open_secret;
+use outrider_decode::{Files, PACKAGE_BYTES_MAX, Package, PackageError, Shadow, ShadowReport, Trusted};
 use outrider_gateway::crypto::Ed25519Verifier;
 use outrider_wire::Verifier;
 use serde_json::{Value, json};
@@ -89,8 +89,12 @@ enum Act {
 impl Decoder {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.act {
-            Act::Test { package, update, mutations, seed, json } => test(&package, update, (mutations, seed), json),
-            Act::Shadow { package, beside, input, lines, json } => shadow(&package, &beside, &input, lines, json),
+            Act::Test { package, update, mutations, seed, json } => {
+                test(&package, update, (mutations, seed), json)
+            }
+            Act::Shadow { package, beside, input, lines, json } => {
+                shadow(&package, &beside, &input, lines, json)
+            }
             Act::Pack { package, key, out } => pack(&package, &key, &out),
             Act::Show { package } => print(&format!("{}\n", described(&open(&package)?))),
             Act::Functions => {
@@ -124,7 +128,9 @@ fn folder(path: &Path) -> Result<Files, Failure> {
                 let content = fs::read(&path).map_err(|error| fail(&path, error))?;
                 bytes += content.len();
                 if bytes > PACKAGE_BYTES_MAX {
-                    return Err(Failure::input(PackageError::from(outrider_decode::ArchiveError::TooLarge(bytes))));
+                    return Err(Failure::input(PackageError::from(outrider_decode::ArchiveError::TooLarge(
+                        bytes,
+                    ))));
                 }
                 files.insert(name, content);
             }
@@ -151,7 +157,8 @@ fn open(path: &Path) -> Result<Package, Failure> {
 
 fn described(package: &Package) -> Value {
     let manifest = package.manifest();
-    let release = |release: &Option<outrider_decode::Release>| release.as_ref().map(|release| release.0.clone());
+    let release =
+        |release: &Option<outrider_decode::Release>| release.as_ref().map(|release| release.0.clone());
     json!({
         "name": manifest.name, "version": manifest.version.to_string(), "format": manifest.format,
         "platforms": manifest.platforms, "releases": { "from": release(&manifest.releases.from), "to": release(&manifest.releases.to) },
@@ -206,8 +213,12 @@ impl Draw {
 
 /// Decodes mutated samples; returns how many the decoder stopped on.
 fn mutated(package: &Package, count: u32, seed: u64) -> u64 {
-    let inputs: Vec<&Vec<u8>> =
-        package.files().iter().filter(|(name, _)| name.ends_with(".in")).map(|(_, content)| content).collect();
+    let inputs: Vec<&Vec<u8>> = package
+        .files()
+        .iter()
+        .filter(|(name, _)| name.ends_with(".in"))
+        .map(|(_, content)| content)
+        .collect();
     let (decoder, mut draw, mut panics) = (package.decoder(), Draw(seed), 0);
     for index in 0..count as usize {
         let Some(input) = inputs.get(index % inputs.len().max(1)) else { break };
@@ -227,7 +238,8 @@ fn test(path: &Path, update: bool, (mutations, seed): (u32, u64), as_json: bool)
         for outcome in &report.outcomes {
             let file = path.join("golden").join(format!("{}.json", outcome.name));
             let text = serde_json::to_string_pretty(&outcome.observed).map_err(Failure::failed)?;
-            fs::write(&file, text + "\n").map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
+            fs::write(&file, text + "\n")
+                .map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
         }
         return print(&format!("{} expected results written\n", report.outcomes.len()));
     }
@@ -245,7 +257,10 @@ fn test(path: &Path, update: bool, (mutations, seed): (u32, u64), as_json: bool)
             text.push_str(&format!("       {}: expected {before}, got {after}\n", difference.path));
         }
     }
-    text.push_str(&format!("{id}: {} samples, {mutations} mutated inputs, stopped on {panics}\n", report.outcomes.len()));
+    text.push_str(&format!(
+        "{id}: {} samples, {mutations} mutated inputs, stopped on {panics}\n",
+        report.outcomes.len()
+    ));
     if as_json {
         let samples: Vec<Value> = report
             .outcomes
@@ -289,7 +304,10 @@ fn inputs(paths: &[PathBuf], lines: bool, take: &mut dyn FnMut(&[u8])) -> Result
         } else if meta.len() <= INPUT_BYTES_MAX {
             take(&fs::read(&path).map_err(|error| fail(&path, error))?);
         } else {
-            return Err(Failure::input(format!("{}: more than {INPUT_BYTES_MAX} bytes; try --lines", path.display())));
+            return Err(Failure::input(format!(
+                "{}: more than {INPUT_BYTES_MAX} bytes; try --lines",
+                path.display()
+            )));
         }
     }
     Ok(())
@@ -305,7 +323,12 @@ fn shadow(new: &Path, old: &Path, paths: &[PathBuf], lines: bool, as_json: bool)
     let mut run = Shadow::new(before.as_ref(), after.as_ref());
     if paths.is_empty() {
         let samples = |package: &Package| -> Vec<Vec<u8>> {
-            package.files().iter().filter(|(name, _)| name.ends_with(".in")).map(|(_, it)| it.clone()).collect()
+            package
+                .files()
+                .iter()
+                .filter(|(name, _)| name.ends_with(".in"))
+                .map(|(_, it)| it.clone())
+                .collect()
         };
         let mut all = samples(&old);
         all.extend(samples(&new));
@@ -356,12 +379,15 @@ fn pack(path: &Path, key: &Path, out: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
     // What does not do what its samples say is not signed.
     if !package.test().is_passed() {
-        return Err(Failure::failed("a sample is not decoded as expected; `outrider decoder test` says where"));
+        return Err(Failure::failed(
+            "a sample is not decoded as expected; `outrider decoder test` says where",
+        ));
     }
     let signer = open_secret(key).map_err(|error| Failure::input(error.to_string()))?;
     let bytes = package.pack(signer.public_key(), &signer).map_err(Failure::failed)?;
     fs::write(out, &bytes).map_err(|error| Failure::failed(format!("{}: {error}", out.display())))?;
-    let object = json!({ "package": described(&package), "key": hex(&signer.public_key()), "bytes": bytes.len() });
+    let object =
+        json!({ "package": described(&package), "key": hex(&signer.public_key()), "bytes": bytes.len() });
     print(&format!("{object}\n"))
 }
 
