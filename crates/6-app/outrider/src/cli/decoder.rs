@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use outrider_agent::model_file::open_secret;
 use outrider_decode::{Files, PACKAGE_BYTES_MAX, Package, PackageError, Shadow, ShadowReport, Trusted};
-use outrider_gateway::crypto::Ed25519Verifier;
+use outrider_gateway::Ed25519Verifier;
 use outrider_wire::Verifier;
 use serde_json::{Value, json};
 
