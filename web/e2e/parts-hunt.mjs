@@ -113,6 +113,56 @@ export async function huntParts({ mock, page, open, login, part, equal, truly, s
     equal(await axe(page), [], "axe without rows");
   });
 
+  await part("hunting: the catalogue completes what is typed, by keyboard alone", async () => {
+    await write(page, "");
+    await page.keyboard.type("SELECT can_i");
+    await page.waitForSelector(".suggest [role=option][aria-selected=true] >> text=can_id");
+    equal(await axe(page), [], "axe with suggestions");
+    await page.screenshot({ path: `${shots}hunt-suggest-1280-dark.png` });
+    await page.keyboard.press("Tab");
+    await page.waitForFunction(() => document.querySelector("textarea.sql").value === "SELECT can_id");
+    equal(await page.locator(".suggest").count(), 0, "lists after a choice");
+    await page.keyboard.type("\nFROM events WHERE event_type = 'can");
+    await page.waitForSelector(".suggest [role=option]");
+    await page.keyboard.press("ArrowDown");
+    const second = await page.textContent(".suggest [role=option][aria-selected=true] span");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction((end) => document.querySelector("textarea.sql").value.endsWith(end), second);
+    truly(second.startsWith("can."), second);
+    await page.keyboard.type("' AND ");
+    await page.keyboard.press("Control+Space");
+    await page.waitForSelector(".suggest [role=option]");
+    await page.keyboard.press("Escape");
+    equal(await page.locator(".suggest").count(), 0, "lists after Escape");
+    equal(await page.evaluate(() => document.activeElement.className), "sql", "focus after the first Escape");
+    equal(mock.state.asked.at(-1).query, "SELECT nothing", "nothing was run");
+  });
+
+  await part("hunting: a bar of the distribution narrows the rows, and the address holds the column", async () => {
+    await write(page, "SELECT spread");
+    await page.keyboard.press("Control+Enter");
+    await page.waitForSelector(".spread");
+    equal(await page.inputValue("label:has-text('Rows by') select"), "3", "the first time is drawn");
+    truly((await page.locator(".spread g").count()) > 5, "bars");
+    await page.selectOption("label:has-text('Rows by') select", { label: "event_type" });
+    equal(new URL(page.url()).searchParams.get("by"), "event_type", "address");
+    await page.click(".note button:text-is('Table')");
+    equal(await axe(page), [], "axe on the table");
+    await page.locator(".note .choices-list button").first().click();
+    await page.waitForSelector("text=/^[0-9]+ of 2,500 rows/");
+    truly(Number(await page.getAttribute(".answer", "aria-rowcount")) < 2_501, "fewer rows");
+    await page.screenshot({ path: `${shots}hunt-spread-1280-dark.png` });
+    await page.click("text=Show all rows again");
+    await page.waitForSelector("text=2,500 rows, 41 ms");
+    await page.click(".note button:text-is('Table')");
+    await page.locator(".spread g").first().click();
+    await page.waitForSelector("text=Show all rows again");
+    equal(await axe(page), [], "axe on the bars");
+    await page.selectOption("label:has-text('Rows by') select", { label: "no column" });
+    equal(await page.locator(".spread").count(), 0, "drawn");
+    await page.waitForSelector("text=2,500 rows, 41 ms");
+  });
+
   await part("hunting: one may stop waiting", async () => {
     await write(page, "SELECT slow");
     await page.keyboard.press("Control+Enter");

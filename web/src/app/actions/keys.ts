@@ -6,8 +6,8 @@ export type Press = Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "altKey"
 /** Returns `Ctrl+k`, `Shift+x`, `?`, `Enter`; Command counts as Ctrl, Shift is named only for letters and named keys. */
 export function chord(press: Press): string {
   const letter = /^[a-z]$/i.test(press.key);
-  const key = letter ? press.key.toLowerCase() : press.key;
-  const named = letter || press.key.length > 1;
+  const key = letter ? press.key.toLowerCase() : press.key === " " ? "Space" : press.key;
+  const named = letter || key.length > 1;
   return `${press.ctrlKey || press.metaKey ? "Ctrl+" : ""}${press.altKey ? "Alt+" : ""}${press.shiftKey && named ? "Shift+" : ""}${key}`;
 }
 

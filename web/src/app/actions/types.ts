@@ -113,6 +113,7 @@ export type HuntHandle = {
   cancel(): void;
   download(): void;
   edit(): void;
+  complete(): void;
   move(rows: number): void;
   query(): string;
   running: boolean;

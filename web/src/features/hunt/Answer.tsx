@@ -5,8 +5,10 @@ import { counted, number, t } from "../../lib/i18n";
 import { Age, Card, Tag } from "../../ui/parts";
 import { Empty, problemText, sentence } from "../../ui/states";
 import { brief, excerpt, placeOf, type Place } from "./place";
+import { Spread } from "./Spread";
 import { Table, Value } from "./Table";
 import type { Hunt } from "./useHunt";
+import type { View } from "./useView";
 
 type RefusedProps = { error: unknown; query: string; jump?: (place: Place) => void };
 
@@ -66,8 +68,11 @@ function RowFacts({ result, at }: { result: SqlResult; at: number }) {
   );
 }
 
-function Found({ hunt, result, at, pick }: Props & { result: SqlResult }) {
-  const { rows, columns, truncated, elapsed_ms } = result;
+type FoundProps = Props & { answer: SqlResult; result: SqlResult };
+
+/** `answer` as it came, of which `result` has the rows that are shown. */
+function Found({ hunt, view, answer, result, at, pick }: FoundProps) {
+  const { rows, columns, truncated, elapsed_ms } = answer;
   return (
     <>
       <Card
@@ -82,7 +87,10 @@ function Found({ hunt, result, at, pick }: Props & { result: SqlResult }) {
               </Tag>
             ) : null}
             <span className="muted" role="status">
-              {counted("hunt.rows", rows.length)}, {t("hunt.elapsed", { ms: number(elapsed_ms) })}
+              {result === answer
+                ? counted("hunt.rows", rows.length)
+                : t("hunt.rows_of", { shown: number(result.rows.length), rows: number(rows.length) })}
+              , {t("hunt.elapsed", { ms: number(elapsed_ms) })}
             </span>
             <span className="muted">
               <Age at={new Date(hunt.answer.dataUpdatedAt).toISOString()} /> {t("time.ago")}
@@ -96,17 +104,26 @@ function Found({ hunt, result, at, pick }: Props & { result: SqlResult }) {
             {columns.length > 0 ? <span>{columns.map((column) => column.name).join(", ")}</span> : null}
           </Empty>
         ) : (
-          <div className="answer-split" data-split={rows[at] !== undefined || undefined}>
-            <Table key={hunt.answer.dataUpdatedAt} result={result} at={at} onPick={pick} />
-            {rows[at] ? <RowFacts result={result} at={at} /> : null}
-          </div>
+          <>
+            <Spread
+              result={answer}
+              index={view.index}
+              setIndex={view.setIndex}
+              chosen={view.bin}
+              choose={view.choose}
+            />
+            <div className="answer-split" data-split={result.rows[at] !== undefined || undefined}>
+              <Table key={hunt.answer.dataUpdatedAt} result={result} at={at} onPick={pick} />
+              {result.rows[at] ? <RowFacts result={result} at={at} /> : null}
+            </div>
+          </>
         )}
       </Card>
     </>
   );
 }
 
-type Props = { hunt: Hunt; at: number; pick(index: number): void; jump(place: Place): void };
+type Props = { hunt: Hunt; view: View; at: number; pick(index: number): void; jump(place: Place): void };
 
 /** The answer to the query in the address: running, refused, found, or not asked yet. */
 export function Answer(props: Props) {
@@ -126,7 +143,7 @@ export function Answer(props: Props) {
         <Refused error={answer.error} query={asked.query} jump={draft === asked.query ? jump : undefined} />
       </Card>
     );
-  if (answer.data) return <Found {...props} result={answer.data} />;
+  if (answer.data) return <Found {...props} answer={answer.data} result={props.view.result ?? answer.data} />;
   return (
     <Card title={t("hunt.answer")}>
       <Empty title={t("hunt.not_asked")}>

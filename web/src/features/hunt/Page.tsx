@@ -10,7 +10,9 @@ import { toCsv } from "./csv";
 import { Editor } from "./Editor";
 import type { Place } from "./place";
 import { Side } from "./Side";
+import { useCompletion } from "./useCompletion";
 import { useHunt, type Hunt } from "./useHunt";
+import { useView, type View } from "./useView";
 
 const FILE = "outrider-hunt.csv";
 
@@ -24,24 +26,28 @@ function download(result: SqlResult) {
   setTimeout(() => URL.revokeObjectURL(address), 0);
 }
 
+type Parts = { hunt: Hunt; view: View; complete(): void };
+
 /** Puts at the disposal of actions what they may do here; what changes with each key is behind a reference. */
-function useHandle(hunt: Hunt, move: (step: number) => void, edit: () => void) {
-  const latest = useRef(hunt);
+function useHandle(parts: Parts, move: (step: number) => void, edit: () => void) {
+  const latest = useRef(parts);
   useEffect(() => {
-    latest.current = hunt;
+    latest.current = parts;
   });
+  const { hunt, view } = parts;
   const running = hunt.answer.isFetching;
   const blank = hunt.draft.trim() === "";
-  const rows = running ? 0 : (hunt.answer.data?.rows.length ?? 0);
+  const rows = running ? 0 : (view.result?.rows.length ?? 0);
   const handle = useMemo(
     (): HuntHandle => ({
       running,
       blank,
       rows,
-      run: () => latest.current.run(),
-      cancel: () => latest.current.cancel(),
-      query: () => latest.current.draft,
-      download: () => latest.current.answer.data && download(latest.current.answer.data),
+      run: () => latest.current.hunt.run(),
+      cancel: () => latest.current.hunt.cancel(),
+      query: () => latest.current.hunt.draft,
+      download: () => latest.current.view.result && download(latest.current.view.result),
+      complete: () => latest.current.complete(),
       edit,
       move,
     }),
@@ -54,14 +60,20 @@ function Hunting({ user }: { user: string }) {
   const hunt = useHunt(user);
   const box = useRef<HTMLTextAreaElement>(null);
   const [at, setAt] = useState(-1);
-  const rows = hunt.answer.data?.rows.length ?? 0;
-  useEffect(() => setAt(-1), [hunt.answer.dataUpdatedAt, hunt.asked.query]);
+  const view = useView(hunt.answer.data, hunt.answer.dataUpdatedAt);
+  const suggestions = useCompletion({ ...hunt, box });
+  const rows = view.result?.rows.length ?? 0;
+  useEffect(() => setAt(-1), [hunt.answer.dataUpdatedAt, hunt.asked.query, view.bin]);
   const move = useCallback(
     (step: number) => setAt((old) => Math.max(0, Math.min(rows - 1, old + step))),
     [rows],
   );
   const edit = useCallback(() => box.current?.focus(), []);
-  useHandle(hunt, move, edit);
+  const complete = () => {
+    box.current?.focus();
+    suggestions.ask();
+  };
+  useHandle({ hunt, view, complete }, move, edit);
   const jump = ({ offset, length }: Place) => {
     box.current?.focus();
     box.current?.setSelectionRange(offset, offset + length);
@@ -74,8 +86,8 @@ function Hunting({ user }: { user: string }) {
   return (
     <div className="hunt">
       <div className="stack loose">
-        <Editor hunt={hunt} box={box} />
-        <Answer hunt={hunt} at={at} pick={setAt} jump={jump} />
+        <Editor hunt={hunt} box={box} suggestions={suggestions} />
+        <Answer hunt={hunt} view={view} at={at} pick={setAt} jump={jump} />
       </div>
       <Side notes={hunt.notes} user={user} choose={hunt.choose} insert={insert} />
     </div>

@@ -38,6 +38,7 @@ export const hunt: readonly Action[] = [
   },
   act("csv", undefined, (h) => h.download(), hasRows),
   act("edit", ["i"], (h) => h.edit()),
+  act("complete", ["Ctrl+Space"], (h) => h.complete()),
   act("down", ["j"], (h) => h.move(1), hasRows),
   act("up", ["k"], (h) => h.move(-1), hasRows),
 ];
