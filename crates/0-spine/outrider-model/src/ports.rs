@@ -12,7 +12,22 @@ use crate::registry::VehicleRecord;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Partition(pub u16);
 
-/// Position of a record in a partition of the event log, from 0 without gaps.
+impl Partition {
+    /// Returns the partition that holds a vehicle's records in a log of so many partitions; 0 for a log of none or one.
+    ///
+    /// FNV-1a over the identity, modulo: fixed for ever, because the order of a vehicle's records hangs on it.
+    #[must_use]
+    pub fn of(vehicle: VehicleId, partitions: u16) -> Self {
+        let hash = vehicle.0.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+        });
+        // The low bits of a product know little of the high ones.
+        let mixed = hash ^ (hash >> 32);
+        Self(u16::try_from(mixed % u64::from(partitions.max(1))).unwrap_or_default())
+    }
+}
+
+/// Position of a record in a partition of the event log: ascending, not always without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct LogOffset(pub u64);
 
@@ -27,7 +42,10 @@ pub struct LogRecord {
     pub bytes: Vec<u8>,
 }
 
-/// Error of appending to the event log.
+/// Writers whose values of one auxiliary key a log keeps apart, at most.
+pub const LOG_WRITERS_MAX: usize = 64;
+
+/// Error of the event log.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The record is larger than the log takes.
@@ -38,24 +56,41 @@ pub enum AppendError {
         /// Largest size.
         limit: usize,
     },
-    /// The storage refused, for example because the disk is full; nothing was appended.
+    /// More waits than the log takes, or it did not answer in time; the same call may succeed later.
+    #[error("event log is busy: {0}")]
+    Busy(String),
+    /// The reader's place is not in the log: what it wanted was forgotten, or this is another log than it knew. Nothing
+    /// is skipped: the reader decides where it goes on.
+    #[error("offset {} of partition {} lies outside of the log, which holds {} to {}", from.0, partition.0, start.0, end.0)]
+    Beyond {
+        /// The partition.
+        partition: Partition,
+        /// Where the reader wanted to read.
+        from: LogOffset,
+        /// First offset that the log holds.
+        start: LogOffset,
+        /// Offset of the next record.
+        end: LogOffset,
+    },
+    /// The storage refused, for example because the disk is full.
     #[error("event log storage failed: {0}")]
     Storage(String),
 }
 
 /// Durable, ordered log of uplink batches.
 ///
-/// `append` returns only after the bytes survive a crash of machine and power (LOG-2). Auxiliary keys written in
-/// the same call become visible together with the records or not at all.
+/// `append` returns only after the bytes survive a crash of machine and power (LOG-2). An append that failed was not
+/// acknowledged; it may still be found later, whole or in part, and so may a repetition of it: readers recognise
+/// duplicates by identity. Auxiliary keys are never visible without the records of the same call.
 pub trait EventLog: Send + Sync {
     /// Returns the number of partitions; fixed for the life of the log.
     fn partitions(&self) -> u16;
 
-    /// Appends records to a partition and puts `(key, value)` pairs, atomically and durably; returns the
-    /// offset of the first record.
+    /// Appends records to a partition, in order, and puts `(key, value)` pairs, durably; returns the offset of the
+    /// first record.
     ///
     /// # Errors
-    /// [`AppendError`]; nothing was appended.
+    /// [`AppendError`] except `Beyond`; nothing was acknowledged.
     fn append(
         &self,
         partition: Partition,
@@ -64,16 +99,22 @@ pub trait EventLog: Send + Sync {
         puts: &[(&[u8], &[u8])],
     ) -> Result<LogOffset, AppendError>;
 
-    /// Returns the value of an auxiliary key.
+    /// Returns the values of an auxiliary key: the newest of each writer that has put one, at most
+    /// [`LOG_WRITERS_MAX`]. A log with one writer gives at most one; the caller joins several.
     ///
     /// # Errors
-    /// [`AppendError::Storage`].
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, AppendError>;
+    /// [`AppendError::Busy`], [`AppendError::Storage`].
+    fn get(&self, key: &[u8]) -> Result<Vec<Vec<u8>>, AppendError>;
 
-    /// Reads records from an offset, at most `records_max` and about `bytes_max` (at least one if there is one).
+    /// Returns a number that changes when another writer has put a value under the key: what a caller keeps of
+    /// [`Self::get`] is good as long as this stays. Cheap; constant in a log with one writer.
+    fn stamp(&self, key: &[u8]) -> u64;
+
+    /// Reads records from an offset, at most `records_max` and about `bytes_max` (at least one if there is one). At the
+    /// end of the log there is none; a log over a network may give none although there are some.
     ///
     /// # Errors
-    /// [`AppendError::Storage`].
+    /// [`AppendError`] except `TooLarge`. `Beyond` if `from` is below the first offset held or above the end.
     fn read(
         &self,
         partition: Partition,
@@ -82,19 +123,25 @@ pub trait EventLog: Send + Sync {
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, AppendError>;
 
+    /// Returns the first offset that the log still holds, the end if it holds nothing.
+    ///
+    /// # Errors
+    /// [`AppendError::Busy`], [`AppendError::Storage`].
+    fn start(&self, partition: Partition) -> Result<LogOffset, AppendError>;
+
     /// Returns the offset that the next record of a partition will get.
     ///
     /// # Errors
-    /// [`AppendError::Storage`].
+    /// [`AppendError::Busy`], [`AppendError::Storage`].
     fn end(&self, partition: Partition) -> Result<LogOffset, AppendError>;
 
     /// Allows the log to forget records below an offset.
     ///
     /// # Errors
-    /// [`AppendError::Storage`].
+    /// [`AppendError::Busy`], [`AppendError::Storage`].
     fn release(&self, partition: Partition, below: LogOffset) -> Result<(), AppendError>;
 
-    /// Returns the bytes that the log holds on disk, roughly.
+    /// Returns the bytes that the log holds on disk, roughly; 0 if it cannot know.
     fn bytes(&self) -> u64;
 }
 

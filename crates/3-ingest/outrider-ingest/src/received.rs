@@ -287,6 +287,34 @@ impl Received {
         }
     }
 
+    /// Joins what another listener has noted of the same vehicle; the order of joining does not matter. What this one
+    /// learned of contents and statements stays.
+    pub fn join(&mut self, other: &Self) {
+        self.floor = self.floor.max(other.floor);
+        if let Some(floor) = self.floor {
+            self.lanes.retain(|(epoch, _), _| *epoch > floor);
+        }
+        for ((epoch, lane), theirs) in &other.lanes {
+            let Some(state) = self.lane_mut(*epoch, *lane) else { continue };
+            state.announced = state.announced.max(theirs.announced);
+            for (first, last) in theirs.durable.ranges() {
+                state.durable.insert(first, last);
+                state.known.insert(first, last);
+            }
+            for (first, last) in theirs.lost.ranges() {
+                state.lost.insert(first, last);
+                state.known.insert(first, last);
+            }
+        }
+        for (lane, theirs) in &other.ended {
+            let ended = self.ended.entry(*lane).or_default();
+            theirs.ranges().for_each(|(first, last)| {
+                ended.insert(first, last);
+            });
+            ended.keep_highest(ENDED_MAX);
+        }
+    }
+
     /// Appends the state in its saved form.
     pub fn save(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -409,6 +437,49 @@ mod tests {
             assert_eq!(holes(&received, late), 0);
         }
         assert_eq!(received.settle(BootEpoch(9)), []);
+    }
+
+    #[test]
+    fn what_two_listeners_noted_joins_in_any_order() {
+        let (lane, mut here, mut there) = (Lane::Batched, Received::default(), Received::default());
+        here.insert(BootEpoch(1), lane, range(1, 4));
+        here.insert(BootEpoch(2), lane, range(1, 3));
+        there.insert(BootEpoch(2), lane, range(4, 6));
+        there.declare_lost(BootEpoch(2), lane, range(7, 8));
+        there.announce(BootEpoch(2), lane, 10);
+        there.end_boot(BootEpoch(9), (BootEpoch(3), lane), 2);
+        let (mut one, mut other) = (here.clone(), there.clone());
+        one.join(&there);
+        other.join(&here);
+        assert_eq!(one, other);
+        let marks = one.watermarks(BootEpoch(2));
+        assert_eq!((marks[0].contiguous, marks[0].holes.as_slice()), (8, &[range(9, 10)][..]));
+        assert!(one.contains(BootEpoch(1), lane, Seq(4)) && !one.contains(BootEpoch(2), lane, Seq(7)));
+        assert!(one.ended[&lane].contains(3));
+        let joined = one.clone();
+        one.join(&there);
+        assert_eq!(one, joined, "twice changes nothing");
+    }
+
+    #[test]
+    fn a_join_keeps_to_the_higher_floor_and_to_the_bound_of_boots() {
+        let (mut low, mut high) = (Received::default(), Received::default());
+        low.insert(BootEpoch(1), Lane::Critical, range(1, 1));
+        for epoch in 10..=(10 + EPOCHS_MAX as u64) {
+            Lane::ALL.iter().for_each(|lane| {
+                high.insert(BootEpoch(epoch), *lane, range(1, 1));
+            });
+        }
+        let floor = high.floor;
+        assert_eq!(floor, Some(BootEpoch(10)));
+        high.join(&low);
+        assert_eq!(high.floor, floor);
+        low.join(&high);
+        assert_eq!((low.floor, low.lanes.len()), (floor, high.lanes.len()));
+        assert!(
+            low.contains(BootEpoch(1), Lane::Critical, Seq(9)),
+            "below the floor everything counts as there"
+        );
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub struct EmbeddedConfig {
     pub record_bytes_max: usize,
     /// Size of a partition's segment, bytes: the unit in which released records are deleted.
     pub segment_bytes: u64,
+    /// Most bytes of records held, all partitions together, to about a segment: then appends are refused until something is
+    /// released.
+    pub held_bytes_max: u64,
     /// Most bytes in write-ahead journals, at least 64 MiB.
     pub journal_bytes_max: u64,
     /// Most bytes of a partition held in memory before they become a table.
@@ -42,6 +45,8 @@ impl EmbeddedConfig {
             // Four times the largest uplink batch.
             record_bytes_max: 4 * 1_024 * 1_024,
             segment_bytes: 32 * 1_024 * 1_024,
+            // Days of a large fleet behind a worker that stands still, and not yet the whole disk (guess).
+            held_bytes_max: 64 * 1_024 * 1_024 * 1_024,
             journal_bytes_max: 256 * 1_024 * 1_024,
             memtable_bytes: 16 * 1_024 * 1_024,
             // Workers read what was just written, which the engine still holds in memory.
@@ -168,6 +173,10 @@ impl EventLog for EmbeddedLog {
             values: records.iter().map(|record| value(ingest, record)).collect(),
             puts: puts.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect(),
         };
+        let limit = self.config.held_bytes_max;
+        if !append.values.is_empty() && self.with(|engine| Ok(engine.held()))? >= limit {
+            return Err(AppendError::Busy(format!("{limit} bytes are held and none may be forgotten yet")));
+        }
         let weight = append.values.iter().map(Vec::len).sum::<usize>()
             + append.puts.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
         let lost = Err("the commit stopped half-way".to_owned());
@@ -176,8 +185,13 @@ impl EventLog for EmbeddedLog {
             .map_err(AppendError::Storage)
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, AppendError> {
-        self.with(|engine| engine.get(key).map_err(|error| error.to_string()))
+    fn get(&self, key: &[u8]) -> Result<Vec<Vec<u8>>, AppendError> {
+        let value = self.with(|engine| engine.get(key).map_err(|error| error.to_string()))?;
+        Ok(value.into_iter().collect())
+    }
+
+    fn stamp(&self, _: &[u8]) -> u64 {
+        0
     }
 
     fn read(
@@ -188,7 +202,17 @@ impl EventLog for EmbeddedLog {
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, AppendError> {
         self.check(partition)?;
+        let (start, end) = self.with(|engine| Ok((engine.start(partition), engine.end(partition))))?;
+        let (start, end) = (LogOffset(start), LogOffset(end));
+        if from < start || from > end {
+            return Err(AppendError::Beyond { partition, from, start, end });
+        }
         self.with(|engine| engine.read(partition, from, records_max, bytes_max))
+    }
+
+    fn start(&self, partition: Partition) -> Result<LogOffset, AppendError> {
+        self.check(partition)?;
+        self.with(|engine| Ok(LogOffset(engine.start(partition))))
     }
 
     fn end(&self, partition: Partition) -> Result<LogOffset, AppendError> {

@@ -2,8 +2,8 @@
 //!
 //! Keyspace `p<partition>-<first>` is one segment: it maps offset (u64, big endian), from `first` on, to ingest time
 //! (i64, little endian) and the record. Segments are dropped whole, which frees their space at once and rewrites
-//! nothing. Keyspace `aux` holds the auxiliary keys as they are. Keyspace `meta` holds the number of partitions, and for
-//! each partition its end and the offset below which records are released.
+//! nothing. Keyspace `aux` holds the auxiliary keys as they are. Keyspace `meta` holds the number of partitions, for each
+//! partition its end and the offset below which records are released, and for each segment its bytes.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -52,6 +52,8 @@ pub(super) struct Engine {
 struct PartitionState {
     /// Segments by their first offset; never empty.
     segments: RwLock<BTreeMap<u64, Keyspace>>,
+    /// Bytes of the full segments, by first offset.
+    full_bytes: RwLock<BTreeMap<u64, u64>>,
     /// Bytes in the last segment.
     last_bytes: AtomicU64,
     /// Offset of the next record; every record below is durable.
@@ -76,6 +78,11 @@ fn segment_options(memtable_bytes: u64) -> KeyspaceCreateOptions {
 
 fn end_key(partition: u16) -> Vec<u8> {
     [b"end/".as_slice(), &partition.to_be_bytes()].concat()
+}
+
+/// Bytes of a segment's records.
+fn fill_key(partition: u16, first: u64) -> Vec<u8> {
+    [b"fill/".as_slice(), &partition.to_be_bytes(), &first.to_be_bytes()].concat()
 }
 
 fn base_key(partition: u16) -> Vec<u8> {
@@ -130,7 +137,7 @@ impl Engine {
         for partition in 0..config.partitions {
             let end = read(&end_key(partition))?.unwrap_or(0);
             let base = read(&base_key(partition))?.unwrap_or(0);
-            let state = PartitionState::open(&database, config.memtable_bytes, partition, base, end)
+            let state = PartitionState::open((&database, &meta), config.memtable_bytes, partition, base, end)
                 .map_err(storage)?;
             state.check(end).map_err(|place| OpenError::Damaged {
                 path: path(),
@@ -173,6 +180,9 @@ impl Engine {
         }
         for (partition, (end, _)) in &open {
             batch.insert(&self.meta, end_key(*partition), end.to_be_bytes());
+            let state = &self.partitions[usize::from(*partition)];
+            let fill = state.last_bytes.load(Ordering::Relaxed);
+            batch.insert(&self.meta, fill_key(*partition, state.last().0), fill.to_be_bytes());
         }
         batch.commit()?;
         // LOG-2: the offsets become visible only here, after the flush.
@@ -192,7 +202,8 @@ impl Engine {
         let options = || segment_options(self.memtable_bytes);
         let segment = self.database.keyspace(&segment_name(partition, end), options)?;
         state.segments.write().unwrap_or_else(PoisonError::into_inner).insert(end, segment.clone());
-        state.last_bytes.store(0, Ordering::Relaxed);
+        let bytes = state.last_bytes.swap(0, Ordering::Relaxed);
+        state.full_bytes.write().unwrap_or_else(PoisonError::into_inner).insert(first, bytes);
         Ok(segment)
     }
 
@@ -200,11 +211,17 @@ impl Engine {
         self.partitions[usize::from(partition.0)].end.load(Ordering::Acquire)
     }
 
+    pub(super) fn start(&self, partition: Partition) -> u64 {
+        let state = &self.partitions[usize::from(partition.0)];
+        state.base.load(Ordering::Acquire).min(state.end.load(Ordering::Acquire))
+    }
+
     pub(super) fn get(&self, key: &[u8]) -> fjall::Result<Option<Vec<u8>>> {
         Ok(self.aux.get(key)?.map(|value| value.to_vec()))
     }
 
-    /// Reads from `from` or, where that is released, from the first record that is held.
+    /// Reads from `from`, which the caller has checked against start and end. A release may have come in between: then
+    /// there is nothing, and the caller's next look at the start shows it.
     pub(super) fn read(
         &self,
         partition: Partition,
@@ -213,8 +230,7 @@ impl Engine {
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, String> {
         let state = &self.partitions[usize::from(partition.0)];
-        let end = state.end.load(Ordering::Acquire);
-        let from = from.0.max(state.base.load(Ordering::Acquire));
+        let (from, end) = (from.0, state.end.load(Ordering::Acquire));
         let mut records = Vec::new();
         if from >= end {
             return Ok(records);
@@ -225,6 +241,9 @@ impl Engine {
         for (expected, guard) in (from..end).zip(range).take(records_max) {
             let (key, value) = guard.into_inner().map_err(|error| error.to_string())?;
             if *key != expected.to_be_bytes() {
+                if self.start(partition) > expected {
+                    break;
+                }
                 return Err(format!("partition {} has no record at offset {expected}", partition.0));
             }
             let Some((ingest, record)) = value.split_first_chunk::<INGEST_BYTES>() else {
@@ -244,7 +263,7 @@ impl Engine {
                 bytes: record.to_vec(),
             });
         }
-        if records.is_empty() && records_max > 0 {
+        if records.is_empty() && records_max > 0 && self.start(partition) <= from {
             return Err(format!("partition {} has no record at offset {from}", partition.0));
         }
         Ok(records)
@@ -273,6 +292,8 @@ impl Engine {
         }
         for first in done {
             if let Some(segment) = segments.remove(&first) {
+                state.full_bytes.write().unwrap_or_else(PoisonError::into_inner).remove(&first);
+                self.meta.remove(fill_key(partition.0, first))?;
                 // Its files go when the last reader has let go of it.
                 self.database.delete_keyspace(segment)?;
             }
@@ -286,6 +307,15 @@ impl Engine {
         self.meta.insert(base_key(partition.0), 0_u64.to_be_bytes()).expect("a healthy disk");
     }
 
+    /// Bytes of records in segments that are not dropped. O(segments).
+    pub(super) fn held(&self) -> u64 {
+        let held = |state: &PartitionState| {
+            let full = state.full_bytes.read().unwrap_or_else(PoisonError::into_inner);
+            full.values().sum::<u64>() + state.last_bytes.load(Ordering::Relaxed)
+        };
+        self.partitions.iter().map(held).sum()
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.database.disk_space().unwrap_or(0)
     }
@@ -293,7 +323,7 @@ impl Engine {
 
 impl PartitionState {
     fn open(
-        database: &Database,
+        (database, meta): (&Database, &Keyspace),
         memtable_bytes: u64,
         partition: u16,
         base: u64,
@@ -313,9 +343,15 @@ impl PartitionState {
         }
         // Segments are dropped below the base only, so what is gone was released, whatever the base says.
         let base = segments.keys().next().map_or(base, |first| base.max(*first));
-        let last_bytes = segments.values().next_back().map_or(0, Keyspace::disk_space);
+        let mut full_bytes = BTreeMap::new();
+        for (first, segment) in &segments {
+            let fill = number(meta, &fill_key(partition, *first))?;
+            full_bytes.insert(*first, fill.ok().flatten().unwrap_or_else(|| segment.disk_space()));
+        }
+        let last_bytes = full_bytes.pop_last().map_or(0, |(_, bytes)| bytes);
         Ok(Self {
             segments: RwLock::new(segments),
+            full_bytes: RwLock::new(full_bytes),
             last_bytes: AtomicU64::new(last_bytes),
             end: AtomicU64::new(end),
             base: AtomicU64::new(base),

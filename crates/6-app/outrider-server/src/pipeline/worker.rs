@@ -261,21 +261,23 @@ impl Run {
         // After a crash the lake may be ahead of the checkpoint: what it has goes through detection only.
         let covered = usize::try_from(self.lake_next.0.saturating_sub(self.next.0)).unwrap_or(usize::MAX);
         let records_max = if covered > 0 { covered.min(config.records_max) } else { config.records_max };
-        let records = self.parts.log.read(PARTITION, self.next, records_max, config.bytes_max)?;
-        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+        let mut records = match self.parts.log.read(PARTITION, self.next, records_max, config.bytes_max) {
+            Err(AppendError::Beyond { from, start, .. }) if start > from => {
+                // The database is older than the log. Counting what the lake covers from here must begin at what is there.
+                tracing::error!(from = from.0, to = start.0, "records were released before they were read");
+                self.next = start;
+                return Ok(config.bytes_max);
+            }
+            read => read?,
+        };
+        // Offsets may have gaps: what the lake lacks must not ride along with what it has.
+        if covered > 0 {
+            records.retain(|record| record.offset < self.lake_next);
+        }
+        let Some(last) = records.last() else {
             self.publish(None);
             return Ok(0);
         };
-        if first.offset > self.next {
-            // The database is older than the log. Counting what the lake covers from here must begin at what is there.
-            tracing::error!(
-                from = self.next.0,
-                to = first.offset.0,
-                "records were released before they were read"
-            );
-            self.next = first.offset;
-            return Ok(config.bytes_max);
-        }
         let next = LogOffset(last.offset.0 + 1);
         let bytes = records.iter().map(|record| record.bytes.len()).sum();
         let now = records.iter().map(|record| record.ingest).max().unwrap_or_default();

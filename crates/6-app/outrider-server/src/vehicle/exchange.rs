@@ -1,11 +1,8 @@
 //! One exchange with a vehicle: a frame in, a reply out. Knows nothing of TLS, HTTP and MQTT.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use outrider_ingest::{
-    Acceptor, IngestError, KeyRing, LaneWatermark, Note, NoteRecord, Received, frame_digest, lane_watermarks,
-};
+use outrider_ingest::{IngestError, KeyRing, LaneWatermark, Note, NoteRecord, frame_digest, lane_watermarks};
 use outrider_model::{AppendError, Balance, EventLog, Partition};
 use outrider_types::{Clock, IngestTime, TenantId, UnixMicros, VehicleId};
 use outrider_wire::limits::{REPLY_BYTES_MAX, REPLY_COMMANDS_MAX};
@@ -18,13 +15,11 @@ use super::evidence::{EvidenceError, EvidenceVault};
 use super::key_change;
 use super::keys::Keys;
 use super::link::Links;
+use super::stripe::{STRIPES, Stripe, stripe_of};
 use crate::api::dto::EvidenceState;
 use crate::notices::Notices;
 use crate::pipeline::Doorbell;
 use crate::store::{EvidenceChange, Scope, Store, StoreError};
-
-/// Locks over vehicles: enough that two vehicles rarely meet, few enough to be free.
-const STRIPES: usize = 64;
 
 /// Captures that come in at the same time; each is held in memory, up to 32 MiB.
 const UPLOADS_MAX: usize = 8;
@@ -73,12 +68,6 @@ pub struct ExchangeParts {
     pub doorbell: Arc<Doorbell>,
     /// Owner of this installation's vehicles.
     pub tenant: TenantId,
-}
-
-#[derive(Default)]
-pub(super) struct Stripe {
-    pub(super) acceptor: Acceptor,
-    pub(super) received: BTreeMap<VehicleId, Received>,
 }
 
 /// Takes frames from vehicles.
@@ -255,7 +244,8 @@ impl Exchange {
     pub fn note(&self, vehicle: VehicleId, note: Note) -> Result<(), Refusal> {
         let record = NoteRecord { tenant: self.parts.tenant, vehicle, note }.emit();
         let ingest = IngestTime(self.parts.clock.now());
-        self.parts.log.append(Partition(0), ingest, &[&record], &[]).map_err(|error| refuse_log(&error))?;
+        let partition = Partition::of(vehicle, self.parts.log.partitions());
+        self.parts.log.append(partition, ingest, &[&record], &[]).map_err(|error| refuse_log(&error))?;
         self.parts.doorbell.ring();
         Ok(())
     }
@@ -350,10 +340,7 @@ impl Exchange {
         let parts = &self.parts;
         let key = [b"received/".as_slice(), &session.0].concat();
         let mut stripe = self.stripes[stripe_of(session)].lock().unwrap_or_else(PoisonError::into_inner);
-        let known = match stripe.received.get(&session) {
-            Some(known) => known.clone(),
-            None => load(parts.log.as_ref(), &key)?,
-        };
+        let (known, stamp) = stripe.known(parts.log.as_ref(), session, &key)?;
         let accepted = stripe
             .acceptor
             .accept(bytes, session, parts.directory.as_ref(), known)
@@ -363,14 +350,15 @@ impl Exchange {
             accepted.received.save(&mut state);
             let ingest = IngestTime(parts.clock.now());
             // LOG-2: bytes and intervals become durable together, and only then is anything acknowledged.
+            let partition = Partition::of(session, parts.log.partitions());
             parts
                 .log
-                .append(Partition(0), ingest, &[bytes], &[(&key, &state)])
+                .append(partition, ingest, &[bytes], &[(&key, &state)])
                 .map_err(|error| refuse_log(&error))?;
             parts.doorbell.ring();
         }
         let marks = lane_watermarks(&accepted);
-        stripe.received.insert(session, accepted.received);
+        stripe.received.insert(session, (accepted.received, stamp));
         drop(stripe);
         self.acknowledge(session, frame_digest(bytes), &marks)
     }
@@ -427,22 +415,6 @@ impl Exchange {
     }
 }
 
-/// Returns the lock over a vehicle.
-pub(super) fn stripe_of(vehicle: VehicleId) -> usize {
-    usize::from(vehicle.0[0]) % STRIPES
-}
-
-pub(super) fn load(log: &dyn EventLog, key: &[u8]) -> Result<Received, Refusal> {
-    match log.get(key).map_err(|error| refuse_log(&error))? {
-        None => Ok(Received::default()),
-        Some(bytes) => Received::load(&bytes).map_err(|error| Refusal {
-            status: 500,
-            code: "internal",
-            message: error.to_string(),
-        }),
-    }
-}
-
 pub(super) fn refuse_ingest(error: &IngestError) -> Refusal {
     let status = match error {
         IngestError::WrongVehicle { .. }
@@ -464,9 +436,13 @@ pub(super) fn refuse_log(error: &AppendError) -> Refusal {
         AppendError::TooLarge { .. } => {
             Refusal { status: 413, code: "log.too_large", message: error.to_string() }
         }
+        AppendError::Busy(reason) => {
+            tracing::warn!(reason, "event log is busy");
+            Refusal { status: 503, code: "log.busy", message: "storage is busy; try again".to_owned() }
+        }
         // What the disk said is for our own log, not for the vehicle.
-        AppendError::Storage(reason) => {
-            tracing::error!(reason, "event log failed");
+        AppendError::Storage(_) | AppendError::Beyond { .. } => {
+            tracing::error!(%error, "event log failed");
             Refusal { status: 503, code: "log.storage", message: "storage is not available".to_owned() }
         }
     }

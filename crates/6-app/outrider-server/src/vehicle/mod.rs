@@ -23,6 +23,7 @@ mod listener;
 pub mod mqtt;
 mod receipt;
 mod short;
+mod stripe;
 mod suite;
 mod tls;
 

@@ -6,7 +6,8 @@ use outrider_ingest::{KeyRing as _, ShortRow, ShortSession, lane_watermarks};
 use outrider_model::Partition;
 use outrider_types::IngestTime;
 
-use super::exchange::{Exchange, Refusal, load, refuse_ingest, refuse_log, stripe_of};
+use super::exchange::{Exchange, Refusal, refuse_ingest, refuse_log};
+use super::stripe::stripe_of;
 
 /// Name of the CONNACK's user property by which the edge says that it takes short frames.
 pub const SHORT_PROPERTY: &str = "outrider-short";
@@ -56,10 +57,7 @@ impl Exchange {
         };
         let key = [b"received/".as_slice(), &vehicle.0].concat();
         let mut stripe = self.stripes[stripe_of(vehicle)].lock().unwrap_or_else(PoisonError::into_inner);
-        let known = match stripe.received.get(&vehicle) {
-            Some(known) => known.clone(),
-            None => load(parts.log.as_ref(), &key)?,
-        };
+        let (known, stamp) = stripe.known(parts.log.as_ref(), vehicle, &key)?;
         let accepted = stripe.acceptor.accept_short(row, parts.directory.as_ref(), known);
         let accepted = accepted.map_err(|error| refuse_ingest(&error))?;
         if accepted.has_news {
@@ -72,14 +70,15 @@ impl Exchange {
             accepted.received.save(&mut state);
             let ingest = IngestTime(parts.clock.now());
             // LOG-2: record and intervals become durable together, and only then is anything acknowledged.
+            let partition = Partition::of(vehicle, parts.log.partitions());
             parts
                 .log
-                .append(Partition(0), ingest, &[&record], &[(&key, &state)])
+                .append(partition, ingest, &[&record], &[(&key, &state)])
                 .map_err(|error| refuse_log(&error))?;
             parts.doorbell.ring();
         }
         let marks = lane_watermarks(&accepted);
-        stripe.received.insert(vehicle, accepted.received);
+        stripe.received.insert(vehicle, (accepted.received, stamp));
         drop(stripe);
         self.acknowledge(vehicle, row.digest, &marks)
     }

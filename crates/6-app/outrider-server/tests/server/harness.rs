@@ -87,8 +87,16 @@ impl EventLog for MemoryLog {
         Ok(first)
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, AppendError> {
-        Ok(self.0.lock().expect("no test panics here").1.get(key).cloned())
+    fn get(&self, key: &[u8]) -> Result<Vec<Vec<u8>>, AppendError> {
+        Ok(self.0.lock().expect("no test panics here").1.get(key).cloned().into_iter().collect())
+    }
+
+    fn stamp(&self, _: &[u8]) -> u64 {
+        0
+    }
+
+    fn start(&self, _: Partition) -> Result<LogOffset, AppendError> {
+        Ok(LogOffset(0))
     }
 
     fn read(
