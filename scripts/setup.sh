@@ -33,6 +33,15 @@ case "${1:-}" in
     need mosquitto_pub mosquitto-clients
     ;;
 esac
+if [ "${1:-}" = "--kafka" ]; then
+    # Apache Kafka runs on Java and comes by Maven; its C client is built with make and linked with OpenSSL.
+    need java openjdk-17-jre-headless
+    need mvn maven
+    need openssl openssl
+    need make make
+    need pkg-config pkg-config
+    [ -f /usr/include/openssl/ssl.h ] || packages+=(libssl-dev)
+fi
 if [ "${1:-}" = "--browser" ]; then
     # Emulators of TPM and token, for the tests of keys and anchors.
     need swtpm swtpm

@@ -6,6 +6,7 @@ outrider="${CARGO_TARGET_DIR:-target}/release/outrider"
 
 SECONDS_CRASH=600 bash scripts/crash.sh
 SECONDS_DEMO=60 bash scripts/headless.sh
+bash scripts/kafka.sh test
 bash scripts/static.sh
 # The guest runs the static program, if there is one: it has SocketCAN.
 static="${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-musl/release/outrider-agent"

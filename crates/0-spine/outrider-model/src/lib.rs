@@ -18,7 +18,7 @@ pub use batch::{EventBatch, EventRow, FieldValue, RowRef};
 pub use column::{BoolColumn, Dictionary, FieldColumn, FieldValues, Presence, TextColumn};
 pub use finding::{Evidence, Finding, FindingId, GroupKey, Matched, RuleId, Window};
 pub use ports::{
-    AppendError, DecodeContext, Decoded, Decoder, EventLog, LOG_WRITERS_MAX, LogOffset, LogRecord, Partition,
-    Reject, SaveError, Sink, SinkError, Stage, Watermark,
+    AppendError, DecodeContext, Decoded, Decoder, EventLog, LOG_WRITERS_MAX, LogOffset, LogRecord,
+    OwnerEpoch, Partition, PartitionOwner, Reject, SaveError, Sink, SinkError, Stage, Watermark,
 };
 pub use registry::{Connectivity, EcuEntry, VehicleRecord, VehicleRegistry};

@@ -145,6 +145,24 @@ pub trait EventLog: Send + Sync {
     fn bytes(&self) -> u64;
 }
 
+/// Counts the owners of a partition: every new owner has a higher one, so that what an old owner still writes can be
+/// told and refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct OwnerEpoch(pub u64);
+
+/// Works on partitions that come and go. Each call returns when what it asks for is done.
+pub trait PartitionOwner: Send + Sync {
+    /// A partition is this process's from now on.
+    fn acquire(&self, partition: Partition, epoch: OwnerEpoch);
+
+    /// Partitions go to another owner, who begins when this returns: the step at hand is finished and its state is
+    /// durable, or it never will be.
+    fn hand_over(&self, partitions: &[Partition]);
+
+    /// Partitions may be another owner's already: nothing more of them may be written.
+    fn lose(&self, partitions: &[Partition]);
+}
+
 /// One input that could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {

@@ -17,8 +17,11 @@ pub(crate) trait Subject {
     fn open(&self) -> Box<dyn EventLog>;
 }
 
+/// A rule in words, and what shows it.
+type Case = (&'static str, fn(&dyn Subject));
+
 /// The suite: each case gets storage of its own.
-pub(crate) const CASES: &[(&str, fn(&dyn Subject))] = &[
+pub(crate) const CASES: &[Case] = &[
     ("appends are read in order, with time and bytes", order),
     ("reading begins at any offset", any_offset),
     ("a read keeps to both caps and gives at least one record", bounded_reads),

@@ -3,3 +3,5 @@
 mod conformance;
 mod crash;
 mod embedded;
+#[cfg(feature = "kafka")]
+mod kafka;
