@@ -46,6 +46,8 @@ if [ "${1:-}" = "--browser" ]; then
     # Emulators of TPM and token, for the tests of keys and anchors.
     need swtpm swtpm
     need softhsm2-util softhsm2
+    # An S3-compatible server and readers of tables come as Python wheels: see lake-tools.sh.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
     command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ||
         command -v google-chrome >/dev/null 2>&1 || packages+=(chromium fonts-dejavu-core)
 fi

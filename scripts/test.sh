@@ -33,6 +33,8 @@ linted() {
 bash scripts/setup.sh --browser || exit 1
 # They are installed now: a test that would skip without them fails.
 export OUTRIDER_NEED_EMULATORS=1
+OUTRIDER_LAKE_TOOLS=$(bash scripts/lake-tools.sh) || exit 1
+export OUTRIDER_LAKE_TOOLS OUTRIDER_NEED_LAKE_TOOLS=1
 # Cases of a public MQTT suite, which are not part of this project. OUTRIDER_NEED_MQTT_SUITE=1 fails without them.
 if [ -z "${OUTRIDER_MQTT_SUITE:-}" ] && suite=$(bash scripts/mqtt-suite.sh); then
     export OUTRIDER_MQTT_SUITE=$suite

@@ -902,6 +902,7 @@ export const en = {
   "column.context": "raw bytes of the first sight",
   "column.extensions": "fields without a column, as JSON",
   "column.tenant": "owner",
+  "column.bucket": "first digit of vehicle_id once rows are sorted, null before",
 
   "health.trouble": "The worker is stuck and tries again:",
   "health.concerns": "{count} things need attention",

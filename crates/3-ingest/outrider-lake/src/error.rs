@@ -43,6 +43,14 @@ pub enum LakeError {
         /// Type in the table.
         got: String,
     },
+    /// The table has a layout of a later program; it can be read, not written.
+    #[error("lake has layout {got}, this program writes up to {newest}")]
+    Layout {
+        /// What the table says.
+        got: String,
+        /// Newest layout of this program.
+        newest: u32,
+    },
     /// The lake was opened for reading.
     #[error("lake is open for reading only")]
     ReadOnly,
@@ -61,6 +69,28 @@ pub enum LakeError {
     Row {
         /// Row in the batch.
         row: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file's bytes are not those that were written.
+    #[error("lake file {path} has checksum {got:08x}, written was {expected:08x}")]
+    Damaged {
+        /// Path of the file below the table.
+        path: String,
+        /// Checksum in its name.
+        expected: u32,
+        /// Checksum of what was read.
+        got: u32,
+    },
+    /// A legal hold is not valid, or cannot be read.
+    #[error("hold: {reason}")]
+    Hold {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A retention is not valid, or cannot be read.
+    #[error("retention: {reason}")]
+    Retention {
         /// What is wrong with it.
         reason: String,
     },
@@ -83,9 +113,13 @@ impl LakeError {
             Self::Location { .. } => "lake.location",
             Self::Absent { .. } => "lake.absent",
             Self::Schema { .. } => "lake.schema",
+            Self::Layout { .. } => "lake.layout",
             Self::ReadOnly => "lake.read_only",
             Self::Unsealed { .. } => "lake.unsealed",
             Self::Row { .. } => "lake.row",
+            Self::Damaged { .. } => "lake.damaged",
+            Self::Hold { .. } => "lake.hold",
+            Self::Retention { .. } => "lake.retention",
             Self::Table(_) => "lake.table",
             Self::Store(_) => "lake.store",
             Self::Rows(_) => "lake.rows",
@@ -96,10 +130,12 @@ impl LakeError {
     #[must_use]
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::Location { .. } | Self::Absent { .. } | Self::Schema { .. } => ErrorClass::Config,
-            Self::Row { .. } => ErrorClass::Input,
+            Self::Location { .. } | Self::Absent { .. } | Self::Schema { .. } | Self::Layout { .. } => {
+                ErrorClass::Config
+            }
+            Self::Row { .. } | Self::Hold { .. } | Self::Retention { .. } => ErrorClass::Input,
             Self::ReadOnly | Self::Unsealed { .. } => ErrorClass::Bug,
-            Self::Table(_) | Self::Store(_) | Self::Rows(_) => ErrorClass::Transient,
+            Self::Table(_) | Self::Store(_) | Self::Rows(_) | Self::Damaged { .. } => ErrorClass::Transient,
         }
     }
 }

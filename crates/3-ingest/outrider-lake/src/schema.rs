@@ -10,21 +10,76 @@ use outrider_model::catalogue::{FIELDS, Field, FieldKind};
 
 use crate::error::LakeError;
 
-/// Columns by which files are laid out in folders.
+/// Property of a table that names its layout; a table without it has the first one.
+pub(crate) const LAYOUT_PROPERTY: &str = "outrider.layout";
+
+/// How a table's rows are laid out in files (ADR 0019).
 ///
-/// The ingest date, not the event date: vehicles may be weeks late, and one batch spread over many event dates would
+/// By the ingest date, not the event date: vehicles may be weeks late, and one batch spread over many event dates would
 /// become as many small files. Time ranges of events are found by the files' statistics instead. Whole days can be
 /// dropped when their retention ends, and rows of one tenant share no file with another's.
-pub(crate) const PARTITION_COLUMNS: [&str; 2] = ["tenant", "ingest_date"];
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layout {
+    /// Folders by tenant and ingest date.
+    One,
+    /// Also by bucket of vehicles; rows that are not sorted into buckets yet have none.
+    Two,
+}
+
+impl Layout {
+    /// Layout of new tables.
+    pub const NEWEST: Self = Self::Two;
+
+    /// Returns the columns by which files are laid out in folders.
+    pub(crate) const fn partition_columns(self) -> &'static [&'static str] {
+        match self {
+            Self::One => &["tenant", "ingest_date"],
+            Self::Two => &["tenant", "ingest_date", "bucket"],
+        }
+    }
+
+    /// Returns its number, as the table's property says it.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+
+    /// Returns the layout that a table says it has.
+    ///
+    /// # Errors
+    /// [`LakeError::Layout`] for one that this program does not know.
+    pub(crate) fn of_property(value: Option<&str>) -> Result<Self, LakeError> {
+        match value {
+            None | Some("1") => Ok(Self::One),
+            Some("2") => Ok(Self::Two),
+            Some(other) => Err(LakeError::Layout { got: other.to_owned(), newest: Self::NEWEST.number() }),
+        }
+    }
+}
+
+/// Buckets of vehicles.
+pub(crate) const BUCKETS: u32 = 16;
+
+/// Returns the bucket of a vehicle by its name in the table: the first hexadecimal digit.
+///
+/// A pseudonym is a keyed hash already, so its first bits spread vehicles evenly; and because buckets are ranges of the
+/// name, every engine finds one vehicle's files by the ordinary statistics, without knowing this function.
+pub(crate) fn bucket_of(vehicle: &str) -> Option<u32> {
+    char::from(*vehicle.as_bytes().first()?).to_digit(BUCKETS)
+}
 
 /// Columns with minimum and maximum a file in the table's log.
 pub(crate) const STATISTICS_COLUMNS: [&str; 5] =
     ["vehicle_id", "event_time", "ingest_time", "event_type", "severity"];
 
 /// Core columns that are always there; the partition columns first.
-pub(crate) const CORE: [(&str, PrimitiveType); 24] = [
+pub(crate) const CORE: [(&str, PrimitiveType); 25] = [
     ("tenant", PrimitiveType::Long),
     ("ingest_date", PrimitiveType::Date),
+    ("bucket", PrimitiveType::Integer),
     ("vehicle_id", PrimitiveType::String),
     ("epoch", PrimitiveType::Long),
     ("lane", PrimitiveType::String),
@@ -90,10 +145,52 @@ pub(crate) fn missing(
     Ok(absent)
 }
 
-/// Returns every column of the table with its type in words, for help texts and completion.
+/// One column, described for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnDoc {
+    /// Name in queries.
+    pub name: &'static str,
+    /// Type in a word: `int`, `float`, `text`, `bool`, `timestamp`, `date` or `binary`.
+    pub kind: &'static str,
+    /// Unit of the values; empty for none.
+    pub unit: &'static str,
+    /// Meaning in a few words.
+    pub text: &'static str,
+}
+
+/// Unit and meaning of the core columns, in their order.
+const CORE_TEXTS: [(&str, &str); 25] = [
+    ("", "owner of the row; partition"),
+    ("", "day on which the listener took it, UTC; partition"),
+    ("", "first hexadecimal digit of vehicle_id, null until compaction has split the day; partition"),
+    ("", "pseudonym of the vehicle"),
+    ("", "boot of the vehicle, counted by it"),
+    ("", "critical, batched or deferred"),
+    ("", "number in vehicle, boot and lane"),
+    ("", "name of the event type, such as can.flood"),
+    ("", "1 info, 2 low, 3 medium, 4 high, 5 critical"),
+    ("", "best estimate of when it happened"),
+    ("µs", "half the width of the interval in which it happened"),
+    ("", "when the listener took it"),
+    ("µs", "vehicle time of the row, since boot"),
+    ("", "observations folded into the row"),
+    ("µs", "vehicle time of the first observation"),
+    ("µs", "vehicle time of the last observation"),
+    ("", "number of the bus, null for none"),
+    ("", "name of the ECU"),
+    ("", "model line, from the registry when it came in"),
+    ("", "platform, from the registry when it came in"),
+    ("", "software release, from the registry when it came in"),
+    ("", "region, from the registry when it came in"),
+    ("", "H3 cell, from the registry when it came in"),
+    ("", "raw bytes of the first sight"),
+    ("", "fields without a column, as one JSON object"),
+];
+
+/// Returns every column of the newest schema, in order: the core, then one a catalogue field.
 #[must_use]
-pub fn column_names() -> Vec<(&'static str, &'static str)> {
-    let core = CORE.iter().map(|(name, kind)| {
+pub fn column_docs() -> Vec<ColumnDoc> {
+    let core = CORE.iter().zip(CORE_TEXTS).map(|((name, kind), (unit, text))| {
         let words = [
             (PrimitiveType::Long, "int"),
             (PrimitiveType::Integer, "int"),
@@ -101,9 +198,16 @@ pub fn column_names() -> Vec<(&'static str, &'static str)> {
             (PrimitiveType::Timestamp, "timestamp"),
             (PrimitiveType::Binary, "binary"),
         ];
-        (*name, words.iter().find(|(known, _)| known == kind).map_or("text", |(_, word)| *word))
+        let kind = words.iter().find(|(known, _)| known == kind).map_or("text", |(_, word)| *word);
+        ColumnDoc { name, kind, unit, text }
     });
-    core.chain(FIELDS.iter().map(|field| (field.name, field.kind.word()))).collect()
+    let fields = FIELDS.iter().map(|field| ColumnDoc {
+        name: field.name,
+        kind: field.kind.word(),
+        unit: field.unit,
+        text: field.title,
+    });
+    core.chain(fields).collect()
 }
 
 #[cfg(test)]
@@ -119,9 +223,37 @@ mod tests {
         assert!(
             STATISTICS_COLUMNS
                 .iter()
-                .chain(&PARTITION_COLUMNS)
+                .chain(Layout::Two.partition_columns())
                 .all(|name| names.contains(&(*name).to_owned()))
         );
+    }
+
+    #[test]
+    fn every_column_is_described() {
+        let docs = column_docs();
+        assert_eq!(docs.len(), columns(&FIELDS).len());
+        assert!(docs.iter().all(|doc| !doc.text.is_empty() && !doc.kind.is_empty()));
+        let seq = docs.iter().find(|doc| doc.name == "seq").expect("core");
+        assert_eq!((seq.kind, seq.text), ("int", "number in vehicle, boot and lane"));
+        let first = docs.iter().find(|doc| doc.name == "first_us").expect("core");
+        assert_eq!((first.unit, first.text), ("µs", "vehicle time of the first observation"));
+    }
+
+    #[test]
+    fn a_bucket_is_the_first_digit_of_the_name() {
+        let buckets = ["0f", "9a", "a0", "ff", "", "x0"].map(bucket_of);
+        assert_eq!(buckets, [Some(0), Some(9), Some(10), Some(15), None, None]);
+    }
+
+    #[test]
+    fn a_layout_is_known_by_its_number_and_a_newer_one_is_refused() {
+        for layout in [Layout::One, Layout::Two] {
+            let number = layout.number().to_string();
+            assert_eq!(Layout::of_property(Some(&number)).expect("known"), layout);
+        }
+        assert_eq!(Layout::of_property(None).expect("the first had no property"), Layout::One);
+        let error = Layout::of_property(Some("3")).expect_err("a later program's");
+        assert_eq!((error.code(), error.class()), ("lake.layout", crate::ErrorClass::Config));
     }
 
     #[test]

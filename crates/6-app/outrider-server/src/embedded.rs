@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use outrider_detect::DetectorConfig;
-use outrider_lake::{Lake, LakeConfig, LakeError, QueryError, QueryLimits, QueryResult};
+use outrider_lake::{
+    Compaction, Lake, LakeConfig, LakeError, QueryError, QueryLimits, QueryResult, Retention, unwatched,
+};
 use outrider_log::{EmbeddedConfig, EmbeddedLog, OpenError};
 use outrider_model::{EventLog, catalogue};
 use outrider_types::{Clock, EventId, EventTypeId, TenantId, UnixMicros, VehicleId};
@@ -22,6 +24,10 @@ use crate::server::Backends;
 
 /// Answers about the table's size are kept this long: the overview asks every second.
 const HEALTH_US: i64 = 2_000_000;
+/// Unneeded files are looked for this often: it lists the whole table.
+const HOUR_US: i64 = 3_600_000_000;
+/// The retention is applied this often; it counts in days.
+const DAY_US: i64 = 86_400_000_000;
 /// Replaced files are kept for the queries and readers of a day.
 const RETENTION: Duration = Duration::from_secs(86_400);
 /// Longest query of a person.
@@ -42,20 +48,21 @@ pub enum EmbeddedError {
 }
 
 impl Backends {
-    /// Opens event log and lake below a folder, making them where they are missing.
+    /// Opens the event log below a folder and the lake where its configuration says, making them where they are missing.
     ///
     /// # Errors
     /// [`EmbeddedError`].
     pub async fn embedded(
         folder: &Path,
+        lake: LakeConfig,
         clock: Arc<dyn Clock>,
         tenant: TenantId,
     ) -> Result<Self, EmbeddedError> {
         let runtime = Handle::current();
-        let (log_folder, lake_folder) = (folder.join("log"), folder.join("lake"));
+        let log_folder = folder.join("log");
         let opened = tokio::task::spawn_blocking(move || -> Result<(EmbeddedLog, Lake), EmbeddedError> {
             let log = EmbeddedLog::open(EmbeddedConfig::new(log_folder, 1))?;
-            let lake = Lake::open(&LakeConfig::new(lake_folder.to_string_lossy()), runtime)?;
+            let lake = Lake::open(&lake, runtime)?;
             Ok((log, lake))
         });
         let (log, lake) = opened.await??;
@@ -80,18 +87,38 @@ pub struct LakeHistory {
     clock: Arc<dyn Clock>,
     tenant: TenantId,
     health: Mutex<Option<(UnixMicros, LakeHealth)>>,
+    /// When unneeded files were deleted last, and when the retention was applied last.
+    kept_at: Mutex<(Option<UnixMicros>, Option<UnixMicros>)>,
 }
 
 impl LakeHistory {
     /// Creates a reader over a lake.
     #[must_use]
     pub fn new(lake: Lake, clock: Arc<dyn Clock>, tenant: TenantId) -> Self {
-        Self { lake, clock, tenant, health: Mutex::new(None) }
+        Self { lake, clock, tenant, health: Mutex::new(None), kept_at: Mutex::default() }
     }
 
     async fn query(&self, sql: &str, rows_max: usize) -> Result<QueryResult, HistoryError> {
         let limits = QueryLimits { rows_max, time_max: SQL_TIME, ..QueryLimits::default() };
         self.lake.sql_async(sql, &limits).await.map_err(|error| failure(&error))
+    }
+}
+
+impl LakeHistory {
+    /// Applies the retention that is kept beside the table, if there is one.
+    async fn retain(&self, now: UnixMicros) -> Result<(), LakeError> {
+        let retention = self.lake.retention_async().await?;
+        if retention == Retention::default() {
+            return Ok(());
+        }
+        let report = self.lake.retain_async(&retention, now, false, &unwatched).await?;
+        tracing::info!(
+            deleted = report.deleted_rows,
+            held = report.held_rows,
+            moved_files = report.moved_files,
+            "retention applied"
+        );
+        Ok(())
     }
 }
 
@@ -193,13 +220,30 @@ impl EventHistory for LakeHistory {
 
     async fn maintain(&self) -> Result<(), HistoryError> {
         let failed = |error: LakeError| HistoryError::Storage(error.to_string());
-        let report = self.lake.compact_async().await.map_err(failed)?;
+        let report = self.lake.compact_async(Compaction::Growing, &unwatched).await.map_err(failed)?;
         if report.files_before > 0 {
             tracing::info!(files = report.files_before, folders = report.folders, "small files merged");
         }
-        let vacuum = self.lake.vacuum_async(RETENTION).await.map_err(failed)?;
-        if vacuum.files > 0 {
-            tracing::info!(files = vacuum.files, "replaced files deleted");
+        if report.damaged > 0 {
+            tracing::error!(
+                folders = report.damaged,
+                "files of the lake are damaged: run outrider lake verify --deep"
+            );
+        }
+        let now = self.clock.now();
+        let (vacuumed, retained) = *self.kept_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due =
+            |last: Option<UnixMicros>, every| last.is_none_or(|last| now.micros_since(last) >= every);
+        if is_due(retained, DAY_US) {
+            self.retain(now).await.map_err(failed)?;
+            self.kept_at.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(now);
+        }
+        if is_due(vacuumed, HOUR_US) {
+            let vacuum = self.lake.vacuum_async(RETENTION).await.map_err(failed)?;
+            if vacuum.files > 0 {
+                tracing::info!(files = vacuum.files, "replaced files deleted");
+            }
+            self.kept_at.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(now);
         }
         Ok(())
     }

@@ -4,7 +4,9 @@ mod bench;
 mod crash;
 mod decoder;
 mod demo;
+mod lake;
 mod links;
+mod progress;
 mod provision;
 mod serve;
 mod sim;
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     Demo(demo::Demo),
     /// Ask the lake of a running or stopped system with SQL; the table is `events`.
     Sql(sql::Sql),
+    /// Compact and verify the table of events.
+    Lake(lake::LakeCommand),
     /// Register a vehicle and write what its agent needs.
     Provision(provision::Provision),
     /// Permit a registered vehicle to enrol.
@@ -110,6 +114,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve(serve) => serve.run(),
         Command::Demo(demo) => demo.run(),
         Command::Sql(sql) => sql.run(),
+        Command::Lake(lake) => lake.run(),
         Command::Provision(provision) => provision.run(),
         Command::EnrollToken(token) => token.run(),
         Command::Vehicle(vehicle) => vehicle.run(),

@@ -28,6 +28,7 @@ export const EVENT_COLUMNS: readonly [name: string, type: string, title: Message
   ["context", "binary", "column.context"],
   ["extensions", "text", "column.extensions"],
   ["tenant", "int", "column.tenant"],
+  ["bucket", "int", "column.bucket"],
 ];
 
 export type Column = { name: string; type: string; title: string };

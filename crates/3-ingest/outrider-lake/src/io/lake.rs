@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
-use deltalake_core::kernel::{Action, Add, Transaction};
+use deltalake_core::kernel::{Action, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableError};
 use object_store::path::Path;
@@ -15,11 +15,15 @@ use outrider_model::{EventBatch, LogOffset, Partition, Sink, SinkError};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
-use super::table;
+use super::file::{PartitionValues, add, fill};
+use super::metered::Reads;
+use super::s3::S3Config;
+use super::table::{self, Storage};
 use crate::convert::{Part, parts};
 use crate::encode::{Encoded, Encoder};
 use crate::error::LakeError;
-use crate::schema::PARTITION_COLUMNS;
+use crate::schema::Layout;
+use crate::tier::Tier;
 
 /// Commits tried in all, each after catching up with the table; each may lose against others fifteen times itself.
 const ATTEMPTS_MAX: u32 = 4;
@@ -27,8 +31,10 @@ const ATTEMPTS_MAX: u32 = 4;
 /// Where the lake is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LakeConfig {
-    /// Folder, or URL of an object store, of the event table.
+    /// Folder, or `s3://BUCKET/PATH`, of the event table.
     pub location: String,
+    /// How an S3-compatible store is reached.
+    pub s3: S3Config,
     /// Shortest retention of files that were replaced: a store in flight and a running query must be over by then.
     pub retention_min: Duration,
 }
@@ -37,7 +43,18 @@ impl LakeConfig {
     /// Creates the configuration of a local folder or an object store.
     #[must_use]
     pub fn new(location: impl Into<String>) -> Self {
-        Self { location: location.into(), retention_min: Duration::from_secs(3_600) }
+        Self { location: location.into(), s3: S3Config::default(), retention_min: Duration::from_secs(3_600) }
+    }
+
+    /// Returns the location to be shown: a URL without what may be a secret.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match url::Url::parse(&self.location) {
+            Ok(url) if self.location.contains("://") => {
+                format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+            }
+            Ok(_) | Err(_) => self.location.clone(),
+        }
     }
 }
 
@@ -54,6 +71,7 @@ pub(super) struct Shared {
     pub(super) write: bool,
     pub(super) config: LakeConfig,
     pub(super) state: Mutex<State>,
+    reads: Arc<Reads>,
 }
 
 pub(super) struct State {
@@ -104,10 +122,81 @@ impl Lake {
         fields: &[Field],
         write: bool,
     ) -> Result<Self, LakeError> {
-        let table = runtime.block_on(table::open(&config.location, fields, write))?;
+        let storage = Storage::of(config)?;
+        runtime.block_on(Self::connect_on(&storage, config, runtime.clone(), fields, write))
+    }
+
+    /// Opens the lake on a given store.
+    pub(super) async fn connect_on(
+        storage: &Storage,
+        config: &LakeConfig,
+        runtime: Handle,
+        fields: &[Field],
+        write: bool,
+    ) -> Result<Self, LakeError> {
+        let table = table::open(storage, fields, write).await?;
         let state = Mutex::new(State { table, next: BTreeMap::new() });
         let config = config.clone();
-        Ok(Self { shared: Arc::new(Shared { runtime, write, config, state }) })
+        let reads = storage.reads();
+        Ok(Self { shared: Arc::new(Shared { runtime, write, config, state, reads }) })
+    }
+
+    /// Returns the layout of the table as of when it was last looked at.
+    ///
+    /// # Errors
+    /// [`LakeError::Layout`] for one that this program does not know.
+    pub async fn layout_async(&self) -> Result<Layout, LakeError> {
+        table::layout(&self.shared.state.lock().await.table)
+    }
+
+    /// Returns the layout of the table as of when it was last looked at.
+    ///
+    /// # Errors
+    /// [`LakeError::Layout`] for one that this program does not know.
+    pub fn layout(&self) -> Result<Layout, LakeError> {
+        self.shared.runtime.block_on(self.layout_async())
+    }
+
+    /// Brings the table to the newest layout: one commit that rewrites no row. Returns whether there was something to do.
+    ///
+    /// Programs that know only an older layout must be stopped before; they would not find the new folders' column.
+    ///
+    /// # Errors
+    /// [`LakeError`]; the table is as it was.
+    pub fn upgrade(&self) -> Result<bool, LakeError> {
+        self.shared.runtime.block_on(self.upgrade_async())
+    }
+
+    /// Brings the table to the newest layout: one commit that rewrites no row. Returns whether there was something to do.
+    ///
+    /// # Errors
+    /// [`LakeError`]; the table is as it was.
+    pub async fn upgrade_async(&self) -> Result<bool, LakeError> {
+        if !self.shared.write {
+            return Err(LakeError::ReadOnly);
+        }
+        let mut state = self.shared.state.lock().await;
+        let mut attempt = 1;
+        loop {
+            state.table.update_state().await?;
+            if table::layout(&state.table)? == Layout::NEWEST {
+                return Ok(attempt > 1);
+            }
+            let (actions, operation) = table::upgrade(&state.table)?;
+            // Not rebased over others' commits: a file that comes in between would lack the new column.
+            let properties = CommitProperties::default().with_max_retries(0);
+            match state.commit(properties, actions, operation).await {
+                Ok(()) => return Ok(true),
+                Err(error) if attempt < ATTEMPTS_MAX && conflicts(&error) => attempt += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns what this lake and its clones have read from storage: requests and bytes.
+    #[must_use]
+    pub fn reads(&self) -> (u64, u64) {
+        self.shared.reads.sum()
     }
 
     /// Returns a sink for one worker; sinks of different partitions may be used at once.
@@ -144,13 +233,17 @@ impl Lake {
         if self.next_offset_async(partition).await? >= next || batch.is_empty() {
             return Ok(());
         }
-        let store = self.shared.state.lock().await.table.object_store();
+        let (store, layout) = {
+            let state = self.shared.state.lock().await;
+            (state.table.object_store(), table::layout(&state.table)?)
+        };
         let mut actions = Vec::new();
         for part in parts(batch)? {
             // Encoding is pure work: it runs outside the lock, so that workers of other partitions go on.
             let encoded = encode(&part)?;
             let name = format!("p{:05}-{:020}", partition.0, next.0);
-            let (add, bytes) = add(&part_values(&part), &name, encoded, newest(&part, batch), true);
+            let values = part_values(&part, layout);
+            let (add, bytes) = add(&values, layout, &name, encoded, newest(&part, batch), true);
             // LOG-2: the data file is on disk before the entry that names it.
             store.put(&Path::from(add.path.as_str()), PutPayload::from(bytes)).await?;
             actions.push(Action::Add(add));
@@ -178,7 +271,7 @@ impl State {
         &mut self,
         partition: Partition,
         next: LogOffset,
-        actions: Vec<Action>,
+        mut actions: Vec<Action>,
     ) -> Result<(), LakeError> {
         let version = i64::try_from(next.0).map_err(|_| LakeError::Row {
             row: 0,
@@ -186,11 +279,14 @@ impl State {
         })?;
         let mut attempt = 1;
         loop {
+            let layout = table::layout(&self.table)?;
+            // The table may have been brought to a newer layout since the file was named.
+            fill(&mut actions, layout);
             let properties = CommitProperties::default()
                 .with_application_transaction(Transaction::new(application(partition), version));
             let operation = DeltaOperation::Write {
                 mode: SaveMode::Append,
-                partition_by: Some(PARTITION_COLUMNS.map(str::to_owned).to_vec()),
+                partition_by: Some(layout.partition_columns().iter().map(|&name| name.to_owned()).collect()),
                 predicate: None,
             };
             let Err(error) = self.commit(properties, actions.clone(), operation).await else {
@@ -227,7 +323,7 @@ impl State {
 }
 
 /// Returns whether another writer's commit was in the way.
-fn conflicts(error: &LakeError) -> bool {
+pub(super) fn conflicts(error: &LakeError) -> bool {
     matches!(
         error,
         LakeError::Table(
@@ -239,7 +335,7 @@ fn conflicts(error: &LakeError) -> bool {
 }
 
 fn encode(part: &Part) -> Result<Encoded, LakeError> {
-    let mut encoder = Encoder::new(&part.rows, false)?;
+    let mut encoder = Encoder::new(&part.rows, false, Tier::Hot)?;
     encoder.write(&part.rows)?;
     encoder.finish()
 }
@@ -250,52 +346,18 @@ fn newest(part: &Part, batch: &EventBatch) -> i64 {
     newest.map(|(_, time)| *time).max().unwrap_or(0) / 1_000
 }
 
-#[expect(clippy::disallowed_types, reason = "the table library's log entries are made of hashed maps")]
-pub(super) type PartitionValues = std::collections::HashMap<String, Option<String>>;
-
-fn part_values(part: &Part) -> PartitionValues {
+/// Partition of rows as they come: without a bucket, because a file a bucket in each commit would be sixteen small files.
+fn part_values(part: &Part, layout: Layout) -> PartitionValues {
     let epoch = chrono::NaiveDate::default();
     let date = epoch + chrono::Duration::days(part.day.into());
-    PartitionValues::from([
+    let mut values = PartitionValues::from([
         ("tenant".to_owned(), Some(part.tenant.to_string())),
         ("ingest_date".to_owned(), Some(date.format("%Y-%m-%d").to_string())),
-    ])
-}
-
-/// Names a file and describes it for the table's log.
-///
-/// The name ends in a random number, because a worker that was thought dead may write the same offsets again: its file
-/// must not replace the one that was committed.
-pub(super) fn add(
-    values: &PartitionValues,
-    name: &str,
-    encoded: Encoded,
-    time_ms: i64,
-    data_change: bool,
-) -> (Add, Vec<u8>) {
-    let folders: Vec<String> = PARTITION_COLUMNS
-        .iter()
-        .map(|column| {
-            let value = values.get(*column).cloned().flatten().unwrap_or_default();
-            format!("{column}={value}")
-        })
-        .collect();
-    let path = format!("{}/{name}-{}.parquet", folders.join("/"), uuid::Uuid::new_v4().simple());
-    let size = i64::try_from(encoded.bytes.len()).expect("a file in memory is smaller than 2^63 bytes");
-    let add = Add {
-        path,
-        partition_values: values.clone(),
-        size,
-        modification_time: time_ms,
-        data_change,
-        stats: Some(encoded.statistics),
-        tags: None,
-        deletion_vector: None,
-        base_row_id: None,
-        default_row_commit_version: None,
-        clustering_provider: None,
-    };
-    (add, encoded.bytes)
+    ]);
+    if layout >= Layout::Two {
+        values.insert("bucket".to_owned(), None);
+    }
+    values
 }
 
 /// The lake as the durable home of batches.

@@ -23,6 +23,14 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError`].
+    pub fn stats(&self) -> Result<LakeStats, LakeError> {
+        self.shared.runtime.block_on(self.stats_async())
+    }
+
+    /// Returns the size of the table without reading a data file; O(files).
+    ///
+    /// # Errors
+    /// [`LakeError`].
     pub async fn stats_async(&self) -> Result<LakeStats, LakeError> {
         let table = self.fresh_table().await?;
         let mut stats = LakeStats {

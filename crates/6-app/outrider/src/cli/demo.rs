@@ -15,6 +15,7 @@ use clap::Args;
 use ed25519_dalek::SigningKey;
 use outrider_agent::remote::Draft;
 use outrider_gateway::Ed25519Signer;
+use outrider_lake::LakeConfig;
 use outrider_server::http::HttpConfig;
 use outrider_server::server::{RunningServer, ServerConfig};
 use outrider_sim::{Attack, SimVehicle, World, WorldConfig};
@@ -141,7 +142,8 @@ impl Demo {
         let port = if self.headless { 0 } else { self.api_port };
         let http = HttpConfig { address: ([127, 0, 0, 1], port).into(), ..HttpConfig::loopback() };
         let config = ServerConfig { http, rules, ..ServerConfig::loopback(&self.folder) };
-        let server = runtime.block_on(open(config, Arc::clone(&clock) as Arc<dyn Clock>))?;
+        let lake = LakeConfig::new(self.folder.join("lake").to_string_lossy());
+        let server = runtime.block_on(open(config, lake, Arc::clone(&clock) as Arc<dyn Clock>))?;
         let world = WorldConfig {
             seed: Seed::new(self.seed),
             start,

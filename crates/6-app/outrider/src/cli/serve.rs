@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use outrider_lake::LakeConfig;
 use outrider_server::edge;
 use outrider_server::embedded::open_log;
 use outrider_server::http::HttpConfig;
@@ -16,6 +17,7 @@ use outrider_server::vehicle::{ListenerConfig, TlsFiles};
 use outrider_types::Clock;
 use serde_json::json;
 
+use super::lake::LakeAt;
 use super::{Failure, print, runtime};
 use crate::content::rules;
 use crate::ports::{SystemClock, system};
@@ -74,6 +76,8 @@ pub(crate) struct Serve {
     /// CA of a factory whose certificates permit a first enrolment; may be given several times.
     #[arg(long, value_name = "PEM")]
     factory_ca: Vec<PathBuf>,
+    #[command(flatten)]
+    lake: LakeAt,
     /// Folder of Sigma rules; without it the shipped rules are used.
     #[arg(long)]
     rules: Option<PathBuf>,
@@ -166,6 +170,7 @@ impl Serve {
             ..EstConfig::loopback()
         });
         let config = self.config()?;
+        let lake = self.lake.config(&self.folder)?;
         runtime.block_on(async {
             let config = ServerConfig {
                 http: HttpConfig {
@@ -178,7 +183,7 @@ impl Serve {
                 ..config
             };
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-            let server = open(config, clock).await?;
+            let server = open(config, lake, clock).await?;
             announce(&server, self.ready_file.as_deref())?;
             stop_signal().await;
             server.shutdown().await;
@@ -195,13 +200,18 @@ fn read(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
     paths.iter().map(text).collect()
 }
 
-/// Starts a server with embedded storage.
+/// Starts a server with an embedded event log.
 ///
 /// # Errors
 /// Storage, database, certificates or sockets.
-pub(super) async fn open(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<RunningServer, Failure> {
+pub(super) async fn open(
+    config: ServerConfig,
+    lake: LakeConfig,
+    clock: Arc<dyn Clock>,
+) -> Result<RunningServer, Failure> {
     let ports = system(Arc::clone(&clock));
-    let backends = Backends::embedded(&config.folder, clock, config.tenant).await.map_err(Failure::failed)?;
+    let backends = Backends::embedded(&config.folder, lake, clock, config.tenant);
+    let backends = backends.await.map_err(Failure::failed)?;
     start(config, ports, backends).await.map_err(Failure::failed)
 }
 

@@ -1,27 +1,27 @@
 //! `outrider sql`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use outrider_lake::{Lake, LakeConfig, QueryLimits, QueryResult};
+use outrider_lake::{QueryColumn, QueryLimits, QueryResult, column_docs};
 use serde_json::{Value, json};
 
+use super::lake::Place;
 use super::{Failure, print, runtime};
-
-/// Folders that `serve` and `demo` use where nobody says.
-const FOLDERS: [&str; 2] = ["outrider-data", "demo-data"];
 
 /// Asks the lake with one SELECT; read only, also beside a running system.
 ///
-/// JSON fields: columns (name, kind), rows, truncated.
+/// JSON fields: columns (name, kind), rows, truncated; with --columns: columns (name, kind, unit, text).
 #[derive(Debug, Args)]
 pub(crate) struct Sql {
     /// The query, for example: select event_type, count(*) from events group by 1
-    query: String,
-    /// Folder of the installation [default: outrider-data, or demo-data if only the demo has run here].
-    #[arg(long)]
-    folder: Option<PathBuf>,
+    #[arg(required_unless_present = "columns")]
+    query: Option<String>,
+    /// Explain the columns of the table instead.
+    #[arg(long, conflicts_with = "query")]
+    columns: bool,
+    #[command(flatten)]
+    place: Place,
     /// Most rows.
     #[arg(long, default_value_t = 10_000)]
     limit: usize,
@@ -35,21 +35,15 @@ pub(crate) struct Sql {
 
 impl Sql {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let Some(query) = self.query.filter(|_| !self.columns) else { return explain(self.json) };
         let runtime = runtime()?;
-        let folder = self.folder.unwrap_or_else(|| {
-            let here = FOLDERS.map(PathBuf::from);
-            here.iter().find(|folder| folder.is_dir()).unwrap_or(&here[0]).clone()
-        });
-        let location = folder.join("lake");
-        let lake =
-            Lake::open_read_only(&LakeConfig::new(location.to_string_lossy()), runtime.handle().clone())
-                .map_err(|error| Failure::input(format!("{}: {error}", location.display())))?;
+        let lake = self.place.read(&runtime)?;
         let limits = QueryLimits {
             rows_max: self.limit,
             time_max: Duration::from_secs(self.seconds),
             ..QueryLimits::default()
         };
-        let result = lake.sql(&self.query, &limits).map_err(Failure::input)?;
+        let result = lake.sql(&query, &limits).map_err(Failure::input)?;
         if self.json {
             let columns: Vec<Value> = result
                 .columns
@@ -61,6 +55,23 @@ impl Sql {
         }
         print(&table(&result))
     }
+}
+
+/// Prints every column with its meaning.
+fn explain(is_json: bool) -> Result<(), Failure> {
+    let docs = column_docs();
+    if is_json {
+        let columns: Vec<Value> = docs
+            .iter()
+            .map(|doc| json!({"name": doc.name, "kind": doc.kind, "unit": doc.unit, "text": doc.text}))
+            .collect();
+        return print(&format!("{}\n", json!({"columns": columns})));
+    }
+    let names = ["name", "kind", "unit", "text"];
+    let column = |name: &str| QueryColumn { name: name.to_owned(), kind: "text" };
+    let rows = docs.iter().map(|doc| [doc.name, doc.kind, doc.unit, doc.text].map(Value::from).to_vec());
+    let result = QueryResult { columns: names.map(column).to_vec(), rows: rows.collect(), truncated: false };
+    print(&table(&result))
 }
 
 /// Returns the result as a table of aligned columns.

@@ -1,5 +1,11 @@
 //! The lake as its users see it: store, replay, crash, compact, query.
 
+mod layout;
+mod outside;
+mod retain;
+mod s3;
+mod tools;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -120,6 +126,7 @@ fn every_column_comes_back_as_it_was_pushed() {
     let core = [
         ("tenant", json!(1)),
         ("ingest_date", json!("2026-01-05")),
+        ("bucket", Value::Null),
         ("vehicle_id", json!("ab".repeat(16))),
         ("epoch", json!(4_294_967_296_u64)),
         ("lane", json!("batched")),
