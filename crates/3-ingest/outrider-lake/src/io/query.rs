@@ -17,7 +17,8 @@ use outrider_types::{UnixMicros, VehicleId};
 use serde_json::Value;
 
 use super::lake::Lake;
-use crate::error::{LakeError, QueryError};
+use super::table::attach;
+use crate::error::QueryError;
 use crate::schema::CORE;
 use crate::value::{kind, values};
 
@@ -166,7 +167,7 @@ impl Lake {
         let session = Arc::new(context.state());
         let provider = table.table_provider().with_session(session).await;
         let provider = provider.map_err(|error| QueryError::Failed(error.strip_backtrace()))?;
-        table.update_datafusion_session(&context.state()).map_err(LakeError::from)?;
+        attach(&table, &context)?;
         context
             .register_table(TABLE, provider)
             .map_err(|error| QueryError::Failed(error.strip_backtrace()))?;

@@ -16,7 +16,7 @@ use super::compact::Compaction;
 use super::lake::{Lake, conflicts};
 use super::progress::{Progress, Watcher};
 use super::rewrite::{FILE_BYTES, Round, rewrite, session};
-use super::table::layout;
+use super::table::{attach, layout};
 use crate::error::LakeError;
 use crate::hold::Hold;
 use crate::tier::{Retention, Tier};
@@ -327,7 +327,7 @@ async fn count(table: &DeltaTable, paths: Vec<String>, held: Expr) -> Result<u64
     let context = session()?;
     let provider =
         table.table_provider().with_session(Arc::new(context.state())).with_file_paths(paths).await?;
-    table.update_datafusion_session(&context.state())?;
+    attach(table, &context)?;
     Ok(context.read_table(provider)?.filter(held)?.count().await? as u64)
 }
 

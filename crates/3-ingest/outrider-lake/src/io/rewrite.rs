@@ -22,6 +22,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
 use super::file::{PartitionValues, add, sum_of};
+use super::table::attach;
 use crate::convert::arrow;
 use crate::encode::{Encoder, parquet};
 use crate::error::LakeError;
@@ -103,7 +104,7 @@ pub(super) async fn rewrite(table: &DeltaTable, round: &Round) -> Result<Vec<Add
         .with_session(Arc::new(context.state()))
         .with_file_paths(round.files.iter().map(|(path, _)| path.clone()))
         .await?;
-    table.update_datafusion_session(&context.state())?;
+    attach(table, &context)?;
     let order = ["vehicle_id", "event_time", "epoch", "lane", "seq"].map(|name| col(name).sort(true, false));
     let columns = columns(table, round).await?;
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use deltalake_core::datafusion::execution::context::SessionContext;
 use deltalake_core::kernel::{Action, Metadata};
 use deltalake_core::logstore::{
     LogStoreFactory, LogStoreRef, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
@@ -180,4 +181,12 @@ pub(super) fn upgrade(table: &DeltaTable) -> Result<(Vec<Action>, DeltaOperation
     let property = (LAYOUT_PROPERTY.to_owned(), Layout::NEWEST.number().to_string());
     let operation = DeltaOperation::SetTableProperties { properties: [property].into_iter().collect() };
     Ok((actions, operation))
+}
+
+/// Lets a session read the table's files from the table's own store: the engine has one for local files of its own, whose
+/// reads nobody would count.
+pub(super) fn attach(table: &DeltaTable, context: &SessionContext) -> Result<(), LakeError> {
+    table.update_datafusion_session(&context.state())?;
+    context.register_object_store(table.table_url(), table.log_store().root_object_store(None));
+    Ok(())
 }

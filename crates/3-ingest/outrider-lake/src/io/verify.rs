@@ -17,6 +17,7 @@ use super::file::{PartitionValues, sum_of};
 use super::lake::Lake;
 use super::progress::{Progress, Watcher};
 use super::rewrite::{footer, session};
+use super::table::attach;
 use crate::encode::{contradiction, misplaced, parquet};
 use crate::error::LakeError;
 
@@ -230,7 +231,7 @@ async fn doubled(table: &DeltaTable, rows: u64, watch: Watcher<'_>) -> Result<u6
     let slices = rows.div_ceil(SLICE_ROWS).clamp(1, SLICES_MAX);
     let context = session()?;
     let provider = table.table_provider().with_session(Arc::new(context.state())).await?;
-    table.update_datafusion_session(&context.state())?;
+    attach(table, &context)?;
     context.register_table("events", provider)?;
     let mut doubled = 0;
     for slice in 0..slices {

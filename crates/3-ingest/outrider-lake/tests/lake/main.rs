@@ -297,6 +297,11 @@ fn one_vehicle_is_found_in_order_with_only_the_columns_it_has() {
     assert_eq!((seqs, result.truncated), (vec![39, 26, 13], false), "both ends are included, newest first");
     let fields = result.columns.iter().filter(|column| FIELDS.iter().any(|field| field.name == column.name));
     assert_eq!(fields.count(), 1, "only one field has a value");
+    let before = lake.reads();
+    assert_eq!(history(QueryLimits::default()).rows.len(), 3);
+    let (requests, bytes) = (lake.reads().0 - before.0, lake.reads().1 - before.1);
+    let size = lake.stats().expect("known").bytes;
+    assert!(requests > 0 && (1..=2 * size).contains(&bytes), "{requests} requests, {bytes} bytes of {size}");
     let short = history(QueryLimits { rows_max: 2, ..QueryLimits::default() });
     assert_eq!((short.rows.len(), short.truncated), (2, true));
 }

@@ -1,5 +1,6 @@
 //! `outrider bench`.
 
+mod lake;
 mod uplink;
 
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ enum What {
     Edge(EdgeArguments),
     /// What leaves a vehicle, byte for byte, and what its gateway takes for it.
     Uplink(uplink::Uplink),
+    /// The lake: storing, compaction, one vehicle's history, questions over the fleet.
+    Lake(lake::BenchLake),
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +81,7 @@ impl Bench {
         match self.what {
             What::Spine(spine) => spine.run(),
             What::Uplink(uplink) => uplink.run(),
+            What::Lake(lake) => lake.run(),
             What::Edge(arguments) => arguments.run(&mut std::io::stdout().lock()).map_err(Failure::failed),
         }
     }
