@@ -134,15 +134,11 @@ impl<'a> Shadow<'a> {
                 (None, None) => {}
             }
         }
-        let count =
-            |outputs: usize, refusals: usize, ignored: u64| outputs as u64 + refusals as u64 + ignored;
-        let documents = count(old.outputs.len(), old.refusals.len(), old.ignored).max(count(
-            new.outputs.len(),
-            new.refusals.len(),
-            new.ignored,
-        ));
-        self.report.refused +=
-            documents.saturating_sub(places.len() as u64).saturating_sub(old.ignored.min(new.ignored));
+        self.report.refused += old
+            .documents()
+            .max(new.documents())
+            .saturating_sub(places.len() as u64)
+            .saturating_sub(old.ignored.min(new.ignored));
     }
 
     fn note(&mut self, number: u64, found: Vec<Difference>) {

@@ -14,7 +14,7 @@ mod vrl;
 pub use self::vrl::{VrlError, VrlMap, vrl_functions};
 pub use diff::{Difference, Shadow, ShadowReport, differences};
 pub use doc::{Doc, Item, ReadError, ReadLimits, Reader};
-pub use layout::{Layout, LayoutError};
+pub use layout::{Layout, LayoutError, LayoutSpec};
 pub use map::{Conversion, FieldMap, FieldMapError, Literal, MapError, Mapping, Path, PathError, TimeForm};
 pub use package::{
     ArchiveError, FILES_MAX, Files, Manifest, ManifestError, PACKAGE_BYTES_MAX, Package, PackageError,

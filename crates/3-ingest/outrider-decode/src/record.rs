@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use outrider_types::{EventTypeId, FieldKey, Severity, UnixMicros, VehicleId};
 
@@ -14,6 +15,14 @@ pub enum VehicleName {
     Id(VehicleId),
     /// The source's own name, such as a telematics unit's serial number; unique within the source.
     Foreign(String),
+}
+
+impl VehicleName {
+    /// Takes a text for a VIN, in upper case, if it has the shape of one; the check digit is not compared.
+    #[must_use]
+    pub fn vin(text: &str) -> Option<Self> {
+        crate::map::vin(text).map(Self::Vin)
+    }
 }
 
 impl fmt::Debug for VehicleName {
@@ -171,6 +180,21 @@ pub enum Output {
     Payload(Payload),
 }
 
+impl Output {
+    /// Returns about how many bytes it takes.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Event(record) => {
+                let text = |value: &Value| if let Value::Text(text) = value { text.len() } else { 0 };
+                let fields: usize = record.fields.iter().map(|(_, value)| 32 + text(value)).sum();
+                let extensions = record.extensions.iter().map(|(name, text)| 48 + name.len() + text.len());
+                256 + fields + extensions.sum::<usize>() + record.context.len()
+            }
+            Self::Payload(payload) => 256 + payload.format.len() + payload.bytes.len(),
+        }
+    }
+}
+
 /// What could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -178,14 +202,21 @@ pub struct Refusal {
     pub reason: &'static str,
     /// Where and why, in words; never holds the input's texts.
     pub place: String,
-    /// Bytes of the document, for a replay after a fix; a whole input at most.
+    /// Number of the document in the input, from 0.
+    pub number: usize,
+    /// Numbers of all documents that were made of the same bytes; more than one where a list was taken apart.
+    pub of: Range<usize>,
+    /// Those bytes, for a replay after a fix; a whole input at most. Empty if an earlier refusal holds them.
     pub raw: Vec<u8>,
 }
 
 /// All that a decoder made of one input; documents = outputs + refusals + ignored (BAL-1).
+///
+/// Every document has a number, refused and ignored ones too, so that the number of one does not depend on what became of
+/// those before it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decoded {
-    /// Events and payloads with the place of their document in the input, ascending.
+    /// Events and payloads with the number of their document in the input, ascending.
     pub outputs: Vec<(usize, Output)>,
     /// What was refused.
     pub refusals: Vec<Refusal>,
@@ -193,6 +224,14 @@ pub struct Decoded {
     pub ignored: u64,
     /// What was wrong beside documents that were read all the same, such as a member that stood twice; by reason.
     pub notes: BTreeMap<&'static str, u64>,
+}
+
+impl Decoded {
+    /// Returns how many documents the input held.
+    #[must_use]
+    pub fn documents(&self) -> u64 {
+        self.outputs.len() as u64 + self.refusals.len() as u64 + self.ignored
+    }
 }
 
 /// Turns the bytes of one format into records; total: no input makes it panic, loop or grow beyond its bounds.

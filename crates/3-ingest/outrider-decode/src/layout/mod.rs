@@ -6,6 +6,7 @@
 mod bits;
 mod spec;
 
+use serde::{Deserialize, Serialize};
 pub use spec::LayoutError;
 
 use crate::doc::{Doc, Item, ReadError, ReadLimits, Reader};
@@ -21,6 +22,24 @@ const INPUT_VALUES_MAX: usize = 1 << 20;
 /// Most bytes of one input that are kept, in documents' largest sizes: `at` lets a layout read the same bytes again for
 /// each document.
 const INPUT_BYTES_FACTOR: usize = 4;
+
+/// Every reason that an error of a layout has, without the caps that all readers have.
+pub(crate) const REASONS: &[&str] = &[
+    "layout.depth",
+    "layout.mismatch",
+    "layout.reference",
+    "layout.short",
+    "layout.size",
+    "layout.standstill",
+];
+
+/// Option of a reader that a package describes by its bits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayoutSpec {
+    /// File with the layout.
+    pub file: String,
+}
 
 /// A format described by a package; the text is TOML, see the book's chapter on decoders.
 #[derive(Debug)]
@@ -146,15 +165,18 @@ impl<'a> Run<'a> {
             Times::Count(count) => Some(self.size(field, count, bits)?),
             Times::UntilEnd => None,
         };
-        let mut list = Vec::new();
-        while count.is_none_or(|count| list.len() < count) && (count.is_some() || !bits.is_empty()) {
+        let (mut list, mut read) = (Vec::new(), 0);
+        while count.is_none_or(|count| read < count) && (count.is_some() || !bits.is_empty()) {
             let before = bits.position();
+            // A pad makes nothing, and counts all the same.
             list.extend(self.read_sized(field, bits, depth)?);
+            read += 1;
             if count.is_none() && bits.position() == before {
                 return Err(at(field, "layout.standstill", bits, "an element without bits, until the end"));
             }
         }
-        Ok(Some(Doc::List(list)))
+        // Bits that mean nothing have no name, however often they come.
+        Ok((!matches!(field.shape, Shape::Pad(_))).then_some(Doc::List(list)))
     }
 
     /// Reads one element, inside of its own bytes if it has a size.

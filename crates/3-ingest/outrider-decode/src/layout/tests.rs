@@ -132,6 +132,14 @@ fn a_wrong_layout_is_refused_with_its_place() {
 }
 
 #[test]
+fn several_pads_leave_nothing_behind() {
+    let layout = "root = \"r\"\n[type]\nr = [ { pad = 4 }, { name = \"a\", uint = 4 }, { pad = 3 }, { pad = 5, count = 2 }, \
+                  { pad = 3 }, { name = \"b\", uint = 8 } ]";
+    let doc = only(layout, &[0xF7, 0xFF, 0xFF, 9]).expect("reads");
+    assert_eq!(doc, Doc::Map(vec![("a".to_owned(), Doc::Int(7)), ("b".to_owned(), Doc::Int(9))]));
+}
+
+#[test]
 fn the_same_bytes_read_for_each_document_are_bounded_together() {
     let again = "root = \"r\"\nrepeat = true\n[type]\nr = [ { name = \"n\", uint = 8 }, \
                  { name = \"b\", bytes = \"rest\", at = 0 } ]";

@@ -1,6 +1,6 @@
 //! A mapping as a table: which foreign field becomes what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use outrider_model::catalogue::{self, FieldKind};
 use outrider_types::{EventTypeId, FieldKey};
@@ -21,7 +21,8 @@ pub struct FieldMap {
     types: BTreeMap<String, EventTypeId>,
     /// In the order of `spec.field`.
     fields: Vec<Target>,
-    taken: BTreeSet<String>,
+    /// Paths that are mapped or left out, each with the fields that are made of it, by their place in `fields`.
+    taken: BTreeMap<String, Vec<usize>>,
 }
 
 /// Why a table is no mapping.
@@ -374,10 +375,14 @@ impl FieldMap {
         if let Some(of) = &self.spec.context {
             record.context = of.path.find(doc).and_then(|doc| bytes(doc, of.encoding)).unwrap_or_default();
         }
-        for (of, target) in self.spec.field.iter().zip(&self.fields) {
+        let mut given = vec![false; self.fields.len()];
+        for ((of, target), given) in self.spec.field.iter().zip(&self.fields).zip(&mut given) {
             let value = of.path.find(doc).and_then(|found| target.conversion.apply(found, target.kind));
             match value {
-                Some(value) => record.fields.push((target.key, value)),
+                Some(value) => {
+                    record.fields.push((target.key, value));
+                    *given = true;
+                }
                 None if of.required => {
                     return Err(MapError::new(
                         "map.field",
@@ -389,15 +394,12 @@ impl FieldMap {
         }
         if self.spec.rest.keep {
             // A value that its field does not take is not lost: it stays under the source's name.
-            let given = |path: &str| {
-                self.spec.field.iter().zip(&self.fields).any(|(of, target)| {
-                    of.path.text() == path && record.fields.iter().any(|(have, _)| *have == target.key)
+            let is_taken = |path: &str| {
+                self.taken.get(path).is_some_and(|made| {
+                    made.is_empty() || made.iter().any(|field| given.get(*field) == Some(&true))
                 })
             };
-            let is_field = |path: &str| self.spec.field.iter().any(|of| of.path.text() == path);
-            let lost: BTreeSet<String> =
-                self.taken.iter().filter(|path| !is_field(path) || given(path)).cloned().collect();
-            record.extensions = Rest::new(&self.spec.namespace, &lost).collect(doc);
+            record.extensions = Rest::new(&self.spec.namespace, &is_taken).collect(doc);
         }
         Ok(record)
     }
@@ -429,9 +431,9 @@ impl Mapping for FieldMap {
     }
 }
 
-/// Returns the paths that are mapped or left out, for the rest.
-fn taken(spec: &Spec) -> BTreeSet<String> {
-    let mut paths: Vec<&Path> = spec.field.iter().map(|field| &field.path).collect();
+/// Returns the paths that are mapped or left out, for the rest, with the fields made of each.
+fn taken(spec: &Spec) -> BTreeMap<String, Vec<usize>> {
+    let mut paths: Vec<&Path> = Vec::new();
     paths.extend(spec.vehicle.iter().map(|of| &of.path));
     paths.extend(spec.time.iter().map(|of| &of.path));
     paths.extend(spec.event_type.iter().filter_map(|of| of.path.as_ref()));
@@ -440,7 +442,12 @@ fn taken(spec: &Spec) -> BTreeSet<String> {
     paths.extend(spec.bus.iter().map(|of| &of.path));
     paths.extend(spec.context.iter().map(|of| &of.path));
     paths.extend(&spec.rest.except);
-    paths.into_iter().map(|path| path.text().to_owned()).collect()
+    let mut taken: BTreeMap<String, Vec<usize>> =
+        paths.into_iter().map(|path| (path.text().to_owned(), Vec::new())).collect();
+    for (index, field) in spec.field.iter().enumerate() {
+        taken.entry(field.path.text().to_owned()).or_default().push(index);
+    }
+    taken
 }
 
 #[cfg(test)]

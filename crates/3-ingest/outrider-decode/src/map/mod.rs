@@ -21,7 +21,7 @@ use crate::record::Output;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapError {
     /// Reason from the closed list: `map.vehicle`, `map.type`, `map.time`, `map.field`, `map.payload`, `map.abort`,
-    /// `map.shape`.
+    /// `map.shape`, `map.output`.
     pub reason: &'static str,
     /// Where and why, in words; never holds the document's texts.
     pub place: String,

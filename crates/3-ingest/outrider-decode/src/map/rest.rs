@@ -1,7 +1,5 @@
 //! What the catalogue does not have: kept under the source's names.
 
-use std::collections::BTreeSet;
-
 use super::convert::{TEXT_BYTES_MAX, cut, word};
 use crate::doc::Doc;
 
@@ -21,15 +19,15 @@ pub(crate) fn is_namespace(text: &str) -> bool {
 /// Collects the leaves of a document as foreign fields.
 pub(crate) struct Rest<'a> {
     namespace: &'a str,
-    /// Paths that were mapped, or are left out on purpose.
-    taken: &'a BTreeSet<String>,
+    /// Says whether a path was mapped, or is left out on purpose.
+    is_taken: &'a dyn Fn(&str) -> bool,
     fields: Vec<(String, String)>,
     more: u64,
 }
 
 impl<'a> Rest<'a> {
-    pub(crate) fn new(namespace: &'a str, taken: &'a BTreeSet<String>) -> Self {
-        Self { namespace, taken, fields: Vec::new(), more: 0 }
+    pub(crate) fn new(namespace: &'a str, is_taken: &'a dyn Fn(&str) -> bool) -> Self {
+        Self { namespace, is_taken, fields: Vec::new(), more: 0 }
     }
 
     /// Takes the leaves of `doc` that are not taken yet.
@@ -43,7 +41,7 @@ impl<'a> Rest<'a> {
 
     // The depth is bounded by that of the reader's documents.
     fn walk(&mut self, doc: &Doc, path: &mut String) {
-        if self.taken.contains(path.as_str()) {
+        if (self.is_taken)(path) {
             return;
         }
         let length = path.len();

@@ -20,7 +20,7 @@ impl Each {
         &self,
         doc: Doc,
         copied: &mut usize,
-    ) -> Result<impl Iterator<Item = Doc> + use<>, ReadError> {
+    ) -> Result<impl ExactSizeIterator<Item = Doc> + use<>, ReadError> {
         let Doc::Map(mut entries) = doc else {
             return Err(ReadError::new("each.list", "the document is no object"));
         };

@@ -30,16 +30,9 @@ pub struct Manifest {
     pub licence: String,
     /// What it is, in a sentence.
     pub description: String,
-    pub(super) reader: ReaderText,
+    pub(super) reader: ReaderSpec,
     pub(super) each: Option<Each>,
     pub(super) mapping: String,
-}
-
-#[derive(Debug)]
-pub(super) enum ReaderText {
-    /// Name of the layout's file.
-    Layout(String),
-    Other(Box<ReaderSpec>),
 }
 
 /// Why a manifest is wrong.
@@ -116,7 +109,10 @@ impl Manifest {
         if releases.from.as_ref().zip(releases.to.as_ref()).is_some_and(|(from, to)| from > to) {
             return Err(wrong("releases", "from is above to"));
         }
-        let reader = reader(text.reader)?;
+        let reader: ReaderSpec = text
+            .reader
+            .try_into()
+            .map_err(|error: toml::de::Error| ManifestError(format!("reader: {error}")))?;
         Ok(Self {
             name: text.name,
             version,
@@ -131,19 +127,6 @@ impl Manifest {
             each: text.each.map(|each| Each { list: each.list, name: each.name }),
             mapping: text.mapping,
         })
-    }
-}
-
-fn reader(table: toml::Table) -> Result<ReaderText, ManifestError> {
-    if table.get("format").and_then(toml::Value::as_str) != Some("layout") {
-        let spec: ReaderSpec =
-            table.try_into().map_err(|error: toml::de::Error| ManifestError(format!("reader: {error}")))?;
-        return Ok(ReaderText::Other(Box::new(spec)));
-    }
-    let file = table.get("file").and_then(toml::Value::as_str);
-    match file {
-        Some(file) if table.len() == 2 => Ok(ReaderText::Layout(file.to_owned())),
-        _ => Err(ManifestError("reader: a layout has `file` and nothing else".to_owned())),
     }
 }
 

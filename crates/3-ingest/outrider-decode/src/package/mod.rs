@@ -13,13 +13,14 @@ pub use sample::{SampleOutcome, SampleReport};
 
 use outrider_wire::Signer;
 
-use crate::doc::{ReadLimits, Reader};
-use crate::layout::{Layout, LayoutError};
-use crate::map::{FieldMap, FieldMapError, Mapping};
+use crate::doc::{Doc, ReadLimits, Reader};
+use crate::map::{FieldMap, FieldMapError, MapError, Mapping};
 use crate::record::{Decoded, FormatDecoder, Output, Refusal};
 use crate::vrl::{VrlError, VrlMap};
 use each::Each;
-use manifest::ReaderText;
+
+/// Most bytes of what is made of one input: a batch of the largest wire frame holds a sixteenth of it.
+const OUTPUT_BYTES_MAX: usize = 64 << 20;
 
 /// A package whose parts are read and checked.
 #[derive(Debug, Clone)]
@@ -46,9 +47,6 @@ pub enum PackageError {
         /// Why, in words.
         reason: &'static str,
     },
-    /// The layout is wrong.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
     /// The reader's options are wrong.
     #[error("reader: {0}")]
     Reader(String),
@@ -75,12 +73,8 @@ impl Package {
         archive::check(&files)?;
         let manifest = Manifest::parse(text(&files, "decoder.toml")?)?;
         let content = |name: &str| files.get(name).cloned();
-        let reader: Box<dyn Reader> = match &manifest.reader {
-            ReaderText::Layout(name) => Box::new(Layout::parse(text(&files, name)?)?),
-            ReaderText::Other(spec) => {
-                spec.build(&content).map_err(|error| PackageError::Reader(error.to_string()))?
-            }
-        };
+        let reader =
+            manifest.reader.build(&content).map_err(|error| PackageError::Reader(error.to_string()))?;
         let source = text(&files, &manifest.mapping)?;
         let mapping: Box<dyn Mapping> = if manifest.mapping.ends_with(".vrl") {
             Box::new(VrlMap::compile(source, &manifest.namespace)?)
@@ -174,35 +168,77 @@ impl FormatDecoder for PackageDecoder {
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.reader.read(bytes, &self.limits)));
         let Ok(items) = items else {
             let place = "the reader stopped on it".to_owned();
-            decoded.refusals.push(Refusal { reason: "read.panic", place, raw: bytes.to_vec() });
+            let raw = bytes.to_vec();
+            decoded.refusals.push(Refusal { reason: "read.panic", place, number: 0, of: 0..1, raw });
             return decoded;
         };
-        let (mut number, mut copied) = (0, 0);
+        let mut run = Run { decoded, number: 0, copied: 0, made: 0 };
         for item in items {
-            let refuse = |decoded: &mut Decoded, reason, place| {
-                decoded.refusals.push(Refusal { reason, place, raw: item.raw.to_vec() });
-            };
-            let mut take = |decoded: &mut Decoded, doc| {
-                match self.mapping.map(doc) {
-                    Ok(Some(output)) => decoded.outputs.push((number, concealed(output))),
-                    Ok(None) => decoded.ignored += 1,
-                    Err(error) => refuse(decoded, error.reason, error.place),
-                }
-                number += 1;
-            };
             match (item.doc, &self.each) {
-                (Ok(doc), None) => take(&mut decoded, doc),
-                (Ok(doc), Some(each)) => match each.expand(doc, &mut copied) {
-                    Ok(docs) => docs.for_each(|doc| take(&mut decoded, doc)),
-                    Err(error) => refuse(&mut decoded, error.reason, error.place),
-                },
                 (Err(error), _) if item.raw.is_empty() && !bytes.is_empty() => {
-                    *decoded.notes.entry(error.reason).or_default() += 1;
+                    *run.decoded.notes.entry(error.reason).or_default() += 1;
                 }
-                (Err(error), _) => refuse(&mut decoded, error.reason, error.place),
+                (Err(error), _) => run.refuse(error.reason, error.place, item.raw),
+                (Ok(doc), None) => run.take(self.mapping.as_ref(), std::iter::once(doc), item.raw),
+                (Ok(doc), Some(each)) => match each.expand(doc, &mut run.copied) {
+                    Ok(docs) => run.take(self.mapping.as_ref(), docs, item.raw),
+                    Err(error) => run.refuse(error.reason, error.place, item.raw),
+                },
             }
         }
-        decoded
+        run.decoded
+    }
+}
+
+/// One input on its way.
+struct Run {
+    decoded: Decoded,
+    /// Number of the next document.
+    number: usize,
+    /// Bytes copied beside the elements of lists.
+    copied: usize,
+    /// Bytes of the outputs.
+    made: usize,
+}
+
+impl Run {
+    /// Refuses a document of the reader as a whole.
+    fn refuse(&mut self, reason: &'static str, place: String, raw: &[u8]) {
+        let (number, of) = (self.number, self.number..self.number + 1);
+        self.decoded.refusals.push(Refusal { reason, place, number, of, raw: raw.to_vec() });
+        self.number += 1;
+    }
+
+    /// Maps the documents that were made of one document of the reader; none at all is one that is ignored.
+    fn take(&mut self, mapping: &dyn Mapping, docs: impl ExactSizeIterator<Item = Doc>, raw: &[u8]) {
+        let of = self.number..self.number + docs.len().max(1);
+        if docs.len() == 0 {
+            self.decoded.ignored += 1;
+        }
+        // The bytes stand for all of them, and are kept once.
+        let mut raw = Some(raw);
+        for (number, doc) in of.clone().zip(docs) {
+            let mapped = mapping.map(doc).and_then(|output| self.weigh(output));
+            match mapped {
+                Ok(Some(output)) => self.decoded.outputs.push((number, concealed(output))),
+                Ok(None) => self.decoded.ignored += 1,
+                Err(MapError { reason, place }) => {
+                    let raw = raw.take().map(<[u8]>::to_vec).unwrap_or_default();
+                    self.decoded.refusals.push(Refusal { reason, place, number, of: of.clone(), raw });
+                }
+            }
+        }
+        self.number = of.end;
+    }
+
+    /// Refuses what would make the results of one input too large: a mapping may add to each document what it likes.
+    fn weigh(&mut self, output: Option<Output>) -> Result<Option<Output>, MapError> {
+        let made = self.made.saturating_add(output.as_ref().map_or(0, Output::weight));
+        if made > OUTPUT_BYTES_MAX {
+            return Err(MapError::new("map.output", "the results of the input are too large together"));
+        }
+        self.made = made;
+        Ok(output)
     }
 }
 

@@ -175,6 +175,8 @@ fn each_element_of_a_list_is_an_event_with_what_stands_beside_it() {
     assert_eq!(made, [(0, 7.into()), (1, 8.into())]);
     assert_eq!(decoded.refusals.len(), 1, "{:?}", decoded.refusals);
     assert_eq!(decoded.refusals[0].reason, "map.vehicle");
+    assert_eq!(decoded.refusals[0].number, 3, "a list without elements is a document, too");
+    assert_eq!((decoded.ignored, decoded.documents()), (1, 4));
     let mut files = with_list().files().clone();
     files.insert(
         "decoder.toml".to_owned(),
@@ -182,6 +184,58 @@ fn each_element_of_a_list_is_an_event_with_what_stands_beside_it() {
     );
     let decoded = Package::from_files(files).expect("a package").decoder().decode(b"\x00WVWZZZ1JZ3W386752");
     assert_eq!(decoded.refusals[0].reason, "each.list");
+}
+
+#[test]
+fn a_document_keeps_its_number_whatever_becomes_of_those_before_it() {
+    let numbers = |package: &Package, input: &[u8]| -> Vec<usize> {
+        package.decoder().decode(input).outputs.iter().map(|(number, _)| *number).collect()
+    };
+    let old = Package::from_files(files()).expect("a package");
+    let new = with(&[("mapping.toml", "kind = \"vin\"", "kind = \"foreign\"")]).expect("a package");
+    let input =
+        [INPUT.get(40..60).expect("the third"), INPUT.get(..40).expect("the first two"), &INPUT[..20]]
+            .concat();
+    assert_eq!(numbers(&old, &input), [1, 3], "the first is refused, the third ignored");
+    assert_eq!(numbers(&new, &input), [0, 1, 3]);
+    let decoded = old.decoder().decode(&input);
+    assert_eq!((decoded.refusals[0].number, decoded.refusals[0].of.clone()), (0, 0..1));
+    assert_eq!(decoded.refusals[0].raw, input[..20]);
+    assert_eq!(decoded.documents(), 4);
+}
+
+#[test]
+fn the_bytes_of_a_list_are_kept_with_its_first_refusal_only() {
+    let mut files = with_list().files().clone();
+    let mapping = "namespace = \"acme\"\nvehicle = { path = \"vin\", kind = \"vin\" }\n\
+        type = { default = \"can.unknown_id\" }\n\
+        field = [ { to = \"can_id\", path = \"hit.id\", max = 9.0, required = true } ]\n";
+    files.insert("mapping.toml".to_owned(), mapping.as_bytes().to_vec());
+    let input = b"\x04WVWZZZ1JZ3W386752\x07\x80\x08\x81";
+    let decoded = Package::from_files(files).expect("a package").decoder().decode(input);
+    let places: Vec<usize> = decoded.outputs.iter().map(|(number, _)| *number).collect();
+    assert_eq!(places, [0, 2]);
+    let refused: Vec<_> =
+        decoded.refusals.iter().map(|it| (it.number, it.of.clone(), it.raw.as_slice())).collect();
+    assert_eq!(refused, [(1, 0..4, input.as_slice()), (3, 0..4, b"".as_slice())]);
+}
+
+#[test]
+fn the_results_of_one_input_are_bounded_together() {
+    let mut files = files();
+    let reader = "reader = { format = \"json\", framing = \"lines\" }";
+    let manifest = MANIFEST.replace("reader = { format = \"layout\", file = \"layout.toml\" }", reader);
+    let manifest = manifest.replace("mapping.toml", "mapping.vrl");
+    files.insert("decoder.toml".to_owned(), manifest.into_bytes());
+    let text = "x".repeat(30_000);
+    let program = format!(". = {{ \"type\": \"can.unknown_id\", \"context\": \"{text}\" }}\n");
+    files.insert("mapping.vrl".to_owned(), program.into_bytes());
+    let decoder = Package::from_files(files).expect("a package").decoder();
+    let decoded = decoder.decode("{}\n".repeat(4_000).as_bytes());
+    assert_eq!(decoded.documents(), 4_000);
+    let kept: usize = decoded.outputs.iter().map(|(_, output)| output.weight()).sum();
+    assert!((32 << 20..=OUTPUT_BYTES_MAX).contains(&kept), "{kept}");
+    assert!(decoded.refusals.iter().all(|refusal| refusal.reason == "map.output"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::protobuf::{ProtobufReader, ProtobufSpec};
 use super::syslog::SyslogSpec;
 use super::{CAPS, cbor, cef, csv, dlt, ids, json, leef, protobuf, syslog};
 use crate::Reader;
+use crate::layout::{self, Layout, LayoutSpec};
 
 /// A reader and its options, tagged by `format`.
 ///
@@ -39,6 +40,8 @@ pub enum ReaderSpec {
     Dlt(DltSpec),
     /// CSV (RFC 4180).
     Csv(CsvSpec),
+    /// A format that a package describes by its bits.
+    Layout(LayoutSpec),
 }
 
 /// Why no reader can be built.
@@ -103,6 +106,7 @@ impl ReaderSpec {
             }
             Self::Cbor(spec) => Box::new(spec.clone()),
             Self::Protobuf(spec) => Box::new(ProtobufReader::build(spec, files)?),
+            Self::Layout(spec) => Box::new(build_layout(spec, files)?),
         })
     }
 
@@ -119,6 +123,7 @@ impl ReaderSpec {
             Self::Csv(_) => csv::REASONS,
             Self::Cbor(_) => cbor::REASONS,
             Self::Protobuf(_) => protobuf::REASONS,
+            Self::Layout(_) => layout::REASONS,
         }
     }
 
@@ -127,4 +132,14 @@ impl ReaderSpec {
     pub fn reasons(&self) -> Vec<&'static str> {
         CAPS.iter().chain(self.own_reasons()).copied().collect()
     }
+}
+
+fn build_layout(spec: &LayoutSpec, files: &dyn Fn(&str) -> Option<Vec<u8>>) -> Result<Layout, SpecError> {
+    let (option, name) = ("file", spec.file.clone());
+    let Some(bytes) = files(&name) else { return Err(SpecError::FileMissing { option, name }) };
+    let layout = match std::str::from_utf8(&bytes) {
+        Ok(text) => Layout::parse(text).map_err(|error| error.to_string()),
+        Err(_) => Err("not UTF-8".to_owned()),
+    };
+    layout.map_err(|why| SpecError::File { option, name, why })
 }
