@@ -292,6 +292,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/feeds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists feeds of foreign events.
+         * @description Needs the role engineer or a higher one.
+         */
+        get: operations["list_feeds"];
+        put?: never;
+        /**
+         * Registers a feed; its credential is shown once.
+         * @description Needs the role admin or a higher one.
+         */
+        post: operations["create_feed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/feeds/{name}/credential": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives a feed another credential; the one before is void at once.
+         * @description Needs the role admin or a higher one.
+         */
+        post: operations["rotate_feed_credential"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/feeds/{name}/state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Enables or disables a feed.
+         * @description Needs the role admin or a higher one.
+         */
+        post: operations["change_feed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/fleet/map": {
         parameters: {
             query?: never;
@@ -932,6 +996,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/feeds/{feed}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes a body of a feed, at most 1 MiB after decompression; answers when it is durable.
+         * @description Needs the feed's credential.
+         */
+        post: operations["receive_feed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1499,6 +1583,34 @@ export interface components {
             /** @description Pseudonym of the vehicle. */
             vehicle_id: string;
         };
+        /** @description Registers a feed. */
+        CreateFeedRequest: {
+            /**
+             * Format: int32
+             * @description Largest body, bytes, after decompression; 1 MiB if absent.
+             */
+            body_bytes_max?: number | null;
+            /**
+             * Format: int32
+             * @description Half the interval around times of which the source does not say how well it knows them; 60 s if absent.
+             */
+            clock_error_s?: number | null;
+            /** @description Format, as decoder packages name it. */
+            format: string;
+            /** @description Name: 1 to 64 of `a-z`, `0-9`, `.`, `_`, `-`, beginning with a letter. */
+            name: string;
+            /** @description Platform of its vehicles, to choose among decoders. */
+            platform?: string | null;
+            /** @description Software release of its vehicles, to choose among decoders. */
+            release?: string | null;
+            /**
+             * Format: int32
+             * @description Most requests a minute; 600 if absent.
+             */
+            requests_per_minute_max?: number | null;
+            /** @description Whether events of vehicles are taken that nobody registered; they are not if absent. */
+            takes_unregistered?: boolean;
+        };
         /** @description Makes an account; the user must change the password at first login. */
         CreateUserRequest: {
             /** @description User name: 1 to 64 of `a-z`, `0-9`, `.`, `_`, `-`, beginning with a letter. */
@@ -1510,6 +1622,16 @@ export interface components {
             password: string;
             /** @description What the user may do. */
             role: components["schemas"]["Role"];
+        };
+        /** @description A feed with its credential. */
+        CreatedFeed: {
+            /** @description The feed. */
+            feed: components["schemas"]["Feed"];
+            /**
+             * Format: password
+             * @description Credential for the header `Authorization: Bearer`; shown once.
+             */
+            token: string;
         };
         /** @description Case database. */
         DatabaseHealth: {
@@ -1724,6 +1846,67 @@ export interface components {
             /** @description One sentence with the numbers in it. */
             summary: string;
             window?: components["schemas"]["WindowExplanation"] | null;
+        };
+        /** @description A registered feed. */
+        Feed: {
+            /**
+             * Format: int32
+             * @description Largest body, bytes, after decompression.
+             */
+            body_bytes_max: number;
+            /** @description When. */
+            changed_at: components["schemas"]["Timestamp"];
+            /** @description Who changed it last. */
+            changed_by: string;
+            /**
+             * Format: int32
+             * @description Half the interval around times of which the source does not say how well it knows them, seconds.
+             */
+            clock_error_s: number;
+            /** @description When. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Who registered it. */
+            created_by: string;
+            /** @description What became of the documents in them, since the program started. */
+            documents: components["schemas"]["StageBalance"];
+            /** @description Whether requests are taken. */
+            enabled: boolean;
+            /** @description Format of its bodies. */
+            format: string;
+            /** @description Name. */
+            name: string;
+            /** @description Platform of its vehicles, to choose among decoders. */
+            platform?: string | null;
+            /** @description Why it was disabled or enabled last. */
+            reason?: string | null;
+            /** @description Software release of its vehicles, to choose among decoders. */
+            release?: string | null;
+            /** @description What became of its requests since the program started. */
+            requests: components["schemas"]["StageBalance"];
+            /**
+             * Format: int32
+             * @description Most requests a minute.
+             */
+            requests_per_minute_max: number;
+            /** @description Whether events of vehicles are taken that nobody registered. */
+            takes_unregistered: boolean;
+        };
+        /** @description What a feed gets for a body that is durable. */
+        FeedReceipt: {
+            /**
+             * Format: int64
+             * @description Its size after decompression.
+             */
+            bytes: number;
+            /** @description What makes the body the same body: sent again, it is not counted again. */
+            digest: string;
+        };
+        /** @description Enables or disables a feed. */
+        FeedStateRequest: {
+            /** @description Whether requests are taken. */
+            enabled: boolean;
+            /** @description Why. */
+            reason: string;
         };
         /** @description Value of a field with its unit. */
         FieldValue: {
@@ -2368,14 +2551,25 @@ export interface components {
              * @description Size of the input.
              */
             bytes: number;
-            /** @description Its first bytes, hexadecimal. */
+            /** @description Decoder that refused it; empty if there was none. */
+            decoder?: string | null;
+            /** @description Its first bytes, hexadecimal; empty of a feed's, since they may name a vehicle. */
             excerpt_hex: string;
+            /** @description Feed that brought it. */
+            feed?: string | null;
+            /** @description Format of the bytes. */
+            format?: string | null;
             /** @description Identity. */
             id: string;
             /** @description Where in the input the trouble is. */
             place: string;
             /** @description Word from a closed list. */
             reason: string;
+            /**
+             * Format: int64
+             * @description Events or batches that it stands for.
+             */
+            units: number;
             /** @description Vehicle it came from, where that is known. */
             vehicle_id?: string | null;
         };
@@ -3745,6 +3939,134 @@ export interface operations {
             };
         };
     };
+    list_feeds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Feed"][];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    create_feed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateFeedRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedFeed"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    rotate_feed_credential: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedFeed"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    change_feed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FeedStateRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Feed"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     show_fleet_map: {
         parameters: {
             query?: {
@@ -4892,6 +5214,41 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    receive_feed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                feed: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Done. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedReceipt"];
                 };
             };
             /** @description Refused. */

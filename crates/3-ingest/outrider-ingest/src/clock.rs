@@ -9,11 +9,17 @@ use crate::interval::StateCursor;
 pub const EARLIEST_PLAUSIBLE: UnixMicros = UnixMicros(1_577_836_800_000_000);
 /// How far a wall clock may run ahead of the cloud before its fix is disbelieved: five minutes, as for X.509
 /// validity checks in common use (guess).
-const AHEAD_MAX_US: i64 = 5 * 60 * 1_000_000;
+pub(crate) const AHEAD_MAX_US: i64 = 5 * 60 * 1_000_000;
 /// Width of the interval without any belief: a vehicle may be offline for weeks.
 const UNKNOWN_WIDTH_US: i64 = 30 * 24 * 3600 * 1_000_000;
 /// Fixes kept a boot.
 const FIXES_MAX: usize = 8;
+
+/// Returns the time of what says nothing about its time: the weeks before it came.
+pub(crate) const fn unknown_time(ingest: IngestTime) -> EventTime {
+    let half = UNKNOWN_WIDTH_US / 2;
+    EventTime { best: ingest.0.saturating_add(-half), error_us: half.unsigned_abs() }
+}
 
 /// Fixes of one boot that were believed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use outrider_wire::{
     Batch, BatchError, DictId, EDGE_MAGIC, EnvelopeHeader, FrameError, SealedEnvelope, Verifier, dictionary,
 };
 
-use crate::finding::CLOUD_EPOCH;
+use crate::foreign::FEED_EPOCH;
 
 /// Why an uplink batch is refused as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -163,7 +163,7 @@ impl Opener {
         if envelope.header.tenant != tenant {
             return Err(IngestError::WrongTenant { expected: tenant, got: envelope.header.tenant });
         }
-        if envelope.header.epoch >= CLOUD_EPOCH {
+        if envelope.header.epoch >= FEED_EPOCH {
             return Err(IngestError::ReservedEpoch(envelope.header.epoch));
         }
         let rows = self.decompress(&envelope.header, envelope.payload)?;

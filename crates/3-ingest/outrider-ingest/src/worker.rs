@@ -1,6 +1,7 @@
 //! The worker's side: from log records to rows, with gaps, time and quarantine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use outrider_model::{Balance, DecodeContext, EventBatch, LogRecord, SaveError, VehicleRegistry};
 use outrider_types::{BootEpoch, EventTime, IngestTime, Lane, Seq, UnixMicros, VehicleId, VehicleMicros};
@@ -9,7 +10,10 @@ use outrider_wire::{DropReason, SeqRange, Verifier};
 use crate::boots::Boots;
 use crate::clock::ClockState;
 use crate::decode::ReadRows;
+use crate::feed::{FEED_RECORD_OVERHEAD, FeedId, FeedRecord};
+use crate::feeds::Feeds;
 use crate::finding::{Place, Statement};
+use crate::foreign::{FeedCounts, Foreign, ForeignPart};
 use crate::ledger::{Account, GapEnd, LaneTombstone, Ledger};
 use crate::note::{Note, NoteRecord};
 use crate::open::{KeyRing, Opener};
@@ -18,7 +22,7 @@ use crate::totals::{Contacts, Lag, Totals};
 use crate::vehicle::VehicleState;
 
 /// Bytes kept of a quarantined batch: a whole frame fits.
-const QUARANTINE_BYTES_MAX: usize = outrider_wire::limits::FRAME_BYTES_MAX;
+const QUARANTINE_BYTES_MAX: usize = outrider_wire::limits::FRAME_BYTES_MAX + FEED_RECORD_OVERHEAD;
 
 /// Something that was set aside, with its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +37,10 @@ pub struct Quarantined {
     pub place: String,
     /// Units it stands for.
     pub units: u64,
-    /// The whole batch as it was received, for a replay after a fix.
+    /// The whole batch as it was received, for a replay after a fix; of a feed, the refused documents.
     pub bytes: Vec<u8>,
+    /// Where they stood, of a feed's; its bytes may name vehicles.
+    pub foreign: Option<ForeignPart>,
 }
 
 /// What is known about missing numbers.
@@ -115,6 +121,7 @@ pub struct Worker {
     notes: u64,
     statements: u64,
     lag: Lag,
+    foreign: Foreign,
 }
 
 impl Worker {
@@ -129,6 +136,10 @@ impl Worker {
     ) {
         if NoteRecord::is_note(&record.bytes) {
             self.receive_note(record, registry, batch, quarantine);
+            return;
+        }
+        if FeedRecord::is_feed(&record.bytes) {
+            self.foreign.receive(record, registry, batch, quarantine);
             return;
         }
         self.batches.receive(1);
@@ -243,6 +254,30 @@ impl Worker {
         let state = self.vehicles.entry(vehicle).or_default();
         state.statements += 1;
         self.totals.insert(vehicle, state.totals());
+    }
+
+    /// Sets the feeds, their decoders and the pseudonyms, for all records from now on.
+    pub fn set_feeds(&mut self, feeds: Arc<Feeds>) {
+        self.foreign.set_feeds(feeds);
+    }
+
+    /// Returns what came of each feed since the program began; records that name none stand under feed 0.
+    #[must_use]
+    pub const fn feed_counts(&self) -> &BTreeMap<FeedId, FeedCounts> {
+        self.foreign.counts()
+    }
+
+    /// Takes what changed of the memory of bodies and keys since the last call, by name, for the checkpoint.
+    pub fn save_feeds(&mut self) -> Vec<(String, Vec<u8>)> {
+        self.foreign.save_changed()
+    }
+
+    /// Restores a part of that memory; parts come in the order of their names.
+    ///
+    /// # Errors
+    /// [`SaveError`].
+    pub fn load_feeds(&mut self, name: &str, bytes: &[u8]) -> Result<(), SaveError> {
+        self.foreign.load_part(name, bytes)
     }
 
     /// Returns the counters of rows.
@@ -402,7 +437,7 @@ impl Worker {
     }
 }
 
-fn set_aside(
+pub(crate) fn set_aside(
     record: &LogRecord,
     vehicle: Option<VehicleId>,
     reason: &'static str,
@@ -410,7 +445,8 @@ fn set_aside(
     units: u64,
 ) -> Quarantined {
     let kept = record.bytes.len().min(QUARANTINE_BYTES_MAX);
-    Quarantined { ingest: record.ingest, vehicle, reason, place, units, bytes: record.bytes[..kept].to_vec() }
+    let bytes = record.bytes[..kept].to_vec();
+    Quarantined { ingest: record.ingest, vehicle, reason, place, units, bytes, foreign: None }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{MethodRouter, delete, get, patch, post};
+use outrider_ingest::FEED_BODY_BYTES_MAX;
 use outrider_wire::limits::ARTIFACT_BYTES_MAX;
 
 pub use app::App;
@@ -27,7 +28,7 @@ pub(crate) use handler::platform::read_health;
 pub use openapi::openapi_json;
 
 use handler::{
-    alert, case, completeness, fleet, platform, session, stop, stream, update, user, vehicle,
+    alert, case, completeness, feed, fleet, platform, session, stop, stream, update, user, vehicle,
     vehicle_identity,
 };
 use route::Operation;
@@ -92,6 +93,11 @@ fn handler(operation: Operation) -> MethodRouter<Arc<App>> {
         Operation::ShowRollout => get(update::rollout),
         Operation::ConfirmRollout => post(update::confirm),
         Operation::CancelRollout => post(update::cancel),
+        Operation::ReceiveFeed => post(feed::receive).layer(DefaultBodyLimit::max(FEED_BODY_BYTES_MAX)),
+        Operation::ListFeeds => get(feed::list),
+        Operation::CreateFeed => post(feed::create),
+        Operation::ChangeFeed => post(feed::change),
+        Operation::RotateFeedCredential => post(feed::rotate),
         Operation::ShowFleetMap => get(fleet::map),
         Operation::ListRegions => get(fleet::regions),
         Operation::ShowHealth => get(platform::health),

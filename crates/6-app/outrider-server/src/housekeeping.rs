@@ -90,6 +90,9 @@ async fn registry(app: Arc<App>, mut stopped: Stopped) {
             Ok(vehicles) => tracing::info!(vehicles, "registered vehicles taken up"),
             Err(error) => tracing::warn!(%error, "registry not read"),
         }
+        if let Err(error) = app.feeds.refresh().await {
+            tracing::warn!(%error, "feeds not read");
+        }
     }
 }
 

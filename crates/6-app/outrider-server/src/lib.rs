@@ -5,6 +5,7 @@ pub mod edge;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod evidence;
+pub mod feeds;
 mod housekeeping;
 pub mod http;
 pub mod hub;

@@ -1,10 +1,11 @@
 //! Assembly: one installation in one process.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use outrider_decode::{DecoderTable, Package};
 use outrider_detect::DetectorConfig;
 use outrider_model::{EventLog, Sink};
 use outrider_respond::{GatePolicy, SafetyGate};
@@ -15,6 +16,7 @@ use tokio::runtime::Handle;
 
 use crate::api::{self, App};
 use crate::evidence::{EvidenceDesk, EvidenceParts};
+use crate::feeds::{FeedDesk, FeedParts};
 use crate::http::{HttpConfig, serve};
 use crate::hub::Hub;
 use crate::identity::{Identity, IdentityError, SessionPolicy};
@@ -31,7 +33,7 @@ use crate::vehicle::est::{EnrolmentDesk, EstConfig, EstListener};
 use crate::vehicle::mqtt::{self, MqttConfig, MqttListener};
 use crate::vehicle::{
     ArtifactVault, CaError, ClientPolicy, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys,
-    Links, Listener, ListenerConfig, ListenerTls, RunningListener, VehicleCa,
+    Links, Listener, ListenerConfig, ListenerTls, RunningListener, VehicleCa, open_name_key,
 };
 
 /// Text of a rule file with its name.
@@ -74,6 +76,8 @@ pub struct ServerConfig {
     pub pipeline: PipelineConfig,
     /// Detection rules.
     pub rules: Vec<RuleText>,
+    /// Decoders of foreign formats.
+    pub decoders: Vec<Package>,
 }
 
 impl ServerConfig {
@@ -95,6 +99,7 @@ impl ServerConfig {
             detector: DetectorConfig::default(),
             pipeline: PipelineConfig::default(),
             rules: Vec::new(),
+            decoders: Vec::new(),
         }
     }
 }
@@ -207,8 +212,9 @@ pub async fn start(
         links: Arc::new(Links::new(config.vehicle_rate)),
     };
     let doorbell = Arc::new(Doorbell::default());
-    let pipeline =
-        start_worker(&shared, &loaded, backends.log.clone(), backends.sink, doorbell.clone()).await?;
+    let feeds = Arc::new(open_feeds(&shared, backends.log.clone(), doorbell.clone(), &secrets).await?);
+    let worker = (feeds.clone(), doorbell.clone());
+    let pipeline = start_worker(&shared, &loaded, backends.log.clone(), backends.sink, worker).await?;
     let exchange = Exchange::new(ExchangeParts {
         log: backends.log.clone(),
         store: shared.store.clone(),
@@ -233,7 +239,7 @@ pub async fn start(
         tasks.spawn("enrolment listener", est.serve(tasks.stopped()));
         identities.push(tls);
     }
-    let app = Arc::new(shared.app(RuleBook::new(&loaded), pipeline, exchange, backends.log));
+    let app = Arc::new(shared.app(RuleBook::new(&loaded), pipeline, exchange, (backends.log, feeds)));
     let first_admin_password = app.identity.ensure_first_admin().await?;
     let socket = TcpListener::bind(config.http.address).await.map_err(io(config.http.address))?;
     let api_addr = socket.local_addr().map_err(io("API listener"))?;
@@ -332,7 +338,7 @@ impl Shared<'_> {
         rules: RuleBook,
         pipeline: RunningPipeline,
         exchange: Arc<Exchange>,
-        log: Arc<dyn EventLog>,
+        (log, feeds): (Arc<dyn EventLog>, Arc<FeedDesk>),
     ) -> App {
         let judging = Arc::new(tokio::sync::Mutex::new(()));
         let notices = Arc::new(WakingNotices { hub: self.hub.clone(), links: self.links.clone() });
@@ -376,11 +382,34 @@ impl Shared<'_> {
             rules: Arc::new(rules),
             desk: Arc::new(desk),
             updates: Arc::new(updates),
+            feeds,
             pipeline: Arc::new(pipeline),
             started: self.ports.clock.now(),
             is_secure: self.config.http.is_behind_tls,
         }
     }
+}
+
+/// Opens the feeds with the decoders of the configuration.
+async fn open_feeds(
+    shared: &Shared<'_>,
+    log: Arc<dyn EventLog>,
+    doorbell: Arc<Doorbell>,
+    secrets: &Path,
+) -> Result<FeedDesk, StartError> {
+    let ports = shared.ports;
+    let names = open_name_key(secrets, &mut || draw(&*ports.random))?;
+    Ok(FeedDesk::open(FeedParts {
+        store: shared.store.clone(),
+        log,
+        doorbell,
+        clock: ports.clock.clone(),
+        random: ports.random.clone(),
+        tenant: shared.config.tenant,
+        names: Arc::new(names),
+        decoders: Arc::new(DecoderTable::new(shared.config.decoders.iter().cloned())),
+    })
+    .await?)
 }
 
 /// Compiles the rules; a file with errors is left out and says so in the rule book.
@@ -400,13 +429,14 @@ async fn start_worker(
     loaded: &Loaded,
     log: Arc<dyn EventLog>,
     sink: Box<dyn Sink + Send>,
-    doorbell: Arc<Doorbell>,
+    (feeds, doorbell): (Arc<FeedDesk>, Arc<Doorbell>),
 ) -> Result<RunningPipeline, StartError> {
     let hash_key = u64::from_le_bytes(draw(&*shared.ports.random));
     let parts = PipelineParts {
         log,
         store: shared.store.clone(),
         directory: shared.directory.clone(),
+        feeds,
         rules: Arc::new(loaded.rules.clone()),
         detector: DetectorConfig { hash_key, ..shared.config.detector.clone() },
         sink,

@@ -7,6 +7,7 @@ mod alert;
 mod case;
 mod command;
 mod enrolment;
+mod feed;
 mod fleet;
 mod identity;
 mod progress;
@@ -25,6 +26,7 @@ pub use enrolment::{
     EnrolmentPermit, EnrolmentStore, IdentityChanges, IdentityNote, PermitKind, RevokedCertificate,
     SecretHash, StoredBatchKey, Transfer,
 };
+pub use feed::{FEEDS_MAX, FeedSecretHash, FeedSetup, FeedStore, StoredFeed};
 pub use fleet::{
     Activity, BatchKey, CellCount, FleetStore, OverviewCounts, VehicleEntry, VehicleFilter, VehicleOrder,
 };
@@ -42,6 +44,7 @@ pub trait Store:
     + CaseStore
     + CommandStore
     + EnrolmentStore
+    + FeedStore
     + FleetStore
     + IdentityStore
     + ProgressStore
@@ -55,6 +58,7 @@ impl<T> Store for T where
         + CaseStore
         + CommandStore
         + EnrolmentStore
+        + FeedStore
         + FleetStore
         + IdentityStore
         + ProgressStore

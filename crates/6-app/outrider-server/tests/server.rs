@@ -6,6 +6,8 @@ mod agent;
 mod client;
 #[path = "server/enrolment.rs"]
 mod enrolment;
+#[path = "server/feed.rs"]
+mod feed;
 #[path = "server/harness.rs"]
 mod harness;
 #[path = "server/mosquitto.rs"]

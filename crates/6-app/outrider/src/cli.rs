@@ -4,6 +4,7 @@ mod bench;
 mod crash;
 mod decoder;
 mod demo;
+mod feed;
 mod lake;
 mod links;
 mod progress;
@@ -15,7 +16,8 @@ mod update;
 mod vehicle;
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Update(update::Update),
     /// Test, compare and sign decoders of foreign formats.
     Decoder(decoder::Decoder),
+    /// Register, list and disable feeds of foreign events.
+    Feed(feed::Feed),
     /// Measure.
     Bench(bench::Bench),
     /// Kill server and agent with `kill -9` in a loop under load and count what is lost or duplicated.
@@ -121,6 +125,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Ca(ca) => ca.run(),
         Command::Update(update) => update.run(),
         Command::Decoder(decoder) => decoder.run(),
+        Command::Feed(feed) => feed.run(),
         Command::Bench(bench) => bench.run(),
         Command::Crash(crash) => crash.run(),
         Command::Sim(sim) => sim.run(),
@@ -135,6 +140,24 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::failed)
+}
+
+/// Reads a file of at most so many bytes; a larger one is not read at all, and one that grows meanwhile no further.
+///
+/// # Errors
+/// It cannot be read, or is larger.
+pub(crate) fn read_capped(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let fail = |why: &dyn fmt::Display| Failure::input(format!("{}: {why}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| fail(&error))?;
+    let (bound, stated) = (bytes_max as u64, file.metadata().map_err(|error| fail(&error))?.len());
+    let mut content = Vec::new();
+    if stated <= bound {
+        file.take(bound + 1).read_to_end(&mut content).map_err(|error| fail(&error))?;
+    }
+    if stated > bound || content.len() > bytes_max {
+        return Err(fail(&format_args!("longer than {bytes_max} bytes")));
+    }
+    Ok(content)
 }
 
 /// Starts the runtime of a command.

@@ -8,6 +8,7 @@ use outrider_types::{Clock, TenantId, UnixMicros};
 use super::dto::Role;
 use super::error::ApiFailure;
 use crate::evidence::EvidenceDesk;
+use crate::feeds::FeedDesk;
 use crate::hub::Hub;
 use crate::identity::{Caller, Identity};
 use crate::pipeline::RunningPipeline;
@@ -47,6 +48,8 @@ pub struct App {
     pub desk: Arc<EvidenceDesk>,
     /// Artifacts and rollouts.
     pub updates: Arc<UpdateDesk>,
+    /// Feeds of foreign events.
+    pub feeds: Arc<FeedDesk>,
     /// The worker.
     pub pipeline: Arc<RunningPipeline>,
     /// When the program started.

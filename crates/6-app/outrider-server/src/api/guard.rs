@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -11,6 +11,7 @@ use super::SESSION_COOKIE;
 use super::app::{App, require};
 use super::error::ApiFailure;
 use super::route::{Access, Route};
+use crate::feeds::Admitted;
 use crate::identity::{Caller, same_secret};
 
 /// Header that carries the CSRF token.
@@ -21,6 +22,18 @@ pub(crate) type Guarded = (Arc<App>, Route);
 
 /// Lets a request through to its handler, or refuses it.
 pub(crate) async fn guard(State((app, route)): State<Guarded>, mut request: Request, next: Next) -> Response {
+    if route.access == Access::Feed {
+        let Some(admitted) = feed(&app, &request) else {
+            return ApiFailure::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "no such feed and credential",
+            )
+            .into_response();
+        };
+        request.extensions_mut().insert(admitted);
+        return next.run(request).await;
+    }
     match admit(&app, &route, request.headers()).await {
         Ok(None) => next.run(request).await,
         Ok(Some(caller)) => {
@@ -29,6 +42,17 @@ pub(crate) async fn guard(State((app, route)): State<Guarded>, mut request: Requ
         }
         Err(failure) => failure.into_response(),
     }
+}
+
+/// Lets a feed in by its own credential, before its body is read.
+fn feed(app: &App, request: &Request) -> Option<Admitted> {
+    let name = request.uri().path().rsplit('/').next()?;
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    app.feeds.admit(name, token.trim())
 }
 
 /// Decides; returns the caller where the route needs one.

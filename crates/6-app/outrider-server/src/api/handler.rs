@@ -3,6 +3,7 @@
 pub(super) mod alert;
 pub(super) mod case;
 pub(super) mod completeness;
+pub(super) mod feed;
 pub(super) mod fleet;
 pub(super) mod platform;
 pub(super) mod session;

@@ -4,7 +4,9 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, Para
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::{ResponseBuilder, ResponsesBuilder};
 use utoipa::openapi::schema::{AllOf, ArrayBuilder, Object, ObjectBuilder, SchemaFormat, Type};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, KnownFormat, PathsBuilder, Ref, RefOr, Required, Schema,
 };
@@ -33,10 +35,15 @@ use super::route::{Access, Answer, Method, OCTETS, Operation, Route};
     dto::Connectivity,
     dto::CreateCaseRequest,
     dto::CreateEvidenceRequest,
+    dto::CreateFeedRequest,
+    dto::CreatedFeed,
     dto::CreateUserRequest,
     dto::EmergencyStop,
     dto::EventList,
     dto::EvidenceRequest,
+    dto::Feed,
+    dto::FeedReceipt,
+    dto::FeedStateRequest,
     dto::FleetMap,
     dto::Health,
     dto::IngestHealth,
@@ -85,7 +92,8 @@ fn document() -> openapi::OpenApi {
         .title("Outrider")
         .version("1")
         .description(Some(
-            "API of the vehicle security operations centre. Everything but GET needs the header `X-CSRF-Token`.",
+            "API of the vehicle security operations centre. Everything but GET needs the header `X-CSRF-Token`, \
+             but for bodies of feeds, which come with a credential of their own.",
         ))
         .build();
     let mut components = document.components.take().unwrap_or_else(Components::new);
@@ -93,6 +101,7 @@ fn document() -> openapi::OpenApi {
         "session",
         SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(super::SESSION_COOKIE))),
     );
+    components.add_security_scheme("feed", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     document.components = Some(components);
     let paths = Operation::ALL.iter().fold(PathsBuilder::new(), |paths, operation| {
         let route = operation.route();
@@ -149,6 +158,7 @@ fn describe(route: &Route) -> openapi::path::Operation {
     let security = match route.access {
         Access::Public => SecurityRequirement::default(),
         Access::AnySession | Access::Role(_) => SecurityRequirement::new("session", Vec::<String>::new()),
+        Access::Feed => SecurityRequirement::new("feed", Vec::<String>::new()),
     };
     operation.security(security).responses(responses.build()).build()
 }
@@ -157,6 +167,7 @@ fn describe(route: &Route) -> openapi::path::Operation {
 const fn success_status(route: &Route) -> &'static str {
     match route.answer {
         Answer::Empty => "204",
+        Answer::Accepted(_) => "202",
         Answer::Json(_)
         | Answer::JsonArray(_)
         | Answer::AnyJson
@@ -177,7 +188,9 @@ fn answer(answer: Answer) -> openapi::Response {
     };
     let text = || RefOr::T(Schema::Object(Object::with_type(Type::String)));
     match answer {
-        Answer::Json(schema) => with("application/json", RefOr::Ref(Ref::from_schema_name(schema))),
+        Answer::Json(schema) | Answer::Accepted(schema) => {
+            with("application/json", RefOr::Ref(Ref::from_schema_name(schema)))
+        }
         Answer::JsonArray(schema) => {
             with("application/json", ArrayBuilder::new().items(Ref::from_schema_name(schema)).into())
         }
@@ -203,12 +216,18 @@ fn access_sentence(access: Access) -> String {
         Access::Public => "Needs no session.".to_owned(),
         Access::AnySession => "Needs a session.".to_owned(),
         Access::Role(role) => format!("Needs the role {} or a higher one.", role.word()),
+        Access::Feed => "Needs the feed's credential.".to_owned(),
     }
 }
 
 /// First word of the path behind the version.
 fn tag(path: &str) -> &str {
-    path.trim_start_matches("/api/v1/").trim_start_matches('/').split('/').next().unwrap_or_default()
+    path.trim_start_matches("/api")
+        .trim_start_matches("/v1")
+        .trim_start_matches('/')
+        .split('/')
+        .next()
+        .unwrap_or_default()
 }
 
 /// Names in braces.

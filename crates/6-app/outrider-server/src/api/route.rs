@@ -19,6 +19,8 @@ pub enum Access {
     AnySession,
     /// Sessions of this role or a higher one, whose password is not due.
     Role(Role),
+    /// The feed that the path names, by its own credential; no session.
+    Feed,
 }
 
 /// HTTP methods in use.
@@ -58,6 +60,8 @@ impl Method {
 pub enum Answer {
     /// One object of this schema.
     Json(&'static str),
+    /// One object of this schema, with status 202.
+    Accepted(&'static str),
     /// Array of objects of this schema.
     JsonArray(&'static str),
     /// Some JSON without a schema of its own.
@@ -213,6 +217,16 @@ operations! {
     ConfirmRollout = "confirm_rollout" Post "/api/v1/rollouts/{id}/confirm" ENGINEER, None, Some("RolloutDecision") => Answer::Json("Rollout");
     /// Withdraws what has not been sent of a rollout.
     CancelRollout = "cancel_rollout" Post "/api/v1/rollouts/{id}/cancel" ENGINEER, None, Some("RolloutDecision") => Answer::Json("Rollout");
+    /// Takes a body of a feed, at most 1 MiB after decompression; answers when it is durable.
+    ReceiveFeed = "receive_feed" Post "/v1/feeds/{feed}" Access::Feed, None, Some(OCTETS) => Answer::Accepted("FeedReceipt");
+    /// Lists feeds of foreign events.
+    ListFeeds = "list_feeds" Get "/api/v1/feeds" ENGINEER, None, None => Answer::JsonArray("Feed");
+    /// Registers a feed; its credential is shown once.
+    CreateFeed = "create_feed" Post "/api/v1/feeds" ADMIN, None, Some("CreateFeedRequest") => Answer::Json("CreatedFeed");
+    /// Enables or disables a feed.
+    ChangeFeed = "change_feed" Post "/api/v1/feeds/{name}/state" ADMIN, None, Some("FeedStateRequest") => Answer::Json("Feed");
+    /// Gives a feed another credential; the one before is void at once.
+    RotateFeedCredential = "rotate_feed_credential" Post "/api/v1/feeds/{name}/credential" ADMIN, None, None => Answer::Json("CreatedFeed");
     /// Shows the map of the fleet.
     ShowFleetMap = "show_fleet_map" Get "/api/v1/fleet/map" ANALYST, Some(query::<MapQuery>), None => Answer::Json("FleetMap");
     /// Lists regions.

@@ -9,9 +9,11 @@
 //!   moment at which all three belonged together.
 
 mod doorbell;
+mod parts;
 mod status;
 mod worker;
 
 pub use doorbell::Doorbell;
+pub use parts::{PipelineConfig, PipelineError, PipelineParts};
 pub use status::PipelineStatus;
-pub use worker::{PipelineConfig, PipelineError, PipelineParts, RunningPipeline, start};
+pub use worker::{RunningPipeline, start};

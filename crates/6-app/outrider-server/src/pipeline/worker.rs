@@ -5,97 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outrider_detect::{Detector, DetectorConfig};
+use outrider_detect::Detector;
 use outrider_ingest::{Quarantined, Worker};
 use outrider_model::{
-    AppendError, EventBatch, EventLog, Finding, LogOffset, LogRecord, Partition, RuleId, SaveError, Sink,
-    SinkError, Stage, Watermark,
+    AppendError, EventBatch, Finding, LogOffset, LogRecord, Partition, RuleId, Stage, Watermark,
 };
 use outrider_rules::RuleSet;
-use outrider_types::{Clock, IngestTime, TenantId, VehicleId};
-use tokio::runtime::Handle;
+use outrider_types::{IngestTime, VehicleId};
 
 use super::doorbell::Doorbell;
+use super::parts::{PipelineError, PipelineParts};
 use super::status::PipelineStatus;
-use crate::notices::Notices;
-use crate::store::{Activity, FindingInput, Progress, QuarantineEntry, RuleCard, Scope, Store, StoreError};
-use crate::vehicle::Directory;
+use crate::store::{Activity, FindingInput, Progress, QuarantineEntry, RuleCard, Scope};
 
 /// The one partition of an installation on one machine.
 const PARTITION: Partition = Partition(0);
-
-/// Pace of the worker.
-#[derive(Debug, Clone, Copy)]
-pub struct PipelineConfig {
-    /// Most records a step.
-    pub records_max: usize,
-    /// About how many bytes a step: large enough that a lake commit is worth its 100 ms.
-    pub bytes_max: usize,
-    /// Shortest time between two steps while little comes in, so that commits do not become tiny. An alert has a
-    /// second to be on screen.
-    pub linger: Duration,
-    /// Longest time between two checkpoints while something happens; what lies behind it is replayed after a crash.
-    pub checkpoint_every: Duration,
-}
-
-impl Default for PipelineConfig {
-    fn default() -> Self {
-        Self {
-            records_max: 4096,
-            bytes_max: 8 << 20,
-            linger: Duration::from_millis(250),
-            checkpoint_every: Duration::from_secs(2),
-        }
-    }
-}
-
-/// What the worker needs.
-pub struct PipelineParts {
-    /// Where records come from.
-    pub log: Arc<dyn EventLog>,
-    /// Where findings and checkpoints go.
-    pub store: Arc<dyn Store>,
-    /// Keys and registry.
-    pub directory: Arc<Directory>,
-    /// Rules.
-    pub rules: Arc<RuleSet>,
-    /// Limits of detection.
-    pub detector: DetectorConfig,
-    /// Where rows go.
-    pub sink: Box<dyn Sink + Send>,
-    /// Wall time.
-    pub clock: Arc<dyn Clock>,
-    /// Live stream.
-    pub notices: Arc<dyn Notices>,
-    /// Rings when the log has grown.
-    pub doorbell: Arc<Doorbell>,
-    /// Runs the store.
-    pub runtime: Handle,
-    /// Owner of the rows.
-    pub tenant: TenantId,
-    /// Pace.
-    pub config: PipelineConfig,
-}
-
-/// Why the worker cannot begin or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum PipelineError {
-    /// The event log failed.
-    #[error("event log: {0}")]
-    Log(#[from] AppendError),
-    /// The case database failed.
-    #[error("case database: {0}")]
-    Store(#[from] StoreError),
-    /// The lake failed.
-    #[error("lake: {0}")]
-    Lake(#[from] SinkError),
-    /// A checkpoint cannot be read.
-    #[error("checkpoint: {0}")]
-    Checkpoint(#[from] SaveError),
-    /// The thread cannot be started.
-    #[error("thread: {0}")]
-    Thread(#[from] std::io::Error),
-}
 
 /// A worker that runs.
 pub struct RunningPipeline {
@@ -185,6 +109,9 @@ impl Run {
             let mut worker = ingest.lock().unwrap_or_else(PoisonError::into_inner);
             for (vehicle, state) in &saved.vehicles {
                 worker.load_vehicle(*vehicle, state)?;
+            }
+            for (name, state) in &saved.feeds {
+                worker.load_feeds(name, state)?;
             }
         }
         let lake_next = parts.sink.next_offset(PARTITION)?;
@@ -307,6 +234,7 @@ impl Run {
         let (mut batch, mut quarantined) = (EventBatch::new(), Vec::new());
         let mut worker = self.ingest.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = self.parts.directory.as_ref();
+        worker.set_feeds(self.parts.feeds.current());
         for record in records {
             worker.receive(record, directory, directory, &mut batch, &mut quarantined);
         }
@@ -401,6 +329,8 @@ impl Run {
             reason: entry.reason.to_owned(),
             place: entry.place,
             content: entry.bytes,
+            units: entry.units,
+            foreign: entry.foreign,
         }));
     }
 
@@ -445,8 +375,14 @@ impl Run {
         let mut detect = Vec::new();
         self.detector.save(&mut detect);
         // States of vehicles that a failed attempt took out stay in `progress` until an attempt succeeds.
-        let changed: Vec<(VehicleId, Vec<u8>)> =
-            self.ingest.lock().unwrap_or_else(PoisonError::into_inner).save_changed();
+        let (changed, feeds) = {
+            let mut worker = self.ingest.lock().unwrap_or_else(PoisonError::into_inner);
+            (worker.save_changed(), worker.save_feeds())
+        };
+        let mut memory: BTreeMap<String, Vec<u8>> =
+            std::mem::take(&mut self.progress.feeds).into_iter().collect();
+        memory.extend(feeds);
+        self.progress.feeds = memory.into_iter().collect();
         let mut vehicles: BTreeMap<VehicleId, Vec<u8>> =
             std::mem::take(&mut self.progress.vehicles).into_iter().collect();
         vehicles.extend(changed);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use outrider_ingest::ForeignPart;
 use outrider_model::{LogOffset, Partition};
 use outrider_types::{UnixMicros, VehicleId};
 
@@ -22,6 +23,10 @@ pub struct QuarantineEntry {
     pub place: String,
     /// The bytes.
     pub content: Vec<u8>,
+    /// Units it stands for.
+    pub units: u64,
+    /// Where it stood, of a feed's.
+    pub foreign: Option<ForeignPart>,
 }
 
 /// Everything that becomes true when the worker has finished a part of the event log.
@@ -41,6 +46,8 @@ pub struct Progress {
     pub rate: BTreeMap<i64, (u64, u64)>,
     /// Input to put aside.
     pub quarantine: Vec<QuarantineEntry>,
+    /// Changed parts of the memory of feeds, by name.
+    pub feeds: Vec<(String, Vec<u8>)>,
 }
 
 /// What a restarted worker begins with.
@@ -52,6 +59,8 @@ pub struct SavedProgress {
     pub vehicles: Vec<(VehicleId, Vec<u8>)>,
     /// Saved state of detection.
     pub detect: Option<Vec<u8>>,
+    /// Memory of feeds by name, in order.
+    pub feeds: Vec<(String, Vec<u8>)>,
 }
 
 /// Checkpoints and quarantine.

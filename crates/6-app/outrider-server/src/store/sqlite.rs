@@ -9,6 +9,7 @@ mod command;
 mod enrolment;
 mod enrolment_read;
 mod evidence;
+mod feed;
 mod fleet;
 mod identity;
 mod overview;
@@ -30,12 +31,13 @@ use super::{StoreError, StoreResult};
 use crate::api::dto::{Severity, Timestamp};
 
 /// Version of the tables in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 5;
-/// Tables of version 2, and what versions 3, 4 and 5 added.
+const SCHEMA_VERSION: i64 = 6;
+/// Tables of version 2, and what versions 3 to 6 added.
 const TABLES: &str = include_str!("schema.sql");
 const IDENTITY: &str = include_str!("schema_identity.sql");
 const UPDATE: &str = include_str!("schema_update.sql");
 const ANCHOR: &str = include_str!("schema_anchor.sql");
+const FEED: &str = include_str!("schema_feed.sql");
 /// Connections for reading: a page of the dashboard asks for about four things at once.
 const READERS: u32 = 4;
 
@@ -63,10 +65,11 @@ impl SqliteStore {
         let mut transaction = write.begin_with("BEGIN IMMEDIATE").await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
         let missing: &[&'static str] = match version {
-            0 => &[TABLES, IDENTITY, UPDATE, ANCHOR],
-            2 => &[IDENTITY, UPDATE, ANCHOR],
-            3 => &[UPDATE, ANCHOR],
-            4 => &[ANCHOR],
+            0 => &[TABLES, IDENTITY, UPDATE, ANCHOR, FEED],
+            2 => &[IDENTITY, UPDATE, ANCHOR, FEED],
+            3 => &[UPDATE, ANCHOR, FEED],
+            4 => &[ANCHOR, FEED],
+            5 => &[FEED],
             SCHEMA_VERSION => &[],
             other => {
                 return Err(StoreError::Conflict(format!(
@@ -77,7 +80,7 @@ impl SqliteStore {
         for part in missing {
             sqlx::raw_sql(*part).execute(&mut *transaction).await?;
         }
-        sqlx::raw_sql("PRAGMA user_version = 5").execute(&mut *transaction).await?;
+        sqlx::raw_sql("PRAGMA user_version = 6").execute(&mut *transaction).await?;
         transaction.commit().await?;
         let read =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
@@ -207,7 +210,7 @@ mod tests {
     use outrider_types::TenantId;
 
     use super::*;
-    use crate::store::{FleetStore as _, IdentityStore as _, Scope, UpdateStore as _};
+    use crate::store::{FeedStore as _, FleetStore as _, IdentityStore as _, Scope, UpdateStore as _};
 
     async fn older(path: &Path, version: i64, schemas: &[&'static str]) {
         let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
@@ -228,8 +231,12 @@ mod tests {
     async fn databases_of_earlier_versions_get_the_new_tables_and_keep_their_rows() {
         let scope = Scope { tenant: TenantId(1), now: UnixMicros(7) };
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let cases: [(i64, &[&'static str]); 3] =
-            [(2, &[TABLES]), (3, &[TABLES, IDENTITY]), (4, &[TABLES, IDENTITY, UPDATE])];
+        let cases: [(i64, &[&'static str]); 4] = [
+            (2, &[TABLES]),
+            (3, &[TABLES, IDENTITY]),
+            (4, &[TABLES, IDENTITY, UPDATE]),
+            (5, &[TABLES, IDENTITY, UPDATE, ANCHOR]),
+        ];
         for (version, schemas) in cases {
             let path = folder.path().join(format!("{version}.sqlite"));
             older(&path, version, schemas).await;
@@ -239,6 +246,7 @@ mod tests {
                 store.add_artifact_key(scope, &[9; 32], "key", "cli").await.expect("the tables are there");
                 assert_eq!(store.artifact_keys(scope).await.expect("they read").len(), 1);
                 assert!(store.registered_vehicles(scope, 0).await.is_ok());
+                assert_eq!(store.feeds(scope).await.expect("they read"), []);
                 store.close().await;
             }
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ed25519_dalek::{Signer as _, SigningKey};
+use outrider_ingest::NameKey;
 use outrider_respond::{Action, Command, ConfigKind};
 use outrider_wire::{
     ArtifactKind, COMMAND_BYTES_MAX, CommandHead, CommandId, EvidenceWindow, FrameError, IntentHash,
@@ -18,7 +19,7 @@ pub enum KeyError {
     #[error(transparent)]
     File(#[from] CaError),
     /// The file holds no key of 32 bytes.
-    #[error("{0} holds no Ed25519 key of 32 bytes")]
+    #[error("{0} holds no key of 32 bytes")]
     Damaged(std::path::PathBuf),
 }
 
@@ -72,18 +73,29 @@ impl Keys {
 }
 
 fn open_key(path: &Path, random: &mut dyn FnMut() -> [u8; 32]) -> Result<SigningKey, KeyError> {
+    open_secret(path, random).map(|secret| SigningKey::from_bytes(&secret))
+}
+
+/// Reads a secret of 32 bytes, or makes it where it is missing.
+fn open_secret(path: &Path, random: &mut dyn FnMut() -> [u8; 32]) -> Result<[u8; 32], KeyError> {
     match std::fs::read(path) {
-        Ok(bytes) => {
-            let secret: [u8; 32] = bytes.try_into().map_err(|_| KeyError::Damaged(path.to_path_buf()))?;
-            Ok(SigningKey::from_bytes(&secret))
-        }
+        Ok(bytes) => bytes.try_into().map_err(|_| KeyError::Damaged(path.to_path_buf())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let secret = random();
             write_secret(path, &secret)?;
-            Ok(SigningKey::from_bytes(&secret))
+            Ok(secret)
         }
         Err(source) => Err(KeyError::File(CaError::File { path: path.to_path_buf(), source })),
     }
+}
+
+/// Opens the key of pseudonyms in the folder of secrets, creating it from `random` where it is missing. Without it no name
+/// of a feed leads to the vehicle that it led to before.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn open_name_key(folder: &Path, random: &mut dyn FnMut() -> [u8; 32]) -> Result<NameKey, KeyError> {
+    open_secret(&folder.join("names.key"), random).map(NameKey::new)
 }
 
 impl AckKey {

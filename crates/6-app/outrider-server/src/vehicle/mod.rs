@@ -35,7 +35,7 @@ pub use directory::{Admitted, Denied, Directory};
 pub use download::Piece;
 pub use evidence::{EVIDENCE_BYTES_MAX, EvidenceError, EvidenceVault};
 pub use exchange::{Exchange, ExchangeParts, Refusal};
-pub use keys::{AckKey, CommandKey, KeyError, Keys};
+pub use keys::{AckKey, CommandKey, KeyError, Keys, open_name_key};
 pub use link::{LinkFinding, Links, Places, VehicleLinkStatus};
 pub use listener::Listener;
 pub use short::{SHORT_PROPERTY, SHORT_VERSION, ends_session};

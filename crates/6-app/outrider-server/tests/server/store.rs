@@ -304,6 +304,8 @@ async fn progress_is_all_or_nothing(store: &dyn Store) {
         vehicles: vec![(VehicleId([9; 16]), vec![1, 2])],
         detect: Some(vec![3]),
         quarantine: vec![QuarantineEntry {
+            units: 1,
+            foreign: None,
             at: NOW,
             vehicle: None,
             reason: "rows".to_owned(),

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use outrider_agent::model_file::open_secret;
-use outrider_decode::{Files, PACKAGE_BYTES_MAX, Package, PackageError, Shadow, ShadowReport, Trusted};
+use outrider_decode::{
+    ArchiveError, FILES_MAX, Files, PACKAGE_BYTES_MAX, Package, PackageError, Shadow, ShadowReport, Trusted,
+};
 use outrider_gateway::Ed25519Verifier;
+use outrider_types::Seed;
 use outrider_wire::Verifier;
 use serde_json::{Value, json};
 
-use super::{Failure, print};
+use super::{Failure, print, read_capped};
 
 /// Largest input of a shadow run, bytes: what a feed may send at once.
 const INPUT_BYTES_MAX: u64 = 1 << 20;
@@ -125,12 +128,10 @@ fn folder(path: &Path) -> Result<Files, Failure> {
             if kind.is_dir() {
                 folders.push((path, format!("{name}/")));
             } else if kind.is_file() {
-                let content = fs::read(&path).map_err(|error| fail(&path, error))?;
+                let content = read_capped(&path, PACKAGE_BYTES_MAX - bytes)?;
                 bytes += content.len();
-                if bytes > PACKAGE_BYTES_MAX {
-                    return Err(Failure::input(PackageError::from(outrider_decode::ArchiveError::TooLarge(
-                        bytes,
-                    ))));
+                if files.len() == FILES_MAX {
+                    return Err(Failure::input(PackageError::from(ArchiveError::Files)));
                 }
                 files.insert(name, content);
             }
@@ -145,7 +146,7 @@ fn open_signed(path: &Path) -> Result<(Package, Option<[u8; 32]>), Failure> {
     if path.is_dir() {
         return Ok((Package::from_files(folder(path)?).map_err(place)?, None));
     }
-    let bytes = fs::read(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+    let bytes = read_capped(path, PACKAGE_BYTES_MAX)?;
     let any: &Trusted<'_> = &|key| Some(Box::new(Ed25519Verifier::new(key).ok()?) as Box<dyn Verifier>);
     let (package, key) = Package::open(&bytes, any).map_err(place)?;
     Ok((package, Some(key)))
@@ -167,20 +168,12 @@ fn described(package: &Package) -> Value {
     })
 }
 
-/// A small generator for mutations: SplitMix64, so that a seed names them on every machine.
-struct Draw(u64);
+/// Draws changes of samples; a seed names them on every machine.
+struct Draw(Seed);
 
 impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        value ^ (value >> 31)
-    }
-
     fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound.max(1)).unwrap_or(1)).unwrap_or(0)
+        usize::try_from(self.0.below(bound as u64)).unwrap_or(0)
     }
 
     /// Cuts, flips, doubles or overwrites parts of an input.
@@ -202,7 +195,7 @@ impl Draw {
                 }
                 _ => {
                     if let Some(byte) = bytes.get_mut(at) {
-                        *byte = self.next().to_le_bytes()[0];
+                        *byte = self.0.next_u64().to_le_bytes()[0];
                     }
                 }
             }
@@ -219,7 +212,7 @@ fn mutated(package: &Package, count: u32, seed: u64) -> u64 {
         .filter(|(name, _)| name.ends_with(".in"))
         .map(|(_, content)| content)
         .collect();
-    let (decoder, mut draw, mut panics) = (package.decoder(), Draw(seed), 0);
+    let (decoder, mut draw, mut panics) = (package.decoder(), Draw(Seed::new(seed)), 0);
     for index in 0..count as usize {
         let Some(input) = inputs.get(index % inputs.len().max(1)) else { break };
         let decoded = decoder.decode(&draw.mutate(input));

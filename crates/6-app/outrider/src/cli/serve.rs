@@ -14,12 +14,12 @@ use outrider_server::vehicle::broker::{BrokerConfig, BrokerUrl};
 use outrider_server::vehicle::est::EstConfig;
 use outrider_server::vehicle::mqtt::MqttConfig;
 use outrider_server::vehicle::{ListenerConfig, TlsFiles};
-use outrider_types::Clock;
+use outrider_types::{Clock, hex_decode};
 use serde_json::json;
 
 use super::lake::LakeAt;
 use super::{Failure, print, runtime};
-use crate::content::rules;
+use crate::content::{decoders, rules};
 use crate::ports::{SystemClock, system};
 
 /// Part of the cloud that a process plays.
@@ -81,6 +81,12 @@ pub(crate) struct Serve {
     /// Folder of Sigma rules; without it the shipped rules are used.
     #[arg(long)]
     rules: Option<PathBuf>,
+    /// Folder of signed decoder packages (.ordp), used beside the shipped ones.
+    #[arg(long, requires = "decoder_key")]
+    decoders: Option<PathBuf>,
+    /// Public Ed25519 key, 64 hexadecimal digits, whose decoder packages are used; may be given several times.
+    #[arg(long, value_name = "KEY", value_parser = public_key)]
+    decoder_key: Vec<[u8; 32]>,
     /// Part to play.
     #[arg(long, value_enum, default_value_t = Role::All)]
     role: Role,
@@ -163,6 +169,7 @@ impl Serve {
     fn run_all(self) -> Result<(), Failure> {
         let runtime = runtime()?;
         let rules = rules(self.rules.as_deref())?;
+        let decoders = decoders(self.decoders.as_deref(), &self.decoder_key)?;
         let factories = read(&self.factory_ca)?;
         let enrolment = (!self.no_enrolment).then(|| EstConfig {
             address: self.enrolment,
@@ -179,6 +186,7 @@ impl Serve {
                     ..HttpConfig::loopback()
                 },
                 rules,
+                decoders,
                 enrolment,
                 ..config
             };
@@ -190,6 +198,11 @@ impl Serve {
             Ok(())
         })
     }
+}
+
+/// Reads a public key.
+fn public_key(text: &str) -> Result<[u8; 32], String> {
+    hex_decode::<32>(text).map_err(|error| error.to_string())
 }
 
 /// Reads files.

@@ -7,6 +7,7 @@ mod alert;
 mod case;
 mod completeness;
 mod event;
+mod feed;
 mod fleet;
 mod identity;
 mod platform;
@@ -32,6 +33,7 @@ pub use completeness::{
     LaneHealth, LaneTombstone, LostKind, VehicleGaps,
 };
 pub use event::{Event, EventList, FieldValue, Scalar};
+pub use feed::{CreateFeedRequest, CreatedFeed, Feed, FeedReceipt, FeedStateRequest};
 pub use fleet::{
     FleetMap, MapCell, ModelCount, Overview, RateBucket, Region, RuleCount, VehicleCounts, WaitingItem,
 };

@@ -134,8 +134,19 @@ pub struct QuarantineItem {
     pub place: String,
     /// Size of the input.
     pub bytes: u64,
-    /// Its first bytes, hexadecimal.
+    /// Its first bytes, hexadecimal; empty of a feed's, since they may name a vehicle.
     pub excerpt_hex: String,
+    /// Events or batches that it stands for.
+    pub units: u64,
+    /// Feed that brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<String>,
+    /// Format of the bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Decoder that refused it; empty if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<String>,
 }
 
 super::list!(

@@ -36,12 +36,22 @@ pub(crate) async fn health(state: Shared) -> Result<Json<Health>, ApiFailure> {
 pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
     let scope = app.scope();
     let status = app.pipeline.status();
+    let (bodies, documents) = app.pipeline.with_ingest(|worker| {
+        worker.feed_counts().values().fold((Balance::default(), Balance::default()), |mut sum, counts| {
+            sum.0.merge(&counts.bodies);
+            sum.1.merge(&counts.documents);
+            sum
+        })
+    });
     let end = app.log.end(Partition(0)).map_err(|error| ApiFailure::internal(&error))?;
     Ok(Health {
         stages: vec![
             stage("uplink", "frames", &app.exchange.frames()),
             stage("evidence", "captures", &app.exchange.uploads()),
             stage("artifacts", "pieces", &app.exchange.downloads()),
+            stage("feed_requests", "requests", &app.feeds.all_requests()),
+            stage("feed_bodies", "bodies", &bodies),
+            stage("feed_documents", "documents", &documents),
             stage("ingest_batches", "batches", &status.batches),
             stage("ingest_events", "events", &status.rows),
             stage("detect", "matches", &status.detect),
@@ -71,7 +81,7 @@ pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
 }
 
 /// Counters of a stage in the words of the API.
-fn stage(name: &str, unit: &str, balance: &Balance) -> StageBalance {
+pub(super) fn stage(name: &str, unit: &str, balance: &Balance) -> StageBalance {
     let owned = |counts: &BTreeMap<&'static str, u64>| {
         counts.iter().map(|(reason, units)| ((*reason).to_owned(), *units)).collect()
     };

@@ -7,12 +7,16 @@ use sqlx::{QueryBuilder, Row, SqliteConnection};
 
 use super::{SqliteStore, count, cursor_parts, int, number, time};
 use crate::api::dto::QuarantineItem;
-use crate::store::{Activity, Page, Progress, ProgressStore, SavedProgress, Scope, StoreError, StoreResult};
+use crate::store::{
+    Activity, Page, Progress, ProgressStore, QuarantineEntry, SavedProgress, Scope, StoreError, StoreResult,
+};
 
 /// Name of the row that holds the offset.
 const OFFSET: &str = "offset";
 /// Beginning of the names of the rows that hold the state of detection, in order.
 const DETECT: &str = "detect.";
+/// Beginning of the names of the rows that hold the memory of feeds.
+const FEEDS: &str = "feeds.";
 /// Rows of the quarantine that are kept; the oldest go first.
 const QUARANTINE_MAX: i64 = 100_000;
 /// Bytes of the quarantine that are kept; the oldest go first.
@@ -50,23 +54,15 @@ impl ProgressStore for SqliteStore {
         for (vehicle, state) in &progress.vehicles {
             put_state(&mut transaction, tenant, partition, &vehicle.to_string(), next, state).await?;
         }
+        for (name, state) in &progress.feeds {
+            put_state(&mut transaction, tenant, partition, &format!("{FEEDS}{name}"), next, state).await?;
+        }
         for (vehicle, activity) in &progress.activity {
             note_activity(&mut transaction, tenant, *vehicle, activity).await?;
         }
         note_rate(&mut transaction, scope, progress).await?;
         for entry in &progress.quarantine {
-            sqlx::query(
-                "INSERT INTO quarantine (tenant, at, vehicle_id, reason, place, size, content) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(tenant)
-            .bind(entry.at.0)
-            .bind(entry.vehicle.map(|vehicle| vehicle.to_string()))
-            .bind(&entry.reason)
-            .bind(&entry.place)
-            .bind(int(entry.content.len() as u64))
-            .bind(&entry.content)
-            .execute(&mut *transaction)
-            .await?;
+            put_aside(&mut transaction, tenant, entry).await?;
         }
         if !progress.quarantine.is_empty() {
             bound_quarantine(&mut transaction, tenant, QUARANTINE_MAX, QUARANTINE_BYTES_MAX).await?;
@@ -88,6 +84,9 @@ impl ProgressStore for SqliteStore {
             let name: String = row.try_get("name")?;
             match name.as_str() {
                 OFFSET => saved.next = LogOffset(number(row, "log_offset")?),
+                part if part.starts_with(FEEDS) => {
+                    saved.feeds.push((part[FEEDS.len()..].to_owned(), row.try_get("state")?));
+                }
                 part if part.starts_with(DETECT) => {
                     saved.detect.get_or_insert_default().extend_from_slice(row.try_get("state")?);
                 }
@@ -115,7 +114,8 @@ impl ProgressStore for SqliteStore {
             .fetch_one(&self.read)
             .await?;
         let mut query = QueryBuilder::new(
-            "SELECT number, at, vehicle_id, reason, place, size, substr(content, 1, 64) AS excerpt FROM quarantine WHERE tenant = ",
+            "SELECT number, at, vehicle_id, reason, place, size, units, feed, format, decoder, \
+             CASE WHEN feed IS NULL THEN substr(content, 1, 64) ELSE x'' END AS excerpt FROM quarantine WHERE tenant = ",
         );
         query.push_bind(tenant);
         if let Some(cursor) = cursor {
@@ -134,12 +134,49 @@ impl ProgressStore for SqliteStore {
                 place: row.try_get("place")?,
                 bytes: number(row, "size")?,
                 excerpt_hex: crate::hex(&excerpt[..excerpt.len().min(EXCERPT_BYTES)]),
+                units: number(row, "units")?,
+                feed: row.try_get("feed")?,
+                format: row.try_get("format")?,
+                decoder: row.try_get("decoder")?,
             });
         }
         let next_cursor =
             (rows.len() > items.len()).then(|| items.last().map(|item| format!("{}.", item.id))).flatten();
         Ok(Page { items, next_cursor, total: count(total) })
     }
+}
+
+/// Writes down what was set aside.
+async fn put_aside(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    entry: &QuarantineEntry,
+) -> StoreResult<()> {
+    let part = entry.foreign.as_ref().map(|part| {
+        let mut bytes = Vec::new();
+        part.save(&mut bytes);
+        bytes
+    });
+    let foreign = entry.foreign.as_ref();
+    sqlx::query(
+        "INSERT INTO quarantine (tenant, at, vehicle_id, reason, place, size, content, units, feed, format, decoder, part) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(tenant)
+    .bind(entry.at.0)
+    .bind(entry.vehicle.map(|vehicle| vehicle.to_string()))
+    .bind(&entry.reason)
+    .bind(&entry.place)
+    .bind(int(entry.content.len() as u64))
+    .bind(&entry.content)
+    .bind(int(entry.units))
+    .bind(foreign.map(|part| part.feed_name.clone()))
+    .bind(foreign.map(|part| part.format.clone()))
+    .bind(foreign.map(|part| part.decoder.clone()))
+    .bind(part)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Writes the state of detection in parts and removes what a larger one left behind.
@@ -280,8 +317,6 @@ mod tests {
     use outrider_types::{TenantId, UnixMicros};
 
     use super::*;
-    use crate::store::QuarantineEntry;
-
     const SCOPE: Scope = Scope { tenant: TenantId(1), now: UnixMicros(1) };
 
     async fn store() -> (SqliteStore, tempfile::TempDir) {
@@ -310,6 +345,8 @@ mod tests {
             reason: "rows".to_owned(),
             place: "byte 0".to_owned(),
             content: vec![number; 100],
+            units: 1,
+            foreign: None,
         };
         let progress = Progress { quarantine: (0..10).map(entry).collect(), ..Progress::default() };
         store.commit_progress(SCOPE, &progress).await.expect("it writes");
