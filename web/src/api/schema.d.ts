@@ -516,6 +516,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/quarantine/replays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Has entries of the quarantine taken again, by the decoders of now.
+         * @description Needs the role engineer or a higher one.
+         */
+        post: operations["replay_quarantine"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantine/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says how much was put aside, and why.
+         * @description Needs the role engineer or a higher one.
+         */
+        get: operations["show_quarantine_summary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantine/{id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Fetches the bytes of an entry of the quarantine; who does is written into the audit trail.
+         * @description Needs the role engineer or a higher one.
+         */
+        get: operations["fetch_quarantine"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rollouts": {
         parameters: {
             query?: never;
@@ -744,6 +804,26 @@ export interface paths {
          * @description Needs the role analyst or a higher one.
          */
         get: operations["stream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/unclassified": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the types of foreign events that the catalogue does not have.
+         * @description Needs the role engineer or a higher one.
+         */
+        get: operations["list_unclassified"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2542,6 +2622,39 @@ export interface components {
             /** @description Vehicles; empty if `platform` is given. */
             vehicle_ids?: string[];
         };
+        /** @description Entries of one reason, feed and format. */
+        QuarantineGroup: {
+            /**
+             * Format: int64
+             * @description Bytes that are kept.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Entries.
+             */
+            entries: number;
+            /** @description Feed; absent of vehicles' own batches. */
+            feed?: string | null;
+            /** @description When the first of them came. */
+            first_at: components["schemas"]["Timestamp"];
+            /** @description Format; absent of vehicles' own batches. */
+            format?: string | null;
+            /** @description When the last of them came. */
+            last_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Entries that were not taken again.
+             */
+            open: number;
+            /** @description Word from a closed list. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Events or batches that they stand for.
+             */
+            units: number;
+        };
         /** @description Input that could not be used and was kept. */
         QuarantineItem: {
             /** @description When it came. */
@@ -2561,10 +2674,22 @@ export interface components {
             format?: string | null;
             /** @description Identity. */
             id: string;
+            /**
+             * Format: int64
+             * @description Events that were taken then.
+             */
+            passed?: number | null;
             /** @description Where in the input the trouble is. */
             place: string;
             /** @description Word from a closed list. */
             reason: string;
+            /**
+             * Format: int64
+             * @description Units that were set aside again then, as entries of their own.
+             */
+            refused?: number | null;
+            replayed_at?: components["schemas"]["Timestamp"] | null;
+            requested_at?: components["schemas"]["Timestamp"] | null;
             /**
              * Format: int64
              * @description Events or batches that it stands for.
@@ -2586,6 +2711,33 @@ export interface components {
              * @description Number of items on all pages.
              */
             total: number;
+        };
+        /** @description How much was set aside, and why. */
+        QuarantineSummary: {
+            /** @description When this was so. */
+            as_of: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Bytes in all.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Bytes at most; the oldest go first.
+             */
+            bytes_max: number;
+            /**
+             * Format: int64
+             * @description Entries in all.
+             */
+            entries: number;
+            /**
+             * Format: int64
+             * @description Entries at most; the oldest go first.
+             */
+            entries_max: number;
+            /** @description Groups, those with most open entries first; at most 500. */
+            groups: components["schemas"]["QuarantineGroup"][];
         };
         /** @description Events and findings of one minute of ingest time. */
         RateBucket: {
@@ -2636,6 +2788,25 @@ export interface components {
              */
             vehicles: number;
             worst_severity?: components["schemas"]["Severity"] | null;
+        };
+        /** @description Has entries taken again by the decoders of now: those named, or all of a reason, feed or format. */
+        ReplayRequest: {
+            /** @description Feed. */
+            feed?: string | null;
+            /** @description Format. */
+            format?: string | null;
+            /** @description Identities of entries, at most 500. */
+            ids?: string[];
+            /** @description Reason. */
+            reason?: string | null;
+        };
+        /** @description What is going to be taken again. */
+        ReplayResult: {
+            /**
+             * Format: int64
+             * @description Entries; those that are or were taken again already are left out, and 10,000 is the most.
+             */
+            requested: number;
         };
         /**
          * @description What a user may do.
@@ -2990,6 +3161,29 @@ export interface components {
          * @example 2026-01-05T00:00:00.000000Z
          */
         Timestamp: string;
+        /** @description Type of events that the catalogue does not have. */
+        UnclassifiedType: {
+            /**
+             * Format: int64
+             * @description Events.
+             */
+            events: number;
+            /** @description Feed. */
+            feed: string;
+            /** @description When the first of them came. */
+            first_at: components["schemas"]["Timestamp"];
+            /** @description Type as the source calls it. */
+            foreign_type: string;
+            /** @description When the last of them came. */
+            last_at: components["schemas"]["Timestamp"];
+            /** @description Platform of the vehicles, where they are registered. */
+            platform?: string | null;
+            /**
+             * Format: int64
+             * @description Vehicles.
+             */
+            vehicles: number;
+        };
         /** @description One artifact for one vehicle, from the proposal to its end. */
         UpdateOrder: {
             /** @description Signed command. */
@@ -4278,6 +4472,14 @@ export interface operations {
     list_quarantine: {
         parameters: {
             query?: {
+                /** @description Reason. */
+                reason?: string;
+                /** @description Name of a feed. */
+                feed?: string;
+                /** @description Format. */
+                format?: string;
+                /** @description Only what was not taken again yet. */
+                open?: boolean;
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;
                 /** @description Items a page, at most 500. */
@@ -4296,6 +4498,99 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QuarantineList"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    replay_quarantine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayResult"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    show_quarantine_summary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuarantineSummary"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    fetch_quarantine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
                 };
             };
             /** @description Refused. */
@@ -4775,6 +5070,38 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    list_unclassified: {
+        parameters: {
+            query?: {
+                /** @description Days back, 1 to 366; 7 if absent. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnclassifiedType"][];
                 };
             };
             /** @description Refused. */

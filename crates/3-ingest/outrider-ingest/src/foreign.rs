@@ -4,6 +4,7 @@
 //! and the document's number in it otherwise. So the same body, sent again for whatever reason, is the same events.
 
 mod part;
+mod replay;
 mod row;
 
 use std::collections::BTreeMap;
@@ -126,15 +127,7 @@ impl Foreign {
             return;
         }
         counts.pass(1);
-        let mut body = Body {
-            feed,
-            feeds: &feeds,
-            digest,
-            ingest: record.ingest,
-            counts: Balance::default(),
-            entries: 0,
-            inner: (0, 0),
-        };
+        let mut body = Body::new(feed, &feeds, digest, record.ingest);
         let input = Input { bytes: parsed.body, format: &feed.format, envelope: None };
         let mut sinks = Sinks { registry, batch, quarantine };
         body.decode(&input, &mut self.keys, &mut sinks);
@@ -171,48 +164,66 @@ fn first_eight(digest: BodyDigest) -> [u8; 8] {
     digest.0.first_chunk().copied().unwrap_or_default()
 }
 
-impl Body<'_> {
+impl<'a> Body<'a> {
+    fn new(feed: &'a Feed, feeds: &'a Feeds, digest: BodyDigest, ingest: IngestTime) -> Self {
+        Self { feed, feeds, digest, ingest, counts: Balance::default(), entries: 0, inner: (0, 0) }
+    }
+
     /// Decodes the body, and the payloads in it once.
     fn decode(&mut self, input: &Input<'_>, keys: &mut Seen, sinks: &mut Sinks<'_>) {
-        let Some((decoder, decoded)) = self.decode_one(input, sinks) else { return };
-        for (number, output) in self.take(input, &decoder, decoded, keys, sinks) {
-            let inner = Input {
-                bytes: &output.bytes,
-                format: &output.format,
-                envelope: Some((u32::try_from(number).unwrap_or(u32::MAX), &output)),
-            };
-            self.inner.1 = self.inner.1.saturating_add(output.bytes.len());
-            if self.inner.0 > INNER_DOCUMENTS_MAX || self.inner.1 > INNER_BYTES_MAX {
-                self.set_aside_whole(&inner, "feed.too_many", "more payloads than a body may have", sinks);
-                continue;
+        match self.decode_one(input, sinks.registry) {
+            Ok((decoder, decoded)) => {
+                let payloads = self.take(input, &decoder, decoded, keys, sinks);
+                self.decode_payloads(payloads, keys, sinks);
             }
-            let Some((decoder, decoded)) = self.decode_one(&inner, sinks) else { continue };
-            self.inner.0 = self.inner.0.saturating_add(decoded.documents());
-            self.take(&inner, &decoder, decoded, keys, sinks);
+            Err((reason, place)) => self.set_aside_whole(input, reason, place, sinks),
         }
     }
 
-    /// Chooses a decoder and runs it; without one the bytes are set aside as a whole.
-    fn decode_one(&mut self, input: &Input<'_>, sinks: &mut Sinks<'_>) -> Option<(String, Decoded)> {
+    /// Decodes payloads of envelopes, as many as a body may have; payloads in them are refused.
+    fn decode_payloads(&mut self, payloads: Vec<(u32, Payload)>, keys: &mut Seen, sinks: &mut Sinks<'_>) {
+        for (number, payload) in payloads {
+            let inner =
+                Input { bytes: &payload.bytes, format: &payload.format, envelope: Some((number, &payload)) };
+            self.inner.1 = self.inner.1.saturating_add(payload.bytes.len());
+            if self.inner.0 > INNER_DOCUMENTS_MAX || self.inner.1 > INNER_BYTES_MAX {
+                let place = "more payloads than a body may have".to_owned();
+                self.set_aside_whole(&inner, "feed.too_many", place, sinks);
+                continue;
+            }
+            match self.decode_one(&inner, sinks.registry) {
+                Ok((decoder, decoded)) => {
+                    self.inner.0 = self.inner.0.saturating_add(decoded.documents());
+                    self.take(&inner, &decoder, decoded, keys, sinks);
+                }
+                Err((reason, place)) => self.set_aside_whole(&inner, reason, place, sinks),
+            }
+        }
+    }
+
+    /// Chooses a decoder and runs it.
+    fn decode_one(
+        &self,
+        input: &Input<'_>,
+        registry: &dyn VehicleRegistry,
+    ) -> Result<(String, Decoded), (&'static str, String)> {
         let vehicle =
             input.envelope.and_then(|(_, payload)| self.feeds.pseudonym(self.feed, &payload.vehicle));
-        let known = vehicle.and_then(|vehicle| sinks.registry.vehicle(vehicle));
+        let known = vehicle.and_then(|vehicle| registry.vehicle(vehicle));
         let platform = known.as_ref().map(|it| it.platform.as_str()).or(self.feed.platform.as_deref());
         let release = known.as_ref().map(|it| it.release.as_str()).or(self.feed.release.as_deref());
         let Some(package) = self.feeds.decoders().select(input.format, platform, release) else {
             // The name of a payload's format comes from the input.
             let place = if input.envelope.is_none() { input.format } else { "of a payload" };
-            self.set_aside_whole(input, "feed.no_decoder", &format!("format {place}"), sinks);
-            return None;
+            return Err(("feed.no_decoder", format!("format {place}")));
         };
         let decoder = package.decoder();
         // Decoders are total; a bug in one must cost a body, never the worker.
         let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| decoder.decode(input.bytes)));
-        let Ok(decoded) = decoded else {
-            self.set_aside_whole(input, "feed.panic", "the decoder stopped on it", sinks);
-            return None;
-        };
-        Some((decoder.id().to_owned(), decoded))
+        match decoded {
+            Ok(decoded) => Ok((decoder.id().to_owned(), decoded)),
+            Err(_) => Err(("feed.panic", "the decoder stopped on it".to_owned())),
+        }
     }
 
     /// Counts everything that a decoder made, pushes rows, sets refused documents aside; returns the payloads.
@@ -223,7 +234,7 @@ impl Body<'_> {
         decoded: Decoded,
         keys: &mut Seen,
         sinks: &mut Sinks<'_>,
-    ) -> Vec<(usize, Payload)> {
+    ) -> Vec<(u32, Payload)> {
         let documents = decoded.documents();
         self.counts.receive(documents);
         self.counts.drop_for("ignored", decoded.ignored);
@@ -234,7 +245,7 @@ impl Body<'_> {
             match output {
                 Output::Payload(payload) if input.envelope.is_none() => {
                     self.counts.drop_for("envelope", 1);
-                    payloads.push((number, payload));
+                    payloads.push((place, payload));
                 }
                 Output::Payload(_) => refused.entry("feed.nested").or_default().push(place),
                 Output::Event(record) => {
@@ -321,13 +332,13 @@ impl Body<'_> {
         &mut self,
         input: &Input<'_>,
         reason: &'static str,
-        place: &str,
+        place: String,
         sinks: &mut Sinks<'_>,
     ) {
         self.counts.receive(1);
         self.counts.quarantine_for(reason, 1);
         let part = self.part(input, "", (0, 0), None);
-        self.set_aside(reason, place.to_owned(), 1, (part, input.bytes), sinks);
+        self.set_aside(reason, place, 1, (part, input.bytes), sinks);
     }
 
     fn part(

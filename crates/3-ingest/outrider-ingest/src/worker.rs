@@ -18,6 +18,7 @@ use crate::ledger::{Account, GapEnd, LaneTombstone, Ledger};
 use crate::note::{Note, NoteRecord};
 use crate::open::{KeyRing, Opener};
 use crate::received::Received;
+use crate::replay::{ReplayRecord, Replayed};
 use crate::totals::{Contacts, Lag, Totals};
 use crate::vehicle::VehicleState;
 
@@ -122,6 +123,7 @@ pub struct Worker {
     statements: u64,
     lag: Lag,
     foreign: Foreign,
+    replayed: Vec<Replayed>,
 }
 
 impl Worker {
@@ -136,6 +138,10 @@ impl Worker {
     ) {
         if NoteRecord::is_note(&record.bytes) {
             self.receive_note(record, registry, batch, quarantine);
+            return;
+        }
+        if ReplayRecord::is_replay(&record.bytes) {
+            self.replay(record, keys, registry, batch, quarantine);
             return;
         }
         if FeedRecord::is_feed(&record.bytes) {
@@ -448,6 +454,8 @@ pub(crate) fn set_aside(
     let bytes = record.bytes[..kept].to_vec();
     Quarantined { ingest: record.ingest, vehicle, reason, place, units, bytes, foreign: None }
 }
+
+mod replay;
 
 #[cfg(test)]
 mod tests;

@@ -28,8 +28,8 @@ pub(crate) use handler::platform::read_health;
 pub use openapi::openapi_json;
 
 use handler::{
-    alert, case, completeness, feed, fleet, platform, session, stop, stream, update, user, vehicle,
-    vehicle_identity,
+    alert, case, completeness, feed, fleet, platform, quarantine, session, stop, stream, update, user,
+    vehicle, vehicle_identity,
 };
 use route::Operation;
 
@@ -101,7 +101,11 @@ fn handler(operation: Operation) -> MethodRouter<Arc<App>> {
         Operation::ShowFleetMap => get(fleet::map),
         Operation::ListRegions => get(fleet::regions),
         Operation::ShowHealth => get(platform::health),
-        Operation::ListQuarantine => get(platform::quarantine),
+        Operation::ListQuarantine => get(quarantine::list),
+        Operation::ShowQuarantineSummary => get(quarantine::summary),
+        Operation::FetchQuarantine => get(quarantine::fetch),
+        Operation::ReplayQuarantine => post(quarantine::replay),
+        Operation::ListUnclassified => get(quarantine::unclassified),
         Operation::ListRules => get(platform::rules),
         Operation::ShowCatalogue => get(platform::show_catalogue),
         Operation::ListUsers => get(user::list),

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use crate::api::dto::{
-    Event, FieldValue, LakeHealth, Lane, Scalar, Severity, SqlColumn, SqlResult, Timestamp,
+    Event, FieldValue, LakeHealth, Lane, Scalar, Severity, SqlColumn, SqlResult, Timestamp, UnclassifiedType,
 };
 use crate::port::{EventHistory, HistoryError, PartCount, TimelineSpan};
 use crate::server::Backends;
@@ -32,6 +32,8 @@ const DAY_US: i64 = 86_400_000_000;
 const RETENTION: Duration = Duration::from_secs(86_400);
 /// Longest query of a person.
 const SQL_TIME: Duration = Duration::from_secs(15);
+/// Lines of the list of types that the catalogue does not have.
+const TYPES_MAX: usize = 1000;
 
 /// Why storage cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -201,6 +203,32 @@ impl EventHistory for LakeHistory {
             worst: row.get(3).and_then(Value::as_i64).and_then(severity),
         };
         Ok(result.rows.iter().map(part).collect())
+    }
+
+    async fn unclassified(&self, since: UnixMicros) -> Result<Vec<UnclassifiedType>, HistoryError> {
+        let tenant = self.tenant;
+        let sql = format!(
+            "SELECT foreign_type, feed, platform, count(*) AS events, count(DISTINCT vehicle_id) AS vehicles, \
+             min(ingest_time) AS first_at, max(ingest_time) AS last_at FROM events WHERE tenant = {tenant} \
+             AND event_type = 'foreign.unclassified' AND ingest_time >= '{since}' \
+             GROUP BY foreign_type, feed, platform ORDER BY events DESC, foreign_type, feed, platform LIMIT {TYPES_MAX}"
+        );
+        let result = self.query(&sql, TYPES_MAX).await?;
+        let columns: BTreeMap<&str, usize> =
+            result.columns.iter().enumerate().map(|(index, column)| (column.name.as_str(), index)).collect();
+        let types = result.rows.iter().filter_map(|row| {
+            let row = Row { columns: &columns, row };
+            Some(UnclassifiedType {
+                foreign_type: row.text("foreign_type").unwrap_or_default().to_owned(),
+                feed: row.text("feed").unwrap_or_default().to_owned(),
+                platform: row.text("platform").filter(|it| !it.is_empty()).map(str::to_owned),
+                events: row.number("events")?,
+                vehicles: row.number("vehicles")?,
+                first_at: row.time("first_at")?,
+                last_at: row.time("last_at")?,
+            })
+        });
+        Ok(types.collect())
     }
 
     async fn sql(&self, query: &str, limit: u32) -> Result<SqlResult, HistoryError> {

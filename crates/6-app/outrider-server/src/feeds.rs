@@ -277,6 +277,11 @@ impl FeedDesk {
         Ok(FeedReceipt { digest: record.digest().to_string(), bytes: body.len() as u64 })
     }
 
+    /// Wakes the worker, after something else was appended.
+    pub fn wake(&self) {
+        self.parts.doorbell.ring();
+    }
+
     /// Returns what became of a feed's requests since the program started.
     #[must_use]
     pub fn requests(&self, feed: FeedId) -> Balance {

@@ -1,13 +1,17 @@
 //! Work that comes back: overview and health for the streams, sessions and commands that have lapsed.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrider_ingest::Note;
+use outrider_ingest::{Note, ReplayRecord};
+use outrider_model::Partition;
+use outrider_types::IngestTime;
 
 use crate::api::dto::Overview;
 use crate::api::{App, read_health, read_overview};
+use crate::store::RequestedReplay;
 use crate::tasks::{Stopped, Tasks};
 use crate::vehicle::{LinkFinding, ListenerTls, VehicleCa};
 
@@ -23,6 +27,10 @@ const FINDINGS_EVERY: Duration = Duration::from_secs(1);
 const LISTENER_TURNS: u32 = 10 * 86_400 / 5;
 /// Confirmed updates are judged this often; a read of an index where there are none.
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
+/// Entries of the quarantine that somebody wants taken again are looked for this often.
+const REPLAYS_EVERY: Duration = Duration::from_secs(1);
+/// Entries that are read at once: each has 1 MiB at most.
+const REPLAYS_AT_ONCE: u32 = 16;
 /// Lapsed sessions and commands are looked for this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
@@ -37,6 +45,7 @@ pub(crate) fn start(tasks: &Tasks, app: &Arc<App>, ca: Arc<VehicleCa>, identitie
     tasks.spawn("registry", registry(app.clone(), tasks.stopped()));
     tasks.spawn("link findings", link_findings(app.clone(), tasks.stopped()));
     tasks.spawn("updates", updates(app.clone(), tasks.stopped()));
+    tasks.spawn("replays", replays(app.clone(), tasks.stopped()));
     tasks.spawn("sweep", sweep(app.clone(), tasks.stopped()));
     tasks.spawn("maintain", maintain(app.clone(), tasks.stopped()));
 }
@@ -176,6 +185,68 @@ async fn updates(app: Arc<App>, mut stopped: Stopped) {
     while turn(JUDGE_EVERY, &mut stopped).await {
         if let Err(error) = app.updates.judge().await {
             tracing::warn!(%error, "confirmed updates not judged");
+        }
+    }
+}
+
+/// Puts entries of the quarantine that somebody wants taken again into the event log. One that a crash puts there twice is
+/// taken once: the worker remembers it.
+async fn replays(app: Arc<App>, mut stopped: Stopped) {
+    // What was put there since the start, and is not yet in a checkpoint.
+    let mut under_way = BTreeSet::new();
+    while turn(REPLAYS_EVERY, &mut stopped).await {
+        let mut after = 0;
+        let mut seen = BTreeSet::new();
+        loop {
+            let requested = match app.store.requested_replays(app.scope(), after, REPLAYS_AT_ONCE).await {
+                Ok(requested) => requested,
+                Err(error) => {
+                    tracing::warn!(%error, "replays not read");
+                    break;
+                }
+            };
+            let Some(last) = requested.last() else { break };
+            after = last.number;
+            seen.extend(requested.iter().map(|replay| replay.number));
+            let fresh: Vec<RequestedReplay> =
+                requested.into_iter().filter(|replay| under_way.insert(replay.number)).collect();
+            let numbers: Vec<u64> = fresh.iter().map(|replay| replay.number).collect();
+            if !fresh.is_empty() && !append(&app, fresh).await {
+                // The next turn tries again.
+                numbers.iter().for_each(|number| _ = under_way.remove(number));
+                break;
+            }
+        }
+        under_way.retain(|number| seen.contains(number));
+    }
+}
+
+/// Appends replays to the event log; false if it failed.
+async fn append(app: &Arc<App>, replays: Vec<RequestedReplay>) -> bool {
+    let (app, numbers) = (app.clone(), replays.len());
+    // Appending waits for the disk.
+    let appended = tokio::task::spawn_blocking(move || {
+        let record = |replay: RequestedReplay| {
+            let RequestedReplay { number, at, part, content } = replay;
+            ReplayRecord { tenant: app.tenant, entry: number, received: at, part, bytes: content }.emit()
+        };
+        let records: Vec<Vec<u8>> = replays.into_iter().map(record).collect();
+        let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
+        app.log.append(Partition(0), IngestTime(app.clock.now()), &records, &[]).map(|_| app.feeds.wake())
+    })
+    .await;
+    match appended {
+        Ok(Ok(())) => {
+            tracing::info!(entries = numbers, "entries of the quarantine are taken again");
+            true
+        }
+        Ok(Err(error)) => {
+            tracing::error!(%error, "replays not stored; tried again");
+            false
+        }
+        Err(error) => {
+            tracing::error!(%error, "replays not stored");
+            false
         }
     }
 }

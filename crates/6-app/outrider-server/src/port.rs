@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use outrider_types::{Clock, EventId, EventTypeId, UnixMicros, VehicleId};
 
-use crate::api::dto::{Event, LakeHealth, Severity, SqlResult};
+use crate::api::dto::{Event, LakeHealth, Severity, SqlResult, UnclassifiedType};
 
 /// Source of unpredictable bytes, passed in by the composition root.
 pub trait Random: Send + Sync {
@@ -109,6 +109,13 @@ pub trait EventHistory: Send + Sync {
         vehicle: VehicleId,
         since: UnixMicros,
     ) -> Result<Vec<PartCount>, HistoryError>;
+
+    /// Counts the foreign events whose type the catalogue does not have, by type, feed and platform, since a time of
+    /// arrival, the most first; at most 1,000 lines.
+    ///
+    /// # Errors
+    /// [`HistoryError`].
+    async fn unclassified(&self, since: UnixMicros) -> Result<Vec<UnclassifiedType>, HistoryError>;
 
     /// Runs a reading query with caps on rows and time.
     ///

@@ -11,6 +11,7 @@ mod feed;
 mod fleet;
 mod identity;
 mod progress;
+mod quarantine;
 mod sqlite;
 mod stop;
 mod update;
@@ -32,6 +33,7 @@ pub use fleet::{
 };
 pub use identity::{Account, AccountChange, AuditEntry, IdentityStore, StoredSession};
 pub use progress::{Progress, ProgressStore, QuarantineEntry, SavedProgress};
+pub use quarantine::{QuarantineFilter, QuarantineStore, REPLAYS_MAX, RequestedReplay};
 pub use sqlite::SqliteStore;
 pub use stop::StopStore;
 pub use update::{
@@ -48,6 +50,7 @@ pub trait Store:
     + FleetStore
     + IdentityStore
     + ProgressStore
+    + QuarantineStore
     + StopStore
     + UpdateStore
 {
@@ -62,6 +65,7 @@ impl<T> Store for T where
         + FleetStore
         + IdentityStore
         + ProgressStore
+        + QuarantineStore
         + StopStore
         + UpdateStore
 {

@@ -9,6 +9,7 @@ mod lake;
 mod links;
 mod progress;
 mod provision;
+mod quarantine;
 mod serve;
 mod sim;
 mod sql;
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Decoder(decoder::Decoder),
     /// Register, list and disable feeds of foreign events.
     Feed(feed::Feed),
+    /// List what was set aside, and have it taken again.
+    Quarantine(quarantine::Quarantine),
     /// Measure.
     Bench(bench::Bench),
     /// Kill server and agent with `kill -9` in a loop under load and count what is lost or duplicated.
@@ -126,6 +129,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Update(update) => update.run(),
         Command::Decoder(decoder) => decoder.run(),
         Command::Feed(feed) => feed.run(),
+        Command::Quarantine(quarantine) => quarantine.run(),
         Command::Bench(bench) => bench.run(),
         Command::Crash(crash) => crash.run(),
         Command::Sim(sim) => sim.run(),

@@ -409,6 +409,8 @@ fn packages_that_blow_up_or_go_round_cost_their_body_only() {
     assert_eq!(bench.batch.rows(), rows + 1);
 }
 
+mod replay;
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

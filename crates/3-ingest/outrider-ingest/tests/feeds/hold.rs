@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outrider_decode::{DecoderTable, Files, Package};
-use outrider_ingest::{Feed, FeedId, FeedRecord, Feeds, ForeignPart, KeyRing, NameKey, Worker};
+use outrider_ingest::{
+    Feed, FeedId, FeedRecord, Feeds, ForeignPart, KeyRing, NameKey, REPLAY_MAGIC, ReplayRecord, Worker,
+};
 use outrider_model::{EventBatch, LogOffset, LogRecord, VehicleRecord};
 use outrider_types::{IngestTime, TenantId, UnixMicros, VehicleId};
 
@@ -55,6 +57,12 @@ pub(crate) fn feed_record(bytes: &[u8]) -> bool {
         let mut saved = Vec::new();
         part.save(&mut saved);
         assert_eq!(saved, bytes, "a part is written as it was read");
+    }
+    let replay = [REPLAY_MAGIC.as_slice(), bytes].concat();
+    for bytes in [bytes, replay.as_slice()] {
+        if let Some(record) = ReplayRecord::parse(bytes) {
+            assert_eq!(record.emit(), bytes, "a replay is written as it was read");
+        }
     }
     let body = FeedRecord {
         tenant: TenantId(1),

@@ -6,6 +6,7 @@ pub(super) mod completeness;
 pub(super) mod feed;
 pub(super) mod fleet;
 pub(super) mod platform;
+pub(super) mod quarantine;
 pub(super) mod session;
 pub(super) mod stop;
 pub(super) mod stream;

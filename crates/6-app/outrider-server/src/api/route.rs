@@ -7,7 +7,8 @@ use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::dto::{
-    AlertQuery, CaseQuery, MapQuery, PageQuery, Role, StreamQuery, TimelineQuery, VehicleQuery,
+    AlertQuery, CaseQuery, MapQuery, PageQuery, QuarantineQuery, Role, StreamQuery, TimelineQuery,
+    UnclassifiedQuery, VehicleQuery,
 };
 
 /// Who may use a route.
@@ -234,7 +235,15 @@ operations! {
     /// Shows the state of the installation.
     ShowHealth = "show_health" Get "/api/v1/health" ANALYST, None, None => Answer::Json("Health");
     /// Lists what was put aside.
-    ListQuarantine = "list_quarantine" Get "/api/v1/quarantine" ENGINEER, Some(query::<PageQuery>), None => Answer::Json("QuarantineList");
+    ListQuarantine = "list_quarantine" Get "/api/v1/quarantine" ENGINEER, Some(query::<QuarantineQuery>), None => Answer::Json("QuarantineList");
+    /// Says how much was put aside, and why.
+    ShowQuarantineSummary = "show_quarantine_summary" Get "/api/v1/quarantine/summary" ENGINEER, None, None => Answer::Json("QuarantineSummary");
+    /// Fetches the bytes of an entry of the quarantine; who does is written into the audit trail.
+    FetchQuarantine = "fetch_quarantine" Get "/api/v1/quarantine/{id}/content" ENGINEER, None, None => Answer::Bytes;
+    /// Has entries of the quarantine taken again, by the decoders of now.
+    ReplayQuarantine = "replay_quarantine" Post "/api/v1/quarantine/replays" ENGINEER, None, Some("ReplayRequest") => Answer::Json("ReplayResult");
+    /// Lists the types of foreign events that the catalogue does not have.
+    ListUnclassified = "list_unclassified" Get "/api/v1/unclassified" ENGINEER, Some(query::<UnclassifiedQuery>), None => Answer::JsonArray("UnclassifiedType");
     /// Lists rules.
     ListRules = "list_rules" Get "/api/v1/rules" ENGINEER, None, None => Answer::JsonArray("Rule");
     /// Shows the catalogue of events.

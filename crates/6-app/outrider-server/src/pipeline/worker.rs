@@ -377,6 +377,7 @@ impl Run {
         // States of vehicles that a failed attempt took out stay in `progress` until an attempt succeeds.
         let (changed, feeds) = {
             let mut worker = self.ingest.lock().unwrap_or_else(PoisonError::into_inner);
+            self.progress.replayed.extend(worker.take_replayed());
             (worker.save_changed(), worker.save_feeds())
         };
         let mut memory: BTreeMap<String, Vec<u8>> =

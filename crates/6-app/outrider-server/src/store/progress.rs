@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use outrider_ingest::ForeignPart;
+use outrider_ingest::{ForeignPart, Replayed};
 use outrider_model::{LogOffset, Partition};
 use outrider_types::{UnixMicros, VehicleId};
 
-use super::{Activity, Page, Scope, StoreResult};
-use crate::api::dto::QuarantineItem;
+use super::{Activity, Scope, StoreResult};
 
 /// Input to put aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +45,8 @@ pub struct Progress {
     pub rate: BTreeMap<i64, (u64, u64)>,
     /// Input to put aside.
     pub quarantine: Vec<QuarantineEntry>,
+    /// What came of entries that were taken again.
+    pub replayed: Vec<Replayed>,
     /// Changed parts of the memory of feeds, by name.
     pub feeds: Vec<(String, Vec<u8>)>,
 }
@@ -77,15 +78,4 @@ pub trait ProgressStore: Send + Sync {
     /// # Errors
     /// [`super::StoreError::Database`].
     async fn saved_progress(&self, scope: Scope, partition: Partition) -> StoreResult<SavedProgress>;
-
-    /// Returns a page of the quarantine, newest first.
-    ///
-    /// # Errors
-    /// [`super::StoreError::Invalid`] for a cursor that is none.
-    async fn quarantine(
-        &self,
-        scope: Scope,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> StoreResult<Page<QuarantineItem>>;
 }

@@ -14,6 +14,7 @@ mod fleet;
 mod identity;
 mod overview;
 mod progress;
+mod quarantine;
 mod rollout;
 mod stop;
 mod update;

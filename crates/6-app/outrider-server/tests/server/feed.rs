@@ -237,3 +237,74 @@ async fn a_body_sent_again_after_a_crash_counts_once() {
     assert_eq!(counts.bodies.dropped()["duplicate"], 1);
     server.shutdown().await;
 }
+
+/// Waits until the worker has stored so many events.
+async fn stored(running: &Running, events: usize) {
+    for _ in 0..2000 {
+        if running.world.lake.ids().len() >= events {
+            running.settle().await;
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("only {} events were stored", running.world.lake.ids().len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_set_aside_is_taken_again_after_the_fix_and_only_once() {
+    let (running, token) = with_feed(json!({})).await;
+    let body = [event("can.unknown_id", 1), event("can.flood", 2), "no json\n".to_owned()].concat();
+    assert_eq!(send(&running.server, "backend", &bearer(&token), body.as_bytes()).await.status, 202);
+    running.settle().await;
+    let summary = running.admin.get("/api/v1/quarantine/summary").await.json();
+    let group = |reason: &str| {
+        let groups = summary["groups"].as_array().expect("groups");
+        groups.iter().find(|group| group["reason"] == json!(reason)).cloned().expect("a group")
+    };
+    let unknown = group("feed.vehicle_unknown");
+    assert_eq!(
+        (&unknown["units"], &unknown["open"], &unknown["feed"]),
+        (&json!(2), &json!(1), &json!("backend"))
+    );
+    assert_eq!(group("json.syntax")["format"], json!("outrider.json"));
+    // The bytes name a vehicle: an engineer may see them, and that is written down.
+    let list = running.admin.get("/api/v1/quarantine?reason=json.syntax").await.json();
+    let id = list["items"][0]["id"].as_str().expect("an id");
+    let content = running.admin.get(&format!("/api/v1/quarantine/{id}/content")).await;
+    assert_eq!(content.body, b"no json");
+    assert_eq!(running.admin.get("/api/v1/quarantine/999/content").await.status, 404);
+    assert_eq!(
+        running.admin.post("/api/v1/quarantine/replays", json!({})).await.status,
+        422,
+        "all of it is too easy"
+    );
+    register(&running).await;
+    let replay = json!({"reason": "feed.vehicle_unknown"});
+    let result = running.admin.post("/api/v1/quarantine/replays", replay.clone()).await.json();
+    assert_eq!(result["requested"], json!(1));
+    stored(&running, 2).await;
+    let ids = running.world.lake.ids();
+    let again = running.admin.post("/api/v1/quarantine/replays", replay).await.json();
+    assert_eq!(again["requested"], json!(0));
+    let list = running.admin.get("/api/v1/quarantine?reason=feed.vehicle_unknown").await.json();
+    let item = &list["items"][0];
+    assert_eq!((&item["passed"], &item["refused"], &item["bytes"]), (&json!(2), &json!(0), &json!(0)));
+    // What is still wrong is set aside again, as an entry of its own.
+    let result = running.admin.post("/api/v1/quarantine/replays", json!({"ids": [id]})).await.json();
+    assert_eq!(result["requested"], json!(1));
+    for _ in 0..2000 {
+        let list = running.admin.get("/api/v1/quarantine?reason=json.syntax").await.json();
+        if list["total"] == json!(2) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let list = running.admin.get("/api/v1/quarantine?reason=json.syntax&open=true").await.json();
+    assert_eq!(list["total"], json!(1));
+    assert_ne!(list["items"][0]["id"], json!(id));
+    assert_eq!(running.world.lake.ids(), ids);
+    let health = running.admin.get("/api/v1/health").await.json();
+    let stages = health["stages"].as_array().expect("stages");
+    assert!(stages.iter().all(|stage| stage["balanced"] == json!(true)), "{health}");
+    running.server.shutdown().await;
+}

@@ -10,7 +10,9 @@ use outrider_model::{
     AppendError, Connectivity, EcuEntry, EventBatch, EventLog, LogOffset, LogRecord, Partition, Sink,
     SinkError, VehicleRecord,
 };
-use outrider_server::api::dto::{Event, LakeHealth, Lane as ApiLane, Severity, SqlResult, Timestamp};
+use outrider_server::api::dto::{
+    Event, LakeHealth, Lane as ApiLane, Severity, SqlResult, Timestamp, UnclassifiedType,
+};
 use outrider_server::port::{EventHistory, HistoryError, PartCount, Ports, Random, TimelineSpan};
 use outrider_server::server::{self, Backends, RuleText, RunningServer, ServerConfig};
 use outrider_server::store::VehicleEntry;
@@ -215,6 +217,10 @@ impl EventHistory for MemoryLake {
     }
 
     async fn part_counts(&self, _: VehicleId, _: UnixMicros) -> Result<Vec<PartCount>, HistoryError> {
+        Ok(Vec::new())
+    }
+
+    async fn unclassified(&self, _: UnixMicros) -> Result<Vec<UnclassifiedType>, HistoryError> {
         Ok(Vec::new())
     }
 

@@ -6,7 +6,7 @@ use outrider_server::api::dto::{
 };
 use outrider_server::store::{
     AccountChange, AlertFilter, AlertOrder, CaseFilter, FindingInput, NewCase, Progress, QuarantineEntry,
-    RuleCard, Scope, SqliteStore, Store, StoreError,
+    QuarantineFilter, RuleCard, Scope, SqliteStore, Store, StoreError,
 };
 use outrider_types::{TenantId, UnixMicros, VehicleId};
 
@@ -319,7 +319,7 @@ async fn progress_is_all_or_nothing(store: &dyn Store) {
     assert!(matches!(behind, Err(StoreError::Conflict(_))), "an older worker is fenced out");
     let saved = store.saved_progress(SCOPE, Partition(0)).await.expect("it reads");
     assert_eq!((saved.next, saved.vehicles.len(), saved.detect), (LogOffset(7), 1, Some(vec![3])));
-    let page = store.quarantine(SCOPE, None, 10).await.expect("it reads");
+    let page = store.quarantine(SCOPE, &QuarantineFilter::default(), None, 10).await.expect("it reads");
     assert_eq!(page.total, 1, "the refused attempt left nothing");
     assert_eq!((page.items[0].bytes, page.items[0].excerpt_hex.len()), (100, 128));
 }

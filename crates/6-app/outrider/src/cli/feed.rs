@@ -2,12 +2,16 @@
 
 use std::io::BufRead as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use outrider_decode::VehicleName;
 use outrider_ingest::{FeedId, Pseudonyms as _};
+use outrider_lake::{Lake, LakeConfig};
 use outrider_server::api::dto::CreateFeedRequest;
+use outrider_server::embedded::LakeHistory;
 use outrider_server::feeds::{new_token, secret_hash};
+use outrider_server::port::EventHistory as _;
 use outrider_server::store::{FeedSetup, FeedStore as _, Scope, SqliteStore, StoreResult, StoredFeed};
 use outrider_server::vehicle::open_name_key;
 use outrider_types::{Clock as _, TenantId};
@@ -82,6 +86,19 @@ enum Act {
         #[arg(long)]
         feed: Option<String>,
     },
+    /// List types of events that the catalogue does not have, by feed and platform.
+    ///
+    /// JSON fields: types (foreign_type, feed, platform, events, vehicles, first_at, last_at).
+    Unknown {
+        #[command(flatten)]
+        installation: Installation,
+        /// Days back.
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=366))]
+        days: u32,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +158,7 @@ impl Feed {
                 })?;
                 print(&format!("token {token}  (shown once)\n"))
             }
+            Act::Unknown { installation, days, json } => unknown(&installation, days, json),
             Act::Pseudonym { installation, feed } => pseudonyms(&installation, feed.as_deref()),
         }
     }
@@ -205,6 +223,31 @@ fn shown(feed: &StoredFeed) -> Value {
         "requests_per_minute_max": setup.requests_per_minute_max, "clock_error_s": setup.clock_error_s,
         "takes_unregistered": setup.takes_unregistered, "created_by": feed.created_by,
     })
+}
+
+fn unknown(installation: &Installation, days: u32, as_json: bool) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let location = installation.folder.join("lake");
+    let lake = Lake::open_read_only(&LakeConfig::new(location.to_string_lossy()), runtime.handle().clone())
+        .map_err(|error| Failure::input(format!("{}: {error}", location.display())))?;
+    let history = LakeHistory::new(lake, Arc::new(SystemClock), TenantId(installation.tenant));
+    let since = SystemClock.now().saturating_add(-i64::from(days) * 86_400_000_000);
+    let types = runtime.block_on(history.unclassified(since)).map_err(Failure::failed)?;
+    if as_json {
+        return print(&format!("{}\n", json!({ "types": types })));
+    }
+    let mut text = format!("{} types in {days} days\n", types.len());
+    for it in &types {
+        text.push_str(&format!(
+            "{:<40} {:<20} {:<20} {:>9} events, {:>7} vehicles\n",
+            it.foreign_type,
+            it.feed,
+            it.platform.as_deref().unwrap_or("-"),
+            it.events,
+            it.vehicles
+        ));
+    }
+    print(&text)
 }
 
 /// Longest name that is read: a VIN has 17 letters, a foreign name 64 bytes.

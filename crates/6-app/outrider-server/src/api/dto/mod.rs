@@ -11,6 +11,7 @@ mod feed;
 mod fleet;
 mod identity;
 mod platform;
+mod quarantine;
 mod query;
 mod stop;
 mod time;
@@ -45,6 +46,10 @@ pub use platform::{
     Catalogue, CatalogueEventType, CatalogueField, DatabaseHealth, DetectHealth, GapHealth, Health,
     LakeHealth, LogHealth, QuarantineItem, QuarantineList, Rule, SqlColumn, SqlRequest, SqlResult,
     StageBalance,
+};
+pub use quarantine::{
+    QuarantineGroup, QuarantineQuery, QuarantineSummary, ReplayRequest, ReplayResult, UnclassifiedQuery,
+    UnclassifiedType,
 };
 pub use query::{CaseQuery, MapQuery, PageQuery, StreamQuery, TimelineQuery, VehicleQuery};
 pub use stop::{EmergencyStop, StopRelease, StopRequest};

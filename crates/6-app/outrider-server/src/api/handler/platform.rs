@@ -8,14 +8,14 @@ use axum::response::{IntoResponse, Response};
 use outrider_model::{Balance, Partition, catalogue};
 use outrider_types::UnixMicros;
 
-use super::{limit, text};
+use super::text;
 use crate::api::app::{App, Shared};
 use crate::api::dto::{
     Catalogue, CatalogueEventType, CatalogueField, DatabaseHealth, DetectHealth, GapHealth, Health, Lane,
-    LogHealth, PageQuery, QuarantineList, Rule, SqlRequest, SqlResult, StageBalance, Timestamp,
+    LogHealth, Rule, SqlRequest, SqlResult, StageBalance, Timestamp,
 };
 use crate::api::error::ApiFailure;
-use crate::api::extract::{Body, Params};
+use crate::api::extract::Body;
 use crate::api::openapi_json;
 use crate::rulebook::severity;
 
@@ -101,21 +101,6 @@ fn gaps(app: &App, now: UnixMicros) -> GapHealth {
     let (totals, _, _) = app.pipeline.with_ingest(|worker| worker.fleet(now, 0));
     let [open, overdue, tombstoned] = totals.gaps;
     GapHealth { open, overdue, tombstoned }
-}
-
-/// Lists what was put aside.
-pub(crate) async fn quarantine(
-    state: Shared,
-    Params(query): Params<PageQuery>,
-) -> Result<Json<QuarantineList>, ApiFailure> {
-    let scope = state.scope();
-    let page = state.store.quarantine(scope, query.cursor.as_deref(), limit(query.limit)?).await?;
-    Ok(Json(QuarantineList {
-        items: page.items,
-        next_cursor: page.next_cursor,
-        total: page.total,
-        as_of: Timestamp(scope.now),
-    }))
 }
 
 /// Lists rules.

@@ -3,13 +3,10 @@
 use async_trait::async_trait;
 use outrider_model::{LogOffset, Partition};
 use outrider_types::VehicleId;
-use sqlx::{QueryBuilder, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 
-use super::{SqliteStore, count, cursor_parts, int, number, time};
-use crate::api::dto::QuarantineItem;
-use crate::store::{
-    Activity, Page, Progress, ProgressStore, QuarantineEntry, SavedProgress, Scope, StoreError, StoreResult,
-};
+use super::{SqliteStore, count, int, number, quarantine};
+use crate::store::{Activity, Progress, ProgressStore, SavedProgress, Scope, StoreError, StoreResult};
 
 /// Name of the row that holds the offset.
 const OFFSET: &str = "offset";
@@ -17,14 +14,8 @@ const OFFSET: &str = "offset";
 const DETECT: &str = "detect.";
 /// Beginning of the names of the rows that hold the memory of feeds.
 const FEEDS: &str = "feeds.";
-/// Rows of the quarantine that are kept; the oldest go first.
-const QUARANTINE_MAX: i64 = 100_000;
-/// Bytes of the quarantine that are kept; the oldest go first.
-const QUARANTINE_BYTES_MAX: i64 = 1 << 30;
 /// Bytes of detection state in one row: SQLite holds at most 10⁹ in a value.
 const DETECT_PART_BYTES: usize = 256 << 20;
-/// Bytes of an excerpt.
-const EXCERPT_BYTES: usize = 64;
 /// Hours of activity that are kept: a day and the hour that has begun.
 const HOURS_KEPT: i64 = 25;
 const HOUR_US: i64 = 3_600_000_000;
@@ -62,10 +53,13 @@ impl ProgressStore for SqliteStore {
         }
         note_rate(&mut transaction, scope, progress).await?;
         for entry in &progress.quarantine {
-            put_aside(&mut transaction, tenant, entry).await?;
+            quarantine::put_aside(&mut transaction, tenant, entry).await?;
+        }
+        for replayed in &progress.replayed {
+            quarantine::put_replayed(&mut transaction, scope, replayed).await?;
         }
         if !progress.quarantine.is_empty() {
-            bound_quarantine(&mut transaction, tenant, QUARANTINE_MAX, QUARANTINE_BYTES_MAX).await?;
+            quarantine::bound(&mut transaction, tenant, quarantine::ROWS_MAX, quarantine::BYTES_MAX).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -101,82 +95,6 @@ impl ProgressStore for SqliteStore {
         }
         Ok(saved)
     }
-
-    async fn quarantine(
-        &self,
-        scope: Scope,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> StoreResult<Page<QuarantineItem>> {
-        let tenant = i64::from(scope.tenant.0);
-        let total: i64 = sqlx::query_scalar("SELECT count(*) FROM quarantine WHERE tenant = ?")
-            .bind(tenant)
-            .fetch_one(&self.read)
-            .await?;
-        let mut query = QueryBuilder::new(
-            "SELECT number, at, vehicle_id, reason, place, size, units, feed, format, decoder, \
-             CASE WHEN feed IS NULL THEN substr(content, 1, 64) ELSE x'' END AS excerpt FROM quarantine WHERE tenant = ",
-        );
-        query.push_bind(tenant);
-        if let Some(cursor) = cursor {
-            query.push(" AND number < ").push_bind(cursor_parts(cursor)?.0);
-        }
-        query.push(" ORDER BY number DESC LIMIT ").push_bind(i64::from(limit) + 1);
-        let rows = query.build().fetch_all(&self.read).await?;
-        let mut items = Vec::new();
-        for row in rows.iter().take(limit as usize) {
-            let excerpt: Vec<u8> = row.try_get("excerpt")?;
-            items.push(QuarantineItem {
-                id: row.try_get::<i64, _>("number")?.to_string(),
-                at: time(row, "at")?,
-                vehicle_id: row.try_get("vehicle_id")?,
-                reason: row.try_get("reason")?,
-                place: row.try_get("place")?,
-                bytes: number(row, "size")?,
-                excerpt_hex: crate::hex(&excerpt[..excerpt.len().min(EXCERPT_BYTES)]),
-                units: number(row, "units")?,
-                feed: row.try_get("feed")?,
-                format: row.try_get("format")?,
-                decoder: row.try_get("decoder")?,
-            });
-        }
-        let next_cursor =
-            (rows.len() > items.len()).then(|| items.last().map(|item| format!("{}.", item.id))).flatten();
-        Ok(Page { items, next_cursor, total: count(total) })
-    }
-}
-
-/// Writes down what was set aside.
-async fn put_aside(
-    connection: &mut SqliteConnection,
-    tenant: i64,
-    entry: &QuarantineEntry,
-) -> StoreResult<()> {
-    let part = entry.foreign.as_ref().map(|part| {
-        let mut bytes = Vec::new();
-        part.save(&mut bytes);
-        bytes
-    });
-    let foreign = entry.foreign.as_ref();
-    sqlx::query(
-        "INSERT INTO quarantine (tenant, at, vehicle_id, reason, place, size, content, units, feed, format, decoder, part) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(tenant)
-    .bind(entry.at.0)
-    .bind(entry.vehicle.map(|vehicle| vehicle.to_string()))
-    .bind(&entry.reason)
-    .bind(&entry.place)
-    .bind(int(entry.content.len() as u64))
-    .bind(&entry.content)
-    .bind(int(entry.units))
-    .bind(foreign.map(|part| part.feed_name.clone()))
-    .bind(foreign.map(|part| part.format.clone()))
-    .bind(foreign.map(|part| part.decoder.clone()))
-    .bind(part)
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 /// Writes the state of detection in parts and removes what a larger one left behind.
@@ -198,26 +116,6 @@ async fn put_detect(
     .bind(tenant)
     .bind(partition)
     .bind(format!("{DETECT}{:06}", parts.len()))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Removes the oldest entries of the quarantine above the bounds of rows and bytes.
-async fn bound_quarantine(
-    connection: &mut SqliteConnection,
-    tenant: i64,
-    rows_max: i64,
-    bytes_max: i64,
-) -> StoreResult<()> {
-    sqlx::query(
-        "DELETE FROM quarantine WHERE tenant = ?1 AND number <= (SELECT max(number) FROM \
-         (SELECT number, row_number() OVER newest AS rows, sum(size) OVER newest AS bytes FROM quarantine WHERE tenant = ?1 \
-          WINDOW newest AS (ORDER BY number DESC)) WHERE rows > ?2 OR bytes > ?3)",
-    )
-    .bind(tenant)
-    .bind(rows_max)
-    .bind(bytes_max)
     .execute(connection)
     .await?;
     Ok(())
@@ -333,31 +231,6 @@ mod tests {
             drop(connection);
             let saved = store.saved_progress(SCOPE, Partition(0)).await.expect("it reads");
             assert_eq!(saved.detect, Some(state));
-        }
-    }
-
-    #[tokio::test]
-    async fn the_quarantine_is_bounded_in_rows_and_bytes() {
-        let (store, _folder) = store().await;
-        let entry = |number: u8| QuarantineEntry {
-            at: UnixMicros(i64::from(number)),
-            vehicle: None,
-            reason: "rows".to_owned(),
-            place: "byte 0".to_owned(),
-            content: vec![number; 100],
-            units: 1,
-            foreign: None,
-        };
-        let progress = Progress { quarantine: (0..10).map(entry).collect(), ..Progress::default() };
-        store.commit_progress(SCOPE, &progress).await.expect("it writes");
-        for (rows_max, bytes_max, left) in [(100, 1_000, 10), (7, 1_000, 7), (100, 350, 3), (100, 99, 0)] {
-            let mut connection = store.write.acquire().await.expect("a connection");
-            bound_quarantine(&mut connection, 1, rows_max, bytes_max).await.expect("it deletes");
-            drop(connection);
-            let page = store.quarantine(SCOPE, None, 100).await.expect("it reads");
-            assert_eq!((page.total, page.items.len() as u64), (left, left));
-            let newest = page.items.first().map(|item| item.at.0);
-            assert_eq!(newest, (left > 0).then_some(UnixMicros(9)), "the oldest go first");
         }
     }
 }
