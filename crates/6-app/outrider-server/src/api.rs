@@ -57,6 +57,7 @@ pub fn router(app: Arc<App>) -> Router {
 fn handler(operation: Operation) -> MethodRouter<Arc<App>> {
     match operation {
         Operation::Livez => get(session::livez),
+        Operation::ShowMetrics => get(platform::metrics),
         Operation::Login => post(session::login),
         Operation::ShowSession => get(session::show),
         Operation::Logout => delete(session::logout),

@@ -10,6 +10,7 @@ mod housekeeping;
 pub mod http;
 pub mod hub;
 pub mod identity;
+pub mod metrics;
 pub mod notices;
 pub mod pipeline;
 pub mod port;

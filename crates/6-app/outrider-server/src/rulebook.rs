@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use outrider_model::RuleId;
-use outrider_rules::{CorrelationKind, Header, Loaded, RuleSet};
+use outrider_rules::{CorrelationKind, Header, Loaded, RuleFile, RuleSet};
 
 use crate::api::dto::{Rule, RuleKind, Severity};
+use crate::server::RuleText;
 
 /// How a counting rule counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,17 @@ pub struct Entry {
     pub header: Header,
     /// How it counts, if it does.
     pub counting: Option<Counting>,
+}
+
+/// Compiles the rules; a file with errors is left out and says so in the rule book.
+pub(crate) fn load(rules: &[RuleText]) -> Loaded {
+    let files: Vec<RuleFile<'_>> =
+        rules.iter().map(|rule| RuleFile { name: &rule.name, text: &rule.text }).collect();
+    let loaded = outrider_rules::load(&files);
+    for problem in loaded.errors() {
+        tracing::warn!(%problem, "rule not used");
+    }
+    loaded
 }
 
 /// Every rule that is loaded, with what is wrong with the others.

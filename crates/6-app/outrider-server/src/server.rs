@@ -9,7 +9,7 @@ use outrider_decode::{DecoderTable, Package};
 use outrider_detect::DetectorConfig;
 use outrider_model::{EventLog, Sink};
 use outrider_respond::{GatePolicy, SafetyGate};
-use outrider_rules::{Loaded, RuleFile};
+use outrider_rules::Loaded;
 use outrider_types::TenantId;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -20,10 +20,11 @@ use crate::feeds::{FeedDesk, FeedParts};
 use crate::http::{HttpConfig, serve};
 use crate::hub::Hub;
 use crate::identity::{Identity, IdentityError, SessionPolicy};
+use crate::metrics::{ScrapeToken, TokenError};
 use crate::notices::WakingNotices;
 use crate::pipeline::{self, Doorbell, PipelineConfig, PipelineError, PipelineParts, RunningPipeline};
 use crate::port::{EventHistory, Ports, draw};
-use crate::rulebook::RuleBook;
+use crate::rulebook::{self, RuleBook};
 use crate::store::{Scope, SqliteStore, Store, StoreError, VehicleEntry};
 use crate::tasks::Tasks;
 use crate::update::{UpdateDesk, UpdateParts};
@@ -137,6 +138,9 @@ pub enum StartError {
     /// Signing keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// Token of the monitoring system.
+    #[error(transparent)]
+    Monitor(#[from] TokenError),
     /// Keys of TLS tickets.
     #[error("TLS tickets: {0}")]
     Tickets(#[from] rustls::Error),
@@ -198,7 +202,7 @@ pub async fn start(
     // The same key as of acknowledgements: another magic tells the frames apart.
     directory.set_edge_key(&keys.ack.public());
     directory.refresh(&sqlite, Scope { tenant: config.tenant, now }).await?;
-    let loaded = load_rules(&config.rules);
+    let loaded = rulebook::load(&config.rules);
     let shared = Shared {
         config: &config,
         ports: &ports,
@@ -239,7 +243,9 @@ pub async fn start(
         tasks.spawn("enrolment listener", est.serve(tasks.stopped()));
         identities.push(tls);
     }
-    let app = Arc::new(shared.app(RuleBook::new(&loaded), pipeline, exchange, (backends.log, feeds)));
+    let monitor = ScrapeToken::open(&secrets, &mut || draw(&*ports.random))?;
+    let book = RuleBook::new(&loaded);
+    let app = Arc::new(shared.app(book, pipeline, exchange, (backends.log, feeds), monitor));
     let first_admin_password = app.identity.ensure_first_admin().await?;
     let socket = TcpListener::bind(config.http.address).await.map_err(io(config.http.address))?;
     let api_addr = socket.local_addr().map_err(io("API listener"))?;
@@ -339,6 +345,7 @@ impl Shared<'_> {
         pipeline: RunningPipeline,
         exchange: Arc<Exchange>,
         (log, feeds): (Arc<dyn EventLog>, Arc<FeedDesk>),
+        monitor: ScrapeToken,
     ) -> App {
         let judging = Arc::new(tokio::sync::Mutex::new(()));
         let notices = Arc::new(WakingNotices { hub: self.hub.clone(), links: self.links.clone() });
@@ -384,6 +391,7 @@ impl Shared<'_> {
             updates: Arc::new(updates),
             feeds,
             pipeline: Arc::new(pipeline),
+            monitor,
             started: self.ports.clock.now(),
             is_secure: self.config.http.is_behind_tls,
         }
@@ -410,17 +418,6 @@ async fn open_feeds(
         decoders: Arc::new(DecoderTable::new(shared.config.decoders.iter().cloned())),
     })
     .await?)
-}
-
-/// Compiles the rules; a file with errors is left out and says so in the rule book.
-fn load_rules(rules: &[RuleText]) -> Loaded {
-    let files: Vec<RuleFile<'_>> =
-        rules.iter().map(|rule| RuleFile { name: &rule.name, text: &rule.text }).collect();
-    let loaded = outrider_rules::load(&files);
-    for problem in loaded.errors() {
-        tracing::warn!(%problem, "rule not used");
-    }
-    loaded
 }
 
 /// Restores and starts the worker on the blocking pool, because restoring waits for database and lake.

@@ -11,6 +11,7 @@ use crate::evidence::EvidenceDesk;
 use crate::feeds::FeedDesk;
 use crate::hub::Hub;
 use crate::identity::{Caller, Identity};
+use crate::metrics::ScrapeToken;
 use crate::pipeline::RunningPipeline;
 use crate::port::{EventHistory, Random};
 use crate::rulebook::RuleBook;
@@ -52,6 +53,8 @@ pub struct App {
     pub feeds: Arc<FeedDesk>,
     /// The worker.
     pub pipeline: Arc<RunningPipeline>,
+    /// Who may read the counters.
+    pub monitor: ScrapeToken,
     /// When the program started.
     pub started: UnixMicros,
     /// Whether browsers speak TLS to it.

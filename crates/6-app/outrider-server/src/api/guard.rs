@@ -60,6 +60,11 @@ async fn admit(app: &App, route: &Route, headers: &HeaderMap) -> Result<Option<C
     if route.access == Access::Public {
         return Ok(None);
     }
+    if route.access == Access::Monitor {
+        let given =
+            headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        return if app.monitor.admits(given) { Ok(None) } else { Err(ApiFailure::unauthenticated()) };
+    }
     let Some(token) = session_token(headers) else { return Err(ApiFailure::unauthenticated()) };
     let caller = app.identity.authenticate(token).await?.ok_or_else(ApiFailure::unauthenticated)?;
     if route.method.changes() {

@@ -106,6 +106,7 @@ fn document() -> openapi::OpenApi {
         SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(super::SESSION_COOKIE))),
     );
     components.add_security_scheme("feed", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    components.add_security_scheme("monitor", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     document.components = Some(components);
     let paths = Operation::ALL.iter().fold(PathsBuilder::new(), |paths, operation| {
         let route = operation.route();
@@ -161,6 +162,7 @@ fn describe(route: &Route) -> openapi::path::Operation {
         .response("default", error());
     let security = match route.access {
         Access::Public => SecurityRequirement::default(),
+        Access::Monitor => SecurityRequirement::new("monitor", Vec::<String>::new()),
         Access::AnySession | Access::Role(_) => SecurityRequirement::new("session", Vec::<String>::new()),
         Access::Feed => SecurityRequirement::new("feed", Vec::<String>::new()),
     };
@@ -219,6 +221,7 @@ fn access_sentence(access: Access) -> String {
     match access {
         Access::Public => "Needs no session.".to_owned(),
         Access::AnySession => "Needs a session.".to_owned(),
+        Access::Monitor => "Needs the token of the monitoring system.".to_owned(),
         Access::Role(role) => format!("Needs the role {} or a higher one.", role.word()),
         Access::Feed => "Needs the feed's credential.".to_owned(),
     }

@@ -22,6 +22,8 @@ pub enum Access {
     Role(Role),
     /// The feed that the path names, by its own credential; no session.
     Feed,
+    /// The monitoring system, which has a token instead of a session.
+    Monitor,
 }
 
 /// HTTP methods in use.
@@ -146,6 +148,8 @@ const ADMIN: Access = Access::Role(Role::Admin);
 operations! {
     /// Says that the program runs.
     Livez = "livez" Get "/livez" Access::Public, None, None => Answer::Text;
+    /// Shows counters in the text format 0.0.4 of Prometheus.
+    ShowMetrics = "show_metrics" Get "/metrics" Access::Monitor, None, None => Answer::Text;
     /// Logs in.
     Login = "login" Post "/api/v1/session" Access::Public, None, Some("LoginRequest") => Answer::Json("Session");
     /// Shows the caller's session.

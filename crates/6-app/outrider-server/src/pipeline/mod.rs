@@ -8,6 +8,7 @@
 //! * the checkpoint (offset, ingestion state, detection state) is one transaction, so a restart goes on from a
 //!   moment at which all three belonged together.
 
+mod card;
 mod doorbell;
 mod parts;
 mod status;
@@ -15,5 +16,5 @@ mod worker;
 
 pub use doorbell::Doorbell;
 pub use parts::{PipelineConfig, PipelineError, PipelineParts};
-pub use status::PipelineStatus;
+pub use status::{BusyTimes, PipelineStatus};
 pub use worker::{RunningPipeline, start};

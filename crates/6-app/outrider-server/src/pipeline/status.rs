@@ -1,6 +1,7 @@
 //! What the health page and the overview show of the worker.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use outrider_detect::RuleLoad;
 use outrider_model::{Balance, LogOffset};
@@ -31,6 +32,8 @@ pub struct PipelineStatus {
     pub findings: u64,
     /// Findings that a late event raised or changed.
     pub late_findings: u64,
+    /// Time spent, by stage.
+    pub busy: BusyTimes,
     /// State and counters by rule.
     pub rules: Vec<RuleLoad>,
     /// Rules that hit a limit, and how often.
@@ -39,4 +42,53 @@ pub struct PipelineStatus {
     pub not_evaluated: BTreeMap<String, String>,
     /// What went wrong last, if the worker is waiting to try again.
     pub trouble: Option<String>,
+}
+
+/// Time that the worker spent since the start of the program, by stage; attempts that failed are in it, waiting for
+/// records is not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BusyTimes {
+    /// Reading records that were there.
+    pub read: Duration,
+    /// Decoding, ordering and correcting the time of events.
+    pub decode: Duration,
+    /// Rules and correlation.
+    pub detect: Duration,
+    /// Findings and alerts into the case database.
+    pub record: Duration,
+    /// Rows into the lake.
+    pub store: Duration,
+    /// Checkpoints.
+    pub checkpoint: Duration,
+}
+
+impl BusyTimes {
+    /// Returns the stages' names with their times, in the order of the data.
+    #[must_use]
+    pub const fn by_stage(&self) -> [(&'static str, Duration); 6] {
+        [
+            ("read", self.read),
+            ("decode", self.decode),
+            ("detect", self.detect),
+            ("record", self.record),
+            ("store", self.store),
+            ("checkpoint", self.checkpoint),
+        ]
+    }
+}
+
+/// Measures stages that follow each other.
+pub(super) struct Lap(Instant);
+
+impl Lap {
+    pub(super) fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Adds the time since the last call to `stage`.
+    pub(super) fn end(&mut self, stage: &mut Duration) {
+        let now = Instant::now();
+        *stage += now.duration_since(self.0);
+        self.0 = now;
+    }
 }

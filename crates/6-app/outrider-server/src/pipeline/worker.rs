@@ -10,12 +10,12 @@ use outrider_ingest::{Quarantined, Worker};
 use outrider_model::{
     AppendError, EventBatch, Finding, LogOffset, LogRecord, Partition, RuleId, Stage, Watermark,
 };
-use outrider_rules::RuleSet;
 use outrider_types::{IngestTime, VehicleId};
 
+use super::card::cards;
 use super::doorbell::Doorbell;
 use super::parts::{PipelineError, PipelineParts};
-use super::status::PipelineStatus;
+use super::status::{BusyTimes, Lap, PipelineStatus};
 use crate::store::{Activity, FindingInput, Progress, QuarantineEntry, RuleCard, Scope};
 
 /// The one partition of an installation on one machine.
@@ -85,6 +85,7 @@ struct Run {
     /// What the next checkpoint will say besides the states.
     progress: Progress,
     ingested: Option<IngestTime>,
+    busy: BusyTimes,
     /// Findings that were stated after the last checkpoint and before a crash, with the offset they were stated at. The
     /// replay takes other steps; what it does not state again was true only between two steps of the first run.
     unconfirmed: BTreeMap<String, LogOffset>,
@@ -135,6 +136,7 @@ impl Run {
             lake_next,
             progress,
             ingested: None,
+            busy: BusyTimes::default(),
             unconfirmed,
             is_torn: false,
         };
@@ -188,6 +190,7 @@ impl Run {
         // After a crash the lake may be ahead of the checkpoint: what it has goes through detection only.
         let covered = usize::try_from(self.lake_next.0.saturating_sub(self.next.0)).unwrap_or(usize::MAX);
         let records_max = if covered > 0 { covered.min(config.records_max) } else { config.records_max };
+        let mut lap = Lap::begin();
         let mut records = match self.parts.log.read(PARTITION, self.next, records_max, config.bytes_max) {
             Err(AppendError::Beyond { from, start, .. }) if start > from => {
                 // The database is older than the log. Counting what the lake covers from here must begin at what is there.
@@ -209,12 +212,16 @@ impl Run {
         let bytes = records.iter().map(|record| record.bytes.len()).sum();
         let now = records.iter().map(|record| record.ingest).max().unwrap_or_default();
         self.is_torn = true;
+        lap.end(&mut self.busy.read);
         let (batch, quarantined) = self.decode(&records);
+        lap.end(&mut self.busy.decode);
         let findings = self.detect(&batch, now);
+        lap.end(&mut self.busy.detect);
         // From here on the states are ahead of the checkpoint; each write is repeated until it succeeds, because
         // the records cannot be taken a second time.
         self.until_done(stop, |run| run.record(&findings, next))?;
         self.until_done(stop, |run| run.withdraw_unconfirmed(&findings, next))?;
+        lap.end(&mut self.busy.record);
         if covered == 0 {
             self.until_done(stop, |run| {
                 run.parts.sink.store(PARTITION, next, &batch)?;
@@ -222,6 +229,7 @@ impl Run {
                 Ok(())
             })?;
         }
+        lap.end(&mut self.busy.store);
         self.note(&batch, &findings, quarantined, now);
         self.next = next;
         self.is_torn = false;
@@ -366,12 +374,20 @@ impl Run {
         status.not_evaluated = idle.map(|note| (note.rule.to_string(), note.reason.to_owned())).collect();
         status.next = self.next;
         status.lake_next = self.lake_next;
+        status.busy = self.busy;
         status.ingested_at = self.ingested.map(|ingested| ingested.0).or(status.ingested_at);
         status.trouble = trouble;
     }
 
-    /// Writes offset, ingestion state and detection state in one transaction, then lets the log forget.
     fn checkpoint(&mut self) -> Result<(), PipelineError> {
+        let mut lap = Lap::begin();
+        let done = self.write_checkpoint();
+        lap.end(&mut self.busy.checkpoint);
+        done
+    }
+
+    /// Writes offset, ingestion state and detection state in one transaction, then lets the log forget.
+    fn write_checkpoint(&mut self) -> Result<(), PipelineError> {
         let mut detect = Vec::new();
         self.detector.save(&mut detect);
         // States of vehicles that a failed attempt took out stay in `progress` until an attempt succeeds.
@@ -404,32 +420,4 @@ impl Run {
             now: self.ingested.map_or_else(|| self.parts.clock.now(), |at| at.0),
         }
     }
-}
-
-/// Returns how long a rule's group must be quiet before its next finding is a new alert: a correlation's timespan,
-/// and for a plain rule one day (guess), so that a fault on each day's drive is one alert.
-fn quiet_us(rules: &RuleSet, rule: &RuleId) -> i64 {
-    const DAY_US: i64 = 86_400_000_000;
-    let correlation = rules.correlations().iter().find(|correlation| correlation.header.id == *rule);
-    correlation.map_or(DAY_US, |it| i64::try_from(it.timespan_us).unwrap_or(i64::MAX))
-}
-
-/// Returns what the queue shows of each rule.
-fn cards(rules: &RuleSet) -> BTreeMap<RuleId, RuleCard> {
-    let headers = rules
-        .rules()
-        .iter()
-        .map(|rule| &rule.header)
-        .chain(rules.correlations().iter().map(|correlation| &correlation.header));
-    headers
-        .map(|header| {
-            let card = RuleCard {
-                id: header.id.clone(),
-                title: header.title.clone(),
-                tags: header.tags.clone(),
-                quiet_us: quiet_us(rules, &header.id),
-            };
-            (header.id.clone(), card)
-        })
-        .collect()
 }

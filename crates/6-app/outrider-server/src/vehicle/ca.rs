@@ -414,7 +414,7 @@ pub(super) fn certificate(pem: &str) -> Result<CertificateDer<'static>, CaError>
 }
 
 /// Writes a file that only its owner may read; existing content is replaced. A crash leaves all of it or nothing.
-pub(super) fn write_secret(path: &Path, content: &[u8]) -> Result<(), CaError> {
+pub(crate) fn write_secret(path: &Path, content: &[u8]) -> Result<(), CaError> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let failed = |source| CaError::File { path: path.to_path_buf(), source };
     if let Some(folder) = path.parent() {

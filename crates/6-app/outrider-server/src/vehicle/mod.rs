@@ -30,6 +30,7 @@ mod tls;
 pub use accept::{ListenerConfig, RunningListener};
 pub use artifact::{ArtifactError, ArtifactVault, PIECE_BYTES_MAX, Wanted, read_artifact};
 pub use ca::pem;
+pub(crate) use ca::write_secret;
 pub use ca::{CaError, Issued, Serial, TlsFiles, VEHICLE_DAYS, VehicleCa};
 pub use directory::{Admitted, Denied, Directory};
 pub use download::Piece;

@@ -2,9 +2,11 @@
 
 use outrider_server::api::dto::Role;
 use outrider_server::api::route::{Access, Operation};
+use outrider_server::metrics::{CONTENT_TYPE, TOKEN_FILE};
 use serde_json::json;
+use tokio::net::TcpStream;
 
-use crate::client::Browser;
+use crate::client::{Browser, exchange};
 use crate::harness::running;
 
 /// Path of a route with identities that do not exist.
@@ -51,6 +53,8 @@ async fn every_route_admits_exactly_the_roles_of_the_table() {
                 Access::Role(needed) => *role >= needed,
                 // A session is no credential of a feed.
                 Access::Feed => false,
+                // The monitoring system's token is not a session, and a session is not its token.
+                Access::Monitor => false,
             };
             let got = admitted(&browser, *operation).await;
             assert_eq!(got, expected, "{} as {}", operation.route().id, role.word());
@@ -69,6 +73,42 @@ async fn without_a_session_only_public_routes_answer() {
         let is_public = operation.route().access == Access::Public;
         assert_eq!(admitted(&stranger, *operation).await, is_public, "{}", operation.route().id);
     }
+    running.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_counters_need_the_token_and_follow_what_is_received() {
+    let running = running().await;
+    let file = running.folder.path().join("secrets").join(TOKEN_FILE);
+    let token = std::fs::read_to_string(file).expect("a token was drawn");
+    let get = async |authorization: &str| {
+        let stream = TcpStream::connect(running.server.api_addr).await.expect("the server listens");
+        exchange(stream, &format!("GET /metrics HTTP/1.1\r\nAuthorization: {authorization}\r\n"), b"").await
+    };
+    for wrong in ["Bearer x", "Basic x", &format!("Bearer {}0", token.trim())] {
+        let answer = get(wrong).await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "unauthenticated"), "{wrong}");
+    }
+    let vehicle = running.vehicle(1).await;
+    assert_eq!(running.uplink(&vehicle, &vehicle.batch(1..=5)).await.status, 200);
+    running.settle().await;
+    let answer = get(&format!("Bearer {}", token.trim())).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type").as_deref(), Some(CONTENT_TYPE));
+    let page = String::from_utf8(answer.body).expect("text");
+    for line in [
+        "outrider_stage_received_units_total{stage=\"uplink\",unit=\"frames\"} 1",
+        "outrider_stage_passed_units_total{stage=\"ingest_events\",unit=\"events\"} 5",
+        "outrider_stage_unbalanced{stage=\"lake\"} 0",
+        "outrider_log_lag_records 0",
+        "outrider_worker_stuck 0",
+    ] {
+        assert!(page.lines().any(|each| each == line), "{line}\n{page}");
+    }
+    let busy = page
+        .lines()
+        .find_map(|line| line.strip_prefix("outrider_worker_busy_seconds_total{stage=\"decode\"} "));
+    assert!(busy.is_some_and(|seconds| seconds.parse::<f64>().is_ok_and(|seconds| seconds > 0.0)), "{page}");
     running.server.shutdown().await;
 }
 

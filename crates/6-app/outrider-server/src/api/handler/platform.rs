@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use outrider_model::{Balance, Partition, catalogue};
 use outrider_types::UnixMicros;
@@ -17,6 +17,7 @@ use crate::api::dto::{
 use crate::api::error::ApiFailure;
 use crate::api::extract::Body;
 use crate::api::openapi_json;
+use crate::metrics::{self, ProcessStatus, Readings};
 use crate::rulebook::severity;
 
 /// Rows of an answer where the caller does not say.
@@ -78,6 +79,18 @@ pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         as_of: Timestamp(scope.now),
     })
+}
+
+/// Shows counters to the monitoring system.
+pub(crate) async fn metrics(state: Shared) -> Result<([(HeaderName, &'static str); 1], String), ApiFailure> {
+    let health = read_health(&state).await?;
+    let readings = Readings {
+        health: &health,
+        worker: &state.pipeline.status(),
+        process: ProcessStatus::read(),
+        started: state.started,
+    };
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(&readings)))
 }
 
 /// Counters of a stage in the words of the API.

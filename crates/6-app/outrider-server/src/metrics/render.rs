@@ -1,0 +1,231 @@
+//! Readings as text.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use outrider_types::UnixMicros;
+
+use super::{
+    BUILD, FINDINGS, FINDINGS_LATE, GAPS, LAKE_BYTES, LAKE_COMMIT_AGE, LAKE_FILES, LAKE_ROWS, LAKE_VERSION,
+    LINK_BROKER_FRAMES, LINK_FINDINGS, LINK_HANDSHAKES, LINK_PACKETS, LINK_REFUSALS, LINK_SESSIONS,
+    LOG_BYTES, LOG_HEAD, LOG_LAG, Metric, PROCESS_CPU, PROCESS_FILES, PROCESS_MEMORY, PROCESS_START,
+    ProcessStatus, RULE_ENTRIES, RULE_GROUPS, RULE_MATCHES, RULE_UNCOUNTED, RULES_IDLE, STAGE_DROPPED,
+    STAGE_PASSED, STAGE_QUARANTINED, STAGE_RECEIVED, STAGE_UNBALANCED, STORE_BYTES, WATERMARK_AGE,
+    WORKER_BUSY, WORKER_STUCK,
+};
+use crate::api::dto::{Health, StageBalance};
+use crate::pipeline::PipelineStatus;
+use crate::vehicle::VehicleLinkStatus;
+
+/// Media type of the page.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the page is made of, all of one moment.
+#[derive(Debug)]
+pub struct Readings<'a> {
+    /// State of the installation.
+    pub health: &'a Health,
+    /// State of the worker.
+    pub worker: &'a PipelineStatus,
+    /// What the kernel says.
+    pub process: ProcessStatus,
+    /// Start of the program.
+    pub started: UnixMicros,
+}
+
+/// Writes the page. O(stages, reasons and rules); a vehicle adds no line.
+#[must_use]
+pub fn render(readings: &Readings<'_>) -> String {
+    let mut page = Page::default();
+    page.one(&BUILD, &[&readings.health.version], 1_u8);
+    stages(&mut page, &readings.health.stages);
+    worker(&mut page, readings);
+    rules(&mut page, readings.worker);
+    storage(&mut page, readings.health);
+    links(&mut page, &readings.health.links);
+    process(&mut page, readings);
+    page.text
+}
+
+fn stages(page: &mut Page, stages: &[StageBalance]) {
+    page.head(&STAGE_RECEIVED);
+    for stage in stages {
+        page.series(&STAGE_RECEIVED, &[&stage.stage, &stage.unit], stage.received);
+    }
+    page.head(&STAGE_PASSED);
+    for stage in stages {
+        page.series(&STAGE_PASSED, &[&stage.stage, &stage.unit], stage.passed);
+    }
+    page.head(&STAGE_DROPPED);
+    for stage in stages {
+        reasons(page, &STAGE_DROPPED, stage, &stage.dropped);
+    }
+    page.head(&STAGE_QUARANTINED);
+    for stage in stages {
+        reasons(page, &STAGE_QUARANTINED, stage, &stage.quarantined);
+    }
+    page.head(&STAGE_UNBALANCED);
+    for stage in stages {
+        page.series(&STAGE_UNBALANCED, &[&stage.stage], u8::from(!stage.balanced));
+    }
+}
+
+fn reasons(page: &mut Page, metric: &Metric, stage: &StageBalance, counts: &BTreeMap<String, u64>) {
+    for (reason, units) in counts {
+        page.series(metric, &[&stage.stage, &stage.unit, reason], *units);
+    }
+}
+
+fn worker(page: &mut Page, readings: &Readings<'_>) {
+    let (health, worker) = (readings.health, readings.worker);
+    page.head(&WORKER_BUSY);
+    for (stage, busy) in worker.busy.by_stage() {
+        page.series(&WORKER_BUSY, &[stage], busy.as_secs_f64());
+    }
+    page.one(&WORKER_STUCK, &[], u8::from(health.trouble.is_some()));
+    page.one(&LOG_HEAD, &[], health.log.head_offset);
+    page.one(&LOG_LAG, &[], health.log.lag_records);
+    page.one(&LOG_BYTES, &[], health.log.bytes);
+    let waiting = (health.log.lag_records > 0).then_some(worker.ingested_at).flatten();
+    page.one(&WATERMARK_AGE, &[], waiting.map_or(0.0, |at| age_s(health.as_of.0, at)));
+    page.head(&GAPS);
+    let gaps = health.gaps;
+    for (state, events) in [("open", gaps.open), ("overdue", gaps.overdue), ("tombstoned", gaps.tombstoned)] {
+        page.series(&GAPS, &[state], events);
+    }
+}
+
+fn rules(page: &mut Page, worker: &PipelineStatus) {
+    page.one(&FINDINGS, &[], worker.findings);
+    page.one(&FINDINGS_LATE, &[], worker.late_findings);
+    page.head(&RULE_MATCHES);
+    for rule in &worker.rules {
+        page.series(&RULE_MATCHES, &[&rule.rule.to_string()], rule.balance.received());
+    }
+    page.head(&RULE_ENTRIES);
+    for rule in &worker.rules {
+        page.series(&RULE_ENTRIES, &[&rule.rule.to_string()], rule.entries);
+    }
+    page.head(&RULE_GROUPS);
+    for rule in &worker.rules {
+        page.series(&RULE_GROUPS, &[&rule.rule.to_string()], rule.groups);
+    }
+    page.head(&RULE_UNCOUNTED);
+    for (rule, matches) in &worker.degraded {
+        page.series(&RULE_UNCOUNTED, &[rule], *matches);
+    }
+    page.one(&RULES_IDLE, &[], worker.not_evaluated.len());
+}
+
+fn storage(page: &mut Page, health: &Health) {
+    page.one(&LAKE_VERSION, &[], health.lake.version);
+    page.one(&LAKE_ROWS, &[], health.lake.rows);
+    page.one(&LAKE_FILES, &[], health.lake.files);
+    page.one(&LAKE_BYTES, &[], health.lake.bytes);
+    page.head(&LAKE_COMMIT_AGE);
+    if let Some(at) = &health.lake.last_commit_at {
+        page.series(&LAKE_COMMIT_AGE, &[], age_s(health.as_of.0, at.0));
+    }
+    page.one(&STORE_BYTES, &[], health.database.bytes);
+}
+
+fn links(page: &mut Page, links: &VehicleLinkStatus) {
+    page.one(&LINK_SESSIONS, &[], links.sessions);
+    page.head(&LINK_HANDSHAKES);
+    let outcomes = [
+        ("full", links.handshakes_full),
+        ("resumed", links.handshakes_resumed),
+        ("failed", links.handshakes_failed),
+        ("refused", links.handshakes_refused),
+    ];
+    for (outcome, handshakes) in outcomes {
+        page.series(&LINK_HANDSHAKES, &[outcome], handshakes);
+    }
+    for (metric, counts) in [(&LINK_PACKETS, &links.packets), (&LINK_REFUSALS, &links.refusals)] {
+        page.head(metric);
+        for (word, count) in counts {
+            page.series(metric, &[word], *count);
+        }
+    }
+    page.head(&LINK_BROKER_FRAMES);
+    if let Some(frames) = links.broker_frames {
+        page.series(&LINK_BROKER_FRAMES, &[], frames);
+    }
+    page.one(&LINK_FINDINGS, &[], links.findings);
+}
+
+fn process(page: &mut Page, readings: &Readings<'_>) {
+    let process = readings.process;
+    page.head(&PROCESS_CPU);
+    if let Some(seconds) = process.cpu_seconds {
+        page.series(&PROCESS_CPU, &[], seconds);
+    }
+    for (metric, value) in [(&PROCESS_MEMORY, process.memory_bytes), (&PROCESS_FILES, process.files)] {
+        page.head(metric);
+        if let Some(value) = value {
+            page.series(metric, &[], value);
+        }
+    }
+    page.one(&PROCESS_START, &[], age_s(readings.started, UnixMicros(0)));
+}
+
+/// Returns the seconds from `from` to `now`, 0 where the clock went back.
+fn age_s(now: UnixMicros, from: UnixMicros) -> f64 {
+    let us = u64::try_from(now.micros_since(from)).unwrap_or(0);
+    std::time::Duration::from_micros(us).as_secs_f64()
+}
+
+/// A value of a series.
+trait Value: std::fmt::Display {}
+impl Value for u8 {}
+impl Value for u64 {}
+impl Value for i64 {}
+impl Value for usize {}
+impl Value for f64 {}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    /// Writes what is said of a metric once, before its series.
+    fn head(&mut self, metric: &Metric) {
+        let Metric { name, kind, help, .. } = metric;
+        let written = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {}", kind.word());
+        written.expect("a text takes what is written to it");
+    }
+
+    fn series(&mut self, metric: &Metric, values: &[&str], value: impl Value) {
+        debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
+        self.text.push_str(metric.name);
+        for (index, (label, value)) in metric.labels.iter().zip(values).enumerate() {
+            self.text.push(if index == 0 { '{' } else { ',' });
+            self.text.push_str(label);
+            self.text.push_str("=\"");
+            escape(value, &mut self.text);
+            self.text.push('"');
+        }
+        if !values.is_empty() {
+            self.text.push('}');
+        }
+        writeln!(self.text, " {value}").expect("a text takes what is written to it");
+    }
+
+    fn one(&mut self, metric: &Metric, values: &[&str], value: impl Value) {
+        self.head(metric);
+        self.series(metric, values, value);
+    }
+}
+
+/// Writes a label's value: backslash, quote and line feed are escaped.
+fn escape(value: &str, text: &mut String) {
+    for character in value.chars() {
+        match character {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            other => text.push(other),
+        }
+    }
+}

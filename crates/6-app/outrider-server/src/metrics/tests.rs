@@ -1,0 +1,153 @@
+use std::collections::BTreeSet;
+
+use outrider_types::UnixMicros;
+
+use super::*;
+use crate::api::dto::{
+    DatabaseHealth, DetectHealth, GapHealth, Health, LakeHealth, LogHealth, StageBalance, Timestamp,
+};
+use crate::pipeline::PipelineStatus;
+use crate::vehicle::VehicleLinkStatus;
+
+const NOW: UnixMicros = UnixMicros(1_800_000_000_000_000);
+
+fn health() -> Health {
+    let balance = |stage: &str| StageBalance {
+        stage: stage.to_owned(),
+        unit: "events".to_owned(),
+        received: 12,
+        passed: 7,
+        dropped: [("duplicate".to_owned(), 3)].into(),
+        quarantined: [("a \"bad\"\\\nword".to_owned(), 2)].into(),
+        balanced: true,
+    };
+    Health {
+        stages: vec![balance("ingest_events"), balance("lake")],
+        log: LogHealth { head_offset: 9, worker_offset: 4, lag_records: 5, bytes: 1_000 },
+        lake: LakeHealth { version: 3, rows: 7, files: 2, bytes: 900, last_commit_at: Some(Timestamp(NOW)) },
+        detect: DetectHealth {
+            state_entries: 1,
+            late_findings: 0,
+            degraded: [].into(),
+            not_evaluated: [].into(),
+        },
+        gaps: GapHealth { open: 1, overdue: 2, tombstoned: 3 },
+        links: VehicleLinkStatus { broker_frames: Some(1), ..VehicleLinkStatus::default() },
+        database: DatabaseHealth { bytes: 4_096 },
+        trouble: None,
+        uptime_s: 1,
+        version: "1.2.3".to_owned(),
+        as_of: Timestamp(NOW),
+    }
+}
+
+fn page(health: &Health, worker: &PipelineStatus) -> String {
+    let process = ProcessStatus { cpu_seconds: Some(1.5), memory_bytes: Some(7), files: Some(3) };
+    render(&Readings { health, worker, process, started: UnixMicros(NOW.0 - 1_000_000) })
+}
+
+/// One line that is no comment: name, labels as written, value.
+fn series(line: &str) -> (&str, &str, f64) {
+    let (rest, value) = line.rsplit_once(' ').expect("a value");
+    let (name, labels) = rest
+        .split_once('{')
+        .map_or((rest, ""), |(name, labels)| (name, labels.strip_suffix('}').expect("labels end")));
+    (name, labels, value.parse().expect("a number"))
+}
+
+#[test]
+fn names_end_with_their_unit_and_counters_with_total() {
+    let names: BTreeSet<_> = ALL.iter().map(|metric| metric.name).collect();
+    assert_eq!(names.len(), ALL.len());
+    for metric in ALL {
+        assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+        let is_ours = metric.name.starts_with("outrider_") || metric.name.starts_with("process_");
+        assert!(
+            is_ours && metric.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+            "{}",
+            metric.name
+        );
+        assert!(metric.help.ends_with('.') && !metric.help.contains(['\\', '\n']), "{}", metric.name);
+    }
+}
+
+#[test]
+fn every_metric_is_announced_once_before_its_series() {
+    let page = page(&health(), &PipelineStatus::default());
+    let announced: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .map(|line| line.split_once(' ').expect("name and kind"))
+        .collect();
+    let expected: BTreeSet<_> = ALL.iter().map(|metric| (metric.name, metric.kind.word())).collect();
+    assert_eq!(announced.iter().copied().collect::<BTreeSet<_>>(), expected);
+    assert_eq!(announced.len(), ALL.len());
+    let (mut current, mut seen) = ("", BTreeSet::new());
+    for line in page.lines() {
+        if let Some(head) = line.strip_prefix("# TYPE ") {
+            current = head.split(' ').next().expect("a name");
+        } else if !line.starts_with('#') {
+            let (name, labels, _) = series(line);
+            assert_eq!(name, current);
+            assert!(seen.insert((name, labels)), "{line} twice");
+        }
+    }
+    assert!(page.ends_with('\n'));
+}
+
+#[test]
+fn labels_are_escaped() {
+    let page = page(&health(), &PipelineStatus::default());
+    let line =
+        r#"outrider_stage_quarantined_units_total{stage="lake",unit="events",reason="a \"bad\"\\\nword"} 2"#;
+    assert!(page.lines().any(|each| each == line), "{page}");
+}
+
+#[test]
+fn the_watermark_has_an_age_only_while_records_wait() {
+    let value = |health: &Health, worker: &PipelineStatus| {
+        let page = page(health, worker);
+        let line =
+            page.lines().find(|line| line.starts_with(WATERMARK_AGE.name)).expect("is there").to_owned();
+        series(&line).2
+    };
+    let mut health = health();
+    let at =
+        |us: i64| PipelineStatus { ingested_at: Some(UnixMicros(NOW.0 - us)), ..PipelineStatus::default() };
+    assert_eq!(value(&health, &at(2_500_000)).to_string(), "2.5");
+    // A clock that went back is no age.
+    assert_eq!(value(&health, &at(-1_000_000)).to_string(), "0");
+    health.log.lag_records = 0;
+    assert_eq!(value(&health, &at(2_500_000)).to_string(), "0");
+}
+
+#[test]
+fn what_is_not_known_has_no_series() {
+    let mut health = health();
+    health.lake.last_commit_at = None;
+    health.links.broker_frames = None;
+    let readings = Readings {
+        health: &health,
+        worker: &PipelineStatus::default(),
+        process: ProcessStatus::default(),
+        started: NOW,
+    };
+    let page = render(&readings);
+    let absent = [LAKE_COMMIT_AGE, LINK_BROKER_FRAMES, PROCESS_CPU, PROCESS_MEMORY, PROCESS_FILES];
+    for metric in absent {
+        assert!(!page.lines().any(|line| line.starts_with(metric.name)), "{}", metric.name);
+    }
+}
+
+#[test]
+fn the_checked_in_page_is_the_generated_one() {
+    let mut text = String::from(
+        "# Metrics\n\nGenerated from the program. How to read them: [operations](operations.md#monitoring).\n\n\
+         | metric | kind | labels | says |\n| --- | --- | --- | --- |\n",
+    );
+    for Metric { name, kind, help, labels } in ALL {
+        text.push_str(&format!("| `{name}` | {} | {} | {help} |\n", kind.word(), labels.join(", ")));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/book/metrics.md");
+    expect_test::expect_file![path].assert_eq(&text);
+}
