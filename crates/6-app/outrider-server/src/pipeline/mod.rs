@@ -1,4 +1,4 @@
-//! The worker: from the event log to lake, findings, alerts and checkpoint.
+//! The worker, one thread for all partitions and one state of detection: from the event log to lake, findings, alerts and checkpoint.
 //!
 //! **In:** records of the event log. **Out:** rows in the lake, findings and alerts in the case database, gaps and
 //! counters. **Never:** a loss or a repetition, whenever it is killed (LOG-3):
@@ -8,12 +8,15 @@
 //! * the checkpoint (offset, ingestion state, detection state) is one transaction, so a restart goes on from a
 //!   moment at which all three belonged together.
 
+mod cards;
 mod doorbell;
 mod parts;
+mod places;
 mod status;
 mod worker;
 
 pub use doorbell::Doorbell;
 pub use parts::{PipelineConfig, PipelineError, PipelineParts};
+pub use places::log_end;
 pub use status::PipelineStatus;
 pub use worker::{RunningPipeline, start};
