@@ -138,6 +138,24 @@ export async function huntParts({ mock, page, open, login, part, equal, truly, s
     equal(mock.state.asked.at(-1).query, "SELECT nothing", "nothing was run");
   });
 
+  await part("hunting: keys struck before the next frame follow what was completed", async () => {
+    await page.evaluate(() => {
+      window.outriderFrame = window.requestAnimationFrame;
+      window.requestAnimationFrame = (drawn) => setTimeout(() => drawn(performance.now()), 500);
+    });
+    await write(page, "");
+    await page.keyboard.type("SELECT can_i");
+    await page.waitForSelector(".suggest [role=option][aria-selected=true] >> text=can_id");
+    await page.keyboard.press("Tab");
+    await page.keyboard.type(" FROM events");
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(drawn)));
+    await page.keyboard.type(" LIMIT 5");
+    equal(await page.inputValue("textarea.sql"), "SELECT can_id FROM events LIMIT 5", "query");
+    await page.evaluate(() => {
+      window.requestAnimationFrame = window.outriderFrame;
+    });
+  });
+
   await part("hunting: a bar of the distribution narrows the rows, and the address holds the column", async () => {
     await write(page, "SELECT spread");
     await page.keyboard.press("Control+Enter");

@@ -9,6 +9,7 @@ import { Answer } from "./Answer";
 import { toCsv } from "./csv";
 import { Editor } from "./Editor";
 import type { Place } from "./place";
+import { putDraft } from "./putDraft";
 import { Side } from "./Side";
 import { useCompletion } from "./useCompletion";
 import { useHunt, type Hunt } from "./useHunt";
@@ -80,8 +81,8 @@ function Hunting({ user }: { user: string }) {
   };
   const insert = (name: string) => {
     const { selectionStart: from, selectionEnd: to } = box.current ?? { selectionStart: 0, selectionEnd: 0 };
-    hunt.setDraft(`${hunt.draft.slice(0, from)}${name}${hunt.draft.slice(to)}`);
-    requestAnimationFrame(() => jump({ line: 0, column: 0, offset: from + name.length, length: 0 }));
+    const text = `${hunt.draft.slice(0, from)}${name}${hunt.draft.slice(to)}`;
+    putDraft({ text, caret: from + name.length, setDraft: hunt.setDraft, box });
   };
   return (
     <div className="hunt">

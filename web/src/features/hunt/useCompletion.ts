@@ -1,8 +1,9 @@
-import { useMemo, useState, type KeyboardEvent, type RefObject } from "react";
+import { useMemo, useState, type KeyboardEvent } from "react";
 import { t } from "../../lib/i18n";
 import { useCatalogue } from "../catalogue/api";
 import { allColumns } from "./columns";
 import { completeAt, type Choice, type Vocabulary } from "./complete";
+import { putDraft, type Target } from "./putDraft";
 
 const LANES = ["critical", "batched", "deferred"] as const;
 
@@ -22,7 +23,7 @@ function useVocabulary(): Vocabulary {
 
 /** Whether suggestions are shown, and whether somebody asked for them. */
 type Mode = "off" | "typed" | "asked";
-type Props = { draft: string; setDraft(text: string): void; box: RefObject<HTMLTextAreaElement | null> };
+type Props = Target & { draft: string };
 
 /** Suggestions at the caret of the query, and the keys that choose among them. */
 export function useCompletion({ draft, setDraft, box }: Props) {
@@ -43,13 +44,9 @@ export function useCompletion({ draft, setDraft, box }: Props) {
   const accept = (choice: Choice | undefined) => {
     if (!completion || !choice) return;
     const end = completion.from + choice.text.length;
-    setDraft(`${draft.slice(0, completion.from)}${choice.text}${draft.slice(completion.to)}`);
     setMode("off");
-    // After the text is in the box.
-    requestAnimationFrame(() => {
-      box.current?.focus();
-      box.current?.setSelectionRange(end, end);
-    });
+    const text = `${draft.slice(0, completion.from)}${choice.text}${draft.slice(completion.to)}`;
+    putDraft({ text, caret: end, setDraft, box });
   };
   const press = (event: KeyboardEvent) => {
     if (!completion || event.ctrlKey || event.metaKey || event.altKey || event.nativeEvent.isComposing) return;
