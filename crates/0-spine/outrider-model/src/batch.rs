@@ -7,7 +7,7 @@ use outrider_types::{
     UnixMicros, VehicleId, VehicleMicros,
 };
 
-use crate::catalogue::{self, FieldKind};
+use crate::catalogue;
 use crate::column::{FieldColumn, FieldValues, TextColumn};
 use crate::registry::VehicleRecord;
 
@@ -159,38 +159,16 @@ impl EventBatch {
     /// does not have the field, the type differs, or the row has the field already.
     pub fn set_field(&mut self, key: FieldKey, value: FieldValue<'_>) -> bool {
         let Some(row) = self.rows().checked_sub(1) else { return false };
+        if let Some(column) = self.fields.get_mut(&key) {
+            return column.set(row, value);
+        }
         let Some(field) = catalogue::field(key) else { return false };
-        let fits = matches!(
-            (field.kind, value),
-            (FieldKind::Int, FieldValue::Int(_))
-                | (FieldKind::Float, FieldValue::Float(_) | FieldValue::Int(_))
-                | (FieldKind::Text, FieldValue::Text(_))
-                | (FieldKind::Bool, FieldValue::Bool(_))
-        );
-        if !fits {
-            return false;
+        let mut column = FieldColumn::new(field.kind);
+        let is_set = column.set(row, value);
+        if is_set {
+            self.fields.insert(key, column);
         }
-        let column = self.fields.entry(key).or_insert_with(|| FieldColumn::new(field.kind));
-        if column.presence.rows() > row {
-            return false;
-        }
-        column.pad_to(row);
-        match (&mut column.values, value) {
-            (FieldValues::Int(values), FieldValue::Int(value)) => values.push(value),
-            (FieldValues::Float(values), FieldValue::Float(value)) => values.push(value),
-            #[expect(clippy::cast_precision_loss, reason = "a physical value needs no more than 53 bits")]
-            (FieldValues::Float(values), FieldValue::Int(value)) => values.push(value as f64),
-            (FieldValues::Text(values), FieldValue::Text(value)) => values.push(Some(value)),
-            (FieldValues::Bool(values), FieldValue::Bool(value)) => values.values.push(value),
-            (
-                FieldValues::Int(_) | FieldValues::Float(_) | FieldValues::Text(_) | FieldValues::Bool(_),
-                _,
-            ) => {
-                return false;
-            }
-        }
-        column.presence.push(true);
-        true
+        is_set
     }
 
     /// Sets a foreign field of the last row, kept as text under its namespaced name.
@@ -206,16 +184,20 @@ impl EventBatch {
     /// Fills the enrichment columns of the last row; `None` leaves them without a value.
     pub fn enrich_last(&mut self, vehicle: Option<&VehicleRecord>, ecu: Option<&str>) {
         let Some(row) = self.rows().checked_sub(1) else { return };
-        for column in
-            [&mut self.ecu, &mut self.model_line, &mut self.platform, &mut self.release, &mut self.region]
-        {
-            column.pad_to(row);
+        // A column without a value is padded by the next one, or by `seal`.
+        let put = |column: &mut TextColumn, text: Option<&str>| {
+            if let Some(text) = text {
+                column.pad_to(row);
+                column.push(Some(text));
+            }
+        };
+        put(&mut self.ecu, ecu);
+        if let Some(vehicle) = vehicle {
+            put(&mut self.model_line, Some(&vehicle.model_line));
+            put(&mut self.platform, Some(&vehicle.platform));
+            put(&mut self.release, Some(&vehicle.release));
+            put(&mut self.region, Some(&vehicle.region));
         }
-        self.ecu.push(ecu);
-        self.model_line.push(vehicle.map(|vehicle| vehicle.model_line.as_str()));
-        self.platform.push(vehicle.map(|vehicle| vehicle.platform.as_str()));
-        self.release.push(vehicle.map(|vehicle| vehicle.release.as_str()));
-        self.region.push(vehicle.map(|vehicle| vehicle.region.as_str()));
         if let (Some(slot), Some(vehicle)) = (self.h3.last_mut(), vehicle) {
             *slot = vehicle.h3.unwrap_or(0);
         }

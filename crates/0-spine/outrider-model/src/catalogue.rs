@@ -1,5 +1,7 @@
 //! What every security event type and field means; generated from `content/catalogue`.
 
+use std::sync::LazyLock;
+
 use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
 
 #[rustfmt::skip]
@@ -81,10 +83,15 @@ pub fn event_type(id: EventTypeId) -> Option<&'static EventType> {
     EVENT_TYPES.binary_search_by_key(&id, |entry| entry.id).ok().and_then(|index| EVENT_TYPES.get(index))
 }
 
-/// Finds an event type by name, O(n).
+/// Finds an event type by name, O(log n).
 #[must_use]
 pub fn event_type_by_name(name: &str) -> Option<&'static EventType> {
-    EVENT_TYPES.iter().find(|entry| entry.name == name)
+    static BY_NAME: LazyLock<Vec<&EventType>> = LazyLock::new(|| {
+        let mut types: Vec<&EventType> = EVENT_TYPES.iter().collect();
+        types.sort_unstable_by_key(|entry| entry.name);
+        types
+    });
+    BY_NAME.binary_search_by_key(&name, |entry| entry.name).ok().and_then(|at| BY_NAME.get(at).copied())
 }
 
 /// Returns the position of a field in [`FIELDS`], O(log n).

@@ -1,61 +1,7 @@
 //! Columns: plain vectors, bitmaps and dictionary-coded strings.
 
-use std::collections::BTreeMap;
-
-/// Distinct strings of a text column, numbered in order of first appearance.
-///
-/// String predicates are evaluated once per entry, not once per row.
-#[derive(Debug, Clone, Default)]
-pub struct Dictionary {
-    values: Vec<String>,
-    codes: BTreeMap<String, u32>,
-    /// Code given last: neighbouring rows mostly come from one vehicle and repeat its strings.
-    last: u32,
-}
-
-impl PartialEq for Dictionary {
-    fn eq(&self, other: &Self) -> bool {
-        self.values == other.values
-    }
-}
-
-impl Eq for Dictionary {}
-
-impl Dictionary {
-    /// Returns the code of a string, adding it if it is new. O(log n).
-    pub fn intern(&mut self, text: &str) -> u32 {
-        if self.text(self.last) == Some(text) {
-            return self.last;
-        }
-        if let Some(code) = self.codes.get(text) {
-            self.last = *code;
-            return *code;
-        }
-        let code = u32::try_from(self.values.len()).expect("a batch has fewer than 2^32 rows");
-        self.values.push(text.to_owned());
-        self.codes.insert(text.to_owned(), code);
-        self.last = code;
-        code
-    }
-
-    /// Returns the code of a string that is already there.
-    #[must_use]
-    pub fn code(&self, text: &str) -> Option<u32> {
-        self.codes.get(text).copied()
-    }
-
-    /// Returns the string of a code.
-    #[must_use]
-    pub fn text(&self, code: u32) -> Option<&str> {
-        self.values.get(code as usize).map(String::as_str)
-    }
-
-    /// Returns all strings in order of their codes.
-    #[must_use]
-    pub fn values(&self) -> &[String] {
-        &self.values
-    }
-}
+use crate::batch::FieldValue;
+use crate::dictionary::Dictionary;
 
 /// Which rows of a column have a value: one bit a row, least significant bit first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,9 +23,12 @@ impl Presence {
     /// Appends one row.
     pub fn push(&mut self, present: bool) {
         let row = self.rows;
-        self.pad_to(row + 1);
-        if present {
-            self.bits[row / 64] |= 1 << (row % 64);
+        if row.is_multiple_of(64) {
+            self.bits.push(0);
+        }
+        self.rows = row + 1;
+        if present && let Some(word) = self.bits.last_mut() {
+            *word |= 1 << (row % 64);
             self.set += 1;
         }
     }
@@ -186,6 +135,40 @@ impl FieldColumn {
             crate::catalogue::FieldKind::Bool => FieldValues::Bool(BoolColumn::default()),
         };
         Self { presence: Presence::default(), values }
+    }
+
+    /// Sets the value of a row at the end or beyond; rows before it that are not there yet have none.
+    ///
+    /// An integer is accepted for a floating-point field. Returns false, and changes nothing, if the type differs or the
+    /// row has a value or none already.
+    pub fn set(&mut self, row: usize, value: FieldValue<'_>) -> bool {
+        let is_kind = matches!(
+            (&self.values, value),
+            (FieldValues::Int(_), FieldValue::Int(_))
+                | (FieldValues::Float(_), FieldValue::Float(_) | FieldValue::Int(_))
+                | (FieldValues::Text(_), FieldValue::Text(_))
+                | (FieldValues::Bool(_), FieldValue::Bool(_))
+        );
+        if !is_kind || self.presence.rows() > row {
+            return false;
+        }
+        if self.presence.rows() < row {
+            self.pad_to(row);
+        }
+        match (&mut self.values, value) {
+            (FieldValues::Int(values), FieldValue::Int(value)) => values.push(value),
+            (FieldValues::Float(values), FieldValue::Float(value)) => values.push(value),
+            #[expect(clippy::cast_precision_loss, reason = "a physical value needs no more than 53 bits")]
+            (FieldValues::Float(values), FieldValue::Int(value)) => values.push(value as f64),
+            (FieldValues::Text(values), FieldValue::Text(value)) => values.push(Some(value)),
+            (FieldValues::Bool(values), FieldValue::Bool(value)) => values.values.push(value),
+            (
+                FieldValues::Int(_) | FieldValues::Float(_) | FieldValues::Text(_) | FieldValues::Bool(_),
+                _,
+            ) => return false,
+        }
+        self.presence.push(true);
+        true
     }
 
     /// Appends rows without a value until there are `rows`.

@@ -8,6 +8,7 @@ mod balance;
 mod batch;
 pub mod catalogue;
 mod column;
+mod dictionary;
 mod finding;
 pub mod invariants;
 mod ports;
@@ -15,7 +16,8 @@ mod registry;
 
 pub use balance::{Balance, StageName};
 pub use batch::{EventBatch, EventRow, FieldValue, RowRef};
-pub use column::{BoolColumn, Dictionary, FieldColumn, FieldValues, Presence, TextColumn};
+pub use column::{BoolColumn, FieldColumn, FieldValues, Presence, TextColumn};
+pub use dictionary::Dictionary;
 pub use finding::{Evidence, Finding, FindingId, GroupKey, Matched, RuleId, Window};
 pub use ports::{
     AppendError, DecodeContext, Decoded, Decoder, EventLog, LOG_WRITERS_MAX, LogOffset, LogRecord,

@@ -128,4 +128,9 @@ pub trait Reader: std::fmt::Debug + Send + Sync {
     /// Reads all documents of `bytes`, at most `limits.documents_max`; what is beyond is one error
     /// `read.too_many`.
     fn read<'a>(&self, bytes: &'a [u8], limits: &ReadLimits) -> Vec<Item<'a>>;
+
+    /// Returns the input without what stands before its first line, if it is JSON with a document a line.
+    fn json_lines<'a>(&self, _bytes: &'a [u8], _limits: &ReadLimits) -> Option<&'a [u8]> {
+        None
+    }
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
+use outrider_model::EventBatch;
 use outrider_types::{EventTypeId, FieldKey, Severity, UnixMicros, VehicleId};
+
+use crate::columns::{Columns, Host};
 
 /// How a foreign source names a vehicle. No `Debug` or error shows the name (PRIV-1).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,7 +114,7 @@ impl Record {
 /// What stands where a vehicle's name stood.
 const CONCEALED: &str = "(vehicle)";
 /// Shortest foreign name that is searched for: shorter ones are parts of ordinary words (guess).
-const NAME_BYTES_MIN: usize = 6;
+pub(crate) const NAME_BYTES_MIN: usize = 6;
 
 impl Record {
     /// Takes the vehicle's own name out of everything but `vehicle` and `key`: above ingestion there is only the pseudonym
@@ -142,8 +145,12 @@ impl Record {
 }
 
 /// Finds a name, whatever the case of its ASCII letters.
-fn find(bytes: &[u8], name: &[u8]) -> Option<usize> {
-    bytes.windows(name.len()).position(|window| window.eq_ignore_ascii_case(name))
+pub(crate) fn find(bytes: &[u8], name: &[u8]) -> Option<usize> {
+    let first = name.first()?.to_ascii_lowercase();
+    bytes.windows(name.len()).position(|window| {
+        window.first().is_some_and(|byte| byte.to_ascii_lowercase() == first)
+            && window.eq_ignore_ascii_case(name)
+    })
 }
 
 fn conceal_text(text: &mut String, name: &str) {
@@ -234,6 +241,18 @@ impl Decoded {
     }
 }
 
+/// All that a decoder made of one input whose events went to a batch; documents = rows + declined + outputs + refusals +
+/// ignored (BAL-1).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Appended {
+    /// Events that became rows.
+    pub rows: u64,
+    /// Events that the host did not place.
+    pub declined: u64,
+    /// Payloads, refusals and the rest.
+    pub others: Decoded,
+}
+
 /// Turns the bytes of one format into records; total: no input makes it panic, loop or grow beyond its bounds.
 pub trait FormatDecoder: fmt::Debug + Send + Sync {
     /// Returns the name and version of the decoder, such as `builtin.cef@1` or `acme.gen3@1.4.0`; kept with each row.
@@ -241,6 +260,21 @@ pub trait FormatDecoder: fmt::Debug + Send + Sync {
 
     /// Decodes one input.
     fn decode(&self, bytes: &[u8]) -> Decoded;
+
+    /// Decodes one input and appends its events to the columns of a batch, as `host` places them; the rows are those that
+    /// [`FormatDecoder::decode`] gives, in their order. The batch is not sealed.
+    fn decode_batch(&self, bytes: &[u8], host: &mut dyn Host, batch: &mut EventBatch) -> Appended {
+        let mut decoded = self.decode(bytes);
+        let mut columns = Columns::new(batch, host);
+        for (document, output) in std::mem::take(&mut decoded.outputs) {
+            match output {
+                Output::Event(record) => columns.record(document, &record),
+                Output::Payload(_) => decoded.outputs.push((document, output)),
+            }
+        }
+        let (rows, declined) = columns.finish();
+        Appended { rows, declined, others: decoded }
+    }
 }
 
 #[cfg(test)]

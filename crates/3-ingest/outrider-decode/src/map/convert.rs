@@ -1,11 +1,14 @@
 //! From a foreign value to a value of the catalogue.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use outrider_model::catalogue::FieldKind;
 use outrider_types::{Severity, UnixMicros};
 use serde::Deserialize;
 
+use super::event::ValueRef;
+use super::scalar::{Scalar, cut_short};
 use crate::doc::Doc;
 use crate::record::Value;
 
@@ -32,28 +35,78 @@ impl TimeForm {
     /// Reads a time; `None` for what is none or lies outside of the years 1970 to 9999.
     #[must_use]
     pub fn read(self, doc: &Doc) -> Option<UnixMicros> {
+        self.time(doc.into())
+    }
+
+    pub(super) fn time(self, scalar: Scalar<'_>) -> Option<UnixMicros> {
         // The last microsecond of the year 9999.
         const LATEST: i64 = 253_402_300_799_999_999;
         let micros = match self {
-            Self::UnixS => match number(doc)? {
+            Self::UnixS => match number(scalar)? {
                 Number::Int(seconds) => seconds.checked_mul(1_000_000)?,
                 Number::Float(seconds) => whole(seconds * 1e6)?,
             },
-            Self::UnixMs => match number(doc)? {
+            Self::UnixMs => match number(scalar)? {
                 Number::Int(millis) => millis.checked_mul(1_000)?,
                 Number::Float(millis) => whole(millis * 1e3)?,
             },
-            Self::UnixUs => number(doc)?.int()?,
-            Self::UnixNs => number(doc)?.int()?.div_euclid(1_000),
-            Self::Rfc3339 => rfc3339(doc.as_text()?)?,
+            Self::UnixUs => number(scalar)?.int()?,
+            Self::UnixNs => number(scalar)?.int()?.div_euclid(1_000),
+            Self::Rfc3339 => rfc3339(scalar.as_text()?)?,
         };
         (0..=LATEST).contains(&micros).then_some(UnixMicros(micros))
     }
 }
 
 fn rfc3339(text: &str) -> Option<i64> {
+    if let Some(micros) = utc(text.as_bytes()) {
+        return Some(micros);
+    }
     let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
     i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000)).ok()
+}
+
+/// Reads the form that most sources write: `2026-01-05T08:15:30.123456Z`, the fraction with up to nine digits or none. `None`
+/// for every other, for what is no such time, and for years before 1970.
+fn utc(text: &[u8]) -> Option<i64> {
+    let (head, tail) = text.split_first_chunk::<19>()?;
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2] = *head else {
+        return None;
+    };
+    let pair = |one: u8, two: u8| {
+        let (one, two) = (one.wrapping_sub(b'0'), two.wrapping_sub(b'0'));
+        (one < 10 && two < 10).then(|| i64::from(one * 10 + two))
+    };
+    let (year, month, day) = (pair(y1, y2)? * 100 + pair(y3, y4)?, pair(m1, m2)?, pair(d1, d2)?);
+    let (hour, minute, second) = (pair(h1, h2)?, pair(n1, n2)?, pair(s1, s2)?);
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + i64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    // A leap second is for the other reader.
+    let is_time = year >= 1970
+        && (1..=12).contains(&month)
+        && (1..=days).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    let fraction = tail.strip_suffix(b"Z")?;
+    let micros = match fraction.split_first() {
+        None => 0,
+        Some((b'.', digits)) if (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) => {
+            (0..6).fold(0, |sum, place| sum * 10 + digits.get(place).map_or(0, |byte| i64::from(byte - b'0')))
+        }
+        Some(_) => return None,
+    };
+    if !is_time {
+        return None;
+    }
+    // Days since 1970 of a year that begins in March, so that the day which only some years have is its last.
+    let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1 - 719_468;
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + micros)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,11 +134,11 @@ fn whole(value: f64) -> Option<i64> {
 }
 
 /// Returns the number that a value is or spells: decimal, or hexadecimal with `0x`.
-fn number(doc: &Doc) -> Option<Number> {
-    match doc {
-        Doc::Int(value) => Some(Number::Int(*value)),
-        Doc::Float(value) => Some(Number::Float(*value)),
-        Doc::Text(text) => {
+fn number(scalar: Scalar<'_>) -> Option<Number> {
+    match scalar {
+        Scalar::Int(value) => Some(Number::Int(value)),
+        Scalar::Float(value) => Some(Number::Float(value)),
+        Scalar::Text(text) => {
             let text = text.trim();
             if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
                 return radix(digits, 16).map(Number::Int);
@@ -93,7 +146,7 @@ fn number(doc: &Doc) -> Option<Number> {
             let int = text.parse().map(Number::Int).ok();
             int.or_else(|| text.parse().ok().filter(|value: &f64| value.is_finite()).map(Number::Float))
         }
-        Doc::Null | Doc::Bool(_) | Doc::Bytes(_) | Doc::List(_) | Doc::Map(_) => None,
+        Scalar::Null | Scalar::Bool(_) | Scalar::Bytes(_) | Scalar::Composite => None,
     }
 }
 
@@ -119,6 +172,10 @@ pub struct Conversion {
     /// Words or numbers of the source and what they mean; with it, another word is no value.
     pub values: BTreeMap<String, Literal>,
 }
+
+/// The conversion that computes nothing.
+pub(super) static PLAIN: Conversion =
+    Conversion { base: None, scale: None, offset: None, min: None, max: None, values: BTreeMap::new() };
 
 /// A value in a package's table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -170,17 +227,22 @@ impl Conversion {
     /// Makes a value of a kind; `None` for what is none.
     #[must_use]
     pub fn apply(&self, doc: &Doc, kind: FieldKind) -> Option<Value> {
+        self.convert(doc.into(), kind).map(Value::from)
+    }
+
+    /// As [`Conversion::apply`], without a copy of a text.
+    pub(super) fn convert<'a>(&'a self, scalar: Scalar<'a>, kind: FieldKind) -> Option<ValueRef<'a>> {
         if !self.values.is_empty() {
-            let literal = self.values.get(&word(doc)?)?;
-            return plain(&Doc::from(literal), kind);
+            let literal = self.values.get(scalar.word()?.as_ref())?;
+            return plain_value(Scalar::from(literal), kind);
         }
         let is_numeric = matches!(kind, FieldKind::Int | FieldKind::Float);
         if !is_numeric {
-            return plain(doc, kind);
+            return plain_value(scalar, kind);
         }
-        let read = match (self.base, doc) {
-            (Some(base), Doc::Text(text)) => Number::Int(radix(text.trim(), base)?),
-            _ => number(doc)?,
+        let read = match (self.base, scalar) {
+            (Some(base), Scalar::Text(text)) => Number::Int(radix(text.trim(), base)?),
+            _ => number(scalar)?,
         };
         if self.scale.is_none() && self.offset.is_none() && self.min.is_none() && self.max.is_none() {
             // Integers stay exact where nothing is to be computed.
@@ -199,45 +261,42 @@ impl Conversion {
     }
 }
 
-fn plain_number(number: Number, kind: FieldKind) -> Option<Value> {
+fn plain_number<'a>(number: Number, kind: FieldKind) -> Option<ValueRef<'a>> {
     match (kind, number) {
-        (FieldKind::Int, number) => number.int().map(Value::Int),
-        (FieldKind::Float, Number::Float(value)) => Some(Value::Float(value)),
+        (FieldKind::Int, number) => number.int().map(ValueRef::Int),
+        (FieldKind::Float, Number::Float(value)) => Some(ValueRef::Float(value)),
         #[expect(clippy::cast_precision_loss, reason = "a physical value needs no more than 53 bits")]
-        (FieldKind::Float, Number::Int(value)) => Some(Value::Float(value as f64)),
+        (FieldKind::Float, Number::Int(value)) => Some(ValueRef::Float(value as f64)),
         (FieldKind::Text | FieldKind::Bool, _) => None,
     }
 }
 
 /// Makes a value of a kind without any table or unit.
 pub(crate) fn plain(doc: &Doc, kind: FieldKind) -> Option<Value> {
+    plain_value(doc.into(), kind).map(Value::from)
+}
+
+fn plain_value(scalar: Scalar<'_>, kind: FieldKind) -> Option<ValueRef<'_>> {
     match kind {
-        FieldKind::Int | FieldKind::Float => plain_number(number(doc)?, kind),
-        FieldKind::Text => word(doc).map(|text| Value::Text(cut(text, TEXT_BYTES_MAX))),
-        FieldKind::Bool => match doc {
-            Doc::Bool(value) => Some(Value::Bool(*value)),
-            Doc::Int(0) => Some(Value::Bool(false)),
-            Doc::Int(1) => Some(Value::Bool(true)),
-            Doc::Text(text) => match text.to_ascii_lowercase().as_str() {
-                "true" | "yes" | "1" | "on" => Some(Value::Bool(true)),
-                "false" | "no" | "0" | "off" => Some(Value::Bool(false)),
+        FieldKind::Int | FieldKind::Float => plain_number(number(scalar)?, kind),
+        FieldKind::Text => scalar.word().map(|text| ValueRef::Text(cut_short(text, TEXT_BYTES_MAX))),
+        FieldKind::Bool => match scalar {
+            Scalar::Bool(value) => Some(ValueRef::Bool(value)),
+            Scalar::Int(0) => Some(ValueRef::Bool(false)),
+            Scalar::Int(1) => Some(ValueRef::Bool(true)),
+            Scalar::Text(text) => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "1" | "on" => Some(ValueRef::Bool(true)),
+                "false" | "no" | "0" | "off" => Some(ValueRef::Bool(false)),
                 _ => None,
             },
-            Doc::Null | Doc::Int(_) | Doc::Float(_) | Doc::Bytes(_) | Doc::List(_) | Doc::Map(_) => None,
+            Scalar::Null | Scalar::Int(_) | Scalar::Float(_) | Scalar::Bytes(_) | Scalar::Composite => None,
         },
     }
 }
 
 /// Returns the text of a value that is not made of others; bytes as hexadecimal digits.
 pub(crate) fn word(doc: &Doc) -> Option<String> {
-    match doc {
-        Doc::Bool(value) => Some(value.to_string()),
-        Doc::Int(value) => Some(value.to_string()),
-        Doc::Float(value) => Some(value.to_string()),
-        Doc::Text(value) => Some(value.clone()),
-        Doc::Bytes(value) => Some(hex(value)),
-        Doc::Null | Doc::List(_) | Doc::Map(_) => None,
-    }
+    Scalar::from(doc).word().map(Cow::into_owned)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -257,14 +316,16 @@ pub(crate) fn cut(mut text: String, bytes_max: usize) -> String {
 /// Reads a severity: a word of this product, or a word that sources commonly use.
 #[must_use]
 pub(crate) fn severity(text: &str) -> Option<Severity> {
-    match text.to_ascii_lowercase().as_str() {
-        "info" | "informational" | "notice" | "debug" => Some(Severity::Info),
-        "low" | "minor" => Some(Severity::Low),
-        "medium" | "warning" | "moderate" => Some(Severity::Medium),
-        "high" | "major" | "error" => Some(Severity::High),
-        "critical" | "fatal" | "alert" | "emergency" | "very-high" => Some(Severity::Critical),
-        _ => None,
-    }
+    const WORDS: [(Severity, &[&str]); 5] = [
+        (Severity::Info, &["info", "informational", "notice", "debug"]),
+        (Severity::Low, &["low", "minor"]),
+        (Severity::Medium, &["medium", "warning", "moderate"]),
+        (Severity::High, &["high", "major", "error"]),
+        (Severity::Critical, &["critical", "fatal", "alert", "emergency", "very-high"]),
+    ];
+    let is_word =
+        |(_, words): &&(Severity, &[&str])| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    WORDS.iter().find(is_word).map(|(severity, _)| *severity)
 }
 
 #[cfg(test)]
@@ -328,6 +389,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_usual_form_of_a_time_is_read_as_the_library_reads_it(
+            text in "(0000|0001|1600|1900|1969|1970|2000|2023|2024|2100|9999)-(0[0-9]|1[0-3])-([0-3][0-9])T([0-2][0-9]):([0-6][0-9]):([0-6][0-9])(\\.[0-9]{0,10})?(Z|z|\\+00:00)?",
+        ) {
+            if let Some(micros) = utc(text.as_bytes()) {
+                let time = time::OffsetDateTime::parse(&text, &time::format_description::well_known::Rfc3339);
+                let nanos = time.expect("a time").unix_timestamp_nanos();
+                prop_assert_eq!(i128::from(micros), nanos.div_euclid(1_000), "{}", text);
+            }
+        }
+
         #[test]
         fn any_number_and_text_ends_in_a_value_or_none(number in any::<f64>(), words in "\\PC{0,300}", scale in any::<f64>()) {
             let conversion = Conversion { scale: Some(scale), ..Conversion::default() };

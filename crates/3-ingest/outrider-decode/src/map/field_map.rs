@@ -1,28 +1,42 @@
 //! A mapping as a table: which foreign field becomes what.
 
+mod spec;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use outrider_model::Dictionary;
 use outrider_model::catalogue::{self, FieldKind};
 use outrider_types::{EventTypeId, FieldKey};
-use serde::Deserialize;
 
-use super::convert::{self, Conversion, TEXT_BYTES_MAX, TimeForm, cut, word};
-use super::name::{Encoding, NameKind, bytes, vehicle_name};
+use super::convert::{self, Conversion, TEXT_BYTES_MAX, cut};
+use super::event::{EventRef, NameRef, TypeRef, ValueRef};
+use super::name::{bytes, vehicle_name};
 use super::path::Path;
-use super::rest::{Rest, is_namespace};
+use super::rest::{Kept, Rest, extension_name, is_namespace};
+use super::scalar::{Scalar, Source, cut_short};
 use super::{MapError, Mapping};
 use crate::doc::Doc;
-use crate::record::{Output, Payload, Record, TypeName, VehicleName};
+use crate::record::{Output, Payload, Record, VehicleName};
+use spec::{PayloadSpec, Spec};
 
 /// A mapping as a table.
 #[derive(Debug)]
 pub struct FieldMap {
     spec: Spec,
-    types: BTreeMap<String, EventTypeId>,
+    /// Foreign words, and the type of each.
+    words: Dictionary,
+    types: Vec<EventTypeId>,
+    default_type: Option<EventTypeId>,
+    /// How a bus gets its number.
+    bus: Option<Conversion>,
     /// In the order of `spec.field`.
     fields: Vec<Target>,
-    /// Paths that are mapped or left out, each with the fields that are made of it, by their place in `fields`.
-    taken: BTreeMap<String, Vec<usize>>,
+    has_required: bool,
+    /// Every path that is read, by its number.
+    paths: Vec<Path>,
+    /// Paths that are no foreign fields, with the fields that must have taken the value for that; none if it never is one.
+    taken: BTreeMap<String, Vec<FieldKey>>,
 }
 
 /// Why a table is no mapping.
@@ -53,135 +67,8 @@ pub enum FieldMapError {
     },
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Spec {
-    /// Namespace of fields that the catalogue does not have.
-    namespace: String,
-    vehicle: Option<VehicleSpec>,
-    time: Option<TimeSpec>,
-    #[serde(rename = "type")]
-    event_type: Option<TypeSpec>,
-    severity: Option<WordSpec>,
-    count: Option<PathSpec>,
-    bus: Option<BusSpec>,
-    ecu: Option<PathSpec>,
-    key: Option<KeySpec>,
-    context: Option<BytesSpec>,
-    payload: Option<PayloadSpec>,
-    #[serde(default)]
-    field: Vec<FieldSpec>,
-    #[serde(default)]
-    ignore: Vec<Ignore>,
-    #[serde(default)]
-    rest: RestSpec,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VehicleSpec {
-    path: Path,
-    kind: NameKind,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TimeSpec {
-    path: Path,
-    form: TimeForm,
-    /// Half the interval that the source's clock keeps, seconds.
-    error_s: Option<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TypeSpec {
-    path: Option<Path>,
-    /// Foreign word → name in the catalogue.
-    #[serde(default)]
-    values: BTreeMap<String, String>,
-    /// Name in the catalogue if `path` is absent or its word is not in `values`.
-    default: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WordSpec {
-    path: Path,
-    #[serde(default)]
-    values: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PathSpec {
-    path: Path,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeySpec {
-    /// Values that together make the key, such as device and counter.
-    paths: Vec<Path>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BytesSpec {
-    path: Path,
-    #[serde(default)]
-    encoding: Encoding,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PayloadSpec {
-    path: Path,
-    #[serde(default)]
-    encoding: Encoding,
-    /// Format of all payloads, or where the format's name stands.
-    format: Option<String>,
-    format_path: Option<Path>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BusSpec {
-    path: Path,
-    #[serde(default)]
-    values: BTreeMap<String, convert::Literal>,
-}
-
-/// The members of [`Conversion`] stand here once more, because flattened ones would let a misspelt key pass.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FieldSpec {
-    to: String,
-    path: Path,
-    /// Without it the event is refused.
-    #[serde(default)]
-    required: bool,
-    base: Option<u32>,
-    scale: Option<f64>,
-    offset: Option<f64>,
-    min: Option<f64>,
-    max: Option<f64>,
-    #[serde(default)]
-    values: BTreeMap<String, convert::Literal>,
-}
-
-impl FieldSpec {
-    fn conversion(&self) -> Conversion {
-        Conversion {
-            base: self.base,
-            scale: self.scale,
-            offset: self.offset,
-            min: self.min,
-            max: self.max,
-            values: self.values.clone(),
-        }
-    }
-}
+/// Fields that an event mostly does not exceed.
+const FIELDS_USUAL: usize = 16;
 
 /// A field of the catalogue and how its values are made.
 #[derive(Debug)]
@@ -189,34 +76,6 @@ struct Target {
     key: FieldKey,
     kind: FieldKind,
     conversion: Conversion,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ignore {
-    path: Path,
-    equals: convert::Literal,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RestSpec {
-    /// Whether fields that are not mapped are kept.
-    #[serde(default = "yes")]
-    keep: bool,
-    /// Paths that are left out all the same.
-    #[serde(default)]
-    except: Vec<Path>,
-}
-
-impl Default for RestSpec {
-    fn default() -> Self {
-        Self { keep: true, except: Vec::new() }
-    }
-}
-
-const fn yes() -> bool {
-    true
 }
 
 fn wrong(place: impl Into<String>, reason: impl Into<String>) -> FieldMapError {
@@ -245,23 +104,25 @@ impl FieldMap {
     /// # Errors
     /// [`FieldMapError`].
     pub fn parse(text: &str) -> Result<Self, FieldMapError> {
-        let spec: Spec = toml::from_str(text).map_err(|error| FieldMapError::Syntax(error.to_string()))?;
+        let mut spec: Spec =
+            toml::from_str(text).map_err(|error| FieldMapError::Syntax(error.to_string()))?;
         if !is_namespace(&spec.namespace) {
             return Err(wrong("namespace", "1 to 32 of a-z, 0-9 and _, beginning with a letter"));
         }
         if spec.event_type.is_none() == spec.payload.is_none() {
             return Err(wrong("type", "a mapping has either [type] or [payload]"));
         }
-        let mut types = BTreeMap::new();
+        let (mut words, mut types, mut default_type) = (Dictionary::default(), Vec::new(), None);
         if let Some(of) = &spec.event_type {
             if of.path.is_none() && of.default.is_none() {
                 return Err(wrong("type", "neither path nor default"));
             }
             for (word, name) in &of.values {
-                types.insert(name.clone(), known_type(&format!("type.values.\"{word}\""), name)?);
+                words.intern(word);
+                types.push(known_type(&format!("type.values.\"{word}\""), name)?);
             }
             if let Some(name) = &of.default {
-                types.insert(name.clone(), known_type("type.default", name)?);
+                default_type = Some(known_type("type.default", name)?);
             }
         }
         if let Some(payload) = &spec.payload {
@@ -298,91 +159,154 @@ impl FieldMap {
             }
             fields.push(Target { key: entry.key, kind: entry.kind, conversion });
         }
-        let taken = taken(&spec);
-        Ok(Self { spec, types, fields, taken })
+        // A value that its field does not take is not lost: it stays under the source's name.
+        let keys = |path: &str| {
+            let of_path = spec.field.iter().zip(&fields).filter(|(of, _)| of.path.text() == path);
+            of_path.map(|(_, target)| target.key).collect()
+        };
+        let taken = spec.taken().into_iter().map(|path| (path.clone(), keys(&path))).collect();
+        let bus =
+            spec.bus.as_ref().map(|of| Conversion { values: of.values.clone(), ..Conversion::default() });
+        let paths = spec.number();
+        let has_required = spec.field.iter().any(|of| of.required);
+        Ok(Self { has_required, spec, words, types, default_type, bus, fields, paths, taken })
     }
 
-    fn vehicle(&self, doc: &Doc) -> Result<Option<VehicleName>, MapError> {
+    /// Returns every path that is read, by its number.
+    pub(crate) fn paths(&self) -> &[Path] {
+        &self.paths
+    }
+
+    /// Returns how many fields there are; their paths are the first, in their order.
+    pub(crate) const fn field_count(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Returns the field that a path is for.
+    pub(crate) fn field_at(&self, slot: usize) -> Option<FieldKey> {
+        self.fields.get(slot).map(|target| target.key)
+    }
+
+    /// Returns whether documents are events, and not envelopes around other formats.
+    pub(crate) const fn is_for_events(&self) -> bool {
+        self.spec.payload.is_none()
+    }
+
+    /// Returns whether a value at a path, as foreign fields name it, stays one.
+    pub(crate) fn kept(&self, path: &str) -> Kept {
+        match self.taken.get(path) {
+            _ if !self.spec.rest.keep => Kept::Never,
+            None => Kept::Always,
+            Some(keys) if keys.is_empty() => Kept::Never,
+            Some(keys) => Kept::Unless(keys.clone()),
+        }
+    }
+
+    /// Returns the name of the foreign field at a path.
+    pub(crate) fn extension(&self, path: &str) -> String {
+        extension_name(&self.spec.namespace, path)
+    }
+
+    fn vehicle<'a>(&self, source: &'a impl Source) -> Result<Option<NameRef<'a>>, MapError> {
         let Some(of) = &self.spec.vehicle else { return Ok(None) };
         let refused = |why: &str| MapError::new("map.vehicle", format!("{}: {why}", of.path.text()));
-        let name = of.path.find(doc).and_then(word).ok_or_else(|| refused("no name"))?;
-        vehicle_name(of.kind, &name).map(Some).ok_or_else(|| refused("no name of the stated kind"))
+        let name = source.word(&of.path).ok_or_else(|| refused("no name"))?;
+        vehicle_name(of.kind, name).map(Some).ok_or_else(|| refused("no name of the stated kind"))
     }
 
-    fn event_type(&self, doc: &Doc) -> Result<TypeName, MapError> {
+    fn event_type<'a>(&self, source: &'a impl Source) -> Result<TypeRef<'a>, MapError> {
         let Some(of) = &self.spec.event_type else {
             return Err(MapError::new("map.type", "the mapping is for envelopes"));
         };
-        let read = of.path.as_ref().and_then(|path| path.find(doc)).and_then(word);
-        let mapped = read.as_ref().and_then(|word| of.values.get(word)).or_else(|| {
-            // A default is for what has no word, or for all words where no table says otherwise.
-            of.default.as_ref().filter(|_| read.is_none() || of.values.is_empty())
-        });
-        if let Some(id) = mapped.and_then(|name| self.types.get(name)) {
-            return Ok(TypeName::Known(*id));
+        let read = of.path.as_ref().and_then(|path| source.word(path));
+        let mapped =
+            read.as_ref().and_then(|word| self.types.get(self.words.code(word)? as usize)).copied().or_else(
+                || {
+                    // A default is for what has no word, or for all words where no table says otherwise.
+                    self.default_type.filter(|_| read.is_none() || self.types.is_empty())
+                },
+            );
+        if let Some(id) = mapped {
+            return Ok(TypeRef::Known(id));
         }
         let word = read.ok_or_else(|| MapError::new("map.type", "no type and no default"))?;
         // A source may speak the catalogue's own names.
-        Ok(catalogue::event_type_by_name(&word).map_or_else(
-            || TypeName::Unknown(cut(word.clone(), TEXT_BYTES_MAX)),
-            |entry| TypeName::Known(entry.id),
-        ))
+        Ok(match catalogue::event_type_by_name(&word) {
+            Some(entry) => TypeRef::Known(entry.id),
+            None => TypeRef::Unknown(cut_short(word, TEXT_BYTES_MAX)),
+        })
     }
 
-    fn key(&self, doc: &Doc) -> Option<String> {
+    /// Returns the paths that make an event's key together.
+    pub(crate) fn key_paths(&self) -> &[Path] {
+        self.spec.key.as_ref().map_or(&[], |of| &of.paths)
+    }
+
+    fn key<'a>(&self, source: &'a impl Source) -> Option<Cow<'a, str>> {
         let of = self.spec.key.as_ref()?;
-        let words: Option<Vec<String>> = of.paths.iter().map(|path| path.find(doc).and_then(word)).collect();
-        words.map(|words| cut(words.join("\u{1f}"), TEXT_BYTES_MAX))
+        source.joined(&of.paths).map(|key| cut_short(key, TEXT_BYTES_MAX))
     }
 
-    fn record(&self, doc: &Doc) -> Result<Record, MapError> {
-        let mut record = Record::new(self.event_type(doc)?);
-        record.vehicle = self.vehicle(doc)?;
+    /// Makes an event of what a source holds; what the table does not map is not looked at.
+    pub(crate) fn event<'a>(&'a self, source: &'a impl Source) -> Result<EventRef<'a>, MapError> {
+        let event_type = self.event_type(source)?;
+        let vehicle = self.vehicle(source)?;
+        let (mut time, mut time_error_us) = (None, None);
         if let Some(of) = &self.spec.time
-            && let Some(found) = of.path.find(doc)
+            && let Some(found) = source.find(&of.path)
         {
-            let time = of.form.read(found);
-            record.time =
-                Some(time.ok_or_else(|| MapError::new("map.time", format!("{}: no time", of.path.text())))?);
+            let read = of.form.time(found);
+            time =
+                Some(read.ok_or_else(|| MapError::new("map.time", format!("{}: no time", of.path.text())))?);
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "0 to 1e9, by `parse`"
             )]
             let error = of.error_s.map(|seconds| (seconds * 1e6) as u64);
-            record.time_error_us = error;
+            time_error_us = error;
         }
         let severity = self.spec.severity.as_ref().and_then(|of| {
-            let read = of.path.find(doc).and_then(word)?;
-            convert::severity(of.values.get(&read).unwrap_or(&read))
+            let read = source.word(&of.path)?;
+            convert::severity(of.values.get(read.as_ref()).map_or(read.as_ref(), String::as_str))
         });
-        record.severity = severity;
-        let count = self.spec.count.as_ref().and_then(|of| of.path.find(doc));
-        let count = count.and_then(|doc| Conversion::default().apply(doc, FieldKind::Int));
-        if let Some(crate::record::Value::Int(count)) = count {
-            record.count = u32::try_from(count).unwrap_or(if count < 1 { 1 } else { u32::MAX }).max(1);
-        }
-        let bus = self.spec.bus.as_ref().and_then(|of| {
-            let conversion = Conversion { values: of.values.clone(), ..Conversion::default() };
-            conversion.apply(of.path.find(doc)?, FieldKind::Int)
-        });
-        if let Some(crate::record::Value::Int(bus)) = bus {
-            record.bus = u8::try_from(bus).ok();
-        }
-        let ecu = self.spec.ecu.as_ref().and_then(|of| of.path.find(doc)).and_then(word);
-        record.ecu = ecu.map(|ecu| cut(ecu, TEXT_BYTES_MAX));
-        record.key = self.key(doc);
-        if let Some(of) = &self.spec.context {
-            record.context = of.path.find(doc).and_then(|doc| bytes(doc, of.encoding)).unwrap_or_default();
-        }
-        let mut given = vec![false; self.fields.len()];
-        for ((of, target), given) in self.spec.field.iter().zip(&self.fields).zip(&mut given) {
-            let value = of.path.find(doc).and_then(|found| target.conversion.apply(found, target.kind));
+        let count = self.spec.count.as_ref().and_then(|of| source.find(&of.path));
+        let count = match count.and_then(|found| convert::PLAIN.convert(found, FieldKind::Int)) {
+            Some(ValueRef::Int(count)) => {
+                u32::try_from(count).unwrap_or(if count < 1 { 1 } else { u32::MAX }).max(1)
+            }
+            Some(ValueRef::Float(_) | ValueRef::Text(_) | ValueRef::Bool(_)) | None => 1,
+        };
+        let bus = self.spec.bus.as_ref().zip(self.bus.as_ref());
+        let bus = match bus.and_then(|(of, how)| how.convert(source.find(&of.path)?, FieldKind::Int)) {
+            Some(ValueRef::Int(bus)) => u8::try_from(bus).ok(),
+            Some(ValueRef::Float(_) | ValueRef::Text(_) | ValueRef::Bool(_)) | None => None,
+        };
+        let ecu = self.spec.ecu.as_ref().and_then(|of| source.word(&of.path));
+        let context = self.spec.context.as_ref().and_then(|of| bytes(source.find(&of.path)?, of.encoding));
+        Ok(EventRef {
+            vehicle,
+            time,
+            time_error_us,
+            event_type,
+            severity,
+            count,
+            bus,
+            ecu: ecu.map(|ecu| cut_short(ecu, TEXT_BYTES_MAX)),
+            key: self.key(source),
+            fields: self.values(source)?,
+            context: context.unwrap_or_default(),
+        })
+    }
+
+    /// Returns the fields of the catalogue, in the order of the table.
+    fn values<'a>(&'a self, source: &'a impl Source) -> Result<Vec<(FieldKey, ValueRef<'a>)>, MapError> {
+        let mut values = Vec::with_capacity(FIELDS_USUAL.min(self.fields.len()));
+        let mut place = 0;
+        while let Some((of, target)) = self.spec.field.get(place).zip(self.fields.get(place)) {
+            let value = source.find(&of.path).and_then(|found| target.conversion.convert(found, target.kind));
             match value {
-                Some(value) => {
-                    record.fields.push((target.key, value));
-                    *given = true;
-                }
+                Some(value) => values.push((target.key, value)),
                 None if of.required => {
                     return Err(MapError::new(
                         "map.field",
@@ -391,13 +315,23 @@ impl FieldMap {
                 }
                 None => {}
             }
+            place += 1;
+            if !self.has_required {
+                // The paths of fields are numbered first, in their order.
+                place = source.next_filled(place).unwrap_or(usize::MAX);
+            }
         }
+        Ok(values)
+    }
+
+    fn record(&self, doc: &Doc) -> Result<Record, MapError> {
+        let mut record = self.event(doc)?.to_record();
         if self.spec.rest.keep {
-            // A value that its field does not take is not lost: it stays under the source's name.
-            let is_taken = |path: &str| {
-                self.taken.get(path).is_some_and(|made| {
-                    made.is_empty() || made.iter().any(|field| given.get(*field) == Some(&true))
-                })
+            let is_given = |key: &FieldKey| record.fields.iter().any(|(have, _)| have == key);
+            let is_taken = |path: &str| match self.kept(path) {
+                Kept::Always => false,
+                Kept::Never => true,
+                Kept::Unless(keys) => keys.iter().any(is_given),
             };
             record.extensions = Rest::new(&self.spec.namespace, &is_taken).collect(doc);
         }
@@ -407,20 +341,30 @@ impl FieldMap {
     fn payload(&self, of: &PayloadSpec, doc: &Doc) -> Result<Payload, MapError> {
         let refused = |why: &str| MapError::new("map.payload", format!("{}: {why}", of.path.text()));
         let vehicle = self.vehicle(doc)?.ok_or_else(|| refused("no vehicle"))?;
-        let found = of.path.find(doc).ok_or_else(|| refused("no payload"))?;
+        let found = Source::find(doc, &of.path).ok_or_else(|| refused("no payload"))?;
         let bytes = bytes(found, of.encoding).ok_or_else(|| refused("not in the stated encoding"))?;
-        let read = of.format_path.as_ref().and_then(|path| path.find(doc)).and_then(word);
-        let format = read.or_else(|| of.format.clone()).ok_or_else(|| refused("no format"))?;
-        let time = self.spec.time.as_ref().and_then(|time| time.form.read(time.path.find(doc)?));
-        Ok(Payload { vehicle, format: cut(format, TEXT_BYTES_MAX), time, key: self.key(doc), bytes })
+        let read = of.format_path.as_ref().and_then(|path| Source::find(doc, path)).and_then(Scalar::word);
+        let format = read.map(Cow::into_owned).or_else(|| of.format.clone());
+        let format = format.ok_or_else(|| refused("no format"))?;
+        let time = self.spec.time.as_ref().and_then(|time| time.form.time(Source::find(doc, &time.path)?));
+        Ok(Payload {
+            vehicle: VehicleName::from(&vehicle),
+            format: cut(format, TEXT_BYTES_MAX),
+            time,
+            key: self.key(doc).map(Cow::into_owned),
+            bytes: bytes.into_owned(),
+        })
+    }
+
+    /// Returns whether the table leaves a document out on purpose.
+    pub(crate) fn is_ignored(&self, source: &impl Source) -> bool {
+        self.spec.ignore.iter().any(|rule| source.word(&rule.path) == Scalar::from(&rule.equals).word())
     }
 }
 
 impl Mapping for FieldMap {
     fn map(&self, doc: Doc) -> Result<Option<Output>, MapError> {
-        let is_ignored =
-            |rule: &Ignore| rule.path.find(&doc).and_then(word) == word(&Doc::from(&rule.equals));
-        if self.spec.ignore.iter().any(is_ignored) {
+        if self.is_ignored(&doc) {
             return Ok(None);
         }
         let output = match &self.spec.payload {
@@ -429,25 +373,10 @@ impl Mapping for FieldMap {
         };
         Ok(Some(output))
     }
-}
 
-/// Returns the paths that are mapped or left out, for the rest, with the fields made of each.
-fn taken(spec: &Spec) -> BTreeMap<String, Vec<usize>> {
-    let mut paths: Vec<&Path> = Vec::new();
-    paths.extend(spec.vehicle.iter().map(|of| &of.path));
-    paths.extend(spec.time.iter().map(|of| &of.path));
-    paths.extend(spec.event_type.iter().filter_map(|of| of.path.as_ref()));
-    paths.extend(spec.severity.iter().map(|of| &of.path));
-    paths.extend(spec.count.iter().chain(&spec.ecu).map(|of| &of.path));
-    paths.extend(spec.bus.iter().map(|of| &of.path));
-    paths.extend(spec.context.iter().map(|of| &of.path));
-    paths.extend(&spec.rest.except);
-    let mut taken: BTreeMap<String, Vec<usize>> =
-        paths.into_iter().map(|path| (path.text().to_owned(), Vec::new())).collect();
-    for (index, field) in spec.field.iter().enumerate() {
-        taken.entry(field.path.text().to_owned()).or_default().push(index);
+    fn table(&self) -> Option<&FieldMap> {
+        Some(self)
     }
-    taken
 }
 
 #[cfg(test)]

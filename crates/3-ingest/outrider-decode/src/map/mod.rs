@@ -1,18 +1,23 @@
 //! From documents to records.
 
 mod convert;
+mod event;
 mod field_map;
 mod name;
 mod path;
 mod rest;
+mod scalar;
 
 pub use convert::{Conversion, Literal, TimeForm};
+pub use event::{EventRef, NameRef, TypeRef, ValueRef};
 pub use field_map::{FieldMap, FieldMapError};
 pub use path::{Path, PathError};
 
 pub(crate) use convert::{TEXT_BYTES_MAX, cut, hex, plain, severity, word};
 pub(crate) use name::{from_hex, vin};
-pub(crate) use rest::{EXTENSIONS_MAX, is_namespace};
+pub(crate) use path::Step;
+pub(crate) use rest::{EXTENSIONS_MAX, Kept, is_namespace, push_index, push_name};
+pub(crate) use scalar::{Scalar, Source, cut_short, join};
 
 use crate::doc::Doc;
 use crate::record::Output;
@@ -40,4 +45,9 @@ pub trait Mapping: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// [`MapError`].
     fn map(&self, doc: Doc) -> Result<Option<Output>, MapError>;
+
+    /// Returns the table, of a mapping that is one.
+    fn table(&self) -> Option<&FieldMap> {
+        None
+    }
 }

@@ -1,11 +1,13 @@
 //! Names of vehicles, and bytes that stand in texts.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use outrider_types::VehicleId;
 use serde::Deserialize;
 
-use crate::doc::Doc;
-use crate::record::VehicleName;
+use super::event::NameRef;
+use super::scalar::Scalar;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -25,13 +27,12 @@ pub(super) enum Encoding {
 }
 
 /// Makes a vehicle's name of a text; `None` if it is none of its kind.
-pub(super) fn vehicle_name(kind: NameKind, text: &str) -> Option<VehicleName> {
+pub(super) fn vehicle_name(kind: NameKind, text: Cow<'_, str>) -> Option<NameRef<'_>> {
     match kind {
-        NameKind::Vin => vin(text).map(VehicleName::Vin),
-        NameKind::Id => text.parse::<VehicleId>().ok().map(VehicleName::Id),
-        NameKind::Foreign => {
-            (!text.is_empty() && text.len() <= 64).then(|| VehicleName::Foreign(text.to_owned()))
-        }
+        NameKind::Vin if is_vin(&text) => Some(NameRef::Vin(text)),
+        NameKind::Vin => vin(&text).map(|vin| NameRef::Vin(Cow::Owned(vin))),
+        NameKind::Id => text.parse::<VehicleId>().ok().map(NameRef::Id),
+        NameKind::Foreign => (!text.is_empty() && text.len() <= 64).then_some(NameRef::Foreign(text)),
     }
 }
 
@@ -39,22 +40,25 @@ pub(super) fn vehicle_name(kind: NameKind, text: &str) -> Option<VehicleName> {
 /// The check digit is not compared: only some markets use it.
 pub(crate) fn vin(text: &str) -> Option<String> {
     let text = text.trim().to_ascii_uppercase();
-    let is_vin = text.len() == 17
-        && text.bytes().all(|byte| {
-            byte.is_ascii_digit() || byte.is_ascii_uppercase() && !matches!(byte, b'I' | b'O' | b'Q')
-        });
-    is_vin.then_some(text)
+    is_vin(&text).then_some(text)
 }
 
-pub(super) fn bytes(doc: &Doc, encoding: Encoding) -> Option<Vec<u8>> {
-    match (doc, encoding) {
-        (Doc::Bytes(bytes), _) => Some(bytes.clone()),
-        (Doc::Text(text), Encoding::Plain) => Some(text.as_bytes().to_vec()),
-        (Doc::Text(text), Encoding::Base64) => {
-            base64::engine::general_purpose::STANDARD.decode(text.trim()).ok()
+fn is_vin(text: &str) -> bool {
+    const fn is_letter(byte: u8) -> bool {
+        matches!(byte, b'0'..=b'9' | b'A'..=b'H' | b'J'..=b'N' | b'P' | b'R'..=b'Z')
+    }
+    text.len() == 17 && text.bytes().all(is_letter)
+}
+
+pub(super) fn bytes(scalar: Scalar<'_>, encoding: Encoding) -> Option<Cow<'_, [u8]>> {
+    match (scalar, encoding) {
+        (Scalar::Bytes(bytes), _) => Some(Cow::Borrowed(bytes)),
+        (Scalar::Text(text), Encoding::Plain) => Some(Cow::Borrowed(text.as_bytes())),
+        (Scalar::Text(text), Encoding::Base64) => {
+            base64::engine::general_purpose::STANDARD.decode(text.trim()).ok().map(Cow::Owned)
         }
-        (Doc::Text(text), Encoding::Hex) => from_hex(text),
-        (Doc::Null | Doc::Bool(_) | Doc::Int(_) | Doc::Float(_) | Doc::List(_) | Doc::Map(_), _) => None,
+        (Scalar::Text(text), Encoding::Hex) => from_hex(text).map(Cow::Owned),
+        (Scalar::Null | Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) | Scalar::Composite, _) => None,
     }
 }
 

@@ -13,11 +13,16 @@ const STEPS_MAX: usize = 32;
 pub struct Path {
     text: String,
     steps: Vec<Step>,
+    /// Number among the paths of its table.
+    slot: usize,
 }
 
+/// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
+    /// Into a map.
     Name(String),
+    /// Into a list, from 0.
     Index(usize),
 }
 
@@ -66,7 +71,7 @@ impl TryFrom<String> for Path {
                 Some(_) => return Err(fail("a dot is missing", text.len() - rest.len())),
             }
         }
-        Ok(Self { text, steps })
+        Ok(Self { text, steps, slot: 0 })
     }
 }
 
@@ -80,6 +85,20 @@ impl Path {
             (Step::Index(_), _) => None,
         })?;
         (*found != Doc::Null && found.as_text() != Some("")).then_some(found)
+    }
+
+    /// Returns the steps.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Returns the number among the paths of its table.
+    pub(crate) const fn slot(&self) -> usize {
+        self.slot
+    }
+
+    pub(super) fn set_slot(&mut self, slot: usize) {
+        self.slot = slot;
     }
 
     /// Returns the path as it was written.

@@ -1,5 +1,7 @@
 //! What the catalogue does not have: kept under the source's names.
 
+use outrider_types::FieldKey;
+
 use super::convert::{TEXT_BYTES_MAX, cut, word};
 use crate::doc::Doc;
 
@@ -16,10 +18,28 @@ pub(crate) fn is_namespace(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
+/// Returns the name under which a foreign field is kept.
+pub(super) fn extension_name(namespace: &str, path: &str) -> String {
+    cut(format!("{namespace}.{path}"), NAME_BYTES_MAX)
+}
+
+/// Adds the name of a value in a map to the map's path.
+pub(crate) fn push_name(path: &mut String, name: &str) {
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path.push_str(name);
+}
+
+/// Adds the place of a value in a list to the list's path.
+pub(crate) fn push_index(path: &mut String, index: usize) {
+    path.push_str(&format!("[{index}]"));
+}
+
 /// Collects the leaves of a document as foreign fields.
 pub(crate) struct Rest<'a> {
     namespace: &'a str,
-    /// Says whether a path was mapped, or is left out on purpose.
+    /// Says which paths were mapped, or are left out on purpose.
     is_taken: &'a dyn Fn(&str) -> bool,
     fields: Vec<(String, String)>,
     more: u64,
@@ -41,24 +61,21 @@ impl<'a> Rest<'a> {
 
     // The depth is bounded by that of the reader's documents.
     fn walk(&mut self, doc: &Doc, path: &mut String) {
-        if (self.is_taken)(path) {
+        if (self.is_taken)(path.as_str()) {
             return;
         }
         let length = path.len();
         match doc {
             Doc::Map(entries) => {
                 for (name, value) in entries {
-                    if length > 0 {
-                        path.push('.');
-                    }
-                    path.push_str(name);
+                    push_name(path, name);
                     self.walk(value, path);
                     path.truncate(length);
                 }
             }
             Doc::List(values) => {
                 for (index, value) in values.iter().enumerate() {
-                    path.push_str(&format!("[{index}]"));
+                    push_index(path, index);
                     self.walk(value, path);
                     path.truncate(length);
                 }
@@ -68,10 +85,20 @@ impl<'a> Rest<'a> {
                 if self.fields.len() == EXTENSIONS_MAX {
                     self.more += 1;
                 } else if let Some(text) = word(doc).filter(|text| !text.is_empty()) {
-                    let name = cut(format!("{}.{path}", self.namespace), NAME_BYTES_MAX);
-                    self.fields.push((name, cut(text, TEXT_BYTES_MAX)));
+                    self.fields.push((extension_name(self.namespace, path), cut(text, TEXT_BYTES_MAX)));
                 }
             }
         }
     }
+}
+
+/// Whether a value is kept as a foreign field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is.
+    Always,
+    /// It is mapped or left out.
+    Never,
+    /// It is, unless one of these fields took it.
+    Unless(Vec<FieldKey>),
 }

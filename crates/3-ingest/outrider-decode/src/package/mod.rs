@@ -1,6 +1,7 @@
 //! What an engineer uploads: a decoder of one format as data, with the samples that prove it.
 
 mod archive;
+mod decoder;
 mod each;
 mod manifest;
 mod sample;
@@ -13,11 +14,11 @@ pub use sample::{SampleOutcome, SampleReport};
 
 use outrider_wire::Signer;
 
-use crate::doc::{Doc, ReadLimits, Reader};
-use crate::map::{FieldMap, FieldMapError, MapError, Mapping};
-use crate::record::{Decoded, FormatDecoder, Output, Refusal};
+use crate::doc::ReadLimits;
+use crate::map::{FieldMap, FieldMapError, Mapping};
+use crate::record::FormatDecoder;
 use crate::vrl::{VrlError, VrlMap};
-use each::Each;
+use decoder::PackageDecoder;
 
 /// Most bytes of what is made of one input: a batch of the largest wire frame holds a sixteenth of it.
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
@@ -84,7 +85,14 @@ impl Package {
         sample::check(&files)?;
         let id = format!("{}@{}", manifest.name, manifest.version);
         let each = manifest.each.clone();
-        let decoder = PackageDecoder { id, reader, each, mapping, limits: ReadLimits::default() };
+        let decoder = PackageDecoder {
+            id,
+            reader,
+            each,
+            mapping,
+            limits: ReadLimits::default(),
+            output_bytes_max: OUTPUT_BYTES_MAX,
+        };
         Ok(Self { manifest: Arc::new(manifest), files: Arc::new(files), decoder: Arc::new(decoder) })
     }
 
@@ -134,112 +142,6 @@ fn text<'a>(files: &'a Files, name: &str) -> Result<&'a str, PackageError> {
     let fail = |reason| PackageError::File { name: name.to_owned(), reason };
     let bytes = files.get(name).ok_or_else(|| fail("not in the package"))?;
     std::str::from_utf8(bytes).map_err(|_| fail("not UTF-8"))
-}
-
-/// Takes the name of an event's vehicle out of its other fields (PRIV-1).
-fn concealed(mut output: Output) -> Output {
-    if let Output::Event(record) = &mut output
-        && let Some(vehicle) = record.vehicle.clone()
-    {
-        record.conceal(&vehicle);
-    }
-    output
-}
-
-/// Reader and mapping of a package.
-#[derive(Debug)]
-struct PackageDecoder {
-    id: String,
-    reader: Box<dyn Reader>,
-    each: Option<Each>,
-    mapping: Box<dyn Mapping>,
-    limits: ReadLimits,
-}
-
-impl FormatDecoder for PackageDecoder {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn decode(&self, bytes: &[u8]) -> Decoded {
-        let mut decoded = Decoded::default();
-        // A bug below must cost an input, not a worker.
-        let items =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.reader.read(bytes, &self.limits)));
-        let Ok(items) = items else {
-            let place = "the reader stopped on it".to_owned();
-            let raw = bytes.to_vec();
-            decoded.refusals.push(Refusal { reason: "read.panic", place, number: 0, of: 0..1, raw });
-            return decoded;
-        };
-        let mut run = Run { decoded, number: 0, copied: 0, made: 0 };
-        for item in items {
-            match (item.doc, &self.each) {
-                (Err(error), _) if item.raw.is_empty() && !bytes.is_empty() => {
-                    *run.decoded.notes.entry(error.reason).or_default() += 1;
-                }
-                (Err(error), _) => run.refuse(error.reason, error.place, item.raw),
-                (Ok(doc), None) => run.take(self.mapping.as_ref(), std::iter::once(doc), item.raw),
-                (Ok(doc), Some(each)) => match each.expand(doc, &mut run.copied) {
-                    Ok(docs) => run.take(self.mapping.as_ref(), docs, item.raw),
-                    Err(error) => run.refuse(error.reason, error.place, item.raw),
-                },
-            }
-        }
-        run.decoded
-    }
-}
-
-/// One input on its way.
-struct Run {
-    decoded: Decoded,
-    /// Number of the next document.
-    number: usize,
-    /// Bytes copied beside the elements of lists.
-    copied: usize,
-    /// Bytes of the outputs.
-    made: usize,
-}
-
-impl Run {
-    /// Refuses a document of the reader as a whole.
-    fn refuse(&mut self, reason: &'static str, place: String, raw: &[u8]) {
-        let (number, of) = (self.number, self.number..self.number + 1);
-        self.decoded.refusals.push(Refusal { reason, place, number, of, raw: raw.to_vec() });
-        self.number += 1;
-    }
-
-    /// Maps the documents that were made of one document of the reader; none at all is one that is ignored.
-    fn take(&mut self, mapping: &dyn Mapping, docs: impl ExactSizeIterator<Item = Doc>, raw: &[u8]) {
-        let of = self.number..self.number + docs.len().max(1);
-        if docs.len() == 0 {
-            self.decoded.ignored += 1;
-        }
-        // The bytes stand for all of them, and are kept once.
-        let mut raw = Some(raw);
-        for (number, doc) in of.clone().zip(docs) {
-            let mapped = mapping.map(doc).and_then(|output| self.weigh(output));
-            match mapped {
-                Ok(Some(output)) => self.decoded.outputs.push((number, concealed(output))),
-                Ok(None) => self.decoded.ignored += 1,
-                Err(MapError { reason, place }) => {
-                    let raw = raw.take().map(<[u8]>::to_vec).unwrap_or_default();
-                    self.decoded.refusals.push(Refusal { reason, place, number, of: of.clone(), raw });
-                }
-            }
-        }
-        self.number = of.end;
-    }
-
-    /// Refuses what would make the results of one input too large: a mapping may add to each document what it likes.
-    fn weigh(&mut self, output: Option<Output>) -> Result<Option<Output>, MapError> {
-        let made = self.made.saturating_add(output.as_ref().map_or(0, Output::weight));
-        if made > OUTPUT_BYTES_MAX {
-            return Err(MapError::new("map.output", "the results of the input are too large together"));
-        }
-        self.made = made;
-        Ok(output)
-    }
 }
 
 #[cfg(test)]

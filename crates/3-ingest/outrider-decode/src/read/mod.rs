@@ -18,11 +18,13 @@ mod spec;
 mod syslog;
 
 pub use self::csv::CsvSpec;
+pub(crate) use budget::lines;
 pub use cbor::{CborFraming, CborSpec};
 pub use cef::CefSpec;
 pub use dlt::DltSpec;
 pub use ids::IdsSpec;
 pub use json::{JsonFraming, JsonSpec};
+pub(crate) use json::{is_blank, json_line};
 pub use leef::LeefSpec;
 pub use protobuf::{ProtobufFraming, ProtobufSpec};
 pub use spec::{ReaderSpec, SpecError};

@@ -3,7 +3,7 @@ use outrider_wire::catalogue::field;
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::Value;
+use crate::record::{TypeName, Value};
 
 const MAP: &str = r#"
 namespace = "acme"

@@ -9,6 +9,8 @@ mod parser;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::parser::is_blank;
+
 use self::parser::Parser;
 use super::budget::{Budget, Items, lines};
 use crate::{Doc, Item, ReadError, ReadLimits, Reader};
@@ -42,9 +44,9 @@ pub enum JsonFraming {
     Concatenated,
 }
 
-impl Reader for JsonSpec {
-    fn read<'a>(&self, bytes: &'a [u8], limits: &ReadLimits) -> Vec<Item<'a>> {
-        let mut items = Items::new(limits);
+impl JsonSpec {
+    /// Returns the input without a byte order mark, and how its documents follow each other.
+    fn frame<'a>(&self, bytes: &'a [u8], limits: &ReadLimits) -> (&'a [u8], JsonFraming) {
         // A byte order mark is no part of the text (RFC 8259, clause 8.1).
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         let framing = match self.framing {
@@ -53,6 +55,14 @@ impl Reader for JsonSpec {
                 self.framing
             }
         };
+        (bytes, framing)
+    }
+}
+
+impl Reader for JsonSpec {
+    fn read<'a>(&self, bytes: &'a [u8], limits: &ReadLimits) -> Vec<Item<'a>> {
+        let mut items = Items::new(limits);
+        let (bytes, framing) = self.frame(bytes, limits);
         match framing {
             JsonFraming::Auto | JsonFraming::Concatenated => concatenated(bytes, limits, &mut items),
             JsonFraming::Object => single(bytes, limits, &mut items),
@@ -71,6 +81,18 @@ impl Reader for JsonSpec {
         }
         items.into_items()
     }
+
+    fn json_lines<'a>(&self, bytes: &'a [u8], limits: &ReadLimits) -> Option<&'a [u8]> {
+        let (bytes, framing) = self.frame(bytes, limits);
+        (framing == JsonFraming::Lines).then_some(bytes)
+    }
+}
+
+/// Reads one line of several; the same as [`JsonFraming::Lines`] makes of it, but for the number in a note's words.
+pub(crate) fn json_line<'a>(line: &'a [u8], limits: &ReadLimits) -> Vec<Item<'a>> {
+    let mut items = Items::new(limits);
+    single(line, limits, &mut items);
+    items.into_items()
 }
 
 /// Looks at the first character and the first line.

@@ -4,7 +4,7 @@ use crate::read::budget::{Budget, unique};
 use crate::{Doc, ReadError};
 
 /// Returns whether there are only JSON's blanks.
-pub(super) fn is_blank(bytes: &[u8]) -> bool {
+pub(crate) fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
