@@ -30,10 +30,25 @@ pub(crate) enum Habit {
     Echo,
     /// A number that goes through its values one by one, at leisure, leaves some out.
     Skip,
+    /// The same of numbers that have made few steps, nearly all of which are larger than any before.
+    EarlyStep,
+    EarlyLeap,
+}
+
+impl Habit {
+    /// Returns whether it is about steps of numbers of which many were seen.
+    pub(crate) const fn is_mature(self) -> bool {
+        matches!(self, Self::Step | Self::Leap | Self::Skip)
+    }
+
+    /// Returns whether it is about the size of a step.
+    const fn is_step(self) -> bool {
+        !matches!(self, Self::Swing | Self::Calm | Self::Discord | Self::Echo)
+    }
 }
 
 /// Number of habits.
-pub(crate) const HABITS: usize = 7;
+pub(crate) const HABITS: usize = 9;
 /// Steps of an excess: quarters of octaves from a sixteenth of what was usual up to 4096 times.
 pub(crate) const STEPS: usize = 64;
 /// Step of what was just as large as ever.
@@ -47,9 +62,9 @@ const PRIOR_Q2: u32 = 4;
 /// Shortest mean of a tail that is believed, in 1/256 quarters: numbers of few steps seem to have none at all …
 const MEAN_Q8_MIN: u32 = 256;
 /// … those that go through their values one by one leave hardly any out …
-const MEAN_Q8_SKIP: u32 = 200;
+const MEAN_Q8_SKIP: u32 = 136;
 /// … and numbers in motion, of which most seconds show nothing new, until a gear is changed or a pedal is pressed hard.
-const MEAN_Q8_MOTION: u32 = 512;
+const MEAN_Q8_MOTION: u32 = 400;
 /// Clean seconds before a p-value means anything.
 pub(crate) const SECONDS_MIN: u32 = 8;
 /// Seconds after which all counts are halved, so that the pool follows the vehicle: an hour.
@@ -115,6 +130,14 @@ impl Surprise {
     const ALARM_KNOWN: Self = Self { quarter_bits: 4 * 13 };
     /// Once an hour of one habit: worth a line of low severity, which others may add up.
     pub(crate) const HINT: Self = Self { quarter_bits: 4 * 12 };
+
+    /// Nothing worth mentioning.
+    pub(crate) const NONE: Self = Self { quarter_bits: 0 };
+
+    /// Returns how surprising two things are together that have nothing to do with each other by chance.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self { quarter_bits: self.quarter_bits.saturating_add(other.quarter_bits) }
+    }
 
     /// Returns the p-value of a second, in parts of 10⁹, at least 1.
     pub(crate) fn p_value_ppb(self) -> u64 {
@@ -229,6 +252,9 @@ impl Calibration {
     pub(crate) fn weigh(&mut self, habit: Habit, excess: Excess, learns: bool) -> (Surprise, bool) {
         let surprise = if excess > Excess::EVEN { self.surprise(habit, excess) } else { None };
         let surprise = surprise.unwrap_or_default();
+        // What few steps were seen of is worth a hint at most.
+        let is_early = matches!(habit, Habit::EarlyStep | Habit::EarlyLeap);
+        let surprise = if is_early { surprise.min(Surprise::HINT) } else { surprise };
         let is_alarm = surprise >= self.alarm(habit);
         if !is_alarm && learns {
             self.note(habit, excess);
@@ -239,15 +265,22 @@ impl Calibration {
     /// Returns how surprising an excess is, or `None` while too little was seen to say. A number that begins to move
     /// through its range is held against those that rest until others have done the same.
     pub(crate) fn surprise(&mut self, habit: Habit, excess: Excess) -> Option<Surprise> {
+        let motion = MEAN_Q8_MOTION;
         let (alike, shortest_q8) = match habit {
-            Habit::Step => (Habit::Leap, MEAN_Q8_MOTION),
-            Habit::Leap => (Habit::Step, MEAN_Q8_MOTION),
-            Habit::Swing | Habit::Calm | Habit::Discord | Habit::Echo => (habit, MEAN_Q8_MIN),
-            Habit::Skip => (habit, MEAN_Q8_SKIP),
+            Habit::Step => ([Habit::EarlyStep, Habit::Leap], motion),
+            Habit::Leap => ([Habit::EarlyLeap, Habit::Step], motion),
+            Habit::EarlyStep => ([Habit::EarlyLeap; 2], motion),
+            Habit::EarlyLeap => ([Habit::EarlyStep; 2], motion),
+            Habit::Swing | Habit::Calm | Habit::Discord | Habit::Echo => ([habit; 2], MEAN_Q8_MIN),
+            Habit::Skip => ([habit; 2], MEAN_Q8_SKIP),
         };
-        let ready = |pool: &&mut Pool| pool.seconds >= SECONDS_MIN;
-        let own = self.pool(habit).filter(ready).map(|pool| pool.surprise(excess, shortest_q8));
-        own.or_else(|| self.pool(alike).filter(ready).map(|pool| pool.surprise(excess, shortest_q8)))
+        let [early, other] = alike;
+        for habit in [habit, early, other] {
+            if let Some(pool) = self.pool(habit).filter(|pool| pool.seconds >= SECONDS_MIN) {
+                return Some(pool.surprise(excess, shortest_q8));
+            }
+        }
+        None
     }
 
     /// Returns from which surprise on a habit is held to be broken by an attack.
@@ -264,7 +297,7 @@ impl Calibration {
             pool.open = pool.open.max(excess.0);
         }
         // Whoever steps could have gone back on a step before.
-        if matches!(habit, Habit::Step | Habit::Leap | Habit::Skip)
+        if habit.is_step()
             && let Some(swings) = self.pool(Habit::Swing)
         {
             swings.active = true;

@@ -2,6 +2,7 @@
 
 use outrider_bus::can::{CanId, Frame, FrameKind};
 use outrider_types::VehicleMicros;
+use outrider_wire::catalogue::event;
 
 use super::mode::Mode;
 use super::timing::{Timed, Verdict};
@@ -93,8 +94,9 @@ impl BusDetector {
         };
         let follows = timed.gap_us.is_some_and(|gap| cycle == 0 || on_time(gap));
         let learns = !fold.is_alarmed() && timed.verdict == Verdict::Ordinary && operation.teaches();
-        let mut novel = false;
-        let context = Context { follows, learns, calibration, novel: &mut novel, histories, signals };
+        let (mut novel, mut started) = (false, false);
+        let (news, withdrawn) = (&mut novel, &mut started);
+        let context = Context { follows, learns, calibration, novel: news, withdrawn, histories, signals };
         // Whoever was away begins anew, perhaps with initial values.
         let was_away = cycle > 0
             && timed
@@ -108,13 +110,19 @@ impl BusDetector {
         if novel {
             quorum.note(at, slot.track);
         }
+        if started {
+            quorum.withdraw(slot.track, event::CAN_PAYLOAD_ANOMALY);
+        }
         let finding = finding?;
         if finding.alarm {
             let (strike, wait_us) = spoken::payload(slot.id, &finding);
-            if fold.is_open(strike.event_type, strike.can_id) {
+            // Of a jump, the next frame has a say.
+            let is_jump = finding.detector == Detector::Payload;
+            if fold.is_open(strike.event_type, strike.can_id) && !is_jump {
                 fold.strike(at, strike);
             } else {
-                quorum.suspect(at, slot.track, strike, wait_us);
+                let frame_us = if is_jump { cycle.saturating_add(cycle / 4) } else { 0 };
+                quorum.suspect(at, slot.track, strike, wait_us.max(frame_us.min(limits::WAIT_FRAME_US)));
             }
         }
         finding.flagged.then_some(finding.detector)

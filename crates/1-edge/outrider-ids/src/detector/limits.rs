@@ -213,6 +213,9 @@ pub const QUORUM_US: u64 = 700_000;
 pub const WAIT_LAW_US: u64 = 40_000;
 /// Time that a jump waits, in microseconds: a cycle of most identifiers.
 pub const WAIT_JUMP_US: u64 = 100_000;
+/// Longest time that a suspicion waits for the next frame of its identifier, in microseconds: slower ones are said at
+/// once.
+pub const WAIT_FRAME_US: u64 = 350_000;
 /// Time that lost noise waits, in microseconds: a vehicle that comes to a stand takes a while.
 pub const WAIT_CALM_US: u64 = 500_000;
 /// Eighths of its cycle after which a frame follows the one before: earlier is an extra frame that some event

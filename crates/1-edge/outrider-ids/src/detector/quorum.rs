@@ -3,7 +3,7 @@
 //! A masquerade changes one identifier, or the few of one ECU. A vehicle that starts, stops or falls asleep changes
 //! many at once. So a suspicion waits until others have had time to follow, and is only said aloud if they have not.
 
-use outrider_types::{Severity, VehicleMicros};
+use outrider_types::{EventTypeId, Severity, VehicleMicros};
 
 use super::limits;
 use crate::fold::{Fold, Strike};
@@ -68,6 +68,15 @@ impl Quorum {
         if let Some(slot) = self.waiting.iter_mut().find(|slot| slot.is_none()) {
             *slot = Some(Waiting { track, since: at, due: at.saturating_add(wait_us), strike });
             self.count = self.count.saturating_add(1);
+        }
+    }
+
+    /// Takes back what was suspected of an identifier: it was not what it seemed.
+    pub(super) fn withdraw(&mut self, track: u16, event_type: EventTypeId) {
+        let is_it = |waiting: &Waiting| waiting.track == track && waiting.strike.event_type == event_type;
+        for slot in self.waiting.iter_mut().filter(|slot| slot.as_ref().is_some_and(is_it)) {
+            *slot = None;
+            self.count = self.count.saturating_sub(1);
         }
     }
 

@@ -1,16 +1,22 @@
 //! One number inside a payload: how it moves, and when it moves in a way that it never did.
 
+mod compare;
 mod grow;
 
 use core::hint::select_unpredictable;
 
-use crate::calibrate::{Excess, Habit};
+use compare::Step;
+pub(crate) use compare::{Move, When};
+
+use crate::calibrate::Habit;
 use crate::signals::NO_SIGNAL;
 
 /// Frames of a field before it is judged.
 const FRAMES_MIN: u16 = 40;
 /// Moves of a field before its steps are judged: fewer, and the next may be of any size.
 const MOVES_MIN: u16 = 24;
+/// Moves of a field after which most of what it does is not for the first time.
+const MATURE_MOVES: u16 = 100;
 /// Fewest different values of a field that is compared with others.
 const SPAN_MIN: u32 = 8;
 /// Frames and moves of a coarse field.
@@ -50,31 +56,11 @@ const GROW_FRAMES: u16 = 8;
 /// Frames after which the absence of noise is judged.
 const RUN_FRAMES_MIN: u16 = 150;
 
-/// What a field did in one frame that it did not do before, and by how much.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Move {
-    pub(crate) habit: Habit,
-    /// Step or run.
-    pub(crate) size: u32,
-    /// Largest step or longest run so far.
-    pub(crate) usual: u32,
-}
+/// Marks in [`Field::ways`]: the number rose, or fell.
+pub(super) const RISES: u8 = 1;
+pub(super) const FALLS: u8 = 2;
 
-impl Move {
-    /// Returns how it compares; at most [`Excess::EVEN`] if it is no larger than usual.
-    #[inline]
-    pub(crate) fn excess(&self) -> Excess {
-        Excess::of(self.size, self.usual)
-    }
-}
-
-/// Counts up to 255; no carry, which would come and go with what is counted.
-#[inline]
-fn count(so_far: u8, more: bool) -> u8 {
-    so_far.wrapping_add(u8::from(more & (so_far < u8::MAX)))
-}
-
-/// Consecutive bits of a payload, most significant first, and how they moved; 44 bytes.
+/// Consecutive bits of a payload, most significant first, and how they moved; 52 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Field {
     /// Lowest bit in the payload word, and number of bits, at most 24.
@@ -93,9 +79,9 @@ pub(crate) struct Field {
     /// Largest step so far.
     pub(crate) step_max: u32,
     pub(crate) last: u32,
-    /// Lowest and highest step of the run that goes on: its steps differ by one at most.
+    /// Lowest step of the run that goes on, whose steps differ by one at most; and whether they do.
     run_low: i32,
-    run_high: i32,
+    run_wide: bool,
     run: u16,
     pub(crate) run_max: u16,
     pub(crate) moves: u16,
@@ -105,9 +91,10 @@ pub(crate) struct Field {
     /// Largest step beyond the usual since the field was last forgiven.
     held: u32,
     pub(crate) step_last: i32,
-    /// Steps up and down, held at 255.
-    pub(super) ups: u8,
-    pub(super) downs: u8,
+    /// What is sudden of a step larger than usual, until the next frame tells a jump from a start; 0 for none.
+    jump: u32,
+    /// Ways that it ever went: [`RISES`], [`FALLS`].
+    pub(super) ways: u8,
 }
 
 impl Field {
@@ -127,7 +114,7 @@ impl Field {
             step_max: 0,
             last: 0,
             run_low: 0,
-            run_high: 0,
+            run_wide: false,
             run: 0,
             run_max: 0,
             moves: 0,
@@ -135,8 +122,8 @@ impl Field {
             travel: 0,
             held: 0,
             step_last: 0,
-            ups: 0,
-            downs: 0,
+            jump: 0,
+            ways: 0,
         }
     }
 
@@ -224,13 +211,18 @@ impl Field {
         let (is_crisp, is_dynamic) = (self.is_crisp(), self.is_dynamic());
         let (span, range) = (self.span() / SPAN_PART, self.range() / RANGE_PART);
         let part = select_unpredictable(is_crisp | is_dynamic, span, range);
-        let moving = if is_dynamic { Habit::Step } else { Habit::Leap };
+        let is_early = self.moves < MATURE_MOVES;
+        let step = if is_early { Habit::EarlyStep } else { Habit::Step };
+        let leap = if is_early { Habit::EarlyLeap } else { Habit::Leap };
+        let moving = if is_dynamic { step } else { leap };
         (if is_crisp { Habit::Skip } else { moving }, self.step_max.max(part).max(1))
     }
 
     /// Returns whether it moves nearly always, so that standing still tells something.
     pub(crate) fn is_noisy(&self) -> bool {
-        (self.run_max <= RUN_NOISY)
+        // A run that never ended is a count.
+        (self.run_max > 0)
+            & (self.run_max <= RUN_NOISY)
             & (self.frames >= RUN_FRAMES_MIN)
             & (u32::from(self.moves).saturating_mul(2) >= u32::from(self.frames))
     }
@@ -249,7 +241,7 @@ impl Field {
 
     /// Returns whether a step is the reset of a number that only ever grew, or only ever shrank.
     fn is_reset(&self, step: i32) -> bool {
-        step < 0 && self.downs == 0 || step > 0 && self.ups == 0
+        step < 0 && self.ways & FALLS == 0 || step > 0 && self.ways & RISES == 0
     }
 
     /// Returns whether a payload's step is so many times larger than usual.
@@ -273,10 +265,17 @@ impl Field {
             && self.span() >= self.step_max.saturating_mul(DYNAMIC_STEPS)
     }
 
-    /// Takes the value of the next frame. `refuses` is asked about everything that the field did not do before and
-    /// says whether it is an attack's; only what it is not becomes usual, and only if the field `learns`.
+    /// Takes the value of the next frame; `rest` are bits that moved with it and belong to nothing. `refuses` is asked
+    /// about everything that the field did not do before and says whether it is an attack's; only what it is not becomes
+    /// usual, and only if the field `learns`.
     #[inline]
-    pub(crate) fn add(&mut self, payload: u64, learns: bool, mut refuses: impl FnMut(Move) -> bool) {
+    pub(crate) fn add(
+        &mut self,
+        payload: u64,
+        rest: u64,
+        learns: bool,
+        mut refuses: impl FnMut(Move) -> bool,
+    ) {
         let value = self.value(payload);
         if self.frames == 0 {
             self.last = value;
@@ -298,56 +297,28 @@ impl Field {
         let learns = learns && !gone;
         let run_before = self.run;
         self.run(step, learns);
-        let refused =
-            self.is_ripe().then(|| self.compare(step, size, value, run_before)).filter(|m| refuses(*m));
+        let stepped = Step { step, size, value, run_before, gone, rest };
+        let moved = if self.is_ripe() { Some(self.compare(&stepped)) } else { None };
+        let refused = moved.filter(|moved| refuses(*moved));
         if learns && refused.is_none() {
             // A large step that nobody went back on was one of the signal.
             self.widen(self.step_last.unsigned_abs());
         }
-        let stepped = |moved: Move| moved.habit != Habit::Calm;
-        self.step_last = if refused.is_some_and(stepped) { 0 } else { step };
-        if refused.is_some_and(stepped) {
-            self.held = self.held.max(size);
+        if let Some(moved) = refused.filter(|moved| moved.habit != Habit::Calm) {
+            let past = moved.when == When::Before;
+            self.held = self.held.max(if past { self.step_last.unsigned_abs() } else { size });
+            self.step_last = if moved.when == When::Now { 0 } else { step };
+        } else {
+            // What follows a reset is no part of it, and a reset no step.
+            self.step_last = if size > self.step_max && self.is_reset(step) { 0 } else { step };
         }
-        if learns && refused.is_none() && (size <= self.step_max || size < self.swing()) {
+        let settled = self.jump == 0 && (size <= self.step_max || size < self.swing());
+        if learns && refused.is_none() && settled {
             self.learn(value, step, size);
         }
         if gone {
-            (self.run, self.step_last) = (0, 0);
+            (self.run, self.step_last, self.jump) = (0, 0, 0);
         }
-    }
-
-    /// Returns the habit that a step touches, and how it compares.
-    #[inline]
-    fn compare(&self, step: i32, size: u32, value: u32, run_before: u16) -> Move {
-        let (habit, usual) = self.usual_step();
-        // What moves from rest does so ever faster: only what a step has more than the one before it is new.
-        let goes_on = (step > 0) == (self.step_last > 0);
-        let more = size.saturating_sub(self.step_last.unsigned_abs());
-        let sudden = select_unpredictable(goes_on, more, size);
-        // A run is hardly ever the longest: the rest is asked only then.
-        let longest = self.run_max.max(RUN_MIN);
-        if self.run > longest && self.is_noisy() {
-            // Told once for every step of the comparison that a run reaches.
-            let compared = |run: u16| Excess::of(run.into(), longest.into());
-            let now = compared(self.run);
-            let rests = size == 0 && !self.rough && self.is_end(value);
-            let within = self.rough || Excess::of(sudden, usual) <= Excess::EVEN;
-            if within && now > Excess::EVEN && now > compared(run_before) && !rests {
-                return Move { habit: Habit::Calm, size: self.run.into(), usual: longest.into() };
-            }
-        }
-        if self.rough {
-            return Move { habit: Habit::Calm, size: 0, usual: 0 };
-        }
-        if size <= usual && size <= self.step_max {
-            return Move { habit, size: sudden, usual };
-        }
-        let swing = self.step_last.unsigned_abs().min(size);
-        let back = (step > 0) != (self.step_last > 0) && swing > self.step_max;
-        let habit = if back { Habit::Swing } else { habit };
-        let size = if self.is_reset(step) { sudden.min(usual) } else { sudden };
-        Move { habit, size, usual }
     }
 
     fn learn(&mut self, value: u32, step: i32, size: u32) {
@@ -355,8 +326,7 @@ impl Field {
         self.low = self.low.min(value);
         self.high = self.high.max(value);
         self.travel = self.travel.saturating_add(step.unsigned_abs());
-        self.ups = count(self.ups, step > 0);
-        self.downs = count(self.downs, step < 0);
+        self.ways |= select_unpredictable(step > 0, RISES, 0) | select_unpredictable(step < 0, FALLS, 0);
         if self.rough && self.frames == SMOOTH_FRAMES {
             // Of the payloads it was split by, only those that differed were kept.
             let whole = self.span().saturating_mul(self.frames.into());
@@ -383,7 +353,7 @@ impl Field {
     pub(crate) fn pass(&mut self, payload: u64) {
         if self.frames > 0 {
             self.last = self.value(payload);
-            (self.run, self.step_last) = (0, 0);
+            (self.run, self.step_last, self.jump) = (0, 0, 0);
         }
     }
 
@@ -399,6 +369,7 @@ impl Field {
 
     /// Takes what was held against the field as usual after all.
     pub(crate) fn forgive(&mut self) {
+        self.jump = 0;
         self.accept();
         self.run_max = self.run_max.max(self.run);
         self.low = self.low.min(self.last);
@@ -407,8 +378,11 @@ impl Field {
 
     /// Takes the largest step as usual that waited for it.
     pub(crate) fn accept(&mut self) {
-        self.step_max = self.step_max.max(self.held);
-        self.held = 0;
+        // A jump is still held against what was usual before it.
+        if self.jump == 0 {
+            self.step_max = self.step_max.max(self.held);
+            self.held = 0;
+        }
     }
 
     /// Step that is part of a swing rather than of the signal, if the next one goes back.
@@ -441,13 +415,14 @@ impl Field {
     fn run(&mut self, step: i32, learns: bool) {
         // The lower and the higher of two by differences: a plain comparison becomes a branch.
         let low = self.run_low.wrapping_add(step.wrapping_sub(self.run_low).min(0));
-        let above = step.wrapping_sub(self.run_high);
+        let run_high = self.run_low.wrapping_add(self.run_wide.into());
+        let above = step.wrapping_sub(run_high);
         let high = step.wrapping_sub(above.min(0));
         let goes_on = (self.run > 0) & (high.abs_diff(low) <= 1);
         let over = select_unpredictable(!goes_on & learns & (self.frames > 1), self.run, 0);
         self.run_max = self.run_max.max(over);
         self.run = select_unpredictable(goes_on, self.run.saturating_add(1), 1);
         self.run_low = select_unpredictable(goes_on, low, step);
-        self.run_high = select_unpredictable(goes_on, high, step);
+        self.run_wide = goes_on & (high != low);
     }
 }

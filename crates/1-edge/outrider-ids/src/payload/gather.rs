@@ -3,7 +3,7 @@
 //! A pool for the whole bus: an identifier borrows a place while its payloads are taken apart and gives it back.
 
 use super::split::split;
-use super::{Check, FIELDS_MAX, Field, Payload, SETTLE_US};
+use super::{Check, FIELDS_MAX, Field, Jump, Payload, SETTLE_US};
 use crate::signals::Signals;
 
 /// Payloads that are kept to be split.
@@ -204,7 +204,9 @@ impl Payload {
         // What moved once only may be the beginning of a slow number: it is looked at again.
         let flips = history.iter().zip(history.iter().skip(1)).map(|(one, next)| one ^ next);
         let (_, again) = flips.fold((0, 0), |(once, again), flips| (once | flips, again | once & flips));
-        self.mapped = self.kept_bits() | again;
+        // Bits without a number are asked for again while there is hope.
+        let stray = if self.splits >= SPLITS_MAX / 2 { again } else { 0 };
+        self.mapped = self.kept_bits() | stray;
         self.wants = false;
     }
 
@@ -225,5 +227,6 @@ impl Payload {
         }
         (self.fields, self.len) = (fields, len);
         self.suspect = None;
+        self.jumped = Jump::NONE;
     }
 }

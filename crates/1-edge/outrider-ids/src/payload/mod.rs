@@ -9,6 +9,7 @@ mod check;
 mod counter;
 mod field;
 mod gather;
+mod jump;
 mod law;
 #[cfg(test)]
 mod properties;
@@ -19,10 +20,11 @@ mod tests;
 
 pub(crate) use check::{CHECKS_MAX, Check, POLYNOMIALS};
 pub(crate) use counter::Counters;
-use field::Move;
 pub(crate) use field::{Field, WIDTH_MAX};
+use field::{Move, When};
 use gather::Place;
 pub(crate) use gather::{Histories, SPLITS_MAX};
+use jump::{Jump, NOBODY, Suspect};
 pub(crate) use split::FIELDS_MAX;
 pub(crate) use stored::Origin;
 
@@ -43,18 +45,16 @@ const ALARM: u8 = 6;
 /// Evidence of a wrong checksum, and of a count missed (ECUs that restart a message miss one or two).
 const LAW: u8 = 5;
 const COUNT: u8 = 2;
-/// Time after a jump during which its field is suspect, if it does not jump back, in microseconds (published attacks
-/// last up to half a minute).
-const SUSPECT_US: u64 = 20_000_000;
 /// Time after which what fields did for the first time becomes usual, if nobody held it against them, as the power of
 /// two of microseconds: at the end of each such stretch, two seconds long.
 const HELD_LOG2_US: u32 = 21;
-/// Frames within which a large step follows another in a storm: no ECU replaces a value for so short a time …
-const STORM_FRAMES: u8 = 4;
-/// … and frames without one after which it is over.
-const STORM_OVER_FRAMES: u8 = 8;
 /// Frames without evidence between two alarms that are two.
 const QUIET_FRAMES: u8 = 100;
+
+/// Number of the stretch in which a time lies.
+fn stretch_of(at_us: u64) -> u8 {
+    u8::try_from(at_us >> HELD_LOG2_US & 0xFF).unwrap_or(0)
+}
 
 /// Why a payload is held against its identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,13 @@ pub(crate) struct Finding {
     pub(crate) surprise: Option<Surprise>,
 }
 
+/// What the fields of a frame did.
+struct Habits {
+    worst: Option<Finding>,
+    /// What was said of the frame before was a start.
+    started: bool,
+}
+
 /// In what circumstances a frame came.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
@@ -85,39 +92,12 @@ pub(crate) struct Context<'a> {
     /// Set if the identifier does something markedly beyond what it did before, though perhaps not beyond what
     /// identifiers of this bus do.
     pub(crate) novel: &'a mut bool,
+    /// Set if what was said of the frame before turned out to be a start of motion.
+    pub(crate) withdrawn: &'a mut bool,
     /// Where payloads are kept until they are taken apart.
     pub(crate) histories: &'a mut Histories,
     /// Numbers that are compared with each other.
     pub(crate) signals: &'a mut Signals,
-}
-
-/// A field that an attacker may speak through, since it jumped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Suspect {
-    field: u8,
-    /// The latest large step, as it was, and the frames since, held at 255.
-    rises: bool,
-    size: u32,
-    frames: u8,
-    /// Large steps follow each other: values without any order.
-    storms: bool,
-    until_us: u64,
-}
-
-impl Suspect {
-    /// Takes the next step of the field and returns whether it says again what its own sender does: it went back after a
-    /// while, or the storm is over.
-    fn is_over(&mut self, step: i32) -> bool {
-        self.frames = self.frames.saturating_add(1);
-        if step.unsigned_abs() < self.size / 2 {
-            return self.storms && self.frames >= STORM_OVER_FRAMES;
-        }
-        let rises = step > 0;
-        let soon = self.frames <= STORM_FRAMES;
-        let back = rises != self.rises && !soon && !self.storms;
-        (self.rises, self.frames, self.storms) = (rises, 0, self.storms || soon);
-        back
-    }
 }
 
 /// Payloads of one identifier; about 300 bytes.
@@ -128,6 +108,9 @@ pub(crate) struct Payload {
     seen: bool,
     evidence: u8,
     suspect: Option<Suspect>,
+    jumped: Jump,
+    /// Place of the field whose jump was told in the latest frame, [`NOBODY`] for none.
+    said: u8,
     unmapped: u8,
     splits: u8,
     /// Enough was gathered to split.
@@ -163,6 +146,8 @@ impl Payload {
         seen: false,
         evidence: 0,
         suspect: None,
+        jumped: Jump::NONE,
+        said: NOBODY,
         unmapped: 0,
         splits: 0,
         pending: false,
@@ -199,7 +184,7 @@ impl Payload {
     /// Takes the payload of the next frame.
     #[inline]
     pub(crate) fn receive(&mut self, at_us: u64, data: &[u8], context: Context<'_>) -> Option<Finding> {
-        let Context { follows, learns, calibration, histories, novel, signals } = context;
+        let Context { follows, learns, calibration, histories, novel, withdrawn, signals } = context;
         let now = Self::word(data);
         let bytes = u8::try_from(data.len()).unwrap_or(u8::MAX);
         let before = core::mem::replace(&mut self.last, now);
@@ -232,21 +217,30 @@ impl Payload {
             // A slow counter proves itself after its payload was taken apart.
             self.drop_broken(signals);
         }
-        let stretch = u8::try_from(at_us >> HELD_LOG2_US & 0xFF).unwrap_or(0);
+        let stretch = stretch_of(at_us);
         if learns && core::mem::replace(&mut self.stretch, stretch) != stretch {
-            self.fields.iter_mut().take(usize::from(self.len)).for_each(Field::accept);
+            self.accept(stretch, calibration);
         }
         if learns && self.wants && !self.pending {
             self.gather(at_us, before, now, histories);
         }
         let settled = self.len > 0 && at_us >= self.judged_us;
-        let habit = self.habit(at_us, before, now, learns, settled.then_some(calibration), novel);
+        let Habits { worst: habit, started } =
+            self.habit(at_us, (before, now), learns, settled.then_some(&mut *calibration), novel);
+        *withdrawn |= started;
         let conflict =
             if settled && habit.is_none() { self.compare(now, learns, calibration, signals) } else { None };
         match law {
             Some(law) => self.weigh(law),
             None => self.settled(at_us, habit.or(conflict)),
         }
+    }
+
+    /// Takes what fields did for the first time as usual, but for what may be an attack's beginning.
+    fn accept(&mut self, stretch: u8, calibration: &mut Calibration) {
+        self.jumped.pass(stretch, calibration);
+        let fields = (0..NOBODY).zip(self.fields.iter_mut().take(usize::from(self.len)));
+        fields.filter(|(place, _)| *place != self.jumped.field()).for_each(|(_, field)| field.accept());
     }
 
     /// Takes the payload of a frame that neither teaches nor breaks a habit, as while ECUs boot; only its checksum is
@@ -288,8 +282,8 @@ impl Payload {
     /// A field that jumped and has not come back is still what the attacker says.
     fn still_suspect(&mut self, at_us: u64) -> Option<Finding> {
         let suspect = self.suspect.as_mut()?;
-        let field = self.fields.get(usize::from(suspect.field))?;
-        if suspect.is_over(field.step_last) || at_us >= suspect.until_us {
+        let field = self.fields.get(suspect.field())?;
+        if suspect.is_over(field.step_last) || suspect.is_old(stretch_of(at_us)) {
             self.suspect = None;
             return None;
         }
@@ -309,6 +303,7 @@ impl Payload {
     pub(crate) fn forgive(&mut self, signals: &mut Signals) {
         self.evidence = 0;
         self.suspect = None;
+        self.jumped = Jump::NONE;
         self.widen();
         let fields = self.fields.iter().take(usize::from(self.len));
         fields.for_each(|field| signals.forgive(field.signal));
@@ -335,21 +330,28 @@ impl Payload {
     fn habit(
         &mut self,
         at_us: u64,
-        before: u64,
-        now: u64,
+        (before, now): (u64, u64),
         learns: bool,
         mut calibration: Option<&mut Calibration>,
         novel: &mut bool,
-    ) -> Option<Finding> {
+    ) -> Habits {
         if learns && (before ^ now) & !self.mapped != 0 {
             self.grow(before, now);
         }
-        let mut worst: Option<Finding> = None;
+        let rest = (before ^ now) & !self.mapped;
+        let (stretch, jumped) = (stretch_of(at_us), &mut self.jumped);
+        let said = core::mem::replace(&mut self.said, NOBODY);
+        let (mut worst, mut started): (Option<Finding>, bool) = (None, false);
         let (mut broken, mut noisy) = (false, false);
-        for (index, field) in (0u8..).zip(self.fields.iter_mut().take(usize::from(self.len))) {
-            let (last, mut told) = (field.last, None);
-            field.add(now, learns, |moved| {
+        for (index, field) in (0..NOBODY).zip(self.fields.iter_mut().take(usize::from(self.len))) {
+            let (mut told, mut confirmed) = (None, false);
+            field.add(now, rest, learns, |moved| {
                 let Some(calibration) = calibration.as_deref_mut() else { return false };
+                if said == index && moved.when == When::Before {
+                    confirmed = moved.size > 0;
+                    started |= !confirmed;
+                    return false;
+                }
                 if moved.size <= moved.usual {
                     if learns {
                         calibration.keep(moved.habit, moved.size, moved.usual);
@@ -357,13 +359,17 @@ impl Payload {
                     return false;
                 }
                 let excess = moved.excess();
-                let (surprise, refuses) = calibration.weigh(moved.habit, excess, learns);
+                let (surprise, refuses) = jumped.weigh(&moved, (index, stretch), learns, calibration);
                 *novel |= excess >= Excess::NOVEL;
                 if surprise >= Surprise::HINT {
                     told = Some((moved, surprise, refuses));
                 }
                 refuses
             });
+            if confirmed {
+                // Said once, it is known.
+                field.forgive();
+            }
             noisy |= field.is_noisy();
             broken |= field.may_be_broken();
             let Some((moved, surprise, refused)) = told else { continue };
@@ -371,21 +377,23 @@ impl Payload {
                 continue;
             }
             if moved.habit != Habit::Calm && refused {
-                let until_us = at_us.saturating_add(SUSPECT_US);
-                let (rises, size) = (field.last > last, field.last.abs_diff(last));
-                self.suspect =
-                    Some(Suspect { field: index, rises, size, frames: 0, storms: false, until_us });
+                self.suspect = Suspect::of(&moved, (index, stretch), field.step_last);
             }
-            worst = Some(told_of(field, last, &moved, (surprise, refused)));
+            if refused && moved.when == When::Waits {
+                self.said = index;
+            }
+            worst = Some(told_of(field, &moved, (surprise, refused)));
+        }
+        if started {
+            self.suspect = None;
         }
         if let Some(calibration) = calibration.filter(|_| learns && noisy) {
             calibration.note(Habit::Calm, Excess::NONE);
         }
-        let rest = (before ^ now) & !self.mapped != 0;
-        if (broken || rest) && worst.is_none() && learns && !self.wants {
+        if (broken || rest != 0) && worst.is_none() && learns && !self.wants {
             self.watch_rest(before, now);
         }
-        worst
+        Habits { worst, started }
     }
 
     /// Lets the fields take in the bits above that they carry into.
@@ -462,7 +470,7 @@ impl Payload {
 /// What is said of a field that moved in a way that it never did.
 #[cold]
 #[inline(never)]
-fn told_of(field: &mut Field, last: u32, moved: &Move, (surprise, refused): (Surprise, bool)) -> Finding {
+fn told_of(field: &mut Field, moved: &Move, (surprise, refused): (Surprise, bool)) -> Finding {
     let stepped = moved.habit != Habit::Calm;
     let finding = Finding {
         detector: if stepped { Detector::Payload } else { Detector::Stuck },
@@ -470,11 +478,11 @@ fn told_of(field: &mut Field, last: u32, moved: &Move, (surprise, refused): (Sur
         flagged: refused,
         bit: field.start_bit(),
         bits: field.width,
-        expected: if stepped { last } else { moved.usual }.into(),
-        observed: field.last.into(),
+        expected: if stepped { moved.from } else { moved.usual }.into(),
+        observed: if stepped { moved.to } else { field.last }.into(),
         surprise: Some(surprise),
     };
-    if refused {
+    if refused && moved.when != When::Waits {
         // Said once, it is known.
         field.forgive();
     }

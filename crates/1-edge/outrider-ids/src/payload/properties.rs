@@ -67,7 +67,8 @@ impl Bus {
     ) -> Option<Finding> {
         let Self { calibration, histories, signals } = self;
         let mut novel = false;
-        let context = Context { follows, learns, calibration, novel: &mut novel, histories, signals };
+        let (novel, withdrawn) = (&mut novel, &mut false);
+        let context = Context { follows, learns, calibration, novel, withdrawn, histories, signals };
         let finding = payload.receive(at_us, data, context);
         calibration.advance(VehicleMicros(at_us), true);
         finding

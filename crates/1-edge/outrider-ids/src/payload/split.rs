@@ -98,7 +98,7 @@ impl Found {
         let (Ok(shift), Ok(bits)) = (u8::try_from(low), u8::try_from(width)) else { return };
         let mut probe = Field::new(shift, bits, little);
         for &payload in payloads {
-            probe.add(payload, true, |_| false);
+            probe.add(payload, 0, true, |_| false);
         }
         let samples = u32::try_from(payloads.len()).unwrap_or(0);
         // Noise travels a third of its span a frame, a signal less.

@@ -7,6 +7,7 @@
 use outrider_bus::can::CanId;
 
 use super::check::Sum;
+use super::field::{FALLS, RISES};
 use super::{CHECKS_MAX, Check, Counters, FIELDS_MAX, Field, Payload, Signals};
 use crate::model::habits::{CRC, CheckHabit, FieldHabit, NIBBLES, PayloadHabit};
 
@@ -182,8 +183,8 @@ impl Field {
             reach: self.reach,
             little: self.little,
             rough: self.rough,
-            rises: self.ups > 0,
-            falls: self.downs > 0,
+            rises: self.ways & RISES != 0,
+            falls: self.ways & FALLS != 0,
             low: if seen { self.low } else { 0 },
             high: self.high,
             step_max: self.step_max,
@@ -200,7 +201,7 @@ impl Field {
             (field.low, field.high) = (habit.low, habit.high);
         }
         (field.reach, field.rough) = (habit.reach, habit.rough);
-        (field.ups, field.downs) = (habit.rises.into(), habit.falls.into());
+        field.ways = if habit.rises { RISES } else { 0 } | if habit.falls { FALLS } else { 0 };
         (field.step_max, field.travel, field.run_max) = (habit.step_max, habit.travel, habit.run_max);
         (field.moves, field.frames) = (habit.moves, habit.frames);
         field

@@ -1,4 +1,6 @@
 extern crate std;
+mod jumps;
+
 use std::vec::Vec;
 
 use outrider_bus::can::CanId;
@@ -28,9 +30,10 @@ impl Bench {
 
     fn receive(&mut self, at_us: u64, data: &[u8]) -> Option<Finding> {
         let Self { payload, calibration, histories, signals } = self;
-        let mut novel = false;
+        let (mut novel, mut withdrawn) = (false, false);
+        let (novel, withdrawn) = (&mut novel, &mut withdrawn);
         let context =
-            Context { follows: true, learns: true, calibration, novel: &mut novel, histories, signals };
+            Context { follows: true, learns: true, calibration, novel, withdrawn, histories, signals };
         let finding = payload.receive(at_us, data, context);
         payload.settle(at_us, histories, signals);
         calibration.advance(VehicleMicros(at_us), true);
@@ -180,7 +183,7 @@ fn a_number_that_grows_takes_the_bits_above_in() {
     let mut before = word(1);
     for value in (1..40).chain((20..40).rev()) {
         field.grow(before, word(value), 0);
-        field.add(word(value), true, |moved| moved.excess() > Excess::EVEN);
+        field.add(word(value), 0, true, |moved| moved.excess() > Excess::EVEN);
         before = word(value);
     }
     assert_eq!((field.width, field.low, field.high, field.step_max), (6, 1, 39, 1));
@@ -464,5 +467,5 @@ fn every_frame_of_values_without_order_is_flagged_and_few_behind_them() {
         found.iter().filter(|(frame, finding)| range.contains(frame) && finding.flagged).count()
     };
     assert!(flagged(0..40) >= 36, "{}", flagged(0..40));
-    assert!(flagged(40..120) <= usize::from(STORM_OVER_FRAMES), "{}", flagged(40..120));
+    assert!(flagged(40..120) <= usize::from(jump::STORM_OVER_FRAMES), "{}", flagged(40..120));
 }

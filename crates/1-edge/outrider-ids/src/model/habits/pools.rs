@@ -15,7 +15,7 @@ pub const POOLS_MAX: usize = 16;
 pub const POOL_BYTES_MAX: usize = POOL_BYTES + STEPS * ENTRY_BYTES;
 /// Names of the habits, by number.
 pub const HABIT_NAMES: [&str; crate::calibrate::HABITS] =
-    ["step", "leap", "swing", "calm", "discord", "echo", "skip"];
+    ["step", "leap", "swing", "calm", "discord", "echo", "skip", "early_step", "early_leap"];
 const HEAD_BYTES: usize = 4;
 const POOL_BYTES: usize = 4;
 const ENTRY_BYTES: usize = 4;
