@@ -73,6 +73,24 @@ impl Backends {
     }
 }
 
+impl Backends {
+    /// Opens the lake beside an event log that is elsewhere.
+    ///
+    /// # Errors
+    /// [`EmbeddedError`].
+    pub async fn with_log(
+        log: Arc<dyn EventLog>,
+        lake: LakeConfig,
+        clock: Arc<dyn Clock>,
+        tenant: TenantId,
+    ) -> Result<Self, EmbeddedError> {
+        let runtime = Handle::current();
+        let lake = tokio::task::spawn_blocking(move || Lake::open(&lake, runtime)).await??;
+        let sink = Box::new(lake.sink());
+        Ok(Self { log, sink, history: Arc::new(LakeHistory::new(lake, clock, tenant)) })
+    }
+}
+
 /// Opens the event log below a folder, without the lake; for a process that only takes frames.
 ///
 /// # Errors

@@ -4,9 +4,11 @@ mod bench;
 mod crash;
 mod decoder;
 mod demo;
+mod event_log;
 mod feed;
 mod lake;
 mod links;
+mod log;
 mod progress;
 mod provision;
 mod quarantine;
@@ -47,9 +49,9 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the cloud in role `all`: vehicle listener, worker, API and dashboard.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Run the cloud with a simulated fleet under attack.
-    Demo(demo::Demo),
+    Demo(Box<demo::Demo>),
     /// Ask the lake of a running or stopped system with SQL; the table is `events`.
     Sql(sql::Sql),
     /// Compact and verify the table of events.
@@ -70,6 +72,8 @@ pub(crate) enum Command {
     Feed(feed::Feed),
     /// List what was set aside, and have it taken again.
     Quarantine(quarantine::Quarantine),
+    /// Look at the event log.
+    Log(Box<log::Log>),
     /// Measure.
     Bench(bench::Bench),
     /// Kill server and agent with `kill -9` in a loop under load and count what is lost or duplicated.
@@ -130,6 +134,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Decoder(decoder) => decoder.run(),
         Command::Feed(feed) => feed.run(),
         Command::Quarantine(quarantine) => quarantine.run(),
+        Command::Log(log) => log.run(),
         Command::Bench(bench) => bench.run(),
         Command::Crash(crash) => crash.run(),
         Command::Sim(sim) => sim.run(),

@@ -1,4 +1,4 @@
-//! The worker: from the event log to lake, findings, alerts and checkpoint.
+//! The worker, one thread for all partitions and one state of detection: from the event log to lake, findings, alerts and checkpoint.
 //!
 //! **In:** records of the event log. **Out:** rows in the lake, findings and alerts in the case database, gaps and
 //! counters. **Never:** a loss or a repetition, whenever it is killed (LOG-3):
@@ -11,10 +11,12 @@
 mod card;
 mod doorbell;
 mod parts;
+mod places;
 mod status;
 mod worker;
 
 pub use doorbell::Doorbell;
 pub use parts::{PipelineConfig, PipelineError, PipelineParts};
+pub use places::log_end;
 pub use status::{BusyTimes, PipelineStatus};
 pub use worker::{RunningPipeline, start};

@@ -25,6 +25,8 @@ pub struct PipelineConfig {
     /// Shortest time between two steps while little comes in, so that commits do not become tiny. An alert has a
     /// second to be on screen.
     pub linger: Duration,
+    /// Longest wait for a ring: records that another process appends come without one.
+    pub idle: Duration,
     /// Longest time between two checkpoints while something happens; what lies behind it is replayed after a crash.
     pub checkpoint_every: Duration,
 }
@@ -35,6 +37,7 @@ impl Default for PipelineConfig {
             records_max: 4096,
             bytes_max: 8 << 20,
             linger: Duration::from_millis(250),
+            idle: Duration::from_secs(2),
             checkpoint_every: Duration::from_secs(2),
         }
     }

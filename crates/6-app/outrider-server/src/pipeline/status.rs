@@ -18,11 +18,11 @@ pub struct PipelineStatus {
     pub detect: Balance,
     /// Rows given to the lake since the start of the program.
     pub lake: Balance,
-    /// First record that is not worked off.
+    /// First record that is not worked off, summed over the partitions.
     pub next: LogOffset,
-    /// First record that the last checkpoint does not cover.
+    /// First record that the last checkpoint does not cover, summed.
     pub checkpoint: LogOffset,
-    /// First record that the lake does not cover.
+    /// First record that the lake does not cover, summed.
     pub lake_next: LogOffset,
     /// Ingest time of the last record worked off.
     pub ingested_at: Option<UnixMicros>,

@@ -15,11 +15,9 @@ use outrider_types::{IngestTime, VehicleId};
 use super::card::cards;
 use super::doorbell::Doorbell;
 use super::parts::{PipelineError, PipelineParts};
+use super::places::{Place, Places};
 use super::status::{BusyTimes, Lap, PipelineStatus};
-use crate::store::{Activity, FindingInput, Progress, QuarantineEntry, RuleCard, Scope};
-
-/// The one partition of an installation on one machine.
-const PARTITION: Partition = Partition(0);
+use crate::store::{Activity, FindingInput, Progress, QuarantineEntry, RuleCard, SavedProgress, Scope};
 
 /// A worker that runs.
 pub struct RunningPipeline {
@@ -80,8 +78,7 @@ struct Run {
     status: Arc<Mutex<PipelineStatus>>,
     detector: Detector,
     cards: BTreeMap<RuleId, RuleCard>,
-    next: LogOffset,
-    lake_next: LogOffset,
+    places: Places,
     /// What the next checkpoint will say besides the states.
     progress: Progress,
     ingested: Option<IngestTime>,
@@ -101,40 +98,35 @@ impl Run {
         status: Arc<Mutex<PipelineStatus>>,
     ) -> Result<Self, PipelineError> {
         let scope = Scope { tenant: parts.tenant, now: parts.clock.now() };
-        let saved = parts.runtime.block_on(parts.store.saved_progress(scope, PARTITION))?;
         let mut detector = Detector::new(Arc::clone(&parts.rules), parts.detector.clone());
-        if let Some(state) = &saved.detect {
-            detector.load(state)?;
+        let (mut places, mut vehicles) = (Vec::new(), 0);
+        for partition in (0..parts.log.partitions()).map(Partition) {
+            let saved = parts.runtime.block_on(parts.store.saved_progress(scope, partition))?;
+            load(&saved, &mut detector, &ingest)?;
+            vehicles += saved.vehicles.len();
+            let (lake_next, replay_end) = (parts.sink.next_offset(partition)?, parts.log.end(partition)?);
+            places.push(Place { partition, next: saved.next, lake_next, replay_end });
         }
-        {
-            let mut worker = ingest.lock().unwrap_or_else(PoisonError::into_inner);
-            for (vehicle, state) in &saved.vehicles {
-                worker.load_vehicle(*vehicle, state)?;
-            }
-            for (name, state) in &saved.feeds {
-                worker.load_feeds(name, state)?;
-            }
-        }
-        let lake_next = parts.sink.next_offset(PARTITION)?;
-        let stated = parts.store.findings_stated(scope, saved.next);
+        let places = Places::new(places);
+        let (next, lake) = (places.total_next(), places.total_lake());
+        let stated = parts.store.findings_stated(scope, next);
         let unconfirmed = parts.runtime.block_on(stated)?.into_iter().collect();
         let cards = cards(&parts.rules);
         tracing::info!(
-            offset = saved.next.0,
-            lake = lake_next.0,
-            vehicles = saved.vehicles.len(),
+            partitions = places.len(),
+            offset = next.0,
+            lake = lake.0,
+            vehicles,
             "worker restored"
         );
-        let progress = Progress { partition: PARTITION, ..Progress::default() };
         let run = Self {
             parts,
             ingest,
             status,
             detector,
             cards,
-            next: saved.next,
-            lake_next,
-            progress,
+            places,
+            progress: Progress::default(),
             ingested: None,
             busy: BusyTimes::default(),
             unconfirmed,
@@ -150,15 +142,15 @@ impl Run {
         let mut pause = self.parts.config.checkpoint_every;
         let mut dirty = false;
         while !stop.load(Ordering::SeqCst) {
-            match self.step(stop) {
-                Ok(0) => self.parts.doorbell.wait(self.parts.config.checkpoint_every),
-                Ok(bytes) => {
-                    dirty = true;
-                    if bytes < self.parts.config.bytes_max / 4 {
-                        std::thread::park_timeout(self.parts.config.linger);
-                    }
+            let (bytes, trouble) = self.round(stop);
+            dirty |= bytes > 0;
+            match trouble {
+                Some(error) => self.trouble(&error),
+                None if bytes == 0 => self.parts.doorbell.wait(self.parts.config.idle),
+                None if bytes < self.parts.config.bytes_max / 4 => {
+                    std::thread::park_timeout(self.parts.config.linger);
                 }
-                Err(error) => self.trouble(&error),
+                None => {}
             }
             if dirty && !self.is_torn && checkpointed.elapsed() >= pause {
                 let begun = std::time::Instant::now();
@@ -184,54 +176,79 @@ impl Run {
         self.parts.doorbell.wait(Duration::from_secs(1));
     }
 
-    /// Works off the next records; returns their bytes, 0 if there are none.
-    fn step(&mut self, stop: &AtomicBool) -> Result<usize, PipelineError> {
-        let config = self.parts.config;
+    /// One step of each partition; returns the bytes worked off and the last error: what stops one partition does not
+    /// stop the others.
+    fn round(&mut self, stop: &AtomicBool) -> (usize, Option<PipelineError>) {
+        let (mut bytes, mut trouble) = (0, None);
+        for index in 0..self.places.len() {
+            if stop.load(Ordering::SeqCst) {
+                break;
+            }
+            match self.step(index, stop) {
+                Ok(step) => bytes += step,
+                Err(error) => trouble = Some(error),
+            }
+        }
+        if bytes == 0 && trouble.is_none() {
+            self.publish(None);
+        }
+        (bytes, trouble)
+    }
+
+    /// Works off the next records of a partition; returns their bytes, 0 if there are none.
+    fn step(&mut self, index: usize, stop: &AtomicBool) -> Result<usize, PipelineError> {
+        let (config, place) = (self.parts.config, self.places.at(index));
         // After a crash the lake may be ahead of the checkpoint: what it has goes through detection only.
-        let covered = usize::try_from(self.lake_next.0.saturating_sub(self.next.0)).unwrap_or(usize::MAX);
+        let covered = place.covered();
         let records_max = if covered > 0 { covered.min(config.records_max) } else { config.records_max };
         let mut lap = Lap::begin();
-        let mut records = match self.parts.log.read(PARTITION, self.next, records_max, config.bytes_max) {
+        let read = self.parts.log.read(place.partition, place.next, records_max, config.bytes_max);
+        let mut records = match read {
             Err(AppendError::Beyond { from, start, .. }) if start > from => {
                 // The database is older than the log. Counting what the lake covers from here must begin at what is there.
-                tracing::error!(from = from.0, to = start.0, "records were released before they were read");
-                self.next = start;
+                let partition = place.partition.0;
+                tracing::error!(
+                    partition,
+                    from = from.0,
+                    to = start.0,
+                    "records were released before they were read"
+                );
+                self.places.at_mut(index).next = start;
                 return Ok(config.bytes_max);
             }
             read => read?,
         };
         // Offsets may have gaps: what the lake lacks must not ride along with what it has.
         if covered > 0 {
-            records.retain(|record| record.offset < self.lake_next);
+            records.retain(|record| record.offset < place.lake_next);
         }
-        let Some(last) = records.last() else {
-            self.publish(None);
-            return Ok(0);
-        };
+        let Some(last) = records.last() else { return Ok(0) };
         let next = LogOffset(last.offset.0 + 1);
         let bytes = records.iter().map(|record| record.bytes.len()).sum();
         let now = records.iter().map(|record| record.ingest).max().unwrap_or_default();
         self.is_torn = true;
         lap.end(&mut self.busy.read);
+        let (total, is_replayed) =
+            (self.places.total_with(index, next), self.places.is_replayed_with(index, next));
         let (batch, quarantined) = self.decode(&records);
         lap.end(&mut self.busy.decode);
         let findings = self.detect(&batch, now);
         lap.end(&mut self.busy.detect);
         // From here on the states are ahead of the checkpoint; each write is repeated until it succeeds, because
         // the records cannot be taken a second time.
-        self.until_done(stop, |run| run.record(&findings, next))?;
-        self.until_done(stop, |run| run.withdraw_unconfirmed(&findings, next))?;
+        self.until_done(stop, |run| run.record(&findings, total))?;
+        self.until_done(stop, |run| run.withdraw_unconfirmed(&findings, total, is_replayed))?;
         lap.end(&mut self.busy.record);
         if covered == 0 {
             self.until_done(stop, |run| {
-                run.parts.sink.store(PARTITION, next, &batch)?;
-                run.lake_next = next;
+                run.parts.sink.store(place.partition, next, &batch)?;
+                run.places.at_mut(index).lake_next = next;
                 Ok(())
             })?;
         }
         lap.end(&mut self.busy.store);
         self.note(&batch, &findings, quarantined, now);
-        self.next = next;
+        self.places.at_mut(index).next = next;
         self.is_torn = false;
         self.ingested = Some(now);
         self.count(&batch, &findings, covered == 0);
@@ -287,12 +304,21 @@ impl Run {
     }
 
     /// Takes back what the run before a crash stated up to here and the replay did not.
-    fn withdraw_unconfirmed(&mut self, findings: &[Finding], next: LogOffset) -> Result<(), PipelineError> {
+    fn withdraw_unconfirmed(
+        &mut self,
+        findings: &[Finding],
+        next: LogOffset,
+        is_replayed: bool,
+    ) -> Result<(), PipelineError> {
         if self.unconfirmed.is_empty() {
             return Ok(());
         }
         for finding in findings {
             self.unconfirmed.remove(&finding.id.to_string());
+        }
+        // The replay takes the partitions in another order: with several, only its end says what it did not state.
+        if self.places.len() > 1 && !is_replayed {
+            return Ok(());
         }
         let over = self.unconfirmed.iter().filter(|(_, stated)| **stated <= next);
         let ghosts: Vec<String> = over.map(|(id, _)| id.clone()).collect();
@@ -372,8 +398,8 @@ impl Run {
             self.detector.degraded().into_iter().map(|(rule, count)| (rule.to_string(), count)).collect();
         let idle = self.detector.not_evaluated().iter();
         status.not_evaluated = idle.map(|note| (note.rule.to_string(), note.reason.to_owned())).collect();
-        status.next = self.next;
-        status.lake_next = self.lake_next;
+        status.next = self.places.total_next();
+        status.lake_next = self.places.total_lake();
         status.busy = self.busy;
         status.ingested_at = self.ingested.map(|ingested| ingested.0).or(status.ingested_at);
         status.trouble = trouble;
@@ -400,17 +426,22 @@ impl Run {
             std::mem::take(&mut self.progress.feeds).into_iter().collect();
         memory.extend(feeds);
         self.progress.feeds = memory.into_iter().collect();
+        let taken = std::mem::take(&mut self.progress.vehicles);
         let mut vehicles: BTreeMap<VehicleId, Vec<u8>> =
-            std::mem::take(&mut self.progress.vehicles).into_iter().collect();
+            taken.into_iter().map(|(_, vehicle, state)| (vehicle, state)).collect();
         vehicles.extend(changed);
-        self.progress.vehicles = vehicles.into_iter().collect();
-        self.progress.next = self.next;
+        let partitions = self.parts.log.partitions();
+        let with_partition = |(vehicle, state)| (Partition::of(vehicle, partitions), vehicle, state);
+        self.progress.vehicles = vehicles.into_iter().map(with_partition).collect();
+        self.progress.next = self.places.next();
         self.progress.detect = Some(detect);
         let scope = self.scope();
         self.parts.runtime.block_on(self.parts.store.commit_progress(scope, &self.progress))?;
-        self.progress = Progress { partition: PARTITION, ..Progress::default() };
-        self.parts.log.release(PARTITION, LogOffset(self.next.0.min(self.lake_next.0)))?;
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).checkpoint = self.next;
+        self.progress = Progress::default();
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).checkpoint = self.places.total_next();
+        for place in self.places.iter() {
+            self.parts.log.release(place.partition, place.next.min(place.lake_next))?;
+        }
         Ok(())
     }
 
@@ -420,4 +451,19 @@ impl Run {
             now: self.ingested.map_or_else(|| self.parts.clock.now(), |at| at.0),
         }
     }
+}
+
+/// Takes over the saved state of a partition.
+fn load(saved: &SavedProgress, detector: &mut Detector, ingest: &Mutex<Worker>) -> Result<(), PipelineError> {
+    if let Some(state) = &saved.detect {
+        detector.load(state)?;
+    }
+    let mut worker = ingest.lock().unwrap_or_else(PoisonError::into_inner);
+    for (vehicle, state) in &saved.vehicles {
+        worker.load_vehicle(*vehicle, state)?;
+    }
+    for (name, state) in &saved.feeds {
+        worker.load_feeds(name, state)?;
+    }
+    Ok(())
 }

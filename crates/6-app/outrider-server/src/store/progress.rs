@@ -31,13 +31,11 @@ pub struct QuarantineEntry {
 /// Everything that becomes true when the worker has finished a part of the event log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Partition.
-    pub partition: Partition,
-    /// First record that is not finished.
-    pub next: LogOffset,
-    /// Saved ingestion state of the vehicles that changed.
-    pub vehicles: Vec<(VehicleId, Vec<u8>)>,
-    /// Saved state of detection.
+    /// First record that is not finished, of each partition.
+    pub next: BTreeMap<Partition, LogOffset>,
+    /// Saved ingestion state of the vehicles that changed, with the partition of their records.
+    pub vehicles: Vec<(Partition, VehicleId, Vec<u8>)>,
+    /// Saved state of detection, which is over all partitions.
     pub detect: Option<Vec<u8>>,
     /// What was heard of vehicles.
     pub activity: BTreeMap<VehicleId, Activity>,
@@ -58,7 +56,7 @@ pub struct SavedProgress {
     pub next: LogOffset,
     /// Saved ingestion state of every vehicle.
     pub vehicles: Vec<(VehicleId, Vec<u8>)>,
-    /// Saved state of detection.
+    /// Saved state of detection; only partition 0 has one.
     pub detect: Option<Vec<u8>>,
     /// Memory of feeds by name, in order.
     pub feeds: Vec<(String, Vec<u8>)>,

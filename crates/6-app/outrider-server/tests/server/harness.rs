@@ -13,6 +13,7 @@ use outrider_model::{
 use outrider_server::api::dto::{
     Event, LakeHealth, Lane as ApiLane, Severity, SqlResult, Timestamp, UnclassifiedType,
 };
+use outrider_server::pipeline::log_end;
 use outrider_server::port::{EventHistory, HistoryError, PartCount, Ports, Random, TimelineSpan};
 use outrider_server::server::{self, Backends, RuleText, RunningServer, ServerConfig};
 use outrider_server::store::VehicleEntry;
@@ -60,37 +61,63 @@ impl Random for SeededRandom {
     }
 }
 
-/// Event log in memory.
-#[derive(Default)]
-pub(crate) struct MemoryLog(Mutex<(Vec<LogRecord>, Puts)>);
+/// Event log in memory. With several partitions its offsets have gaps, as those of a log over a network may.
+pub(crate) struct MemoryLog {
+    partitions: Vec<Mutex<Vec<LogRecord>>>,
+    puts: Mutex<Puts>,
+}
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        Self::of(1)
+    }
+}
+
+impl MemoryLog {
+    /// An empty log of so many partitions.
+    pub(crate) fn of(partitions: usize) -> Self {
+        Self { partitions: (0..partitions).map(|_| Mutex::default()).collect(), puts: Mutex::default() }
+    }
+
+    fn records(&self, partition: Partition) -> std::sync::MutexGuard<'_, Vec<LogRecord>> {
+        self.partitions[usize::from(partition.0)].lock().expect("no test panics here")
+    }
+
+    /// Offset of the record after so many.
+    fn place(&self, records: usize) -> LogOffset {
+        let step = if self.partitions.len() == 1 { 1 } else { 3 };
+        LogOffset(records as u64 * step)
+    }
+}
 
 /// Auxiliary keys of the log.
 type Puts = BTreeMap<Vec<u8>, Vec<u8>>;
 
 impl EventLog for MemoryLog {
     fn partitions(&self) -> u16 {
-        1
+        u16::try_from(self.partitions.len()).expect("small")
     }
 
     fn append(
         &self,
-        _: Partition,
+        partition: Partition,
         ingest: IngestTime,
         records: &[&[u8]],
         puts: &[(&[u8], &[u8])],
     ) -> Result<LogOffset, AppendError> {
-        let mut log = self.0.lock().expect("no test panics here");
-        let first = LogOffset(log.0.len() as u64);
+        let mut log = self.records(partition);
+        let first = self.place(log.len());
         for bytes in records {
-            let offset = LogOffset(log.0.len() as u64);
-            log.0.push(LogRecord { offset, ingest, bytes: bytes.to_vec() });
+            let offset = self.place(log.len());
+            log.push(LogRecord { offset, ingest, bytes: bytes.to_vec() });
         }
-        log.1.extend(puts.iter().map(|(key, value)| (key.to_vec(), value.to_vec())));
+        let mut stored = self.puts.lock().expect("no test panics here");
+        stored.extend(puts.iter().map(|(key, value)| (key.to_vec(), value.to_vec())));
         Ok(first)
     }
 
     fn get(&self, key: &[u8]) -> Result<Vec<Vec<u8>>, AppendError> {
-        Ok(self.0.lock().expect("no test panics here").1.get(key).cloned().into_iter().collect())
+        Ok(self.puts.lock().expect("no test panics here").get(key).cloned().into_iter().collect())
     }
 
     fn stamp(&self, _: &[u8]) -> u64 {
@@ -103,18 +130,17 @@ impl EventLog for MemoryLog {
 
     fn read(
         &self,
-        _: Partition,
+        partition: Partition,
         from: LogOffset,
         max: usize,
         _: usize,
     ) -> Result<Vec<LogRecord>, AppendError> {
-        let log = self.0.lock().expect("no test panics here");
-        let from = usize::try_from(from.0).expect("small");
-        Ok(log.0.iter().skip(from).take(max).cloned().collect())
+        let log = self.records(partition);
+        Ok(log.iter().filter(|record| record.offset >= from).take(max).cloned().collect())
     }
 
-    fn end(&self, _: Partition) -> Result<LogOffset, AppendError> {
-        Ok(LogOffset(self.0.lock().expect("no test panics here").0.len() as u64))
+    fn end(&self, partition: Partition) -> Result<LogOffset, AppendError> {
+        Ok(self.records(partition).last().map_or(LogOffset(0), |last| LogOffset(last.offset.0 + 1)))
     }
 
     fn release(&self, _: Partition, _: LogOffset) -> Result<(), AppendError> {
@@ -122,13 +148,20 @@ impl EventLog for MemoryLog {
     }
 
     fn bytes(&self) -> u64 {
-        self.0.lock().expect("no test panics here").0.iter().map(|record| record.bytes.len() as u64).sum()
+        let partitions = (0..self.partitions()).map(Partition);
+        partitions
+            .flat_map(|partition| self.records(partition).clone())
+            .map(|record| record.bytes.len() as u64)
+            .sum()
     }
 }
 
+/// What the lake has of each partition.
+type Stored = BTreeMap<Partition, LogOffset>;
+
 /// Lake in memory: sink and history at once.
 #[derive(Clone, Default)]
-pub(crate) struct MemoryLake(pub(crate) Arc<Mutex<(LogOffset, Vec<Event>)>>);
+pub(crate) struct MemoryLake(pub(crate) Arc<Mutex<(Stored, Vec<Event>)>>);
 
 impl MemoryLake {
     /// Types of the stored events, in order of storing.
@@ -143,16 +176,16 @@ impl MemoryLake {
 }
 
 impl Sink for MemoryLake {
-    fn next_offset(&mut self, _: Partition) -> Result<LogOffset, SinkError> {
-        Ok(self.0.lock().expect("no test panics here").0)
+    fn next_offset(&mut self, partition: Partition) -> Result<LogOffset, SinkError> {
+        Ok(self.0.lock().expect("no test panics here").0.get(&partition).copied().unwrap_or_default())
     }
 
-    fn store(&mut self, _: Partition, next: LogOffset, batch: &EventBatch) -> Result<(), SinkError> {
+    fn store(&mut self, partition: Partition, next: LogOffset, batch: &EventBatch) -> Result<(), SinkError> {
         let mut lake = self.0.lock().expect("no test panics here");
-        if lake.0 >= next {
+        if lake.0.get(&partition).is_some_and(|has| *has >= next) {
             return Ok(());
         }
-        lake.0 = next;
+        lake.0.insert(partition, next);
         lake.1.extend((0..batch.rows()).map(|row| event(batch, row)));
         Ok(())
     }
@@ -248,6 +281,13 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// An empty world at [`NOW`] whose log has so many partitions.
+    pub(crate) fn of(partitions: usize) -> Self {
+        let world = Self { log: Arc::new(MemoryLog::of(partitions)), ..Self::default() };
+        world.clock.set(NOW);
+        world
+    }
+
     /// An empty world at [`NOW`].
     pub(crate) fn new() -> Self {
         let world = Self::default();
@@ -360,7 +400,7 @@ impl Running {
 
 /// Waits until the worker has written a checkpoint behind everything in the log.
 pub(crate) async fn settle(server: &RunningServer, world: &World) {
-    let end = world.log.end(Partition(0)).expect("memory does not fail");
+    let end = log_end(&*world.log).expect("memory does not fail");
     for _ in 0..2000 {
         if server.app().pipeline.status().checkpoint >= end {
             return;

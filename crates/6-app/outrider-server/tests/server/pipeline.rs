@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use outrider_model::{Evidence, Finding, FindingId, GroupKey, LogOffset, RuleId, Window};
+use outrider_model::{Evidence, Finding, FindingId, GroupKey, LogOffset, Partition, RuleId, Window};
 use outrider_server::server::RunningServer;
 use outrider_server::store::{
     AlertFilter, AlertOrder, AlertStore as _, FindingInput, RuleCard, Scope, SqliteStore,
@@ -50,7 +50,19 @@ async fn send(server: &RunningServer, vehicle: &TestVehicle, frame: &[u8]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_from_an_old_checkpoint_loses_and_repeats_nothing() {
-    let (world, folder) = (World::new(), tempfile::tempdir().expect("a temporary folder"));
+    replay(World::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_over_several_partitions_loses_and_repeats_nothing_either() {
+    let partitions: BTreeSet<Partition> =
+        (1..=3).map(|number| Partition::of(outrider_types::VehicleId([number; 16]), 4)).collect();
+    assert!(partitions.len() > 1, "the vehicles are in several partitions: {partitions:?}");
+    replay(World::of(4)).await;
+}
+
+async fn replay(world: World) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let old = tempfile::tempdir().expect("a temporary folder");
     let server = world.start(folder.path()).await;
     let vehicles: Vec<TestVehicle> = (1..=3)

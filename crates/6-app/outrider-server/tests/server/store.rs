@@ -300,8 +300,11 @@ async fn a_case_is_opened_worked_on_and_closed(store: &dyn Store) {
 
 async fn progress_is_all_or_nothing(store: &dyn Store) {
     let progress = |next| Progress {
-        next: LogOffset(next),
-        vehicles: vec![(VehicleId([9; 16]), vec![1, 2])],
+        next: [(Partition(0), LogOffset(next)), (Partition(3), LogOffset(40))].into(),
+        vehicles: vec![
+            (Partition(0), VehicleId([9; 16]), vec![1, 2]),
+            (Partition(3), VehicleId([8; 16]), vec![3]),
+        ],
         detect: Some(vec![3]),
         quarantine: vec![QuarantineEntry {
             units: 1,
@@ -319,6 +322,11 @@ async fn progress_is_all_or_nothing(store: &dyn Store) {
     assert!(matches!(behind, Err(StoreError::Conflict(_))), "an older worker is fenced out");
     let saved = store.saved_progress(SCOPE, Partition(0)).await.expect("it reads");
     assert_eq!((saved.next, saved.vehicles.len(), saved.detect), (LogOffset(7), 1, Some(vec![3])));
+    let other = store.saved_progress(SCOPE, Partition(3)).await.expect("it reads");
+    assert_eq!(
+        (other.next, other.vehicles, other.detect),
+        (LogOffset(40), vec![(VehicleId([8; 16]), vec![3])], None)
+    );
     let page = store.quarantine(SCOPE, &QuarantineFilter::default(), None, 10).await.expect("it reads");
     assert_eq!(page.total, 1, "the refused attempt left nothing");
     assert_eq!((page.items[0].bytes, page.items[0].excerpt_hex.len()), (100, 128));

@@ -24,6 +24,7 @@ use outrider_wire::ArtifactKind;
 use tokio::runtime::Runtime;
 
 use self::drives::Planned;
+use super::event_log::EventLogArgs;
 use super::links::FleetLinks;
 use super::provision::{entry, random_key};
 use super::serve::{announce, open, stop_signal};
@@ -70,6 +71,8 @@ pub(crate) struct Demo {
     /// File that is written with address and first password as JSON when all attacks have happened.
     #[arg(long)]
     ready_file: Option<PathBuf>,
+    #[command(flatten)]
+    log: EventLogArgs,
     /// Print one JSON object (headless).
     #[arg(long)]
     json: bool,
@@ -143,7 +146,8 @@ impl Demo {
         let http = HttpConfig { address: ([127, 0, 0, 1], port).into(), ..HttpConfig::loopback() };
         let config = ServerConfig { http, rules, ..ServerConfig::loopback(&self.folder) };
         let lake = LakeConfig::new(self.folder.join("lake").to_string_lossy());
-        let server = runtime.block_on(open(config, lake, Arc::clone(&clock) as Arc<dyn Clock>))?;
+        let opening = open(config, lake, &self.log, Arc::clone(&clock) as Arc<dyn Clock>);
+        let server = runtime.block_on(opening)?;
         let world = WorldConfig {
             seed: Seed::new(self.seed),
             start,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use outrider_lake::LakeConfig;
 use outrider_server::edge;
-use outrider_server::embedded::open_log;
 use outrider_server::http::HttpConfig;
+use outrider_server::pipeline::PipelineConfig;
 use outrider_server::server::{Backends, RunningServer, ServerConfig, start};
 use outrider_server::vehicle::broker::{BrokerConfig, BrokerUrl};
 use outrider_server::vehicle::est::EstConfig;
@@ -17,10 +17,14 @@ use outrider_server::vehicle::{ListenerConfig, TlsFiles};
 use outrider_types::{Clock, hex_decode};
 use serde_json::json;
 
+use super::event_log::{EventLogArgs, Kind};
 use super::lake::LakeAt;
 use super::{Failure, print, runtime};
 use crate::content::{decoders, rules};
 use crate::ports::{SystemClock, system};
+
+/// How long the worker waits before it looks into a log that other processes write, too.
+const REMOTE_IDLE: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Part of the cloud that a process plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,11 +33,11 @@ enum Role {
     All,
     /// Takes frames from vehicles into the event log: no worker, no API.
     Edge,
-    /// Decodes and detects; needs an event log that several processes share.
+    /// Decodes and detects; not there yet.
     Worker,
-    /// Correlates over the fleet; needs an event log that several processes share.
+    /// Correlates over the fleet; not there yet.
     Correlator,
-    /// Serves API and dashboard; needs an event log that several processes share.
+    /// Serves API and dashboard; not there yet.
     Api,
 }
 
@@ -87,6 +91,8 @@ pub(crate) struct Serve {
     /// Public Ed25519 key, 64 hexadecimal digits, whose decoder packages are used; may be given several times.
     #[arg(long, value_name = "KEY", value_parser = public_key)]
     decoder_key: Vec<[u8; 32]>,
+    #[command(flatten)]
+    log: EventLogArgs,
     /// Part to play.
     #[arg(long, value_enum, default_value_t = Role::All)]
     role: Role,
@@ -104,8 +110,7 @@ impl Serve {
             Role::All => self.run_all(),
             Role::Edge => self.run_edge(),
             Role::Worker | Role::Correlator | Role::Api => Err(Failure::failed(
-                "this role needs an event log that several processes share; the embedded log belongs to one process. \
-                 Use --role all, or --role edge for a process that only takes frames",
+                "this role is not there yet. Use --role all, or --role edge for a process that only takes frames",
             )),
         }
     }
@@ -147,7 +152,7 @@ impl Serve {
         let config = self.config()?;
         runtime()?.block_on(async {
             let ports = system(Arc::new(SystemClock));
-            let log = open_log(&config.folder).await.map_err(Failure::failed)?;
+            let log = self.log.open(&config.folder).await?;
             let edge = edge::start(config, ports, log).await.map_err(Failure::failed)?;
             print(&format!(
                 "vehicles   https://{}\nmqtt       mqtts://{}\n",
@@ -191,7 +196,7 @@ impl Serve {
                 ..config
             };
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-            let server = open(config, lake, clock).await?;
+            let server = open(config, lake, &self.log, clock).await?;
             announce(&server, self.ready_file.as_deref())?;
             stop_signal().await;
             server.shutdown().await;
@@ -213,19 +218,30 @@ fn read(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
     paths.iter().map(text).collect()
 }
 
-/// Starts a server with an embedded event log.
+/// Starts a server with the event log in its folder or elsewhere, and the lake where its configuration says.
 ///
 /// # Errors
-/// Storage, database, certificates or sockets.
+/// Storage, brokers, database, certificates or sockets.
 pub(super) async fn open(
     config: ServerConfig,
     lake: LakeConfig,
+    log: &EventLogArgs,
     clock: Arc<dyn Clock>,
 ) -> Result<RunningServer, Failure> {
     let ports = system(Arc::clone(&clock));
-    let backends = Backends::embedded(&config.folder, lake, clock, config.tenant);
-    let backends = backends.await.map_err(Failure::failed)?;
-    start(config, ports, backends).await.map_err(Failure::failed)
+    let (config, backends) = match log.event_log {
+        Kind::Embedded => {
+            let backends = Backends::embedded(&config.folder, lake, clock, config.tenant).await;
+            (config, backends)
+        }
+        Kind::Kafka => {
+            let log = log.open(&config.folder).await?;
+            let backends = Backends::with_log(log, lake, clock, config.tenant).await;
+            let pipeline = PipelineConfig { idle: REMOTE_IDLE, ..config.pipeline };
+            (ServerConfig { pipeline, ..config }, backends)
+        }
+    };
+    start(config, ports, backends.map_err(Failure::failed)?).await.map_err(Failure::failed)
 }
 
 /// Says where to connect, and the first password once.

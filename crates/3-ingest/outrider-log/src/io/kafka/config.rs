@@ -110,6 +110,8 @@ pub struct KafkaConfig {
     pub patience: Duration,
     /// Makes topics that are not there.
     pub create: Option<NewTopics>,
+    /// Consumer group under which a release says how far the records are worked off, for whoever watches it.
+    pub group: Option<String>,
     /// Whether a release deletes records at the brokers; otherwise only their retention does.
     pub deletes_released: bool,
     /// Whether records are read only: keys are not loaded, nothing is written, not even to the dead letters.
@@ -128,11 +130,12 @@ impl KafkaConfig {
             partitions,
             writer: "outrider".to_owned(),
             session: 0,
-            // Below what a broker takes by default (1,048,588 with overhead); the largest uplink frame is 1 MiB less a margin.
-            record_bytes_max: 1_000_000,
+            // The largest uplink frame; the topics that are made here take it with its overhead.
+            record_bytes_max: 1_024 * 1_024,
             queue_bytes_max: 64 * 1_024 * 1_024,
             patience: Duration::from_secs(10),
             create: None,
+            group: None,
             deletes_released: false,
             is_read_only: false,
             security: None,

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use outrider_model::{AppendError, EventLog, LogOffset, LogRecord, Partition};
 use outrider_types::IngestTime;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::Producer as _;
-use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::appender::{Appender, Message};
 use super::config::KafkaConfig;
@@ -30,6 +31,8 @@ pub struct KafkaLog {
     keys: Option<Keys>,
     reader: Mutex<Reader>,
     topics: Topics,
+    /// Says for the group how far the records are worked off; belongs to it, but joins nothing.
+    committer: Option<BaseConsumer<Quiet>>,
     /// Records appended in this session.
     numbers: AtomicU64,
     buried: AtomicU64,
@@ -92,6 +95,14 @@ impl KafkaLog {
             topics.check(&config.dead_topic(), 1)?;
             Some(Keys::load(&config)?)
         };
+        let committer = match &config.group {
+            Some(group) if !config.is_read_only => {
+                let mut client = config.client();
+                client.set("group.id", group).set("enable.auto.commit", "false");
+                Some(client.create_with_context(Quiet).map_err(|error| brokers(&error))?)
+            }
+            Some(_) | None => None,
+        };
         let (appender, reader) = (Appender::new(&config)?, Mutex::new(Reader::new(&config)?));
         Ok(Self {
             config,
@@ -99,6 +110,7 @@ impl KafkaLog {
             keys,
             reader,
             topics,
+            committer,
             numbers: AtomicU64::new(0),
             buried: AtomicU64::new(0),
         })
@@ -211,6 +223,21 @@ impl KafkaLog {
             "a message that is no record was put among the dead letters"
         );
         Ok(())
+    }
+
+    /// Tells the group's watchers how far a partition is worked off. Only they need it: a failure is no trouble.
+    fn say_place(&self, partition: Partition, next: LogOffset) {
+        let Some(committer) = &self.committer else { return };
+        let Ok(offset) = i64::try_from(next.0) else { return };
+        let mut list = TopicPartitionList::with_capacity(1);
+        let said = list
+            .add_partition_offset(&self.config.topic, i32::from(partition.0), Offset::Offset(offset))
+            .and_then(|()| committer.commit(&list, CommitMode::Async));
+        // Answers to earlier ones wait to be fetched.
+        while committer.poll(Duration::ZERO).is_some() {}
+        if let Err(error) = said {
+            tracing::debug!(%error, partition = partition.0, "the group was not told");
+        }
     }
 
     fn append_records(
@@ -327,6 +354,7 @@ impl EventLog for KafkaLog {
 
     fn release(&self, partition: Partition, below: LogOffset) -> Result<(), AppendError> {
         self.check(partition)?;
+        self.say_place(partition, below);
         if !self.config.deletes_released {
             return Ok(());
         }

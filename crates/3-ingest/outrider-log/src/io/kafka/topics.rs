@@ -77,7 +77,8 @@ impl Topics {
         for (result, topic) in results.into_iter().zip(&topics) {
             match result {
                 Ok(_) => {
-                    self.await_leaders(topic.name, usize::try_from(topic.num_partitions).unwrap_or(0))?
+                    let partitions = usize::try_from(topic.num_partitions).unwrap_or(0);
+                    self.await_leaders(topic.name, partitions)?;
                 }
                 Err((_, Code::TopicAlreadyExists)) => {}
                 Err((topic, code)) => {

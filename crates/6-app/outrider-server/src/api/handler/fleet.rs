@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use h3o::{CellIndex, Resolution};
-use outrider_model::Partition;
 
 use crate::api::app::{App, Shared};
 use crate::api::dto::{FleetMap, MapCell, MapLayer, MapQuery, Overview, Region, Timestamp};
@@ -32,7 +31,7 @@ pub(crate) async fn read_overview(app: &App) -> Result<Overview, ApiFailure> {
     let scope = app.scope();
     let counts = app.store.overview(scope).await?;
     let status = app.pipeline.status();
-    let end = app.log.end(Partition(0)).map_err(|error| ApiFailure::internal(&error))?;
+    let end = app.log_end().await?;
     // While the worker is behind, it lags at least as long as the last record it finished is old.
     let behind = status.ingested_at.filter(|_| end > status.next);
     let lag = behind.map_or(0, |at| scope.now.micros_since(at).max(0) / 1000);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
-use outrider_model::{Balance, Partition, catalogue};
+use outrider_model::{Balance, catalogue};
 use outrider_types::UnixMicros;
 
 use super::text;
@@ -44,7 +44,7 @@ pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
             sum
         })
     });
-    let end = app.log.end(Partition(0)).map_err(|error| ApiFailure::internal(&error))?;
+    let end = app.log_end().await?;
     Ok(Health {
         stages: vec![
             stage("uplink", "frames", &app.exchange.frames()),

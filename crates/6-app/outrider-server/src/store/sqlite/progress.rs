@@ -10,6 +10,8 @@ use crate::store::{Activity, Progress, ProgressStore, SavedProgress, Scope, Stor
 
 /// Name of the row that holds the offset.
 const OFFSET: &str = "offset";
+/// Partition beside whose rows the states stand that are over all partitions: of detection, and of feeds.
+const SHARED_AT: Partition = Partition(0);
 /// Beginning of the names of the rows that hold the state of detection, in order.
 const DETECT: &str = "detect.";
 /// Beginning of the names of the rows that hold the memory of feeds.
@@ -24,29 +26,23 @@ const HOUR_US: i64 = 3_600_000_000;
 impl ProgressStore for SqliteStore {
     async fn commit_progress(&self, scope: Scope, progress: &Progress) -> StoreResult<()> {
         let tenant = i64::from(scope.tenant.0);
-        let partition = i64::from(progress.partition.0);
         let mut transaction = self.begin().await?;
-        let last: Option<i64> = sqlx::query_scalar(
-            "SELECT log_offset FROM checkpoint WHERE tenant = ? AND partition = ? AND name = ?",
-        )
-        .bind(tenant)
-        .bind(partition)
-        .bind(OFFSET)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if last.is_some_and(|last| count(last) > progress.next.0) {
-            return Err(StoreError::Conflict("another worker has come further".to_owned()));
+        for (partition, next) in &progress.next {
+            put_place(&mut transaction, tenant, *partition, *next).await?;
         }
-        let next = int(progress.next.0);
-        put_state(&mut transaction, tenant, partition, OFFSET, next, &[]).await?;
+        let shared = int(progress.next.get(&SHARED_AT).map_or(0, |next| next.0));
         if let Some(detect) = &progress.detect {
-            put_detect(&mut transaction, (tenant, partition, next), detect, DETECT_PART_BYTES).await?;
+            let place = (tenant, i64::from(SHARED_AT.0), shared);
+            put_detect(&mut transaction, place, detect, DETECT_PART_BYTES).await?;
         }
-        for (vehicle, state) in &progress.vehicles {
+        for (partition, vehicle, state) in &progress.vehicles {
+            let next = int(progress.next.get(partition).map_or(0, |next| next.0));
+            let partition = i64::from(partition.0);
             put_state(&mut transaction, tenant, partition, &vehicle.to_string(), next, state).await?;
         }
         for (name, state) in &progress.feeds {
-            put_state(&mut transaction, tenant, partition, &format!("{FEEDS}{name}"), next, state).await?;
+            let (partition, name) = (i64::from(SHARED_AT.0), format!("{FEEDS}{name}"));
+            put_state(&mut transaction, tenant, partition, &name, shared, state).await?;
         }
         for (vehicle, activity) in &progress.activity {
             note_activity(&mut transaction, tenant, *vehicle, activity).await?;
@@ -95,6 +91,27 @@ impl ProgressStore for SqliteStore {
         }
         Ok(saved)
     }
+}
+
+/// Writes how far a partition is worked off.
+async fn put_place(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    partition: Partition,
+    next: LogOffset,
+) -> StoreResult<()> {
+    let last: Option<i64> = sqlx::query_scalar(
+        "SELECT log_offset FROM checkpoint WHERE tenant = ? AND partition = ? AND name = ?",
+    )
+    .bind(tenant)
+    .bind(i64::from(partition.0))
+    .bind(OFFSET)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if last.is_some_and(|last| count(last) > next.0) {
+        return Err(StoreError::Conflict("another worker has come further".to_owned()));
+    }
+    put_state(connection, tenant, i64::from(partition.0), OFFSET, int(next.0), &[]).await
 }
 
 /// Writes the state of detection in parts and removes what a larger one left behind.

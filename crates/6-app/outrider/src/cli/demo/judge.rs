@@ -190,7 +190,7 @@ async fn caught_up(server: &RunningServer) -> Result<(), Failure> {
     let app = server.app();
     for _ in 0..PATIENCE_TENTHS {
         let log = std::sync::Arc::clone(&app.log);
-        let end = tokio::task::spawn_blocking(move || log.end(outrider_model::Partition(0)))
+        let end = tokio::task::spawn_blocking(move || outrider_server::pipeline::log_end(&*log))
             .await
             .map_err(Failure::failed)?
             .map_err(Failure::failed)?;
