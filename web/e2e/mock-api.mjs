@@ -425,7 +425,7 @@ const health = (state) => ({
           balanced: false,
         },
       ],
-  log: { head_offset: 120_404, worker_offset: 120_391, lag_records: 13, bytes: 4_811_223_040 },
+  log: { head_offset: 120_404, worker_offset: 120_391, lag_records: 13, bytes: 4_811_223_040, partitions: [] },
   lake: {
     version: 8112,
     rows: 214_003_112,

@@ -2486,17 +2486,19 @@ export interface components {
             bytes: number;
             /**
              * Format: int64
-             * @description Offset after the newest record.
+             * @description Offset after the newest record, summed over the partitions.
              */
             head_offset: number;
             /**
              * Format: int64
-             * @description Records between them.
+             * @description Records between them, summed.
              */
             lag_records: number;
+            /** @description Each partition, in order. */
+            partitions: components["schemas"]["PartitionHealth"][];
             /**
              * Format: int64
-             * @description Offset after the newest record the worker has finished.
+             * @description Offset after the newest record the worker has finished, summed.
              */
             worker_offset: number;
         };
@@ -2617,6 +2619,30 @@ export interface components {
             vehicles: components["schemas"]["VehicleCounts"];
             /** @description What waits for a person, oldest first, at most 20. */
             waiting: components["schemas"]["WaitingItem"][];
+        };
+        /** @description Partition of the event log. */
+        PartitionHealth: {
+            /**
+             * Format: int64
+             * @description Offset after its newest record; absent if the log does not answer.
+             */
+            head_offset?: number | null;
+            ingested_at?: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: int64
+             * @description Records between them; absent if the log does not answer.
+             */
+            lag_records?: number | null;
+            /**
+             * Format: int32
+             * @description Number of the partition.
+             */
+            partition: number;
+            /**
+             * Format: int64
+             * @description Offset after the newest record the worker has finished.
+             */
+            worker_offset: number;
         };
         /** @description Changes the caller's password. */
         PasswordChangeRequest: {

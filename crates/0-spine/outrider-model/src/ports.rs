@@ -135,6 +135,13 @@ pub trait EventLog: Send + Sync {
     /// [`AppendError::Busy`], [`AppendError::Storage`].
     fn end(&self, partition: Partition) -> Result<LogOffset, AppendError>;
 
+    /// Returns the offset up to which, from `from` on, there is no record and never will be; `from` if there may be one.
+    /// Asked after a [`Self::read`] from there that gave none: offsets may have gaps, also at the end of the log. Cheap.
+    ///
+    /// # Errors
+    /// [`AppendError::Busy`], [`AppendError::Storage`].
+    fn vacant_until(&self, partition: Partition, from: LogOffset) -> Result<LogOffset, AppendError>;
+
     /// Allows the log to forget records below an offset.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! **In:** the state of the installation as the health page shows it, times by stage of the worker, and what the kernel
 //! says of the process. **Out:** one page of text for whoever has the token. **Never:** a label whose values vehicles
-//! choose, so that the number of series is bounded by stages, reasons, rules and kinds of packets.
+//! choose, so that the number of series is bounded by stages, reasons, rules, partitions and kinds of packets.
 //!
 //! Sources: Prometheus, *Exposition formats* (text format 0.0.4) and *Metric and label naming*.
 
@@ -73,10 +73,10 @@ metrics! {
     STAGE_UNBALANCED Gauge "outrider_stage_unbalanced" ["stage"] "1 while received is not passed + dropped + quarantined; that is a bug.";
     WORKER_BUSY Counter "outrider_worker_busy_seconds_total" ["stage"] "Time that the worker spent, by stage; waiting for records is not in it.";
     WORKER_STUCK Gauge "outrider_worker_stuck" [] "1 while the worker waits to get over something.";
-    LOG_HEAD Gauge "outrider_log_head_records" [] "Offset after the newest record of the event log.";
-    LOG_LAG Gauge "outrider_log_lag_records" [] "Records that the worker has not worked off.";
+    LOG_HEAD Gauge "outrider_log_head_records" ["partition"] "Offset after the newest record of a partition of the event log; absent while the log does not answer.";
+    LOG_LAG Gauge "outrider_log_lag_records" ["partition"] "Records of a partition that the worker has not worked off; absent while the log does not answer.";
     LOG_BYTES Gauge "outrider_log_size_bytes" [] "Size of the event log on disk.";
-    WATERMARK_AGE Gauge "outrider_ingest_watermark_age_seconds" [] "Age of the newest record that is worked off while others wait; 0 while none waits.";
+    WATERMARK_AGE Gauge "outrider_ingest_watermark_age_seconds" ["partition"] "Age of the newest record of a partition that is worked off while others wait; 0 while none waits, absent before the first since the start.";
     GAPS Gauge "outrider_ingest_missing_events" ["state"] "Events that are missing in the lanes of all vehicles, by state.";
     FINDINGS Counter "outrider_detect_findings_total" [] "Findings stated, revisions included.";
     FINDINGS_LATE Counter "outrider_detect_late_findings_total" [] "Findings that a late event raised or changed.";

@@ -4,7 +4,7 @@ import { concerns } from "./concerns";
 
 const health = (more: Partial<Health>): Health => ({
   stages: [],
-  log: { head_offset: 0, worker_offset: 0, lag_records: 0, bytes: 0 },
+  log: { head_offset: 0, worker_offset: 0, lag_records: 0, bytes: 0, partitions: [] },
   lake: { version: 0, rows: 0, files: 0, bytes: 0 },
   detect: { state_entries: 0, late_findings: 0 },
   gaps: { open: 3, overdue: 2, tombstoned: 1 },

@@ -220,6 +220,11 @@ impl EventLog for EmbeddedLog {
         self.with(|engine| Ok(LogOffset(engine.end(partition))))
     }
 
+    fn vacant_until(&self, partition: Partition, from: LogOffset) -> Result<LogOffset, AppendError> {
+        // Its offsets have no gaps.
+        self.check(partition).map(|()| from)
+    }
+
     fn release(&self, partition: Partition, below: LogOffset) -> Result<(), AppendError> {
         self.check(partition)?;
         self.with(|engine| engine.release(partition, below).map_err(|error| error.to_string()))

@@ -88,6 +88,10 @@ fn order(subject: &dyn Subject) {
     let records = read_all(&*log, P1, other);
     assert_eq!((records.len(), records[0].bytes.as_slice()), (1, b"other".as_slice()));
     assert_eq!(log.end(Partition(2)).expect("end"), log.start(Partition(2)).expect("start"));
+    for from in [first, second, log.end(P0).expect("end")] {
+        let vacant = log.vacant_until(P0, from).expect("says");
+        assert_eq!(vacant, from, "no record is stepped over, and nothing behind the end");
+    }
 }
 
 fn any_offset(subject: &dyn Subject) {

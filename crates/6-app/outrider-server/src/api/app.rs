@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use outrider_model::{EventLog, LogOffset};
+use outrider_model::EventLog;
 use outrider_types::{Clock, TenantId, UnixMicros};
 
 use super::dto::Role;
@@ -12,7 +12,7 @@ use crate::feeds::FeedDesk;
 use crate::hub::Hub;
 use crate::identity::{Caller, Identity};
 use crate::metrics::ScrapeToken;
-use crate::pipeline::{RunningPipeline, log_end};
+use crate::pipeline::{Backlog, PipelineStatus, RunningPipeline};
 use crate::port::{EventHistory, Random};
 use crate::rulebook::RuleBook;
 use crate::store::{Scope, Store};
@@ -68,14 +68,14 @@ impl App {
         Scope { tenant: self.tenant, now: self.clock.now() }
     }
 
-    /// Returns the sum of the ends of the log's partitions, off the runtime's own threads: a log may be far away.
+    /// Returns how far the worker is behind, asked off the runtime's own threads: a log may be far away.
     ///
     /// # Errors
-    /// [`ApiFailure`] if the log does not say.
-    pub(crate) async fn log_end(&self) -> Result<LogOffset, ApiFailure> {
-        let log = Arc::clone(&self.log);
-        let asked = tokio::task::spawn_blocking(move || log_end(&*log)).await;
-        asked.map_err(|error| ApiFailure::internal(&error))?.map_err(|error| ApiFailure::internal(&error))
+    /// [`ApiFailure`] if the asking fails by a bug; a log that does not answer is told in the backlog.
+    pub(crate) async fn backlog(&self, status: &PipelineStatus) -> Result<Backlog, ApiFailure> {
+        let (log, status) = (Arc::clone(&self.log), status.clone());
+        let asked = tokio::task::spawn_blocking(move || Backlog::read(&*log, &status)).await;
+        asked.map_err(|error| ApiFailure::internal(&error))
     }
 
     /// Draws the identity of a new row: 128 unpredictable bits.

@@ -13,7 +13,7 @@ use super::{
     STAGE_PASSED, STAGE_QUARANTINED, STAGE_RECEIVED, STAGE_UNBALANCED, STORE_BYTES, WATERMARK_AGE,
     WORKER_BUSY, WORKER_STUCK,
 };
-use crate::api::dto::{Health, StageBalance};
+use crate::api::dto::{Health, PartitionHealth, StageBalance};
 use crate::pipeline::PipelineStatus;
 use crate::vehicle::VehicleLinkStatus;
 
@@ -83,15 +83,38 @@ fn worker(page: &mut Page, readings: &Readings<'_>) {
         page.series(&WORKER_BUSY, &[stage], busy.as_secs_f64());
     }
     page.one(&WORKER_STUCK, &[], u8::from(health.trouble.is_some()));
-    page.one(&LOG_HEAD, &[], health.log.head_offset);
-    page.one(&LOG_LAG, &[], health.log.lag_records);
+    partitions(page, health);
     page.one(&LOG_BYTES, &[], health.log.bytes);
-    let waiting = (health.log.lag_records > 0).then_some(worker.ingested_at).flatten();
-    page.one(&WATERMARK_AGE, &[], waiting.map_or(0.0, |at| age_s(health.as_of.0, at)));
     page.head(&GAPS);
     let gaps = health.gaps;
     for (state, events) in [("open", gaps.open), ("overdue", gaps.overdue), ("tombstoned", gaps.tombstoned)] {
         page.series(&GAPS, &[state], events);
+    }
+}
+
+fn partitions(page: &mut Page, health: &Health) {
+    let parts: Vec<_> = health.log.partitions.iter().map(|part| (part.partition.to_string(), part)).collect();
+    for (metric, value) in [
+        (&LOG_HEAD, (|part| part.head_offset) as fn(&PartitionHealth) -> Option<u64>),
+        (&LOG_LAG, |part| part.lag_records),
+    ] {
+        page.head(metric);
+        for (name, part) in &parts {
+            if let Some(value) = value(part) {
+                page.series(metric, &[name], value);
+            }
+        }
+    }
+    page.head(&WATERMARK_AGE);
+    for (name, part) in &parts {
+        let age = match (part.lag_records, part.ingested_at) {
+            (Some(0), _) => Some(0.0),
+            (Some(_), Some(at)) => Some(age_s(health.as_of.0, at.0)),
+            (None, _) | (Some(_), None) => None,
+        };
+        if let Some(age) = age {
+            page.series(&WATERMARK_AGE, &[name], age);
+        }
     }
 }
 

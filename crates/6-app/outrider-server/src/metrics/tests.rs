@@ -4,12 +4,24 @@ use outrider_types::UnixMicros;
 
 use super::*;
 use crate::api::dto::{
-    DatabaseHealth, DetectHealth, GapHealth, Health, LakeHealth, LogHealth, StageBalance, Timestamp,
+    DatabaseHealth, DetectHealth, GapHealth, Health, LakeHealth, LogHealth, PartitionHealth, StageBalance,
+    Timestamp,
 };
 use crate::pipeline::PipelineStatus;
 use crate::vehicle::VehicleLinkStatus;
 
 const NOW: UnixMicros = UnixMicros(1_800_000_000_000_000);
+
+/// A partition with its head and what waits of it, if they are known, and the time of what is worked off.
+fn partition(number: u32, head: Option<(u64, u64)>, at: Option<i64>) -> PartitionHealth {
+    PartitionHealth {
+        partition: number,
+        head_offset: head.map(|(head, _)| head),
+        worker_offset: head.map_or(0, |(head, lag)| head - lag),
+        lag_records: head.map(|(_, lag)| lag),
+        ingested_at: at.map(|at| Timestamp(UnixMicros(at))),
+    }
+}
 
 fn health() -> Health {
     let balance = |stage: &str| StageBalance {
@@ -23,7 +35,16 @@ fn health() -> Health {
     };
     Health {
         stages: vec![balance("ingest_events"), balance("lake")],
-        log: LogHealth { head_offset: 9, worker_offset: 4, lag_records: 5, bytes: 1_000 },
+        log: LogHealth {
+            head_offset: 9,
+            worker_offset: 4,
+            lag_records: 5,
+            bytes: 1_000,
+            partitions: vec![
+                partition(0, Some((5, 0)), Some(NOW.0 - 9_000_000)),
+                partition(1, Some((4, 4)), Some(NOW.0 - 2_500_000)),
+            ],
+        },
         lake: LakeHealth { version: 3, rows: 7, files: 2, bytes: 900, last_commit_at: Some(Timestamp(NOW)) },
         detect: DetectHealth {
             state_entries: 1,
@@ -104,21 +125,29 @@ fn labels_are_escaped() {
 }
 
 #[test]
-fn the_watermark_has_an_age_only_while_records_wait() {
-    let value = |health: &Health, worker: &PipelineStatus| {
-        let page = page(health, worker);
-        let line =
-            page.lines().find(|line| line.starts_with(WATERMARK_AGE.name)).expect("is there").to_owned();
-        series(&line).2
-    };
+fn each_partition_has_its_watermark_whose_age_counts_only_while_records_wait() {
     let mut health = health();
-    let at =
-        |us: i64| PipelineStatus { ingested_at: Some(UnixMicros(NOW.0 - us)), ..PipelineStatus::default() };
-    assert_eq!(value(&health, &at(2_500_000)).to_string(), "2.5");
-    // A clock that went back is no age.
-    assert_eq!(value(&health, &at(-1_000_000)).to_string(), "0");
-    health.log.lag_records = 0;
-    assert_eq!(value(&health, &at(2_500_000)).to_string(), "0");
+    let values = |health: &Health, metric: &Metric| -> Vec<(String, String)> {
+        let page = page(health, &PipelineStatus::default());
+        let lines = page.lines().filter(|line| line.starts_with(metric.name)).map(series);
+        lines.map(|(_, labels, value)| (labels.to_owned(), value.to_string())).collect()
+    };
+    let expected = |values: &[(u32, &str)]| -> Vec<(String, String)> {
+        let text = |(number, value): &(u32, &str)| (format!("partition=\"{number}\""), (*value).to_owned());
+        values.iter().map(text).collect()
+    };
+    // One partition is done, the other waits: the sum would hide which, and the newest of all how long.
+    assert_eq!(values(&health, &WATERMARK_AGE), expected(&[(0, "0"), (1, "2.5")]));
+    assert_eq!(values(&health, &LOG_LAG), expected(&[(0, "0"), (1, "4")]));
+    assert_eq!(values(&health, &LOG_HEAD), expected(&[(0, "5"), (1, "4")]));
+    // A clock that went back is no age; of what is not known nothing is said.
+    health.log.partitions = vec![
+        partition(0, Some((5, 1)), Some(NOW.0 + 1_000_000)),
+        partition(1, None, Some(NOW.0)),
+        partition(2, Some((5, 1)), None),
+    ];
+    assert_eq!(values(&health, &WATERMARK_AGE), expected(&[(0, "0")]));
+    assert_eq!(values(&health, &LOG_LAG), expected(&[(0, "1"), (2, "1")]));
 }
 
 #[test]

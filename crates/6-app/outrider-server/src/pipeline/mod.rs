@@ -8,15 +8,17 @@
 //! * the checkpoint (offset, ingestion state, detection state) is one transaction, so a restart goes on from a
 //!   moment at which all three belonged together.
 
+mod backlog;
 mod card;
 mod doorbell;
+mod intake;
 mod parts;
 mod places;
 mod status;
 mod worker;
 
+pub use backlog::{Backlog, PartitionBacklog};
 pub use doorbell::Doorbell;
 pub use parts::{PipelineConfig, PipelineError, PipelineParts};
-pub use places::log_end;
-pub use status::{BusyTimes, PipelineStatus};
+pub use status::{BusyTimes, PartitionStatus, PipelineStatus};
 pub use worker::{RunningPipeline, start};

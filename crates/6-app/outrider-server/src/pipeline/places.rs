@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use outrider_model::{AppendError, EventLog, LogOffset, Partition};
+use outrider_model::{LogOffset, Partition};
+use outrider_types::UnixMicros;
+
+use super::status::PartitionStatus;
 
 /// One partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub(super) struct Place {
     pub(super) lake_next: LogOffset,
     /// End of the log when the worker began: what came before it is replay.
     pub(super) replay_end: LogOffset,
+    /// When the newest record that is worked off was accepted.
+    pub(super) ingested: Option<UnixMicros>,
 }
 
 impl Place {
@@ -68,24 +73,23 @@ impl Places {
         self.0.iter().map(|place| (place.partition, place.next)).collect()
     }
 
+    /// Returns what the health page shows of each partition.
+    pub(super) fn statuses(&self) -> Vec<PartitionStatus> {
+        let status = |place: &Place| PartitionStatus {
+            partition: place.partition,
+            next: place.next,
+            lake_next: place.lake_next,
+            ingested_at: place.ingested,
+        };
+        self.0.iter().map(status).collect()
+    }
+
     /// Returns whether everything of before the start is worked off once the partition is so up to `next`.
     pub(super) fn is_replayed_with(&self, index: usize, next: LogOffset) -> bool {
         let others = self.0.iter().enumerate().filter(|(other, _)| *other != index);
         next >= self.0[index].replay_end
             && others.map(|(_, place)| place).all(|place| place.next >= place.replay_end)
     }
-}
-
-/// Returns the sum of the ends of all partitions: what [`PipelineStatus::next`](super::PipelineStatus) comes up to.
-///
-/// # Errors
-/// [`AppendError`] of the first partition that does not say.
-pub fn log_end(log: &dyn EventLog) -> Result<LogOffset, AppendError> {
-    let mut sum = 0;
-    for partition in (0..log.partitions()).map(Partition) {
-        sum += log.end(partition)?.0;
-    }
-    Ok(LogOffset(sum))
 }
 
 #[cfg(test)]
@@ -98,6 +102,7 @@ mod tests {
             next: LogOffset(next),
             lake_next: LogOffset(lake_next),
             replay_end: LogOffset(replay_end),
+            ingested: None,
         }
     }
 

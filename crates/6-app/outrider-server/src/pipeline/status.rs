@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use outrider_detect::RuleLoad;
-use outrider_model::{Balance, LogOffset};
+use outrider_model::{Balance, LogOffset, Partition};
 use outrider_types::UnixMicros;
 
 /// State of the worker after its last step.
@@ -24,8 +24,8 @@ pub struct PipelineStatus {
     pub checkpoint: LogOffset,
     /// First record that the lake does not cover, summed.
     pub lake_next: LogOffset,
-    /// Ingest time of the last record worked off.
-    pub ingested_at: Option<UnixMicros>,
+    /// Each partition, in order.
+    pub partitions: Vec<PartitionStatus>,
     /// When the lake took rows last.
     pub lake_at: Option<UnixMicros>,
     /// Findings stated, revisions included.
@@ -42,6 +42,19 @@ pub struct PipelineStatus {
     pub not_evaluated: BTreeMap<String, String>,
     /// What went wrong last, if the worker is waiting to try again.
     pub trouble: Option<String>,
+}
+
+/// How far a partition is worked off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// Partition.
+    pub partition: Partition,
+    /// First record that is not worked off.
+    pub next: LogOffset,
+    /// First record that the lake does not have.
+    pub lake_next: LogOffset,
+    /// When the newest record that is worked off was accepted; `None` before the first one of this run.
+    pub ingested_at: Option<UnixMicros>,
 }
 
 /// Time that the worker spent since the start of the program, by stage; attempts that failed are in it, waiting for

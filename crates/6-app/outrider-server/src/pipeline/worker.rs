@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use outrider_detect::Detector;
 use outrider_ingest::{Quarantined, Worker};
-use outrider_model::{
-    AppendError, EventBatch, Finding, LogOffset, LogRecord, Partition, RuleId, Stage, Watermark,
-};
+use outrider_model::{EventBatch, Finding, LogOffset, LogRecord, Partition, RuleId, Stage, Watermark};
 use outrider_types::{IngestTime, VehicleId};
 
 use super::card::cards;
 use super::doorbell::Doorbell;
+use super::intake::{Intake, take};
 use super::parts::{PipelineError, PipelineParts};
 use super::places::{Place, Places};
 use super::status::{BusyTimes, Lap, PipelineStatus};
@@ -105,7 +104,7 @@ impl Run {
             load(&saved, &mut detector, &ingest)?;
             vehicles += saved.vehicles.len();
             let (lake_next, replay_end) = (parts.sink.next_offset(partition)?, parts.log.end(partition)?);
-            places.push(Place { partition, next: saved.next, lake_next, replay_end });
+            places.push(Place { partition, next: saved.next, lake_next, replay_end, ingested: None });
         }
         let places = Places::new(places);
         let (next, lake) = (places.total_next(), places.total_lake());
@@ -197,31 +196,13 @@ impl Run {
 
     /// Works off the next records of a partition; returns their bytes, 0 if there are none.
     fn step(&mut self, index: usize, stop: &AtomicBool) -> Result<usize, PipelineError> {
-        let (config, place) = (self.parts.config, self.places.at(index));
-        // After a crash the lake may be ahead of the checkpoint: what it has goes through detection only.
-        let covered = place.covered();
-        let records_max = if covered > 0 { covered.min(config.records_max) } else { config.records_max };
+        let place = self.places.at(index);
         let mut lap = Lap::begin();
-        let read = self.parts.log.read(place.partition, place.next, records_max, config.bytes_max);
-        let mut records = match read {
-            Err(AppendError::Beyond { from, start, .. }) if start > from => {
-                // The database is older than the log. Counting what the lake covers from here must begin at what is there.
-                let partition = place.partition.0;
-                tracing::error!(
-                    partition,
-                    from = from.0,
-                    to = start.0,
-                    "records were released before they were read"
-                );
-                self.places.at_mut(index).next = start;
-                return Ok(config.bytes_max);
-            }
-            read => read?,
+        let records = match take(&*self.parts.log, place, &self.parts.config)? {
+            Intake::Records(records) => records,
+            Intake::Vacant(to) => return self.step_over(index, to, stop),
+            Intake::Nothing => return Ok(0),
         };
-        // Offsets may have gaps: what the lake lacks must not ride along with what it has.
-        if covered > 0 {
-            records.retain(|record| record.offset < place.lake_next);
-        }
         let Some(last) = records.last() else { return Ok(0) };
         let next = LogOffset(last.offset.0 + 1);
         let bytes = records.iter().map(|record| record.bytes.len()).sum();
@@ -239,7 +220,8 @@ impl Run {
         self.until_done(stop, |run| run.record(&findings, total))?;
         self.until_done(stop, |run| run.withdraw_unconfirmed(&findings, total, is_replayed))?;
         lap.end(&mut self.busy.record);
-        if covered == 0 {
+        let is_stored = place.covered() > 0;
+        if !is_stored {
             self.until_done(stop, |run| {
                 run.parts.sink.store(place.partition, next, &batch)?;
                 run.places.at_mut(index).lake_next = next;
@@ -248,11 +230,24 @@ impl Run {
         }
         lap.end(&mut self.busy.store);
         self.note(&batch, &findings, quarantined, now);
-        self.places.at_mut(index).next = next;
+        let place = self.places.at_mut(index);
+        (place.next, place.ingested) = (next, place.ingested.max(Some(now.0)));
         self.is_torn = false;
         self.ingested = Some(now);
-        self.count(&batch, &findings, covered == 0);
+        self.count(&batch, &findings, !is_stored);
         Ok(bytes)
+    }
+
+    /// Goes on behind offsets that hold no record.
+    fn step_over(&mut self, index: usize, to: LogOffset, stop: &AtomicBool) -> Result<usize, PipelineError> {
+        let (total, is_replayed) =
+            (self.places.total_with(index, to), self.places.is_replayed_with(index, to));
+        self.until_done(stop, |run| run.withdraw_unconfirmed(&[], total, is_replayed))?;
+        let place = self.places.at_mut(index);
+        (place.next, place.lake_next) = (to, place.lake_next.max(to));
+        self.publish(None);
+        // Something may stand right behind.
+        Ok(self.parts.config.bytes_max)
     }
 
     fn decode(&self, records: &[LogRecord]) -> (EventBatch, Vec<Quarantined>) {
@@ -401,7 +396,7 @@ impl Run {
         status.next = self.places.total_next();
         status.lake_next = self.places.total_lake();
         status.busy = self.busy;
-        status.ingested_at = self.ingested.map(|ingested| ingested.0).or(status.ingested_at);
+        status.partitions = self.places.statuses();
         status.trouble = trouble;
     }
 

@@ -13,7 +13,6 @@ use outrider_model::{
 use outrider_server::api::dto::{
     Event, LakeHealth, Lane as ApiLane, Severity, SqlResult, Timestamp, UnclassifiedType,
 };
-use outrider_server::pipeline::log_end;
 use outrider_server::port::{EventHistory, HistoryError, PartCount, Ports, Random, TimelineSpan};
 use outrider_server::server::{self, Backends, RuleText, RunningServer, ServerConfig};
 use outrider_server::store::VehicleEntry;
@@ -65,6 +64,8 @@ impl Random for SeededRandom {
 pub(crate) struct MemoryLog {
     partitions: Vec<Mutex<Vec<LogRecord>>>,
     puts: Mutex<Puts>,
+    /// Records that are gone although ones before and behind them are there.
+    lost: Mutex<std::collections::BTreeSet<(Partition, LogOffset)>>,
 }
 
 impl Default for MemoryLog {
@@ -76,7 +77,25 @@ impl Default for MemoryLog {
 impl MemoryLog {
     /// An empty log of so many partitions.
     pub(crate) fn of(partitions: usize) -> Self {
-        Self { partitions: (0..partitions).map(|_| Mutex::default()).collect(), puts: Mutex::default() }
+        Self {
+            partitions: (0..partitions).map(|_| Mutex::default()).collect(),
+            puts: Mutex::default(),
+            lost: Mutex::default(),
+        }
+    }
+
+    /// Loses the record after so many of a partition.
+    pub(crate) fn lose(&self, partition: Partition, number: usize) {
+        let lost = self.records(partition)[number].offset;
+        self.lost.lock().expect("no test panics here").insert((partition, lost));
+    }
+
+    /// Records from an offset on that are there.
+    fn from(&self, partition: Partition, from: LogOffset) -> Vec<LogRecord> {
+        let (log, lost) = (self.records(partition), self.lost.lock().expect("no test panics here"));
+        let there =
+            |record: &&LogRecord| record.offset >= from && !lost.contains(&(partition, record.offset));
+        log.iter().filter(there).cloned().collect()
     }
 
     fn records(&self, partition: Partition) -> std::sync::MutexGuard<'_, Vec<LogRecord>> {
@@ -135,12 +154,18 @@ impl EventLog for MemoryLog {
         max: usize,
         _: usize,
     ) -> Result<Vec<LogRecord>, AppendError> {
-        let log = self.records(partition);
-        Ok(log.iter().filter(|record| record.offset >= from).take(max).cloned().collect())
+        let mut records = self.from(partition, from);
+        records.truncate(max);
+        Ok(records)
     }
 
     fn end(&self, partition: Partition) -> Result<LogOffset, AppendError> {
-        Ok(self.records(partition).last().map_or(LogOffset(0), |last| LogOffset(last.offset.0 + 1)))
+        Ok(self.place(self.records(partition).len()))
+    }
+
+    fn vacant_until(&self, partition: Partition, from: LogOffset) -> Result<LogOffset, AppendError> {
+        let next = self.from(partition, from).first().map(|record| record.offset);
+        Ok(next.unwrap_or(from.max(self.end(partition)?)))
     }
 
     fn release(&self, _: Partition, _: LogOffset) -> Result<(), AppendError> {
@@ -400,7 +425,8 @@ impl Running {
 
 /// Waits until the worker has written a checkpoint behind everything in the log.
 pub(crate) async fn settle(server: &RunningServer, world: &World) {
-    let end = log_end(&*world.log).expect("memory does not fail");
+    let partitions = (0..world.log.partitions()).map(Partition);
+    let end = LogOffset(partitions.map(|part| world.log.end(part).expect("memory does not fail").0).sum());
     for _ in 0..2000 {
         if server.app().pipeline.status().checkpoint >= end {
             return;

@@ -100,7 +100,7 @@ async fn the_counters_need_the_token_and_follow_what_is_received() {
         "outrider_stage_received_units_total{stage=\"uplink\",unit=\"frames\"} 1",
         "outrider_stage_passed_units_total{stage=\"ingest_events\",unit=\"events\"} 5",
         "outrider_stage_unbalanced{stage=\"lake\"} 0",
-        "outrider_log_lag_records 0",
+        "outrider_log_lag_records{partition=\"0\"} 0",
         "outrider_worker_stuck 0",
     ] {
         assert!(page.lines().any(|each| each == line), "{line}\n{page}");

@@ -163,6 +163,7 @@ fn records(
         let most = READ_RECORDS.min(limit - found.len());
         let records = log.read(partition, next, most, READ_BYTES).map_err(Failure::failed)?;
         let Some(last) = records.last() else {
+            next = log.vacant_until(partition, next).map_err(Failure::failed)?;
             empty += 1;
             continue;
         };

@@ -352,6 +352,12 @@ impl EventLog for KafkaLog {
         self.span(partition).map(|(_, end)| LogOffset(end))
     }
 
+    fn vacant_until(&self, partition: Partition, from: LogOffset) -> Result<LogOffset, AppendError> {
+        self.check(partition)?;
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(reader.vacant_until(partition, from))
+    }
+
     fn release(&self, partition: Partition, below: LogOffset) -> Result<(), AppendError> {
         self.check(partition)?;
         self.say_place(partition, below);

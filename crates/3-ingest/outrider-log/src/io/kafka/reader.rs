@@ -271,6 +271,17 @@ impl Reader {
         Ok(())
     }
 
+    /// Returns up to where messages came that were no records, if no record came behind them.
+    pub(super) fn vacant_until(&self, partition: Partition, from: LogOffset) -> LogOffset {
+        match self.places.get(&partition.0) {
+            Some(place) if place.next == from.0 => {
+                let front = place.fetched.front().map_or(place.seen, Fetched::offset);
+                LogOffset(front.max(from.0))
+            }
+            Some(_) | None => from,
+        }
+    }
+
     fn hand_out(
         &mut self,
         partition: Partition,

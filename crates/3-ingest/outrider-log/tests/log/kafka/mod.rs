@@ -115,6 +115,9 @@ fn what_is_no_record_goes_to_the_dead_letters_and_stops_nothing() {
     // Only strays at the end: the reader comes to an end all the same.
     brokers.produce(&config.topic, None, Some(b"stray"));
     assert!(log.read(P0, LogOffset(5), 10, 100).expect("reads").is_empty());
+    let behind = log.vacant_until(P0, LogOffset(5)).expect("says");
+    assert_eq!((behind, log.end(P0).expect("end")), (LogOffset(6), LogOffset(6)), "and says so");
+    assert_eq!(log.vacant_until(P0, LogOffset(3)).expect("says"), LogOffset(3), "it did not look from there");
 }
 
 #[test]

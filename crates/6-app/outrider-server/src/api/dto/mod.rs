@@ -44,8 +44,8 @@ pub use identity::{
 };
 pub use platform::{
     Catalogue, CatalogueEventType, CatalogueField, DatabaseHealth, DetectHealth, GapHealth, Health,
-    LakeHealth, LogHealth, QuarantineItem, QuarantineList, Rule, SqlColumn, SqlRequest, SqlResult,
-    StageBalance,
+    LakeHealth, LogHealth, PartitionHealth, QuarantineItem, QuarantineList, Rule, SqlColumn, SqlRequest,
+    SqlResult, StageBalance,
 };
 pub use quarantine::{
     QuarantineGroup, QuarantineQuery, QuarantineSummary, ReplayRequest, ReplayResult, UnclassifiedQuery,

@@ -30,14 +30,34 @@ pub struct StageBalance {
 /// Event log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogHealth {
-    /// Offset after the newest record.
+    /// Offset after the newest record, summed over the partitions.
     pub head_offset: u64,
-    /// Offset after the newest record the worker has finished.
+    /// Offset after the newest record the worker has finished, summed.
     pub worker_offset: u64,
-    /// Records between them.
+    /// Records between them, summed.
     pub lag_records: u64,
     /// Size on disk.
     pub bytes: u64,
+    /// Each partition, in order.
+    pub partitions: Vec<PartitionHealth>,
+}
+
+/// Partition of the event log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PartitionHealth {
+    /// Number of the partition.
+    pub partition: u32,
+    /// Offset after its newest record; absent if the log does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_offset: Option<u64>,
+    /// Offset after the newest record the worker has finished.
+    pub worker_offset: u64,
+    /// Records between them; absent if the log does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_records: Option<u64>,
+    /// When the newest record the worker has finished was accepted; absent before the first since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingested_at: Option<Timestamp>,
 }
 
 /// Lake.

@@ -31,9 +31,8 @@ pub(crate) async fn read_overview(app: &App) -> Result<Overview, ApiFailure> {
     let scope = app.scope();
     let counts = app.store.overview(scope).await?;
     let status = app.pipeline.status();
-    let end = app.log_end().await?;
-    // While the worker is behind, it lags at least as long as the last record it finished is old.
-    let behind = status.ingested_at.filter(|_| end > status.next);
+    // While a partition is behind, the worker lags at least as long as the last record it finished of it is old.
+    let behind = app.backlog(&status).await?.behind_since();
     let lag = behind.map_or(0, |at| scope.now.micros_since(at).max(0) / 1000);
     // The minute that has begun says too little; the last whole one is the rate.
     let last = counts.rate.iter().rev().nth(1).map_or(0, |bucket| bucket.events);

@@ -12,12 +12,13 @@ use super::text;
 use crate::api::app::{App, Shared};
 use crate::api::dto::{
     Catalogue, CatalogueEventType, CatalogueField, DatabaseHealth, DetectHealth, GapHealth, Health, Lane,
-    LogHealth, Rule, SqlRequest, SqlResult, StageBalance, Timestamp,
+    LogHealth, PartitionHealth, Rule, SqlRequest, SqlResult, StageBalance, Timestamp,
 };
 use crate::api::error::ApiFailure;
 use crate::api::extract::Body;
 use crate::api::openapi_json;
 use crate::metrics::{self, ProcessStatus, Readings};
+use crate::pipeline::PartitionBacklog;
 use crate::rulebook::severity;
 
 /// Rows of an answer where the caller does not say.
@@ -44,7 +45,8 @@ pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
             sum
         })
     });
-    let end = app.log_end().await?;
+    let backlog = app.backlog(&status).await?;
+    let unanswered = backlog.trouble.as_ref().map(|error| format!("event log: {error}"));
     Ok(Health {
         stages: vec![
             stage("uplink", "frames", &app.exchange.frames()),
@@ -59,10 +61,11 @@ pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
             stage("lake", "events", &status.lake),
         ],
         log: LogHealth {
-            head_offset: end.0,
+            head_offset: backlog.head(),
             worker_offset: status.next.0,
-            lag_records: end.0.saturating_sub(status.next.0),
+            lag_records: backlog.lag(),
             bytes: app.log.bytes(),
+            partitions: backlog.partitions.iter().map(partition).collect(),
         },
         lake: app.history.health().await?,
         detect: DetectHealth {
@@ -74,7 +77,7 @@ pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
         gaps: gaps(app, scope.now),
         links: app.exchange.links().status(),
         database: DatabaseHealth { bytes: app.store.database_bytes().await? },
-        trouble: status.trouble,
+        trouble: status.trouble.or(unanswered),
         uptime_s: u64::try_from(scope.now.micros_since(app.started) / 1_000_000).unwrap_or(0),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         as_of: Timestamp(scope.now),
@@ -91,6 +94,17 @@ pub(crate) async fn metrics(state: Shared) -> Result<([(HeaderName, &'static str
         started: state.started,
     };
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(&readings)))
+}
+
+/// A partition in the words of the API.
+fn partition(part: &PartitionBacklog) -> PartitionHealth {
+    PartitionHealth {
+        partition: u32::from(part.partition.0),
+        head_offset: part.head.map(|head| head.0),
+        worker_offset: part.next.0,
+        lag_records: part.lag(),
+        ingested_at: part.ingested_at.map(Timestamp),
+    }
 }
 
 /// Counters of a stage in the words of the API.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use outrider_model::invariants;
+use outrider_server::pipeline::Backlog;
 use outrider_server::server::RunningServer;
 use outrider_server::store::{AlertFilter, AlertOrder, Scope};
 use outrider_sim::{Detected, Stated, World};
@@ -189,13 +190,14 @@ fn digest(findings: &BTreeSet<FindingKey>) -> String {
 async fn caught_up(server: &RunningServer) -> Result<(), Failure> {
     let app = server.app();
     for _ in 0..PATIENCE_TENTHS {
-        let log = std::sync::Arc::clone(&app.log);
-        let end = tokio::task::spawn_blocking(move || outrider_server::pipeline::log_end(&*log))
-            .await
-            .map_err(Failure::failed)?
-            .map_err(Failure::failed)?;
-        let status = app.pipeline.status();
-        if status.next >= end && status.lake_next >= end {
+        let (log, status) = (std::sync::Arc::clone(&app.log), app.pipeline.status());
+        let asked = tokio::task::spawn_blocking(move || (Backlog::read(&*log, &status), status));
+        let (backlog, status) = asked.await.map_err(Failure::failed)?;
+        if let Some(error) = backlog.trouble {
+            return Err(Failure::failed(error));
+        }
+        let mut places = backlog.partitions.iter().zip(&status.partitions);
+        if places.all(|(part, place)| !part.is_behind() && Some(place.lake_next) >= part.head) {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
