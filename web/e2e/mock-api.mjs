@@ -18,6 +18,7 @@ import { HUNT_ROUTES } from "./mock-hunt.mjs";
 import { IDENTITY_ROUTES } from "./mock-identity.mjs";
 import { completeness, ingestHealth, linkStatus } from "./mock-ingest.mjs";
 import { STOP_ROUTES } from "./mock-stop.mjs";
+import { makeQuarantine, QUARANTINE_ROUTES } from "./mock-quarantine.mjs";
 import { makeUpdates, UPDATE_ROUTES } from "./mock-updates.mjs";
 
 const SEVERITIES = ["critical", "high", "medium", "low", "info"];
@@ -44,6 +45,9 @@ export function makeState(alertCount, vehicleCount) {
     /** Identities that somebody asked for. */
     identities: new Map(),
     updates: makeUpdates(),
+    quarantine: makeQuarantine(vehicles),
+    /** Replays, as they were asked for. */
+    replays: [],
     /** While true, no vehicle answers a command. */
     silent: false,
     detect: {},
@@ -442,19 +446,6 @@ const health = (state) => ({
   as_of: stamp(NOW_MS),
 });
 
-const quarantine = (state) =>
-  state.empty
-    ? []
-    : Array.from({ length: 140 }, (_unused, index) => ({
-        id: `q-${index}`,
-        at: stamp(NOW_MS - index * 61_000),
-        ...(index % 4 ? { vehicle_id: state.vehicles[index].summary.vehicle_id } : {}),
-        reason: ["unknown_event_type", "truncated", "bad_signature"][index % 3],
-        place: `row ${index} byte ${index * 13}`,
-        bytes: 90 + index * 11,
-        excerpt_hex: "0a1f" + "5c".repeat(14),
-      }));
-
 function findVehicle(state, id) {
   const found = state.vehicles.find((each) => each.summary.vehicle_id === id);
   if (!found) throw new Refusal(404, "not_found", "no such vehicle");
@@ -467,6 +458,7 @@ const ROUTES = [
   ...HUNT_ROUTES,
   ...IDENTITY_ROUTES,
   ...UPDATE_ROUTES,
+  ...QUARANTINE_ROUTES,
   ["GET /overview", (state) => overview(state)],
   [
     "GET /alerts",
@@ -580,7 +572,6 @@ const ROUTES = [
   ],
   ["GET /fleet/regions", (state) => (state.empty ? [] : regionRows(state.vehicles))],
   ["GET /health", (state) => health(state)],
-  ["GET /quarantine", (state, _parts, query) => page(quarantine(state), query)],
   ["GET /rules", (state) => (state.empty ? [] : state.rules)],
   ["GET /users", (state) => page(state.users, {})],
   [

@@ -9,6 +9,7 @@ import { healthParts } from "./parts-health.mjs";
 import { huntParts } from "./parts-hunt.mjs";
 import { identityParts } from "./parts-identity.mjs";
 import { ingestParts } from "./parts-ingest.mjs";
+import { quarantineParts } from "./parts-quarantine.mjs";
 import { stopParts } from "./parts-stop.mjs";
 import { updateParts } from "./parts-updates.mjs";
 
@@ -429,7 +430,7 @@ await part("an analyst sees why rules, quarantine and accounts are out of reach"
   await page.goto(`${mock.url}/users`);
   await page.waitForSelector("text=Needs the role admin");
   equal(await page.locator(".side a[href='/users'], .side a[href='/rules']").count(), 0, "links");
-  await page.goto(`${mock.url}/health`);
+  await page.goto(`${mock.url}/quarantine`);
   await page.waitForSelector("text=Needs the role engineer or admin");
   await page.keyboard.press("g");
   await page.keyboard.press("r");
@@ -458,6 +459,7 @@ await healthParts(tools);
 await ingestParts(tools);
 await identityParts(tools);
 await huntParts(tools);
+await quarantineParts(tools);
 await edgeParts(tools);
 
 await part("somebody else's password must be changed first", async () => {
@@ -493,6 +495,8 @@ const PAGES = {
   configuration: "/configuration",
   fleet: "/fleet",
   hunt: "/hunt",
+  feeds: "/feeds",
+  quarantine: "/quarantine",
   health: "/health",
   rules: "/rules/secoc-mac",
   users: "/users",
@@ -559,7 +563,7 @@ await part("every page has an empty state", async () => {
     ["timeline", `/vehicles/${vehicle}/timeline`, "No event in this span"],
     ["vehicle-health", `/vehicles/${vehicle}/health`, "This installation issued no certificate"],
     ["fleet", "/fleet", "No vehicle is known"],
-    ["health", "/health", "Nothing is in quarantine"],
+    ["health", "/health", "No stage has counted anything yet"],
     ["rules", "/rules", "No rule is loaded"],
   ]) {
     await page.goto(mock.url + path);

@@ -5,6 +5,7 @@ import { RequestEvidence } from "../features/cases/RequestEvidence";
 import { CloseAlerts } from "../features/alerts/CloseAlerts";
 import { PasswordForm } from "../features/session/Password";
 import { SaveQuery } from "../features/hunt/SaveQuery";
+import { Replay } from "../features/quarantine/Replay";
 import { StopDialog } from "../features/stop/Dialog";
 import { DecideRollout, ProposeRollout, UploadArtifact } from "../features/configuration/Dialogs";
 import { IdentityDialog } from "../features/vehicles/IdentityDialog";
@@ -58,6 +59,8 @@ function content({ dialog, context, close }: Props): ReactNode {
       return <CloseCase id={dialog.id} close={close} />;
     case "case-note":
       return <CaseNote id={dialog.id} close={close} />;
+    case "replay-quarantine":
+      return <Replay target={dialog.target} entries={dialog.entries} done={dialog.done} close={close} />;
     case "save-query":
       return <SaveQuery query={dialog.query} user={context.user.name} close={close} />;
   }

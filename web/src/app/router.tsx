@@ -8,6 +8,7 @@ import {
 import { readSearch } from "../features/alerts/query";
 import { readFleetSearch } from "../features/fleet/search";
 import { readHuntSearch } from "../features/hunt/search";
+import { readQuarantineSearch } from "../features/quarantine/search";
 import { readVehicleSearch, readVehiclesSearch, isTab } from "../features/vehicles/search";
 import { NotFound, Shell } from "./Shell";
 
@@ -98,6 +99,17 @@ const ingest = createRoute({
   path: "/ingest",
   component: lazyRouteComponent(() => import("../features/ingest/Page"), "Page"),
 });
+const feeds = createRoute({
+  getParentRoute: () => root,
+  path: "/feeds",
+  component: lazyRouteComponent(() => import("../features/feeds/Page"), "Page"),
+});
+const quarantine = createRoute({
+  getParentRoute: () => root,
+  path: "/quarantine",
+  validateSearch: readQuarantineSearch,
+  component: lazyRouteComponent(() => import("../features/quarantine/Page"), "Page"),
+});
 const rules = createRoute({
   getParentRoute: () => root,
   path: "/rules",
@@ -129,6 +141,8 @@ export const router = createRouter({
     hunt,
     configuration,
     ingest,
+    feeds,
+    quarantine,
     health,
     rules,
     rule,

@@ -125,7 +125,7 @@ describe("keys", () => {
     expect(match(ACTIONS, {}, "", "g", true)).toEqual({ kind: "prefix" });
     const found = match(ACTIONS, {}, "g", "a", true);
     expect(found.kind === "action" && found.action.id).toBe("go.alerts");
-    expect(match(ACTIONS, {}, "g", "q", true)).toEqual({ kind: "none" });
+    expect(match(ACTIONS, {}, "g", "z", true)).toEqual({ kind: "none" });
   });
 
   it("listens to a page's keys only while the page is there", () => {

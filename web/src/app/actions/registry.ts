@@ -3,6 +3,7 @@ import { hunt } from "./list/hunt";
 import { identity } from "./list/identity";
 import { navigation } from "./list/navigation";
 import { pages } from "./list/pages";
+import { quarantine } from "./list/quarantine";
 import { queue } from "./list/queue";
 import { stop } from "./list/stop";
 import { triage } from "./list/triage";
@@ -20,6 +21,7 @@ export const ACTIONS: readonly Action[] = [
   ...identity,
   ...updates,
   ...hunt,
+  ...quarantine,
 ];
 
 const byId = new Map(ACTIONS.map((action) => [action.id, action]));

@@ -14,6 +14,7 @@ import type {
 import type { StopAct } from "../../features/stop/api";
 import type { IdentityAct } from "../../features/vehicles/identity";
 import type { RolloutAct } from "../../features/configuration/updates";
+import type { ReplayTarget } from "../../features/quarantine/api";
 import type { Selection } from "../../features/alerts/selection";
 import type { MessageKey } from "../../lib/i18n";
 
@@ -28,7 +29,16 @@ const GRANTS: Record<Role, readonly Permission[]> = {
 export const granted = (role: Role, permission: Permission): boolean => GRANTS[role].includes(permission);
 
 export type Scope =
-  "global" | "queue" | "triage" | "alert" | "case" | "vehicle" | "fleet" | "hunt" | "updates";
+  | "global"
+  | "queue"
+  | "triage"
+  | "alert"
+  | "case"
+  | "vehicle"
+  | "fleet"
+  | "hunt"
+  | "updates"
+  | "quarantine";
 
 /** The pages on which each scope can be live; two scopes overlap when they share one. */
 export const SCOPE_PAGES: Record<Scope, readonly string[]> = {
@@ -46,6 +56,8 @@ export const SCOPE_PAGES: Record<Scope, readonly string[]> = {
     "rules",
     "users",
     "configuration",
+    "feeds",
+    "quarantine",
   ],
   queue: ["alerts"],
   triage: ["alerts", "alert"],
@@ -55,6 +67,7 @@ export const SCOPE_PAGES: Record<Scope, readonly string[]> = {
   fleet: ["fleet"],
   hunt: ["hunt"],
   updates: ["configuration", "vehicle"],
+  quarantine: ["quarantine"],
 };
 export const overlaps = (a: Scope, b: Scope): boolean =>
   SCOPE_PAGES[a].some((page) => SCOPE_PAGES[b].includes(page));
@@ -75,7 +88,8 @@ export type DialogRequest =
   | { kind: "request-evidence"; target: EvidenceTarget }
   | { kind: "close-case"; id: string }
   | { kind: "case-note"; id: string }
-  | { kind: "save-query"; query: string };
+  | { kind: "save-query"; query: string }
+  | ({ kind: "replay-quarantine" } & QuarantineHandle);
 
 export type ShellHandle = {
   go(href: string): void;
@@ -124,6 +138,9 @@ export type HuntHandle = {
 /** The rollout in view, and the vehicle where it is one's page. */
 export type UpdatesHandle = { vehicle?: string; rollout?: Rollout };
 
+/** What would be taken again now, of how many entries. */
+export type QuarantineHandle = { target: ReplayTarget; entries: number; done(): void };
+
 /** What pages put at the disposal of actions while they are on screen. */
 export type Handles = {
   queue?: QueueHandle;
@@ -135,6 +152,7 @@ export type Handles = {
   fleet?: FleetHandle;
   hunt?: HuntHandle;
   updates?: UpdatesHandle;
+  quarantine?: QuarantineHandle;
   /** Absent while nobody knows. */
   stop?: EmergencyStop;
 };

@@ -1,13 +1,11 @@
+import { Link } from "@tanstack/react-router";
 import type { Health, Stage } from "../../api/types";
-import { granted } from "../../app/actions/types";
 import { bytes, counted, number, t, word } from "../../lib/i18n";
 import { formatSpan } from "../../lib/time";
 import { Age, Card, Scroll, Tag } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
-import { useSession } from "../session/api";
 import { useHealth } from "./api";
 import { Detection } from "./Detection";
-import { Quarantine } from "./Quarantine";
 
 const sum = (counts: Record<string, number>): number =>
   Object.values(counts).reduce((all, each) => all + each, 0);
@@ -62,7 +60,16 @@ const StageRow = ({ stage }: { stage: Stage }) => (
 );
 
 const Balance = ({ health }: { health: Health }) => (
-  <Card title={t("health.balance")} aside={<span className="muted">{t("health.balance.note")}</span>} flush>
+  <Card
+    title={t("health.balance")}
+    aside={
+      <span className="row">
+        <span className="muted">{t("health.balance.note")}</span>
+        <Link to="/quarantine">{t("nav.quarantine")}</Link>
+      </span>
+    }
+    flush
+  >
     {health.stages.length === 0 ? (
       <Empty title={t("health.stages.none")} />
     ) : (
@@ -145,7 +152,6 @@ const Stores = ({ health }: { health: Health }) => (
 
 export function Page() {
   const query = useHealth();
-  const role = useSession().data?.user.role ?? "analyst";
   return (
     <div className="page">
       <header>
@@ -173,7 +179,6 @@ export function Page() {
           </>
         )}
       </Await>
-      <Quarantine allowed={granted(role, "engineer")} />
     </div>
   );
 }

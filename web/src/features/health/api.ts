@@ -1,4 +1,4 @@
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { ask, http } from "../../api/client";
 
 /** The stream brings it every five seconds; the poll covers a lost stream. */
@@ -11,14 +11,4 @@ export const useHealth = (asking = true) =>
     queryFn: ({ signal }) => ask(http.GET("/api/v1/health", { signal })),
     enabled: asking,
     refetchInterval: asking && POLL_MS,
-  });
-
-export const useQuarantine = (enabled: boolean) =>
-  useInfiniteQuery({
-    queryKey: ["quarantine"],
-    queryFn: ({ pageParam, signal }) =>
-      ask(http.GET("/api/v1/quarantine", { params: { query: { cursor: pageParam, limit: 100 } }, signal })),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (last) => last.next_cursor ?? undefined,
-    enabled,
   });

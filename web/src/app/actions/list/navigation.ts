@@ -18,6 +18,8 @@ export const PLACES: readonly {
   { id: "rules", href: "/rules", title: "nav.rules", key: "r", permission: "engineer" },
   { id: "configuration", href: "/configuration", title: "nav.configuration", key: "u", permission: "read" },
   { id: "ingest", href: "/ingest", title: "nav.ingest", key: "i", permission: "read" },
+  { id: "feeds", href: "/feeds", title: "nav.feeds", key: "e", permission: "engineer" },
+  { id: "quarantine", href: "/quarantine", title: "nav.quarantine", key: "q", permission: "engineer" },
   { id: "health", href: "/health", title: "nav.health", key: "s", permission: "read" },
   { id: "users", href: "/users", title: "nav.users", key: ",", permission: "admin" },
 ];
