@@ -523,6 +523,8 @@ const ROUTES = [
               .filter(
                 (each) =>
                   (!query.region || each.region === query.region) &&
+                  (!query.stage || each.stage === query.stage) &&
+                  (!query.platform || each.platform === query.platform) &&
                   (!query.status || each.connectivity === query.status) &&
                   (!query.q ||
                     each.vehicle_id.startsWith(query.q) ||
@@ -542,6 +544,7 @@ const ROUTES = [
             gaps: [],
             lanes: [],
             capabilities: [],
+            features: [],
             sensors: [],
           }
         : vehicleDetail(findVehicle(state, id)),

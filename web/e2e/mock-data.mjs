@@ -179,6 +179,9 @@ export function makeVehicles(count, seed = 7) {
         platform: `P${1 + Math.floor(next() * 3)}`,
         region,
         release: pick(next, RELEASES),
+        registered: true,
+        registration: "registered",
+        stage: index % 10 ? "full" : "planned",
         last_event_at: stamp(NOW_MS - Math.floor(next() * 86_400_000)),
         last_seen_at: stamp(NOW_MS - Math.floor(silent ? 9 * 86_400_000 : next() * 3_600_000)),
         open_alerts: 0,
@@ -371,6 +374,7 @@ export function vehicleDetail(summary) {
     ],
     clock: { source: "gnss", error_us: 1500, refused_fixes: 2 },
     capabilities: ["evidence_capture", "rule_pack_v1"],
+    features: ["ota", "v2x"],
     sensors: [
       {
         sensor: "can",

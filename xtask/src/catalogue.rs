@@ -62,7 +62,7 @@ pub(crate) struct Catalogue {
 }
 
 /// Names that the lake's own columns already have.
-const RESERVED: [&str; 24] = [
+const RESERVED: [&str; 25] = [
     "tenant",
     "vehicle_id",
     "epoch",
@@ -82,6 +82,7 @@ const RESERVED: [&str; 24] = [
     "model_line",
     "platform",
     "model_year",
+    "monitoring",
     "region",
     "release",
     "h3",

@@ -576,6 +576,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/reveal-requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the latest requests to show a VIN.
+         * @description Needs the role engineer or a higher one.
+         */
+        get: operations["list_reveals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reveal-requests/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Agrees to a request to show a VIN as a second person.
+         * @description Needs the role engineer or a higher one.
+         */
+        post: operations["approve_reveal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reveal-requests/{id}/open": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Shows the VIN, once, to who asked.
+         * @description Needs the role engineer or a higher one.
+         */
+        post: operations["open_reveal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rollouts": {
         parameters: {
             query?: never;
@@ -896,6 +956,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/vehicles/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Registers the vehicles of a file, CSV, NDJSON or a JSON array, at most 2 GiB.
+         * @description Needs the role engineer or a higher one.
+         */
+        post: operations["import_vehicles"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vehicles/stage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Moves vehicles to a stage of monitoring.
+         * @description Needs the role engineer or a higher one.
+         */
+        post: operations["change_monitoring_stage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vehicles/unregistered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists vehicles that came with a trusted certificate since the start and that nobody registered.
+         * @description Needs the role analyst or a higher one.
+         */
+        get: operations["list_unregistered"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/vehicles/{id}": {
         parameters: {
             query?: never;
@@ -996,6 +1116,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/vehicles/{id}/reveal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Asks for the VIN of a vehicle; by policy, a second person must agree.
+         * @description Needs the role engineer or a higher one.
+         */
+        post: operations["request_reveal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/vehicles/{id}/revoke": {
         parameters: {
             query?: never;
@@ -1010,6 +1150,26 @@ export interface paths {
          * @description Needs the role admin or a higher one.
          */
         post: operations["revoke_vehicle"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vehicles/{id}/shred": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Destroys what leads from a vehicle's pseudonyms to its VIN, for good.
+         * @description Needs the role admin or a higher one.
+         */
+        post: operations["shred_vehicle"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1786,8 +1946,10 @@ export interface components {
             events_24h: number;
             /** @description Name. */
             name: string;
-            /** @description Software version. */
+            /** @description Software release. */
             software?: string | null;
+            /** @description Who supplied it. */
+            supplier?: string | null;
             worst_severity?: components["schemas"]["Severity"] | null;
         };
         /** @description Switch that keeps every command away from every vehicle. */
@@ -2172,6 +2334,23 @@ export interface components {
             times: number;
             /** @description Vehicle; absent where nobody knows which. */
             vehicle_id?: string | null;
+        };
+        /** @description What is wrong with a part of a registry file. Holds nothing of any cell. */
+        ImportProblem: {
+            /**
+             * Format: int64
+             * @description Last line, if several were lost with it.
+             */
+            last_line?: number | null;
+            /**
+             * Format: int64
+             * @description First line, from 1.
+             */
+            line: number;
+            /** @description Stable code of the form `place.fact`. */
+            reason: string;
+            /** @description What is wrong. */
+            text: string;
         };
         /** @description What came in from the vehicles. */
         IngestHealth: {
@@ -2580,6 +2759,11 @@ export interface components {
              */
             vehicles: number;
         };
+        /**
+         * @description How far the roll-out of monitoring has come for a vehicle.
+         * @enum {string}
+         */
+        MonitoringStage: "out_of_scope" | "planned" | "pilot" | "full";
         /** @description Writes a note into a case. */
         NoteRequest: {
             /** @description Plain text, 1 to 4,000 characters. */
@@ -2835,6 +3019,11 @@ export interface components {
             vehicles: number;
             worst_severity?: components["schemas"]["Severity"] | null;
         };
+        /**
+         * @description Where a vehicle stands in its life, as the maker or the authority states it.
+         * @enum {string}
+         */
+        Registration: "produced" | "registered" | "deregistered" | "scrapped";
         /** @description Has entries taken again by the decoders of now: those named, or all of a reason, feed or format. */
         ReplayRequest: {
             /** @description Feed. */
@@ -2853,6 +3042,44 @@ export interface components {
              * @description Entries; those that are or were taken again already are left out, and 10,000 is the most.
              */
             requested: number;
+        };
+        /** @description Reason for something that touches the VIN of a vehicle. */
+        RevealReason: {
+            /** @description Why; goes into the audit trail. */
+            reason: string;
+        };
+        /** @description Request to show a VIN. */
+        RevealRequest: {
+            approved_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Who agreed: another person, or `policy` where one person is enough. */
+            approved_by?: string | null;
+            /** @description Void from then on. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description Identity. */
+            id: string;
+            opened_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Why. */
+            reason: string;
+            /** @description When. */
+            requested_at: components["schemas"]["Timestamp"];
+            /** @description Who asked; only they can open it. */
+            requested_by: string;
+            /** @description Where it stands. */
+            state: components["schemas"]["RevealState"];
+            /** @description Vehicle. */
+            vehicle_id: string;
+        };
+        /**
+         * @description Where a request to show a VIN stands.
+         * @enum {string}
+         */
+        RevealState: "waiting" | "approved" | "opened" | "lapsed";
+        /** @description VIN, shown once to who asked for it. */
+        RevealedVin: {
+            /** @description Vehicle. */
+            vehicle_id: string;
+            /** @description Its VIN. */
+            vin: string;
         };
         /**
          * @description What a user may do.
@@ -3091,6 +3318,11 @@ export interface components {
              */
             medium: number;
         };
+        /** @description Vehicle whose VIN nobody can find any more. */
+        ShreddedVehicle: {
+            /** @description Every pseudonym that it had. */
+            vehicle_ids: string[];
+        };
         /** @description Column of an answer. */
         SqlColumn: {
             /** @description Name. */
@@ -3148,6 +3380,34 @@ export interface components {
             stage: string;
             /** @description What is counted: `frames`, `captures`, `batches`, `events` or `matches`. */
             unit: string;
+        };
+        /** @description Change of the stage of monitoring, for vehicles or for all that a filter finds; exactly one of both. */
+        StageRequest: {
+            /** @description Model line. */
+            model_line?: string | null;
+            /**
+             * Format: int32
+             * @description Model year.
+             */
+            model_year?: number | null;
+            /** @description Platform. */
+            platform?: string | null;
+            /** @description Why; goes into the audit trail. */
+            reason: string;
+            /** @description Region. */
+            region?: string | null;
+            /** @description To what. */
+            stage: components["schemas"]["MonitoringStage"];
+            /** @description Vehicles, at most 10,000. */
+            vehicle_ids?: string[];
+        };
+        /** @description What became of a change of stage. */
+        StageResult: {
+            /**
+             * Format: int64
+             * @description Vehicles that were at another stage.
+             */
+            changed: number;
         };
         /** @description Number of alerts by status. */
         StatusCounts: {
@@ -3229,6 +3489,20 @@ export interface components {
              * @description Vehicles.
              */
             vehicles: number;
+        };
+        /** @description Vehicle that nobody registered, and that came with a certificate of a trusted CA all the same. */
+        UnregisteredVehicle: {
+            /** @description When it came first. */
+            first_at: components["schemas"]["Timestamp"];
+            /** @description When it came last. */
+            last_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Sessions that were refused.
+             */
+            refusals: number;
+            /** @description Pseudonym. */
+            vehicle_id: string;
         };
         /** @description One artifact for one vehicle, from the proposal to its end. */
         UpdateOrder: {
@@ -3342,6 +3616,8 @@ export interface components {
             clock: components["schemas"]["ClockHealth"];
             /** @description Its ECUs. */
             ecus: components["schemas"]["EcuHealth"][];
+            /** @description What it is equipped with, ascending. */
+            features: string[];
             /** @description Holes in its lanes, newest first. */
             gaps: components["schemas"]["Gap"][];
             /** @description How far its lanes have been received. */
@@ -3476,6 +3752,48 @@ export interface components {
             /** @description Vehicle. */
             vehicle_id: string;
         };
+        /** @description What became of a registry file: rows = new + changed + unchanged + the sum of refused. */
+        VehicleImport: {
+            /**
+             * Format: int64
+             * @description Bytes read.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Vehicles of which something is different now.
+             */
+            changed: number;
+            /** @description Whether nothing was written. */
+            dry_run: boolean;
+            /**
+             * Format: int64
+             * @description Vehicles that were not registered before.
+             */
+            new: number;
+            /** @description Everything that is wrong, in the order of the file, at most 10,000 entries. */
+            problems: components["schemas"]["ImportProblem"][];
+            /**
+             * Format: int64
+             * @description Problems beyond those.
+             */
+            problems_left_out: number;
+            /** @description Records that were not used, by the first thing that is wrong with each. */
+            refused: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Records of the file.
+             */
+            rows: number;
+            /**
+             * Format: int64
+             * @description Vehicles that were registered just so.
+             */
+            unchanged: number;
+            unread?: components["schemas"]["ImportProblem"] | null;
+        };
         /** @description Counters of the vehicles' connections; a DTO of the API. */
         VehicleLinkStatus: {
             /**
@@ -3555,6 +3873,8 @@ export interface components {
         VehicleSummary: {
             /** @description When it was last heard of, in one word. */
             connectivity: components["schemas"]["Connectivity"];
+            /** @description Hardware level. */
+            hardware?: string | null;
             last_event_at?: components["schemas"]["Timestamp"] | null;
             last_seen_at?: components["schemas"]["Timestamp"] | null;
             /** @description Model line. */
@@ -3573,8 +3893,12 @@ export interface components {
             platform?: string | null;
             /** @description Region. */
             region?: string | null;
+            /** @description Whether somebody registered it; of one that nobody did only what it sent is known. */
+            registered: boolean;
+            registration?: components["schemas"]["Registration"] | null;
             /** @description Software release. */
             release?: string | null;
+            stage?: components["schemas"]["MonitoringStage"] | null;
             /** @description Pseudonym. */
             vehicle_id: string;
             worst_severity?: components["schemas"]["Severity"] | null;
@@ -4650,6 +4974,97 @@ export interface operations {
             };
         };
     };
+    list_reveals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevealRequest"][];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    approve_reveal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevealRequest"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    open_reveal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevealedVin"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     list_rollouts: {
         parameters: {
             query?: {
@@ -5265,8 +5680,18 @@ export interface operations {
                 q?: string;
                 /** @description Model line. */
                 model_line?: string;
+                /** @description Platform. */
+                platform?: string;
+                /** @description Software release. */
+                release?: string;
+                /** @description Model year. */
+                model_year?: number;
                 /** @description Region. */
                 region?: string;
+                /** @description Stage of monitoring. */
+                stage?: components["schemas"]["MonitoringStage"];
+                /** @description Where it stands in its life. */
+                registration?: components["schemas"]["Registration"];
                 /** @description When it was last heard of. */
                 status?: components["schemas"]["Connectivity"];
                 /** @description `vehicle_id`, `last_seen_at`, `open_alerts` or `worst_severity`; `-` before it for descending. */
@@ -5289,6 +5714,108 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VehicleList"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    import_vehicles: {
+        parameters: {
+            query?: {
+                /** @description `csv`, `ndjson` or `json`; found out if not given. */
+                format?: string;
+                /** @description Whether nothing is written and the answer says what would be. */
+                dry_run?: boolean;
+                /** @description Whether columns that the registry does not know are passed over; else they are an error. */
+                ignore_unknown?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VehicleImport"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    change_monitoring_stage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StageRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageResult"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    list_unregistered: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnregisteredVehicle"][];
                 };
             };
             /** @description Refused. */
@@ -5461,6 +5988,41 @@ export interface operations {
             };
         };
     };
+    request_reveal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RevealReason"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevealRequest"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     revoke_vehicle: {
         parameters: {
             query?: never;
@@ -5483,6 +6045,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VehicleIdentity"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    shred_vehicle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RevealReason"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShreddedVehicle"];
                 };
             };
             /** @description Refused. */

@@ -9,7 +9,10 @@ use outrider_types::{
 
 use crate::catalogue;
 use crate::column::{FieldColumn, FieldValues, TextColumn};
-use crate::registry::VehicleRecord;
+use crate::registry::{MonitoringStage, VehicleRecord};
+
+/// Word in [`EventBatch::monitoring`] of a vehicle that nobody registered.
+pub const UNREGISTERED: &str = "unregistered";
 
 /// Value of one field of one event.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,6 +100,10 @@ pub struct EventBatch {
     pub release: TextColumn,
     /// Region from the registry.
     pub region: TextColumn,
+    /// Model year from the registry; -1 where there is none.
+    pub model_year: Vec<i16>,
+    /// Stage of monitoring from the registry, or [`UNREGISTERED`].
+    pub monitoring: TextColumn,
     /// H3 cell from the registry, privacy-rounded; 0 where there is none.
     pub h3: Vec<u64>,
     /// Raw context; row `i` is `context_bytes[context_ends[i-1]..context_ends[i]]`.
@@ -150,6 +157,7 @@ impl EventBatch {
         let end = u32::try_from(self.context_bytes.len()).expect("a batch holds less than 4 GiB of context");
         self.context_ends.push(end);
         self.h3.push(0);
+        self.model_year.push(-1);
         index
     }
 
@@ -181,7 +189,8 @@ impl EventBatch {
         }
     }
 
-    /// Fills the enrichment columns of the last row; `None` leaves them without a value.
+    /// Fills the enrichment columns of the last row. A vehicle that nobody registered is marked so in `monitoring`, and has
+    /// no value in the others.
     pub fn enrich_last(&mut self, vehicle: Option<&VehicleRecord>, ecu: Option<&str>) {
         let Some(row) = self.rows().checked_sub(1) else { return };
         // A column without a value is padded by the next one, or by `seal`.
@@ -192,25 +201,45 @@ impl EventBatch {
             }
         };
         put(&mut self.ecu, ecu);
-        if let Some(vehicle) = vehicle {
-            put(&mut self.model_line, Some(&vehicle.model_line));
-            put(&mut self.platform, Some(&vehicle.platform));
-            put(&mut self.release, Some(&vehicle.release));
-            put(&mut self.region, Some(&vehicle.region));
-        }
-        if let (Some(slot), Some(vehicle)) = (self.h3.last_mut(), vehicle) {
+        put(&mut self.monitoring, Some(vehicle.map_or(UNREGISTERED, |vehicle| vehicle.stage.word())));
+        let Some(vehicle) = vehicle else { return };
+        put(&mut self.model_line, Some(&vehicle.model_line));
+        put(&mut self.platform, Some(&vehicle.platform));
+        put(&mut self.release, Some(&vehicle.release));
+        put(&mut self.region, Some(&vehicle.region));
+        if let Some(slot) = self.h3.last_mut() {
             *slot = vehicle.h3.unwrap_or(0);
         }
+        if let Some(slot) = self.model_year.last_mut() {
+            let year = Some(vehicle.model_year).filter(|year| *year > 0);
+            *slot = year.and_then(|year| i16::try_from(year).ok()).unwrap_or(-1);
+        }
+    }
+
+    /// Text columns that enrichment fills.
+    const fn texts(&mut self) -> [&mut TextColumn; 6] {
+        [
+            &mut self.ecu,
+            &mut self.model_line,
+            &mut self.platform,
+            &mut self.release,
+            &mut self.region,
+            &mut self.monitoring,
+        ]
+    }
+
+    /// Returns whether the registry says that a row's vehicle is not monitored. Of one that nobody registered it says
+    /// nothing.
+    #[must_use]
+    pub fn is_out_of_scope(&self, row: usize) -> bool {
+        let stage = self.monitoring.get(row).and_then(MonitoringStage::from_word);
+        stage.is_some_and(|stage| !stage.is_in_scope())
     }
 
     /// Pads every column to the length of the batch; call before reading columns.
     pub fn seal(&mut self) {
         let rows = self.rows();
-        for column in
-            [&mut self.ecu, &mut self.model_line, &mut self.platform, &mut self.release, &mut self.region]
-        {
-            column.pad_to(rows);
-        }
+        self.texts().into_iter().for_each(|column| column.pad_to(rows));
         self.fields.values_mut().for_each(|column| column.pad_to(rows));
         self.extensions.values_mut().for_each(|column| column.pad_to(rows));
     }
@@ -254,6 +283,7 @@ impl EventBatch {
                 (&mut self.platform, &other.platform),
                 (&mut self.release, &other.release),
                 (&mut self.region, &other.region),
+                (&mut self.monitoring, &other.monitoring),
             ] {
                 let before = self.seq.len() - 1;
                 to.pad_to(before);
@@ -261,6 +291,9 @@ impl EventBatch {
             }
             if let Some(slot) = self.h3.last_mut() {
                 *slot = other.h3.get(row).copied().unwrap_or(0);
+            }
+            if let Some(slot) = self.model_year.last_mut() {
+                *slot = other.model_year.get(row).copied().unwrap_or(-1);
             }
         }
         self.seal();

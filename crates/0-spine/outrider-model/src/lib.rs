@@ -15,7 +15,7 @@ mod ports;
 mod registry;
 
 pub use balance::{Balance, StageName};
-pub use batch::{EventBatch, EventRow, FieldValue, RowRef};
+pub use batch::{EventBatch, EventRow, FieldValue, RowRef, UNREGISTERED};
 pub use column::{BoolColumn, FieldColumn, FieldValues, Presence, TextColumn};
 pub use dictionary::Dictionary;
 pub use finding::{Evidence, Finding, FindingId, GroupKey, Matched, RuleId, Window};
@@ -23,4 +23,4 @@ pub use ports::{
     AppendError, DecodeContext, Decoded, Decoder, EventLog, LOG_WRITERS_MAX, LogOffset, LogRecord,
     OwnerEpoch, Partition, PartitionOwner, Reject, SaveError, Sink, SinkError, Stage, Watermark,
 };
-pub use registry::{Connectivity, EcuEntry, VehicleRecord, VehicleRegistry};
+pub use registry::{Connectivity, EcuEntry, MonitoringStage, Registration, VehicleRecord, VehicleRegistry};

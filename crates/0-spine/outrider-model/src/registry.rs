@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use outrider_types::{EcuId, TenantId, VehicleId};
 
 /// How a vehicle usually reaches the cloud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Connectivity {
     /// Mobile network, most of the time.
+    #[default]
     Cellular,
     /// Wi-Fi now and then; days offline are normal.
     Occasional,
@@ -33,8 +34,93 @@ impl Connectivity {
     }
 }
 
+/// Where a vehicle stands in its life, as the maker or the authority states it.
+///
+/// Not to be confused with whether it is let in: that is its identity's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Registration {
+    /// Built, not on the road yet.
+    Produced,
+    /// On the road.
+    #[default]
+    Registered,
+    /// Taken off the road, for now or for good.
+    Deregistered,
+    /// Does not exist any more.
+    Scrapped,
+}
+
+impl Registration {
+    /// All of them, in the order of a life.
+    pub const ALL: [Self; 4] = [Self::Produced, Self::Registered, Self::Deregistered, Self::Scrapped];
+
+    /// Returns the word used in API, database and registry files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Produced => "produced",
+            Self::Registered => "registered",
+            Self::Deregistered => "deregistered",
+            Self::Scrapped => "scrapped",
+        }
+    }
+
+    /// Finds one by its word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|entry| entry.word() == word)
+    }
+}
+
+/// How far the roll-out of monitoring has come for a vehicle.
+///
+/// A vehicle of which nobody says anything is monitored in full: silence must not turn detection off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum MonitoringStage {
+    /// Not to be monitored.
+    OutOfScope,
+    /// To be monitored later.
+    Planned,
+    /// Monitored with the first vehicles of its line.
+    Pilot,
+    /// Monitored.
+    #[default]
+    Full,
+}
+
+impl MonitoringStage {
+    /// All of them, in the order of a roll-out.
+    pub const ALL: [Self; 4] = [Self::OutOfScope, Self::Planned, Self::Pilot, Self::Full];
+
+    /// Returns the word used in API, database, rules and registry files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OutOfScope => "out_of_scope",
+            Self::Planned => "planned",
+            Self::Pilot => "pilot",
+            Self::Full => "full",
+        }
+    }
+
+    /// Finds one by its word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|entry| entry.word() == word)
+    }
+
+    /// Returns whether the vehicle is monitored now.
+    #[must_use]
+    pub const fn is_in_scope(self) -> bool {
+        match self {
+            Self::OutOfScope | Self::Planned => false,
+            Self::Pilot | Self::Full => true,
+        }
+    }
+}
+
 /// One ECU of a vehicle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EcuEntry {
     /// Number in the vehicle.
     pub ecu: EcuId,
@@ -42,12 +128,14 @@ pub struct EcuEntry {
     pub name: String,
     /// Bus it sits on, as the vehicle model names it.
     pub bus: u8,
-    /// Software version.
+    /// Who supplied it; empty if unknown.
+    pub supplier: String,
+    /// Software release.
     pub software: String,
 }
 
-/// One vehicle of the registry; the VIN is not here (PRIV-1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One vehicle of the registry; the VIN is not here (PRIV-1). Texts are empty where nothing is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VehicleRecord {
     /// Pseudonym.
     pub vehicle: VehicleId,
@@ -57,8 +145,10 @@ pub struct VehicleRecord {
     pub model_line: String,
     /// Electrical platform.
     pub platform: String,
-    /// Model year.
+    /// Model year; 0 if unknown.
     pub model_year: u16,
+    /// Hardware level; empty if unknown.
+    pub hardware: String,
     /// Software release.
     pub release: String,
     /// Region, ISO 3166-1 alpha-2.
@@ -67,6 +157,12 @@ pub struct VehicleRecord {
     pub h3: Option<u64>,
     /// How it reaches the cloud.
     pub connectivity: Connectivity,
+    /// Where it stands in its life.
+    pub registration: Registration,
+    /// Whether and how it is monitored.
+    pub stage: MonitoringStage,
+    /// What it is equipped with, such as `v2x`; ascending, each once.
+    pub features: Vec<String>,
     /// ECUs, ordered by number.
     pub ecus: Vec<EcuEntry>,
 }

@@ -14,6 +14,7 @@ mod ledger;
 mod note;
 mod open;
 mod received;
+pub mod registry;
 mod replay;
 mod seen;
 mod short;

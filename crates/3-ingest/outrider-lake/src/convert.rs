@@ -145,6 +145,9 @@ fn record_batch(batch: &EventBatch) -> Result<RecordBatch, LakeError> {
     columns.add_text("platform", &batch.platform)?;
     columns.add_text("release", &batch.release)?;
     columns.add_text("region", &batch.region)?;
+    let years = batch.model_year.iter().map(|year| (*year >= 0).then_some(i32::from(*year)));
+    columns.add("model_year", years.collect::<Int32Array>())?;
+    columns.add_text("monitoring", &batch.monitoring)?;
     columns.add("h3", cells(&batch.h3))?;
     columns.add("context", contexts(batch)?)?;
     for (key, column) in &batch.fields {

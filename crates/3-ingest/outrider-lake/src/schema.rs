@@ -76,7 +76,7 @@ pub(crate) const STATISTICS_COLUMNS: [&str; 5] =
     ["vehicle_id", "event_time", "ingest_time", "event_type", "severity"];
 
 /// Core columns that are always there; the partition columns first.
-pub(crate) const CORE: [(&str, PrimitiveType); 25] = [
+pub(crate) const CORE: [(&str, PrimitiveType); 27] = [
     ("tenant", PrimitiveType::Long),
     ("ingest_date", PrimitiveType::Date),
     ("bucket", PrimitiveType::Integer),
@@ -99,6 +99,8 @@ pub(crate) const CORE: [(&str, PrimitiveType); 25] = [
     ("platform", PrimitiveType::String),
     ("release", PrimitiveType::String),
     ("region", PrimitiveType::String),
+    ("model_year", PrimitiveType::Integer),
+    ("monitoring", PrimitiveType::String),
     ("h3", PrimitiveType::String),
     ("context", PrimitiveType::Binary),
     ("extensions", PrimitiveType::String),
@@ -159,7 +161,7 @@ pub struct ColumnDoc {
 }
 
 /// Unit and meaning of the core columns, in their order.
-const CORE_TEXTS: [(&str, &str); 25] = [
+const CORE_TEXTS: [(&str, &str); 27] = [
     ("", "owner of the row; partition"),
     ("", "day on which the listener took it, UTC; partition"),
     ("", "first hexadecimal digit of vehicle_id, null until compaction has split the day; partition"),
@@ -182,6 +184,8 @@ const CORE_TEXTS: [(&str, &str); 25] = [
     ("", "platform, from the registry when it came in"),
     ("", "software release, from the registry when it came in"),
     ("", "region, from the registry when it came in"),
+    ("", "model year, from the registry when it came in"),
+    ("", "stage of monitoring when it came in, or unregistered"),
     ("", "H3 cell, from the registry when it came in"),
     ("", "raw bytes of the first sight"),
     ("", "fields without a column, as one JSON object"),

@@ -23,6 +23,8 @@ pub mod reason {
     pub const DUPLICATE: &str = "duplicate";
     /// Its event time is further back than the horizon.
     pub const BEYOND_HORIZON: &str = "beyond_horizon";
+    /// The registry says that the vehicle is not monitored.
+    pub const OUT_OF_SCOPE: &str = "out_of_scope";
     /// Its event time lies further after its ingest time than a wrong clock explains.
     pub const FUTURE: &str = "future";
     /// The interval of its event time is wider than the rule's window.
@@ -293,6 +295,8 @@ impl Detector {
         let table = &mut self.tables[feed.table];
         let outcome = match event.usable(&self.config, table.spec.length_us) {
             Err(reason) => Err(reason),
+            // What the registry says is not monitored is stored and can be asked for, but raises nothing.
+            Ok(()) if batch.is_out_of_scope(row) => Err(reason::OUT_OF_SCOPE),
             Ok(()) if !write_key(key, batch, row, feed) => Err(reason::NO_VALUE),
             Ok(()) => value(feed, batch, row, &mut self.names).and_then(|value| {
                 let sighting = Sighting {

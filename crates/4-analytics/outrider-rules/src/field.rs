@@ -30,6 +30,10 @@ pub enum CoreField {
     Release,
     /// Region.
     Region,
+    /// Model year; absent where the registry has none.
+    ModelYear,
+    /// Stage of monitoring, or `unregistered`.
+    Monitoring,
     /// H3 cell as lower-case hexadecimal text; absent where there is none.
     H3,
     /// Observations that the event stands for.
@@ -38,7 +42,7 @@ pub enum CoreField {
 
 impl CoreField {
     /// All core fields, in the order of the documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::VehicleId,
         Self::EventType,
         Self::Severity,
@@ -49,6 +53,8 @@ impl CoreField {
         Self::Platform,
         Self::Release,
         Self::Region,
+        Self::ModelYear,
+        Self::Monitoring,
         Self::H3,
         Self::Count,
     ];
@@ -67,6 +73,8 @@ impl CoreField {
             Self::Platform => "platform",
             Self::Release => "release",
             Self::Region => "region",
+            Self::ModelYear => "model_year",
+            Self::Monitoring => "monitoring",
             Self::H3 => "h3",
             Self::Count => "count",
         }
@@ -144,13 +152,14 @@ impl FieldRef {
                 CoreField::EventType => ValueKind::EventType,
                 CoreField::Severity => ValueKind::Severity,
                 CoreField::Lane => ValueKind::Lane,
-                CoreField::Bus | CoreField::Count => ValueKind::Int,
+                CoreField::Bus | CoreField::Count | CoreField::ModelYear => ValueKind::Int,
                 CoreField::VehicleId
                 | CoreField::Ecu
                 | CoreField::ModelLine
                 | CoreField::Platform
                 | CoreField::Release
                 | CoreField::Region
+                | CoreField::Monitoring
                 | CoreField::H3 => ValueKind::Text,
             },
             Self::Catalogue(key) => match catalogue::field(key).map(|field| field.kind) {
@@ -215,11 +224,13 @@ pub(crate) const fn core_text_column(core: CoreField, batch: &EventBatch) -> Opt
         CoreField::Platform => Some(&batch.platform),
         CoreField::Release => Some(&batch.release),
         CoreField::Region => Some(&batch.region),
+        CoreField::Monitoring => Some(&batch.monitoring),
         CoreField::VehicleId
         | CoreField::EventType
         | CoreField::Severity
         | CoreField::Lane
         | CoreField::Bus
+        | CoreField::ModelYear
         | CoreField::H3
         | CoreField::Count => None,
     }
@@ -245,6 +256,9 @@ fn core_text(core: CoreField, batch: &EventBatch, row: usize) -> Option<Cow<'_, 
             batch.lane.get(row).and_then(|code| Lane::from_code(*code)).map(|lane| Cow::Borrowed(lane.word()))
         }
         CoreField::Bus => batch.bus.get(row).filter(|bus| **bus >= 0).map(|bus| Cow::Owned(bus.to_string())),
+        CoreField::ModelYear => {
+            batch.model_year.get(row).filter(|year| **year >= 0).map(|year| Cow::Owned(year.to_string()))
+        }
         CoreField::H3 => {
             batch.h3.get(row).filter(|cell| **cell != 0).map(|cell| Cow::Owned(format!("{cell:x}")))
         }
@@ -253,6 +267,7 @@ fn core_text(core: CoreField, batch: &EventBatch, row: usize) -> Option<Cow<'_, 
         | CoreField::ModelLine
         | CoreField::Platform
         | CoreField::Release
-        | CoreField::Region => None,
+        | CoreField::Region
+        | CoreField::Monitoring => None,
     }
 }

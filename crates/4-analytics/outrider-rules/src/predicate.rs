@@ -160,6 +160,9 @@ fn int_of(field: FieldRef, batch: &EventBatch, row: usize) -> Option<i64> {
         FieldRef::Core(CoreField::Bus) => {
             batch.bus.get(row).filter(|bus| **bus >= 0).map(|bus| i64::from(*bus))
         }
+        FieldRef::Core(CoreField::ModelYear) => {
+            batch.model_year.get(row).filter(|year| **year >= 0).map(|year| i64::from(*year))
+        }
         FieldRef::Core(CoreField::Count) => batch.count.get(row).map(|count| i64::from(*count)),
         FieldRef::Core(_) => None,
         FieldRef::Catalogue(key) => {

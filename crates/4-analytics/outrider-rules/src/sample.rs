@@ -213,7 +213,7 @@ fn record(entry: &Entry, vehicle: VehicleId) -> Option<VehicleRecord> {
         region: word(region),
         h3: None,
         connectivity: Connectivity::Cellular,
-        ecus: Vec::new(),
+        ..VehicleRecord::default()
     })
 }
 

@@ -19,8 +19,8 @@ pub(crate) enum View<'a> {
     Text(&'a [u32], &'a Presence, &'a [String]),
     /// Text that was numbered for this batch; [`NO_VALUE`] where a row has none.
     Numbered(&'a [u32], &'a [String]),
-    /// Bus numbers; negative where a row has none.
-    Bus(&'a [i16]),
+    /// Bus numbers or years; negative where a row has none.
+    Small(&'a [i16]),
     Count(&'a [u32]),
     /// Severity or lane.
     Code(&'a [u8]),
@@ -40,14 +40,16 @@ impl<'a> View<'a> {
                     CoreField::VehicleId | CoreField::H3 => Self::Numbered(&numbered.codes, &numbered.values),
                     CoreField::Severity => Self::Code(&batch.severity),
                     CoreField::Lane => Self::Code(&batch.lane),
-                    CoreField::Bus => Self::Bus(&batch.bus),
+                    CoreField::Bus => Self::Small(&batch.bus),
+                    CoreField::ModelYear => Self::Small(&batch.model_year),
                     CoreField::Count => Self::Count(&batch.count),
                     CoreField::EventType => Self::Always,
                     CoreField::Ecu
                     | CoreField::ModelLine
                     | CoreField::Platform
                     | CoreField::Release
-                    | CoreField::Region => Self::Absent,
+                    | CoreField::Region
+                    | CoreField::Monitoring => Self::Absent,
                 },
             },
         }
@@ -78,7 +80,7 @@ impl<'a> View<'a> {
             | Self::Bool(_, presence)
             | Self::Text(_, presence, _) => presence.get(row),
             Self::Numbered(codes, _) => codes.get(row).is_some_and(|code| *code != NO_VALUE),
-            Self::Bus(values) => values.get(row).is_some_and(|bus| *bus >= 0),
+            Self::Small(values) => values.get(row).is_some_and(|bus| *bus >= 0),
         }
     }
 
@@ -86,7 +88,7 @@ impl<'a> View<'a> {
     pub(crate) fn int(self, row: usize) -> Option<i64> {
         match self {
             Self::Int(values, presence) if presence.get(row) => values.get(row).copied(),
-            Self::Bus(values) => values.get(row).filter(|bus| **bus >= 0).map(|bus| i64::from(*bus)),
+            Self::Small(values) => values.get(row).filter(|bus| **bus >= 0).map(|bus| i64::from(*bus)),
             Self::Count(values) => values.get(row).map(|count| i64::from(*count)),
             Self::Absent
             | Self::Always
@@ -128,7 +130,7 @@ impl<'a> View<'a> {
             | Self::Float(..)
             | Self::Bool(..)
             | Self::Text(..)
-            | Self::Bus(_)
+            | Self::Small(_)
             | Self::Count(_)
             | Self::Code(_) => None,
         }
@@ -143,7 +145,7 @@ impl<'a> View<'a> {
             | Self::Int(..)
             | Self::Float(..)
             | Self::Bool(..)
-            | Self::Bus(_)
+            | Self::Small(_)
             | Self::Count(_)
             | Self::Code(_) => &[],
         }

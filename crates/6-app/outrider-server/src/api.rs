@@ -28,8 +28,8 @@ pub(crate) use handler::platform::read_health;
 pub use openapi::openapi_json;
 
 use handler::{
-    alert, case, completeness, feed, fleet, platform, quarantine, session, stop, stream, update, user,
-    vehicle, vehicle_identity,
+    alert, case, completeness, feed, fleet, platform, quarantine, registry, reveal, session, stop, stream,
+    update, user, vehicle, vehicle_identity,
 };
 use route::Operation;
 
@@ -75,6 +75,14 @@ fn handler(operation: Operation) -> MethodRouter<Arc<App>> {
         Operation::RequestEvidence => post(case::request_evidence),
         Operation::FetchEvidence => get(case::fetch_evidence),
         Operation::ListVehicles => get(vehicle::list),
+        Operation::ListUnregistered => get(vehicle::unregistered),
+        Operation::RequestReveal => post(reveal::request),
+        Operation::ListReveals => get(reveal::list),
+        Operation::ApproveReveal => post(reveal::approve),
+        Operation::OpenReveal => post(reveal::open),
+        Operation::ShredVehicle => post(reveal::shred),
+        Operation::ImportVehicles => post(registry::import),
+        Operation::ChangeMonitoringStage => post(registry::change_stage),
         Operation::ShowVehicle => get(vehicle::show),
         Operation::ListVehicleEvents => get(vehicle::timeline),
         Operation::ShowCompleteness => get(completeness::vehicle),

@@ -12,6 +12,12 @@ use crate::api::dto::{Role, Session, SessionUser, Timestamp, User};
 use crate::port::{Ports, Random, draw};
 use crate::store::{AccountChange, AuditEntry, Scope, Store, StoreError, StoredSession};
 
+/// Names of actors who are no accounts: nobody may be taken for one of them.
+const RESERVED: [&str; 2] = [CLI, POLICY];
+/// Who acts on the command line.
+pub const CLI: &str = "cli";
+/// What agrees where one person is enough.
+pub(crate) const POLICY: &str = "policy";
 /// Name of the administrator made at the first start.
 pub const FIRST_ADMIN: &str = "admin";
 /// Passwords hashed at the same time; each takes 19 MiB.
@@ -347,6 +353,9 @@ fn hash_token(token: &str) -> String {
 
 /// Checks a user name.
 fn check_name(name: &str) -> Result<(), IdentityError> {
+    if RESERVED.contains(&name) {
+        return Err(IdentityError::Name);
+    }
     let mut bytes = name.bytes();
     let begins = bytes.next().is_some_and(|first| first.is_ascii_lowercase());
     let goes_on =

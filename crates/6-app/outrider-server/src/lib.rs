@@ -14,11 +14,13 @@ pub mod metrics;
 pub mod notices;
 pub mod pipeline;
 pub mod port;
+pub mod registry;
 pub mod rulebook;
 pub mod server;
 pub mod store;
 mod tasks;
 pub mod update;
+pub mod vault;
 pub mod vehicle;
 
 /// Writes bytes as lower-case hexadecimal.

@@ -1,109 +1,44 @@
 //! Assembly: one installation in one process.
 
+mod config;
+
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrider_decode::{DecoderTable, Package};
+use outrider_decode::DecoderTable;
 use outrider_detect::DetectorConfig;
 use outrider_model::{EventLog, Sink};
-use outrider_respond::{GatePolicy, SafetyGate};
+use outrider_respond::SafetyGate;
 use outrider_rules::Loaded;
-use outrider_types::TenantId;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+
+pub use config::{RuleText, ServerConfig};
 
 use crate::api::{self, App};
 use crate::evidence::{EvidenceDesk, EvidenceParts};
 use crate::feeds::{FeedDesk, FeedParts};
-use crate::http::{HttpConfig, serve};
+use crate::http::serve;
 use crate::hub::Hub;
-use crate::identity::{Identity, IdentityError, SessionPolicy};
+use crate::identity::{Identity, IdentityError};
 use crate::metrics::{ScrapeToken, TokenError};
 use crate::notices::WakingNotices;
-use crate::pipeline::{self, Doorbell, PipelineConfig, PipelineError, PipelineParts, RunningPipeline};
+use crate::pipeline::{self, Doorbell, PipelineError, PipelineParts, RunningPipeline};
 use crate::port::{EventHistory, Ports, draw};
 use crate::rulebook::{self, RuleBook};
 use crate::store::{Scope, SqliteStore, Store, StoreError, VehicleEntry};
 use crate::tasks::Tasks;
 use crate::update::{UpdateDesk, UpdateParts};
-use crate::vehicle::admission::VehicleRate;
-use crate::vehicle::broker::{self, BrokerConfig};
-use crate::vehicle::est::{EnrolmentDesk, EstConfig, EstListener};
-use crate::vehicle::mqtt::{self, MqttConfig, MqttListener};
+use crate::vault::{Vault, VaultError};
+use crate::vehicle::broker;
+use crate::vehicle::est::{EnrolmentDesk, EstListener};
+use crate::vehicle::mqtt::{self, MqttListener};
 use crate::vehicle::{
     ArtifactVault, CaError, ClientPolicy, Directory, EvidenceVault, Exchange, ExchangeParts, KeyError, Keys,
-    Links, Listener, ListenerConfig, ListenerTls, RunningListener, VehicleCa, open_name_key,
+    Links, Listener, ListenerTls, RunningListener, VehicleCa, open_name_key,
 };
-
-/// Text of a rule file with its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleText {
-    /// Name for messages.
-    pub name: String,
-    /// The file.
-    pub text: String,
-}
-
-/// Options of an installation.
-#[derive(Debug, Clone)]
-pub struct ServerConfig {
-    /// Owner of everything in it.
-    pub tenant: TenantId,
-    /// Folder of database, keys and captures; created if absent.
-    pub folder: PathBuf,
-    /// Listener for browsers and programs.
-    pub http: HttpConfig,
-    /// Listener for vehicles that speak HTTPS.
-    pub vehicles: ListenerConfig,
-    /// Listener for vehicles that speak MQTT.
-    pub mqtt: MqttConfig,
-    /// Broker from which frames are taken, too.
-    pub broker: Option<BrokerConfig>,
-    /// What one vehicle may send.
-    pub vehicle_rate: VehicleRate,
-    /// Further CAs whose vehicle certificates are trusted, PEM: those of an external fleet CA.
-    pub fleet_cas: Vec<String>,
-    /// Listener for vehicles that enrol; without it nobody can.
-    pub enrolment: Option<EstConfig>,
-    /// How long sessions last.
-    pub sessions: SessionPolicy,
-    /// Limits of the safety gate.
-    pub gate: GatePolicy,
-    /// Limits of detection; the key of its hash tables is drawn at the start.
-    pub detector: DetectorConfig,
-    /// Pace of the worker.
-    pub pipeline: PipelineConfig,
-    /// Detection rules.
-    pub rules: Vec<RuleText>,
-    /// Decoders of foreign formats.
-    pub decoders: Vec<Package>,
-}
-
-impl ServerConfig {
-    /// Defaults on loopback with free ports and without rules.
-    #[must_use]
-    pub fn loopback(folder: impl Into<PathBuf>) -> Self {
-        Self {
-            tenant: TenantId(1),
-            folder: folder.into(),
-            http: HttpConfig::loopback(),
-            vehicles: ListenerConfig::loopback(),
-            mqtt: MqttConfig::loopback(),
-            broker: None,
-            vehicle_rate: VehicleRate::default(),
-            fleet_cas: Vec::new(),
-            enrolment: Some(EstConfig::loopback()),
-            sessions: SessionPolicy::default(),
-            gate: GatePolicy::default(),
-            detector: DetectorConfig::default(),
-            pipeline: PipelineConfig::default(),
-            rules: Vec::new(),
-            decoders: Vec::new(),
-        }
-    }
-}
 
 /// Storage of an installation.
 pub struct Backends {
@@ -144,6 +79,9 @@ pub enum StartError {
     /// Keys of TLS tickets.
     #[error("TLS tickets: {0}")]
     Tickets(#[from] rustls::Error),
+    /// VIN vault.
+    #[error("VIN vault: {0}")]
+    VinVault(#[from] VaultError),
     /// Captures.
     #[error(transparent)]
     Vault(#[from] crate::vehicle::EvidenceError),
@@ -203,6 +141,10 @@ pub async fn start(
     directory.set_edge_key(&keys.ack.public());
     directory.refresh(&sqlite, Scope { tenant: config.tenant, now }).await?;
     let loaded = rulebook::load(&config.rules);
+    let vin_vault = match &config.vault {
+        Some(vault) => Some(Arc::new(vault.open(ports.random.clone()).await?)),
+        None => None,
+    };
     let shared = Shared {
         config: &config,
         ports: &ports,
@@ -210,6 +152,7 @@ pub async fn start(
         hub,
         keys,
         vault,
+        vin_vault,
         artifacts,
         directory,
         history: backends.history,
@@ -332,6 +275,7 @@ struct Shared<'a> {
     hub: Arc<Hub>,
     keys: Arc<Keys>,
     vault: EvidenceVault,
+    vin_vault: Option<Arc<Vault>>,
     artifacts: ArtifactVault,
     directory: Arc<Directory>,
     history: Arc<dyn EventHistory>,
@@ -385,6 +329,9 @@ impl Shared<'_> {
             directory: self.directory.clone(),
             exchange,
             vault: self.vault.clone(),
+            vin_vault: self.vin_vault.clone(),
+            reveal: self.config.reveal,
+            h3_resolution: self.config.h3_resolution,
             log,
             rules: Arc::new(rules),
             desk: Arc::new(desk),
@@ -485,6 +432,9 @@ impl RunningServer {
         let pipeline = self.app.pipeline.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || pipeline.stop()).await {
             tracing::error!(%error, "worker ended badly");
+        }
+        if let Some(vault) = &self.app.vin_vault {
+            vault.close().await;
         }
         self.sqlite.close().await;
     }

@@ -12,6 +12,8 @@ mod fleet;
 mod identity;
 mod progress;
 mod quarantine;
+mod registry;
+mod reveal;
 mod sqlite;
 mod stop;
 mod update;
@@ -29,11 +31,14 @@ pub use enrolment::{
 };
 pub use feed::{FEEDS_MAX, FeedSecretHash, FeedSetup, FeedStore, StoredFeed};
 pub use fleet::{
-    Activity, BatchKey, CellCount, FleetStore, OverviewCounts, VehicleEntry, VehicleFilter, VehicleOrder,
+    Activity, BatchKey, CellCount, FleetStore, OverviewCounts, RegistryMark, VehicleEntry, VehicleFilter,
+    VehicleOrder,
 };
 pub use identity::{Account, AccountChange, AuditEntry, IdentityStore, StoredSession};
 pub use progress::{Progress, ProgressStore, QuarantineEntry, SavedProgress};
 pub use quarantine::{QuarantineFilter, QuarantineStore, REPLAYS_MAX, RequestedReplay};
+pub use registry::{MERGE_MAX, Merged, RegistryStore, Selection, StageChange};
+pub use reveal::{NewReveal, REVEALS_OPEN_MAX, RevealStore};
 pub use sqlite::SqliteStore;
 pub use stop::StopStore;
 pub use update::{
@@ -51,6 +56,8 @@ pub trait Store:
     + IdentityStore
     + ProgressStore
     + QuarantineStore
+    + RegistryStore
+    + RevealStore
     + StopStore
     + UpdateStore
 {
@@ -66,6 +73,8 @@ impl<T> Store for T where
         + IdentityStore
         + ProgressStore
         + QuarantineStore
+        + RegistryStore
+        + RevealStore
         + StopStore
         + UpdateStore
 {

@@ -34,6 +34,10 @@ mod mqtt_suite_rules;
 mod pipeline;
 #[path = "server/policy.rs"]
 mod policy;
+#[path = "server/registry.rs"]
+mod registry;
+#[path = "server/reveal.rs"]
+mod reveal;
 #[path = "server/session.rs"]
 mod session;
 #[path = "server/short.rs"]

@@ -12,10 +12,13 @@ mod log;
 mod progress;
 mod provision;
 mod quarantine;
+mod registry;
+mod reveal;
 mod serve;
 mod sim;
 mod sql;
 mod update;
+mod vault;
 mod vehicle;
 
 use std::fmt;
@@ -60,8 +63,10 @@ pub(crate) enum Command {
     Provision(provision::Provision),
     /// Permit a registered vehicle to enrol.
     EnrollToken(vehicle::EnrollToken),
-    /// Show, suspend, resume, revoke, retire and transfer vehicles.
+    /// Import, list, show, stage, suspend, resume, revoke, retire and transfer vehicles.
     Vehicle(vehicle::Vehicle),
+    /// Keep VINs apart from everything else.
+    Vault(vault::VaultCommand),
     /// Show and rotate the vehicle CA, and print its revocation lists.
     Ca(vehicle::Ca),
     /// Keep signed configurations and order them for vehicles.
@@ -129,6 +134,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Provision(provision) => provision.run(),
         Command::EnrollToken(token) => token.run(),
         Command::Vehicle(vehicle) => vehicle.run(),
+        Command::Vault(vault) => vault.run(),
         Command::Ca(ca) => ca.run(),
         Command::Update(update) => update.run(),
         Command::Decoder(decoder) => decoder.run(),

@@ -197,6 +197,7 @@ fn vehicle(mut seed: Seed, is_full_stack: bool) -> SimVehicle {
         h3: cell(&mut seed, place),
         connectivity,
         ecus: ecus(release),
+        ..VehicleRecord::default()
     };
     SimVehicle { record, batch_key: bytes(&mut seed), clock, is_full_stack }
 }
@@ -220,6 +221,7 @@ fn ecus(release: &str) -> Vec<EcuEntry> {
             name: (*name).to_owned(),
             bus: *bus,
             software: format!("{release}.{number}"),
+            ..EcuEntry::default()
         })
         .collect()
 }

@@ -24,6 +24,8 @@ export const EVENT_COLUMNS: readonly [name: string, type: string, title: Message
   ["platform", "text", "column.platform"],
   ["release", "text", "column.release"],
   ["region", "text", "column.region"],
+  ["model_year", "int", "column.model_year"],
+  ["monitoring", "text", "column.monitoring"],
   ["h3", "text", "column.h3"],
   ["context", "binary", "column.context"],
   ["extensions", "text", "column.extensions"],

@@ -4,7 +4,20 @@ import { number, t, word } from "../../lib/i18n";
 import { Age, SeverityMark, Tag } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
 import { useVehicles } from "./api";
-import { CONNECTIVITY, type VehiclesSearch } from "./search";
+import { CONNECTIVITY, STAGES, type VehiclesSearch } from "./search";
+import { StageTag } from "./Stage";
+
+const FILTERS = ["model_line", "platform", "release", "region"] as const;
+
+/** A value that narrows the list to itself. */
+const Choice = ({ name, value }: { name: (typeof FILTERS)[number]; value: string | null | undefined }) =>
+  value ? (
+    <Link from="/vehicles" to="/vehicles" search={(old) => ({ ...old, [name]: value })}>
+      {value}
+    </Link>
+  ) : (
+    "—"
+  );
 
 const VehicleRow = ({ vehicle }: { vehicle: VehicleSummary }) => (
   <tr>
@@ -27,34 +40,21 @@ const VehicleRow = ({ vehicle }: { vehicle: VehicleSummary }) => (
     </td>
     <td className="num">{number(vehicle.open_alerts)}</td>
     <td>
-      {vehicle.model_line ? (
-        <Link
-          from="/vehicles"
-          to="/vehicles"
-          search={(old) => ({ ...old, model_line: vehicle.model_line ?? undefined })}
-        >
-          {vehicle.model_line}
-        </Link>
-      ) : (
-        "—"
-      )}{" "}
+      <Choice name="model_line" value={vehicle.model_line} />{" "}
       <span className="muted">{vehicle.model_year}</span>
     </td>
-    <td>{vehicle.platform ?? "—"}</td>
     <td>
-      {vehicle.region ? (
-        <Link
-          from="/vehicles"
-          to="/vehicles"
-          search={(old) => ({ ...old, region: vehicle.region ?? undefined })}
-        >
-          {vehicle.region}
-        </Link>
-      ) : (
-        "—"
-      )}
+      <Choice name="platform" value={vehicle.platform} />
     </td>
-    <td>{vehicle.release ?? "—"}</td>
+    <td>
+      <Choice name="region" value={vehicle.region} />
+    </td>
+    <td>
+      <Choice name="release" value={vehicle.release} />
+    </td>
+    <td>
+      <StageTag stage={vehicle.stage} />
+    </td>
     <td>
       <Tag
         tone={vehicle.connectivity === "online" ? "ok" : vehicle.connectivity === "silent" ? "warn" : "plain"}
@@ -79,6 +79,7 @@ const HEADS = [
   "vehicle.platform",
   "vehicle.region",
   "vehicle.release",
+  "vehicle.stage",
   "vehicle.connectivity",
   "vehicle.last_event",
   "vehicle.last_seen",
@@ -115,7 +116,21 @@ function Filters({ search, total }: { search: VehiclesSearch; total: number | un
             </button>
           ))}
         </div>
-        {(["region", "model_line"] as const).map((name) =>
+        <label className="row">
+          <span className="muted">{t("vehicle.stage")}</span>
+          <select
+            value={search.stage ?? ""}
+            onChange={(event) => patch({ stage: STAGES.find((each) => each === event.target.value) })}
+          >
+            <option value="">{t("queue.view.all")}</option>
+            {STAGES.map((stage) => (
+              <option key={stage} value={stage}>
+                {t(`stage.${stage}`)}
+              </option>
+            ))}
+          </select>
+        </label>
+        {FILTERS.map((name) =>
           search[name] ? (
             <span key={name} className="tag">
               {t(`filter.${name}`)}: {search[name]}

@@ -12,6 +12,7 @@ import { useVehicle } from "./api";
 import { VehicleCompleteness } from "./Completeness";
 import { VehicleHealth } from "./Health";
 import { TABS, type Tab } from "./search";
+import { StageTag } from "./Stage";
 import { Timeline } from "./Timeline";
 import { Topology } from "./Topology";
 
@@ -37,6 +38,13 @@ function Head({ vehicle }: { vehicle: Vehicle }) {
           >
             {word("connectivity", vehicle.connectivity)}
           </Tag>
+          {vehicle.registered ? (
+            <StageTag stage={vehicle.stage} />
+          ) : (
+            <Tag tone="warn" title={t("vehicle.unregistered.hint")}>
+              {t("vehicle.unregistered")}
+            </Tag>
+          )}
           {vehicle.worst_severity ? <SeverityMark severity={vehicle.worst_severity} /> : null}
           <span className="muted">{counted("vehicle.open", vehicle.open_alerts)}</span>
         </div>
@@ -47,7 +55,13 @@ function Head({ vehicle }: { vehicle: Vehicle }) {
           />
           <Fact label={t("vehicle.platform")} value={vehicle.platform} />
           <Fact label={t("vehicle.region")} value={vehicle.region} />
+          <Fact label={t("vehicle.hardware")} value={vehicle.hardware} />
           <Fact label={t("vehicle.release")} value={vehicle.release} />
+          <Fact
+            label={t("vehicle.registration")}
+            value={vehicle.registration ? word("registration", vehicle.registration) : null}
+          />
+          <Fact label={t("vehicle.features")} value={vehicle.features.join(", ") || null} />
           <div>
             <dt>{t("vehicle.last_event")}</dt>
             <dd>

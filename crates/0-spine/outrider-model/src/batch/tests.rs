@@ -62,7 +62,7 @@ fn enrichment_and_extensions_survive_an_append() {
         region: "DE".to_owned(),
         h3: Some(7),
         connectivity: crate::Connectivity::Cellular,
-        ecus: Vec::new(),
+        ..VehicleRecord::default()
     };
     let mut first = EventBatch::new();
     first.push(&row(1, b"x"));
@@ -76,8 +76,28 @@ fn enrichment_and_extensions_survive_an_append() {
     assert_eq!(first.rows(), 2);
     assert_eq!((first.model_line.get(0), first.model_line.get(1)), (None, Some("Aster")));
     assert_eq!(first.h3, [0, 7]);
+    assert_eq!(first.model_year, [-1, 2026]);
+    assert_eq!((first.monitoring.get(0), first.monitoring.get(1)), (None, Some("full")));
     assert_eq!(first.extensions["acme.temperature"].get(1), Some("21"));
     assert_eq!(first.context(1), b"yy");
     assert_eq!(first.row(1).field(key("can_id")), Some(FieldValue::Int(9)));
     assert_eq!(first.row(0).field(key("can_id")), None);
+}
+
+#[test]
+fn a_row_is_out_of_scope_only_if_the_registry_says_so() {
+    let mut batch = EventBatch::new();
+    let stages = MonitoringStage::ALL.map(|stage| Some(VehicleRecord { stage, ..VehicleRecord::default() }));
+    for record in stages.iter().chain([&None]) {
+        batch.push(&row(1, b""));
+        batch.enrich_last(record.as_ref(), None);
+    }
+    batch.push(&row(1, b""));
+    batch.seal();
+    let scope: Vec<_> = (0..7).map(|row| batch.is_out_of_scope(row)).collect();
+    assert_eq!(scope, [true, true, false, false, false, false, false]);
+    let words: Vec<_> = (0..6).map(|row| batch.monitoring.get(row)).collect();
+    let expected =
+        [Some("out_of_scope"), Some("planned"), Some("pilot"), Some("full"), Some(UNREGISTERED), None];
+    assert_eq!(words, expected);
 }

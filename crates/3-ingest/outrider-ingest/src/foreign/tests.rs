@@ -74,7 +74,7 @@ fn known(vehicle: VehicleId, platform: &str) -> VehicleRecord {
         region: "DE".to_owned(),
         h3: None,
         connectivity: Connectivity::Cellular,
-        ecus: Vec::new(),
+        ..VehicleRecord::default()
     }
 }
 

@@ -152,7 +152,9 @@ fn registry() -> BTreeMap<VehicleId, VehicleRecord> {
             name: "gateway".to_owned(),
             bus: 1,
             software: "1".to_owned(),
+            ..outrider_model::EcuEntry::default()
         }],
+        ..VehicleRecord::default()
     };
     BTreeMap::from([(VEHICLE, record)])
 }

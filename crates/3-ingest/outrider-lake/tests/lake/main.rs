@@ -499,7 +499,7 @@ fn fleet(rows: u64, vehicles: u64, from: u64) -> EventBatch {
         tenant: TenantId(1),
         model_year: 2026,
         connectivity: outrider_model::Connectivity::Cellular,
-        ecus: Vec::new(),
+        ..outrider_model::VehicleRecord::default()
     };
     let records: BTreeMap<u64, _> = (0..50).map(|number| (number, record(number))).collect();
     let mut state = from.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

@@ -48,6 +48,7 @@ fn pick(batch: &EventBatch, rows: &[usize]) -> EventBatch {
         picked.platform.push(batch.platform.get(*row));
         picked.release.push(batch.release.get(*row));
         picked.region.push(batch.region.get(*row));
+        picked.monitoring.push(batch.monitoring.get(*row));
     }
     picked.h3 = rows.iter().map(|row| batch.h3[*row]).collect();
     picked.seal();

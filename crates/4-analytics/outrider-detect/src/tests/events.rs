@@ -77,7 +77,7 @@ impl Event {
             region: "DE".to_owned(),
             h3: None,
             connectivity: Connectivity::Cellular,
-            ecus: Vec::new(),
+            ..VehicleRecord::default()
         };
         batch.enrich_last(Some(&record), None);
     }

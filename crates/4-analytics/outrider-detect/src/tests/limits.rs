@@ -1,9 +1,9 @@
 //! Unusable times, limits that are hit, and forgetting.
 
-use outrider_model::{Finding, Stage, Watermark};
+use outrider_model::{Finding, Stage, TextColumn, Watermark};
 use outrider_types::{IngestTime, UnixMicros};
 
-use super::events::{DAY, Event, HOUR, SECOND, START, rules, run, standing};
+use super::events::{DAY, Event, HOUR, SECOND, START, batch_of, rules, run, standing};
 use crate::{Detector, DetectorConfig, reason};
 
 const THREE: &str =
@@ -43,6 +43,28 @@ fn unusable_times_are_counted_and_never_fire() {
     assert_eq!(dropped(&detector, reason::FUTURE), 3);
     assert_eq!(dropped(&detector, reason::TIME_UNCERTAIN), 1);
     assert!(detector.degraded().is_empty());
+}
+
+#[test]
+fn vehicles_that_are_not_monitored_count_nowhere_and_are_counted() {
+    for (word, expected) in [
+        ("out_of_scope", 0),
+        ("planned", 0),
+        ("pilot", 1),
+        ("full", 1),
+        ("unregistered", 1),
+        ("word of later", 1),
+    ] {
+        let events: Vec<Event> = (1..=3).map(|seq| Event::new(1, seq, START)).collect();
+        let mut batch = batch_of(&events);
+        batch.monitoring = TextColumn::default();
+        events.iter().for_each(|_| batch.monitoring.push(Some(word)));
+        let mut detector = Detector::new(rules(&[THREE], false), DetectorConfig::default());
+        let mut findings = Vec::new();
+        detector.on_batch(&batch, IngestTime(UnixMicros(START + SECOND)), &mut findings);
+        assert_eq!(findings.len(), expected, "{word}");
+        assert_eq!(dropped(&detector, reason::OUT_OF_SCOPE), if expected == 0 { 3 } else { 0 }, "{word}");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::port::{EventHistory, Random};
 use crate::rulebook::RuleBook;
 use crate::store::{Scope, Store};
 use crate::update::UpdateDesk;
+use crate::vault::{RevealPolicy, Vault};
 use crate::vehicle::{Directory, EvidenceVault, Exchange};
 
 /// Parts of the server that handlers use.
@@ -41,6 +42,12 @@ pub struct App {
     pub directory: Arc<Directory>,
     /// Frames of vehicles.
     pub exchange: Arc<Exchange>,
+    /// VIN vault; without one nothing that has to do with VINs is done.
+    pub vin_vault: Option<Arc<Vault>>,
+    /// Who may see a VIN.
+    pub reveal: RevealPolicy,
+    /// Resolution to which places of vehicles are rounded.
+    pub h3_resolution: u8,
     /// Captures.
     pub vault: EvidenceVault,
     /// Event log.

@@ -7,6 +7,8 @@ pub(super) mod feed;
 pub(super) mod fleet;
 pub(super) mod platform;
 pub(super) mod quarantine;
+pub(super) mod registry;
+pub(super) mod reveal;
 pub(super) mod session;
 pub(super) mod stop;
 pub(super) mod stream;

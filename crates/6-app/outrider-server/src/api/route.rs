@@ -7,8 +7,8 @@ use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::dto::{
-    AlertQuery, CaseQuery, MapQuery, PageQuery, QuarantineQuery, Role, StreamQuery, TimelineQuery,
-    UnclassifiedQuery, VehicleQuery,
+    AlertQuery, CaseQuery, ImportQuery, MapQuery, PageQuery, QuarantineQuery, Role, StreamQuery,
+    TimelineQuery, UnclassifiedQuery, VehicleQuery,
 };
 
 /// Who may use a route.
@@ -184,6 +184,22 @@ operations! {
     FetchEvidence = "fetch_evidence" Get "/api/v1/cases/{id}/evidence-requests/{rid}/content" ANALYST, None, None => Answer::Bytes;
     /// Lists vehicles.
     ListVehicles = "list_vehicles" Get "/api/v1/vehicles" ANALYST, Some(query::<VehicleQuery>), None => Answer::Json("VehicleList");
+    /// Lists vehicles that came with a trusted certificate since the start and that nobody registered.
+    ListUnregistered = "list_unregistered" Get "/api/v1/vehicles/unregistered" ANALYST, None, None => Answer::JsonArray("UnregisteredVehicle");
+    /// Registers the vehicles of a file, CSV, NDJSON or a JSON array, at most 2 GiB.
+    ImportVehicles = "import_vehicles" Post "/api/v1/vehicles/import" ENGINEER, Some(query::<ImportQuery>), Some(OCTETS) => Answer::Json("VehicleImport");
+    /// Moves vehicles to a stage of monitoring.
+    ChangeMonitoringStage = "change_monitoring_stage" Post "/api/v1/vehicles/stage" ENGINEER, None, Some("StageRequest") => Answer::Json("StageResult");
+    /// Asks for the VIN of a vehicle; by policy, a second person must agree.
+    RequestReveal = "request_reveal" Post "/api/v1/vehicles/{id}/reveal" ENGINEER, None, Some("RevealReason") => Answer::Json("RevealRequest");
+    /// Lists the latest requests to show a VIN.
+    ListReveals = "list_reveals" Get "/api/v1/reveal-requests" ENGINEER, None, None => Answer::JsonArray("RevealRequest");
+    /// Agrees to a request to show a VIN as a second person.
+    ApproveReveal = "approve_reveal" Post "/api/v1/reveal-requests/{id}/approve" ENGINEER, None, None => Answer::Json("RevealRequest");
+    /// Shows the VIN, once, to who asked.
+    OpenReveal = "open_reveal" Post "/api/v1/reveal-requests/{id}/open" ENGINEER, None, None => Answer::Json("RevealedVin");
+    /// Destroys what leads from a vehicle's pseudonyms to its VIN, for good.
+    ShredVehicle = "shred_vehicle" Post "/api/v1/vehicles/{id}/shred" ADMIN, None, Some("RevealReason") => Answer::Json("ShreddedVehicle");
     /// Shows one vehicle.
     ShowVehicle = "show_vehicle" Get "/api/v1/vehicles/{id}" ANALYST, None, None => Answer::Json("Vehicle");
     /// Lists a vehicle's events.

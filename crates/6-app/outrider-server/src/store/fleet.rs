@@ -8,8 +8,8 @@ use outrider_types::{UnixMicros, VehicleId};
 
 use super::{Page, Scope, StoreResult};
 use crate::api::dto::{
-    BusHealth, Connectivity, ModelCount, RateBucket, Region, RuleCount, Severity, SeverityCounts,
-    StatusCounts, VehicleCounts, VehicleSummary, WaitingItem,
+    BusHealth, Connectivity, ModelCount, MonitoringStage, RateBucket, Region, Registration, RuleCount,
+    Severity, SeverityCounts, StatusCounts, VehicleCounts, VehicleSummary, WaitingItem,
 };
 
 /// Public key of a vehicle's batches and receipts; its length says which kind it is.
@@ -60,6 +60,15 @@ pub struct VehicleEntry {
     pub anchor_key: Option<[u8; 65]>,
 }
 
+/// Place in the order of the registry's changes; the default is before all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RegistryMark {
+    /// Revision of the last vehicle read.
+    pub revision: i64,
+    /// The vehicle; those of one revision are ordered by pseudonym.
+    pub vehicle: Option<VehicleId>,
+}
+
 /// What a part of the event log said of one vehicle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Activity {
@@ -91,8 +100,18 @@ pub struct VehicleFilter {
     pub prefix: Option<String>,
     /// Model line.
     pub model_line: Option<String>,
+    /// Platform.
+    pub platform: Option<String>,
+    /// Software release.
+    pub release: Option<String>,
+    /// Model year.
+    pub model_year: Option<u16>,
     /// Region.
     pub region: Option<String>,
+    /// Stage of monitoring.
+    pub stage: Option<MonitoringStage>,
+    /// Where it stands in its life.
+    pub registration: Option<Registration>,
     /// When it was last heard of.
     pub status: Option<Connectivity>,
 }
@@ -140,11 +159,17 @@ pub trait FleetStore: Send + Sync {
     /// [`super::StoreError::Database`]; nothing was written.
     async fn put_vehicles(&self, scope: Scope, vehicles: &[VehicleEntry]) -> StoreResult<()>;
 
-    /// Returns the vehicles that were registered or changed after a revision, ascending, and the newest revision.
+    /// Returns at most `limit` vehicles that were registered or changed behind a mark, in the order of their changes, and the
+    /// mark behind them.
     ///
     /// # Errors
     /// [`super::StoreError::Database`].
-    async fn registered_vehicles(&self, scope: Scope, after: i64) -> StoreResult<(Vec<VehicleEntry>, i64)>;
+    async fn registered_vehicles(
+        &self,
+        scope: Scope,
+        after: RegistryMark,
+        limit: u32,
+    ) -> StoreResult<(Vec<VehicleEntry>, RegistryMark)>;
 
     /// Returns a page of vehicles.
     ///
@@ -164,6 +189,12 @@ pub trait FleetStore: Send + Sync {
     /// # Errors
     /// [`super::StoreError::Database`].
     async fn vehicle_summaries(&self, scope: Scope, ids: &[VehicleId]) -> StoreResult<Vec<VehicleSummary>>;
+
+    /// Returns what is known of a vehicle that nobody registered; `None` if it is registered or left no trace.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`].
+    async fn unregistered_vehicle(&self, scope: Scope, id: VehicleId) -> StoreResult<Option<VehicleSummary>>;
 
     /// Returns what is registered of one vehicle.
     ///

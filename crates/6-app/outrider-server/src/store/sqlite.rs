@@ -15,6 +15,8 @@ mod identity;
 mod overview;
 mod progress;
 mod quarantine;
+mod registry;
+mod reveal;
 mod rollout;
 mod stop;
 mod update;
@@ -32,13 +34,25 @@ use super::{StoreError, StoreResult};
 use crate::api::dto::{Severity, Timestamp};
 
 /// Version of the tables in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 6;
-/// Tables of version 2, and what versions 3 to 6 added.
+const SCHEMA_VERSION: i64 = 8;
+/// Tables of version 2, and what each later version added.
 const TABLES: &str = include_str!("schema.sql");
 const IDENTITY: &str = include_str!("schema_identity.sql");
 const UPDATE: &str = include_str!("schema_update.sql");
 const ANCHOR: &str = include_str!("schema_anchor.sql");
 const FEED: &str = include_str!("schema_feed.sql");
+const REGISTRY: &str = include_str!("schema_registry.sql");
+const REVEAL: &str = include_str!("schema_reveal.sql");
+/// Version with which each part came, ascending.
+const PARTS: [(i64, &str); 7] = [
+    (2, TABLES),
+    (3, IDENTITY),
+    (4, UPDATE),
+    (5, ANCHOR),
+    (6, FEED),
+    (7, REGISTRY),
+    (SCHEMA_VERSION, REVEAL),
+];
 /// Connections for reading: a page of the dashboard asks for about four things at once.
 const READERS: u32 = 4;
 
@@ -65,23 +79,15 @@ impl SqliteStore {
         let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         let mut transaction = write.begin_with("BEGIN IMMEDIATE").await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
-        let missing: &[&'static str] = match version {
-            0 => &[TABLES, IDENTITY, UPDATE, ANCHOR, FEED],
-            2 => &[IDENTITY, UPDATE, ANCHOR, FEED],
-            3 => &[UPDATE, ANCHOR, FEED],
-            4 => &[ANCHOR, FEED],
-            5 => &[FEED],
-            SCHEMA_VERSION => &[],
-            other => {
-                return Err(StoreError::Conflict(format!(
-                    "tables of version {other}, expected {SCHEMA_VERSION}"
-                )));
-            }
-        };
-        for part in missing {
+        if version != 0 && !(PARTS[0].0..=SCHEMA_VERSION).contains(&version) {
+            return Err(StoreError::Conflict(format!(
+                "tables of version {version}, expected {SCHEMA_VERSION}"
+            )));
+        }
+        for (_, part) in PARTS.iter().filter(|(since, _)| *since > version) {
             sqlx::raw_sql(*part).execute(&mut *transaction).await?;
         }
-        sqlx::raw_sql("PRAGMA user_version = 6").execute(&mut *transaction).await?;
+        sqlx::raw_sql("PRAGMA user_version = 8").execute(&mut *transaction).await?;
         transaction.commit().await?;
         let read =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
@@ -211,13 +217,25 @@ mod tests {
     use outrider_types::TenantId;
 
     use super::*;
-    use crate::store::{FeedStore as _, FleetStore as _, IdentityStore as _, Scope, UpdateStore as _};
+    use crate::store::{
+        FeedStore as _, FleetStore as _, IdentityStore as _, RegistryMark, Scope, UpdateStore as _,
+    };
 
     async fn older(path: &Path, version: i64, schemas: &[&'static str]) {
         let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.expect("a file");
         for schema in schemas {
             sqlx::raw_sql(*schema).execute(&pool).await.expect("the tables of that version");
+            if *schema == TABLES {
+                sqlx::raw_sql(
+                    "INSERT INTO vehicle (tenant, id, model_line, platform, model_year, release, region, connectivity, ecus, buses, \
+                     capabilities, revision) VALUES (1, '000102030405060708090a0b0c0d0e0f', 'Aster', 'P1', 2026, '24.1', 'DE', \
+                     'cellular', '[[2,\"gateway\",1,\"1.0\"]]', '[]', '[]', 3)",
+                )
+                .execute(&pool)
+                .await
+                .expect("a vehicle");
+            }
         }
         sqlx::query("INSERT INTO user_account VALUES (1, 'ada', 'engineer', 'hash', 0, 0, 0, 0, NULL, 5)")
             .execute(&pool)
@@ -232,22 +250,25 @@ mod tests {
     async fn databases_of_earlier_versions_get_the_new_tables_and_keep_their_rows() {
         let scope = Scope { tenant: TenantId(1), now: UnixMicros(7) };
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let cases: [(i64, &[&'static str]); 4] = [
-            (2, &[TABLES]),
-            (3, &[TABLES, IDENTITY]),
-            (4, &[TABLES, IDENTITY, UPDATE]),
-            (5, &[TABLES, IDENTITY, UPDATE, ANCHOR]),
-        ];
-        for (version, schemas) in cases {
+        for (index, (version, _)) in PARTS.iter().enumerate().take(PARTS.len() - 1) {
+            let schemas: Vec<&'static str> = PARTS.iter().take(index + 1).map(|(_, part)| *part).collect();
             let path = folder.path().join(format!("{version}.sqlite"));
-            older(&path, version, schemas).await;
+            older(&path, *version, &schemas).await;
             for _ in 0..2 {
                 let store = SqliteStore::open(&path).await.expect("it is taken over");
                 assert!(store.account(scope, "ada").await.expect("it reads").is_some(), "from {version}");
                 store.add_artifact_key(scope, &[9; 32], "key", "cli").await.expect("the tables are there");
                 assert_eq!(store.artifact_keys(scope).await.expect("they read").len(), 1);
-                assert!(store.registered_vehicles(scope, 0).await.is_ok());
                 assert_eq!(store.feeds(scope).await.expect("they read"), []);
+                let (vehicles, _) =
+                    store.registered_vehicles(scope, RegistryMark::default(), 10).await.expect("they read");
+                let record = &vehicles.first().expect("it is there").record;
+                let ecu = record.ecus.first().expect("its ecu went along");
+                assert_eq!(
+                    (ecu.name.as_str(), ecu.software.as_str(), ecu.supplier.as_str()),
+                    ("gateway", "1.0", "")
+                );
+                assert_eq!((record.stage.word(), record.registration.word()), ("full", "registered"));
                 store.close().await;
             }
         }

@@ -1,7 +1,7 @@
 //! The registered vehicles, in memory: who is let in, batch keys for the listener, records for enrichment.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use outrider_ingest::KeyRing;
 use outrider_model::{VehicleRecord, VehicleRegistry};
@@ -12,17 +12,36 @@ use tokio::sync::watch;
 
 use super::batch_key::{AnyOf, verifier};
 use super::ca::Serial;
+use super::snapshot::Snapshot;
 use crate::api::dto::VehicleState;
-use crate::store::{BatchKey, EnrolmentStore, FleetStore, IdentityChanges, Scope, StoreResult, VehicleEntry};
+use crate::store::{
+    BatchKey, EnrolmentStore, FleetStore, IdentityChanges, RegistryMark, Scope, StoreResult, VehicleEntry,
+};
 
 type Key = Arc<dyn Verifier + Send + Sync>;
 
-struct Entry {
-    record: VehicleRecord,
+/// Keys of a vehicle that has some.
+struct Device {
     key: Option<Key>,
     /// Vouches for its anchor.
     anchor: Option<Key>,
-    capabilities: Vec<String>,
+}
+
+/// Vehicles read at once; a writer holds the lock for some milliseconds each time.
+const PAGE: u32 = 2000;
+
+/// Vehicles without registration that are remembered: enough to see that a registry file is missing.
+const STRANGERS_MAX: usize = 1000;
+
+/// Vehicle that came without being registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stranger {
+    /// Sessions that were refused.
+    pub refusals: u64,
+    /// When it came first.
+    pub first: UnixMicros,
+    /// When it came last.
+    pub last: UnixMicros,
 }
 
 /// What a client certificate says.
@@ -39,9 +58,6 @@ pub struct Admitted {
 /// Why a vehicle is not let in, although its certificate comes from a trusted CA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// The certificate's common name is not one pseudonym.
-    #[error("the certificate names no vehicle")]
-    Unnamed,
     /// Nobody registered the vehicle.
     #[error("the vehicle is not registered")]
     Unknown,
@@ -67,7 +83,6 @@ impl Denied {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
-            Self::Unnamed => "certificate.unnamed",
             Self::Unknown => "vehicle.unknown",
             Self::Suspended => "vehicle.suspended",
             Self::Revoked => "vehicle.revoked",
@@ -80,7 +95,8 @@ impl Denied {
 
 #[derive(Default)]
 struct Known {
-    entries: BTreeMap<VehicleId, Entry>,
+    registry: Snapshot,
+    devices: BTreeMap<VehicleId, Device>,
     /// States of vehicles that were ever moved into one.
     states: BTreeMap<VehicleId, VehicleState>,
     revoked: BTreeSet<Serial>,
@@ -92,7 +108,9 @@ struct Known {
 pub struct Directory {
     known: RwLock<Known>,
     /// Newest revisions of the registry and of the identities that have been read.
-    revisions: tokio::sync::Mutex<(i64, i64)>,
+    revisions: tokio::sync::Mutex<(RegistryMark, i64)>,
+    /// Vehicles that came without being registered.
+    strangers: Mutex<BTreeMap<VehicleId, Stranger>>,
     /// Counts changes of identities, so that running sessions look again.
     changes: watch::Sender<u64>,
     /// Verifies what the edge wrote into the event log of short frames.
@@ -102,7 +120,8 @@ pub struct Directory {
 impl Default for Directory {
     fn default() -> Self {
         let (known, revisions) = (RwLock::default(), tokio::sync::Mutex::default());
-        Self { known, revisions, changes: watch::Sender::new(0), edge: RwLock::default() }
+        let strangers = Mutex::default();
+        Self { known, revisions, strangers, changes: watch::Sender::new(0), edge: RwLock::default() }
     }
 }
 
@@ -116,23 +135,30 @@ impl Directory {
     /// Reads what was registered or changed since the last call; returns how many vehicles were registered.
     ///
     /// # Errors
-    /// [`crate::store::StoreError::Database`]; nothing is taken over.
+    /// [`crate::store::StoreError::Database`]; what was read before is taken over, and the next call goes on behind it.
     pub async fn refresh<S: FleetStore + EnrolmentStore + ?Sized>(
         &self,
         store: &S,
         scope: Scope,
     ) -> StoreResult<usize> {
         let mut revisions = self.revisions.lock().await;
-        let (vehicles, newest) = store.registered_vehicles(scope, revisions.0).await?;
+        // First who is kept out: a vehicle must not be let in before its state is known.
         let changes = store.identity_changes(scope, revisions.1).await?;
-        let count = vehicles.len();
-        self.put(vehicles);
         let identities = changes.newest;
         if identities != revisions.1 {
             self.change(changes);
+            revisions.1 = identities;
         }
-        *revisions = (newest, identities);
-        Ok(count)
+        let mut count = 0;
+        loop {
+            let (vehicles, mark) = store.registered_vehicles(scope, revisions.0, PAGE).await?;
+            if vehicles.is_empty() {
+                return Ok(count);
+            }
+            count += vehicles.len();
+            self.put(vehicles);
+            revisions.0 = mark;
+        }
     }
 
     /// Adds vehicles or replaces what is known of them. A key that is none leaves the vehicle outside.
@@ -141,8 +167,12 @@ impl Directory {
         for vehicle in vehicles {
             let key = vehicle.batch_key.and_then(verifier);
             let anchor = vehicle.anchor_key.map(BatchKey::EcdsaP256).and_then(verifier);
-            let entry = Entry { record: vehicle.record, key, anchor, capabilities: vehicle.capabilities };
-            known.entries.insert(entry.record.vehicle, entry);
+            if key.is_none() && anchor.is_none() {
+                known.devices.remove(&vehicle.record.vehicle);
+            } else {
+                known.devices.insert(vehicle.record.vehicle, Device { key, anchor });
+            }
+            known.registry.put(vehicle.record, vehicle.capabilities);
         }
     }
 
@@ -166,15 +196,38 @@ impl Directory {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Says who comes with a certificate that TLS has verified, and whether they are let in. Every listener asks this
+    /// Says whether a session that begins, with a certificate that TLS has verified, is let in. Every listener asks this
     /// once a session, and [`Self::still_admits`] again when [`Self::changes`] says so and before each frame.
     ///
     /// # Errors
     /// [`Denied`].
-    pub fn admit(&self, certificate: &CertificateDer<'_>, now: UnixMicros) -> Result<Admitted, Denied> {
-        let admitted = names(certificate).ok_or(Denied::Unnamed)?;
-        self.still_admits(&admitted, now)?;
-        Ok(admitted)
+    pub fn admit(&self, session: &Admitted, now: UnixMicros) -> Result<(), Denied> {
+        let outcome = self.still_admits(session, now);
+        if outcome == Err(Denied::Unknown) {
+            self.note_stranger(session.vehicle, now);
+        }
+        outcome
+    }
+
+    /// Remembers a vehicle that came without being registered; the one that has not come for longest gives way.
+    fn note_stranger(&self, vehicle: VehicleId, now: UnixMicros) {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        if !strangers.contains_key(&vehicle) && strangers.len() >= STRANGERS_MAX {
+            let oldest = strangers.iter().min_by_key(|(_, stranger)| stranger.last).map(|(id, _)| *id);
+            oldest.map(|id| strangers.remove(&id));
+        }
+        let stranger = strangers.entry(vehicle).or_insert(Stranger { refusals: 0, first: now, last: now });
+        stranger.refusals += 1;
+        stranger.last = now;
+    }
+
+    /// Returns the vehicles that came since the start without being registered and are not yet, in order.
+    #[must_use]
+    pub fn strangers(&self) -> Vec<(VehicleId, Stranger)> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        let unknown = strangers.iter().filter(|(id, _)| !known.registry.contains(**id));
+        unknown.map(|(id, stranger)| (*id, *stranger)).collect()
     }
 
     /// Says whether a session may go on.
@@ -204,7 +257,7 @@ impl Directory {
     /// [`Denied`].
     pub fn is_in(&self, vehicle: VehicleId) -> Result<(), Denied> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if !known.entries.contains_key(&vehicle) {
+        if !known.registry.contains(vehicle) {
             return Err(Denied::Unknown);
         }
         match known.states.get(&vehicle).copied().unwrap_or(VehicleState::Active) {
@@ -222,12 +275,7 @@ impl Directory {
         let is_active = |vehicle: &VehicleId| {
             known.states.get(vehicle).is_none_or(|state| *state == VehicleState::Active)
         };
-        let of_it = known.entries.iter().filter(|(vehicle, entry)| {
-            entry.record.platform == platform
-                && entry.capabilities.iter().any(|word| word == "configure")
-                && is_active(vehicle)
-        });
-        of_it.map(|(vehicle, _)| *vehicle).collect()
+        known.registry.of_platform(platform, "configure").filter(is_active).collect()
     }
 
     /// Returns a sign of each change of identities, for running sessions.
@@ -236,10 +284,22 @@ impl Directory {
         self.changes.subscribe()
     }
 
+    /// Returns whether a vehicle is registered, whatever its state.
+    #[must_use]
+    pub fn is_registered(&self, vehicle: VehicleId) -> bool {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).registry.contains(vehicle)
+    }
+
     /// Returns the number of vehicles.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).entries.len()
+        self.known.read().unwrap_or_else(PoisonError::into_inner).registry.len()
+    }
+
+    /// Returns the bytes that the registered vehicles take in memory, without what they share.
+    #[must_use]
+    pub fn registry_bytes(&self) -> usize {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).registry.size().0
     }
 
     /// Returns whether there is no vehicle.
@@ -252,15 +312,14 @@ impl Directory {
     #[must_use]
     pub fn is_capable(&self, vehicle: VehicleId, capability: &str) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let entry = known.entries.get(&vehicle);
-        entry.is_some_and(|entry| entry.capabilities.iter().any(|word| word == capability))
+        known.registry.is_capable(vehicle, capability)
     }
 
     /// Returns the keys of a vehicle that may sign rows of a boot, newest first: none that a later key had replaced
     /// by then. A later key may sign for an earlier boot, since rows wait in the spool over a restart.
     fn keys(&self, vehicle: VehicleId, epoch: BootEpoch) -> Option<(TenantId, Vec<Key>)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let entry = known.entries.get(&vehicle)?;
+        let tenant = known.registry.tenant(vehicle)?;
         let mut keys = Vec::new();
         let mut is_replaced = false;
         for (from, key) in known.rotated.get(&vehicle).into_iter().flatten().rev() {
@@ -271,9 +330,9 @@ impl Directory {
             }
         }
         if !is_replaced {
-            keys.extend(entry.key.clone());
+            keys.extend(known.devices.get(&vehicle).and_then(|device| device.key.clone()));
         }
-        if keys.is_empty() { None } else { Some((entry.record.tenant, keys)) }
+        if keys.is_empty() { None } else { Some((tenant, keys)) }
     }
 }
 
@@ -293,7 +352,7 @@ impl KeyRing for Directory {
 
     fn anchor_key(&self, vehicle: VehicleId) -> Option<Arc<dyn Verifier + Send + Sync>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.entries.get(&vehicle)?.anchor.clone()
+        known.devices.get(&vehicle)?.anchor.clone()
     }
 
     fn edge_key(&self) -> Option<Arc<dyn Verifier + Send + Sync>> {
@@ -304,7 +363,7 @@ impl KeyRing for Directory {
 impl VehicleRegistry for Directory {
     fn vehicle(&self, vehicle: VehicleId) -> Option<VehicleRecord> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.entries.get(&vehicle).map(|entry| entry.record.clone())
+        known.registry.record(vehicle)
     }
 }
 

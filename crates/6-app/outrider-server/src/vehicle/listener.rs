@@ -51,7 +51,7 @@ async fn serve(door: Arc<Door>, arrival: Arrival, mut stopped: watch::Receiver<b
     drop(door);
     let directory = exchange.directory().clone();
     // Who is not let in hears why with the first request.
-    let admitted = directory.still_admits(&session, exchange.now()).map(|()| session);
+    let admitted = directory.admit(&session, exchange.now()).map(|()| session);
     if let Err(denied) = &admitted {
         tracing::warn!(error.code = denied.code(), "vehicle not let in");
     }

@@ -23,6 +23,7 @@ mod listener;
 pub mod mqtt;
 mod receipt;
 mod short;
+mod snapshot;
 mod stripe;
 mod suite;
 mod tls;
@@ -32,7 +33,7 @@ pub use artifact::{ArtifactError, ArtifactVault, PIECE_BYTES_MAX, Wanted, read_a
 pub use ca::pem;
 pub(crate) use ca::write_secret;
 pub use ca::{CaError, Issued, Serial, TlsFiles, VEHICLE_DAYS, VehicleCa};
-pub use directory::{Admitted, Denied, Directory};
+pub use directory::{Admitted, Denied, Directory, Stranger};
 pub use download::Piece;
 pub use evidence::{EVIDENCE_BYTES_MAX, EvidenceError, EvidenceVault};
 pub use exchange::{Exchange, ExchangeParts, Refusal};

@@ -474,7 +474,9 @@ impl TestVehicle {
                     name: "gateway".to_owned(),
                     bus: 1,
                     software: "1".to_owned(),
+                    ..EcuEntry::default()
                 }],
+                ..VehicleRecord::default()
             },
             buses: Vec::new(),
             capabilities: vec!["request_evidence".to_owned(), "configure".to_owned()],

@@ -114,7 +114,9 @@ impl Provision {
                 name: String::from("gateway"),
                 bus: 0,
                 software: self.release.clone(),
+                ..EcuEntry::default()
             }],
+            ..VehicleRecord::default()
         };
         let made = BatchKey::from(batch.verifying_key().to_bytes());
         let mut entry = entry(record, self.batch_public_key.map_or(made, BatchKey::EcdsaP256), true);

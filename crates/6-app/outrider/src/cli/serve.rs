@@ -9,7 +9,9 @@ use outrider_lake::LakeConfig;
 use outrider_server::edge;
 use outrider_server::http::HttpConfig;
 use outrider_server::pipeline::PipelineConfig;
+use outrider_server::registry::H3_RESOLUTION_MAX;
 use outrider_server::server::{Backends, RunningServer, ServerConfig, start};
+use outrider_server::vault::RevealPolicy;
 use outrider_server::vehicle::broker::{BrokerConfig, BrokerUrl};
 use outrider_server::vehicle::est::EstConfig;
 use outrider_server::vehicle::mqtt::MqttConfig;
@@ -19,6 +21,7 @@ use serde_json::json;
 
 use super::event_log::{EventLogArgs, Kind};
 use super::lake::LakeAt;
+use super::vault::VaultFiles;
 use super::{Failure, print, runtime};
 use crate::content::{decoders, rules};
 use crate::ports::{SystemClock, system};
@@ -82,6 +85,17 @@ pub(crate) struct Serve {
     factory_ca: Vec<PathBuf>,
     #[command(flatten)]
     lake: LakeAt,
+    #[command(flatten)]
+    vault: VaultFiles,
+    /// One person is enough to see a VIN; else a second one must agree.
+    #[arg(long)]
+    one_person_reveal: bool,
+    /// Hours until a request to see a VIN lapses.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=720))]
+    reveal_hours: u32,
+    /// H3 resolution to which places of vehicles are rounded; 5 are hexagons of about 250 km², 0 of 4 million km².
+    #[arg(long, default_value_t = H3_RESOLUTION_MAX, value_parser = clap::value_parser!(u8).range(0..=i64::from(H3_RESOLUTION_MAX)))]
+    h3_resolution: u8,
     /// Folder of Sigma rules; without it the shipped rules are used.
     #[arg(long)]
     rules: Option<PathBuf>,
@@ -123,6 +137,9 @@ impl Serve {
             mqtt: MqttConfig { listener: ListenerConfig { address: self.mqtt, ..mqtt.listener }, ..mqtt },
             broker: self.broker()?,
             fleet_cas: read(&self.fleet_ca)?,
+            vault: self.vault.config(&self.folder)?,
+            reveal: RevealPolicy { is_two_person: !self.one_person_reveal, hours: self.reveal_hours },
+            h3_resolution: self.h3_resolution,
             ..ServerConfig::loopback(&self.folder)
         })
     }

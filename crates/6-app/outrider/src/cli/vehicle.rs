@@ -14,23 +14,26 @@ use outrider_types::{Clock as _, TenantId, UnixMicros, VehicleId};
 use serde_json::json;
 
 use super::provision::{new_token, open_ca, permit};
-use super::{Failure, print, runtime};
+use super::{Failure, print, registry, reveal, runtime};
 use crate::ports::{SystemClock, SystemRandom};
 
 /// Which installation.
 #[derive(Debug, Args)]
-struct Installation {
+pub(super) struct Installation {
     /// Folder of the installation.
     #[arg(long, default_value = "outrider-data")]
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// Owner of the vehicle.
     #[arg(long, default_value_t = 1)]
-    tenant: u32,
+    pub(super) tenant: u32,
 }
 
 impl Installation {
     /// Opens the database, does something, and closes it.
-    fn with<T>(&self, work: impl AsyncFnOnce(&SqliteStore, Scope) -> StoreResult<T>) -> Result<T, Failure> {
+    pub(super) fn with<T>(
+        &self,
+        work: impl AsyncFnOnce(&SqliteStore, Scope) -> StoreResult<T>,
+    ) -> Result<T, Failure> {
         runtime()?.block_on(async {
             let store =
                 SqliteStore::open(&self.folder.join("cases.sqlite")).await.map_err(Failure::failed)?;
@@ -63,7 +66,21 @@ pub(crate) struct Vehicle {
 
 #[derive(Debug, Subcommand)]
 enum Act {
-    /// Print state, certificates, batch keys and log as JSON.
+    /// Register the vehicles of a file, CSV, NDJSON or a JSON array.
+    ///
+    /// JSON fields: dry_run, bytes, rows, new, changed, unchanged, refused, problems, problems_left_out, unread, seconds.
+    Import(registry::Import),
+    /// List registered vehicles, one JSON object a line.
+    List(registry::List),
+    /// Move vehicles to a stage of monitoring.
+    ///
+    /// JSON fields: changed.
+    Stage(registry::Stage),
+    /// Ask for the VIN of a vehicle, and show it once somebody has agreed over the API.
+    ///
+    /// JSON fields: vehicle_id, vin; or those of the request.
+    Reveal(reveal::Reveal),
+    /// Print registry, state, certificates, batch keys and log as JSON.
     Show {
         #[command(flatten)]
         installation: Installation,
@@ -104,11 +121,11 @@ enum Act {
 impl Vehicle {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.act {
-            Act::Show { installation, vehicle } => {
-                let identity =
-                    installation.with(async |store, scope| store.vehicle_identity(scope, vehicle).await)?;
-                print(&format!("{}\n", serde_json::to_string(&identity).map_err(Failure::failed)?))
-            }
+            Act::Import(import) => import.run(),
+            Act::List(list) => list.run(),
+            Act::Stage(stage) => stage.run(),
+            Act::Reveal(reveal) => reveal.run(),
+            Act::Show { installation, vehicle } => registry::show(&installation, vehicle),
             Act::Suspend(change) => move_to(&change, VehicleState::Suspended),
             Act::Resume(change) => move_to(&change, VehicleState::Active),
             Act::Revoke(change) => move_to(&change, VehicleState::Revoked),

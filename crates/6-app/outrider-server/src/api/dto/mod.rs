@@ -13,11 +13,13 @@ mod identity;
 mod platform;
 mod quarantine;
 mod query;
+mod reveal;
 mod stop;
 mod time;
 mod update;
 mod vehicle;
 mod vehicle_identity;
+mod vehicle_registry;
 mod words;
 
 pub use alert::{
@@ -51,7 +53,8 @@ pub use quarantine::{
     QuarantineGroup, QuarantineQuery, QuarantineSummary, ReplayRequest, ReplayResult, UnclassifiedQuery,
     UnclassifiedType,
 };
-pub use query::{CaseQuery, MapQuery, PageQuery, StreamQuery, TimelineQuery, VehicleQuery};
+pub use query::{CaseQuery, ImportQuery, MapQuery, PageQuery, StreamQuery, TimelineQuery, VehicleQuery};
+pub use reveal::{RevealReason, RevealRequest, RevealedVin, ShreddedVehicle};
 pub use stop::{EmergencyStop, StopRelease, StopRequest};
 pub use time::Timestamp;
 pub use update::{
@@ -60,15 +63,17 @@ pub use update::{
     VehicleConfiguration,
 };
 pub use vehicle::{
-    BusHealth, ClockHealth, EcuHealth, Gap, LaneState, SensorState, Vehicle, VehicleList, VehicleSummary,
+    BusHealth, ClockHealth, EcuHealth, Gap, LaneState, SensorState, UnregisteredVehicle, Vehicle,
+    VehicleList, VehicleSummary,
 };
 pub use vehicle_identity::{
     IdentityLogEntry, VehicleBatchKey, VehicleCertificate, VehicleIdentity, VehicleStateRequest,
 };
+pub use vehicle_registry::{ImportProblem, StageRequest, StageResult, VehicleImport};
 pub use words::{
     AccountState, AlertActionKind, AlertStatus, ArtifactKind, CaseStatus, Connectivity, Disposition,
-    EvidenceState, GapState, Lane, MapLayer, Role, RuleKind, Severity, TimelineKind, UpdateState,
-    VehicleState, WaitingKind,
+    EvidenceState, GapState, Lane, MapLayer, MonitoringStage, Registration, RevealState, Role, RuleKind,
+    Severity, TimelineKind, UpdateState, VehicleState, WaitingKind,
 };
 
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-use super::{Connectivity, MapLayer, Timestamp};
+use super::{Connectivity, MapLayer, MonitoringStage, Registration, Timestamp};
 
 /// Page of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
@@ -44,8 +44,18 @@ pub struct VehicleQuery {
     pub q: Option<String>,
     /// Model line.
     pub model_line: Option<String>,
+    /// Platform.
+    pub platform: Option<String>,
+    /// Software release.
+    pub release: Option<String>,
+    /// Model year.
+    pub model_year: Option<u16>,
     /// Region.
     pub region: Option<String>,
+    /// Stage of monitoring.
+    pub stage: Option<MonitoringStage>,
+    /// Where it stands in its life.
+    pub registration: Option<Registration>,
     /// When it was last heard of.
     pub status: Option<Connectivity>,
     /// `vehicle_id`, `last_seen_at`, `open_alerts` or `worst_severity`; `-` before it for descending.
@@ -55,6 +65,19 @@ pub struct VehicleQuery {
     /// Items a page, at most 500.
     #[param(maximum = 500)]
     pub limit: Option<u32>,
+}
+
+/// How a registry file is taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ImportQuery {
+    /// `csv`, `ndjson` or `json`; found out if not given.
+    pub format: Option<String>,
+    /// Whether nothing is written and the answer says what would be.
+    pub dry_run: Option<bool>,
+    /// Whether columns that the registry does not know are passed over; else they are an error.
+    pub ignore_unknown: Option<bool>,
 }
 
 /// Span and page of a vehicle's events.

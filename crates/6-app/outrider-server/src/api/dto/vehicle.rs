@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Connectivity, GapState, Lane, Severity, Timestamp};
+use super::{Connectivity, GapState, Lane, MonitoringStage, Registration, Severity, Timestamp};
 
 /// Vehicle as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -25,6 +25,17 @@ pub struct VehicleSummary {
     /// Software release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
+    /// Hardware level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<String>,
+    /// Whether somebody registered it; of one that nobody did only what it sent is known.
+    pub registered: bool,
+    /// Where it stands in its life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
+    /// Whether and how it is monitored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<MonitoringStage>,
     /// Event time of its latest event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event_at: Option<Timestamp>,
@@ -38,6 +49,43 @@ pub struct VehicleSummary {
     pub worst_severity: Option<Severity>,
     /// When it was last heard of, in one word.
     pub connectivity: Connectivity,
+}
+
+impl VehicleSummary {
+    /// Returns what is known of a vehicle of which nothing is known.
+    #[must_use]
+    pub fn unregistered(vehicle: outrider_types::VehicleId) -> Self {
+        Self {
+            vehicle_id: vehicle.to_string(),
+            model_line: None,
+            model_year: None,
+            platform: None,
+            region: None,
+            release: None,
+            hardware: None,
+            registered: false,
+            registration: None,
+            stage: None,
+            last_event_at: None,
+            last_seen_at: None,
+            open_alerts: 0,
+            worst_severity: None,
+            connectivity: Connectivity::Never,
+        }
+    }
+}
+
+/// Vehicle that nobody registered, and that came with a certificate of a trusted CA all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnregisteredVehicle {
+    /// Pseudonym.
+    pub vehicle_id: String,
+    /// Sessions that were refused.
+    pub refusals: u64,
+    /// When it came first.
+    pub first_at: Timestamp,
+    /// When it came last.
+    pub last_at: Timestamp,
 }
 
 super::list!(
@@ -56,7 +104,10 @@ pub struct EcuHealth {
     /// Number of the bus it sits on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bus: Option<u32>,
-    /// Software version.
+    /// Who supplied it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supplier: Option<String>,
+    /// Software release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub software: Option<String>,
     /// Worst severity among its events of the last 24 hours.
@@ -189,6 +240,8 @@ pub struct Vehicle {
     pub lanes: Vec<LaneState>,
     /// Its clock.
     pub clock: ClockHealth,
+    /// What it is equipped with, ascending.
+    pub features: Vec<String>,
     /// What its agent can do.
     pub capabilities: Vec<String>,
     /// What its sensors last said of themselves in the last 30 days, by bus and name.

@@ -65,6 +65,48 @@ words! {
 }
 
 words! {
+    /// Where a vehicle stands in its life, as the maker or the authority states it.
+    Registration {
+        /// Built, not on the road yet.
+        Produced = "produced",
+        /// On the road.
+        Registered = "registered",
+        /// Taken off the road.
+        Deregistered = "deregistered",
+        /// Does not exist any more.
+        Scrapped = "scrapped",
+    }
+}
+
+words! {
+    /// How far the roll-out of monitoring has come for a vehicle.
+    MonitoringStage {
+        /// Not to be monitored.
+        OutOfScope = "out_of_scope",
+        /// To be monitored later.
+        Planned = "planned",
+        /// Monitored with the first vehicles of its line.
+        Pilot = "pilot",
+        /// Monitored.
+        Full = "full",
+    }
+}
+
+words! {
+    /// Where a request to show a VIN stands.
+    RevealState {
+        /// A second person must agree.
+        Waiting = "waiting",
+        /// Who asked may open it, once.
+        Approved = "approved",
+        /// The VIN was shown.
+        Opened = "opened",
+        /// Its time is over.
+        Lapsed = "lapsed",
+    }
+}
+
+words! {
     /// Where an alert stands in triage.
     AlertStatus {
         /// Nobody has taken it.

@@ -5,21 +5,24 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::Path;
 use outrider_ingest::Worker;
+use outrider_model::VehicleRecord;
 use outrider_types::{BootEpoch, ClockSource, UnixMicros, VehicleId, VehicleMicros};
 use outrider_wire::catalogue::event;
 
 use super::completeness::source_word;
 use super::platform::lane;
 use super::{direction, limit};
-use crate::api::app::Shared;
+use crate::api::app::{App, Shared};
 use crate::api::dto::{
     BusHealth, ClockHealth, EcuHealth, Event, EventList, Gap, GapState, LaneState, Scalar, SensorState,
-    Severity, TimelineQuery, Timestamp, Vehicle, VehicleList, VehicleQuery,
+    Severity, TimelineQuery, Timestamp, UnregisteredVehicle, Vehicle, VehicleList, VehicleQuery,
+    VehicleSummary,
 };
 use crate::api::error::ApiFailure;
 use crate::api::extract::Params;
 use crate::port::{PartCount, TimelineSpan};
 use crate::store::{VehicleEntry, VehicleFilter, VehicleOrder};
+use crate::vehicle::Stranger;
 
 const DAY_US: i64 = 86_400_000_000;
 /// A sensor that has said nothing for longer is not shown: a vehicle may be offline for weeks.
@@ -50,7 +53,12 @@ pub(crate) async fn list(
     let filter = VehicleFilter {
         prefix: query.q.clone(),
         model_line: query.model_line.clone(),
+        platform: query.platform.clone(),
+        release: query.release.clone(),
+        model_year: query.model_year,
         region: query.region.clone(),
+        stage: query.stage,
+        registration: query.registration,
         status: query.status,
     };
     let limit = limit(query.limit)?;
@@ -73,9 +81,10 @@ pub(crate) fn vehicle_id(text: &str) -> Result<VehicleId, ApiFailure> {
 pub(crate) async fn show(state: Shared, Path(id): Path<String>) -> Result<Json<Vehicle>, ApiFailure> {
     let scope = state.scope();
     let vehicle = vehicle_id(&id)?;
-    let entry = state.store.vehicle_entry(scope, vehicle).await?;
-    let summary = state.store.vehicle_summaries(scope, &[vehicle]).await?.pop();
-    let summary = summary.ok_or_else(|| ApiFailure::not_found("the vehicle does not exist"))?;
+    let (entry, summary) = match state.store.vehicle_summaries(scope, &[vehicle]).await?.pop() {
+        Some(summary) => (state.store.vehicle_entry(scope, vehicle).await?, summary),
+        None => unknown(&state, vehicle).await?,
+    };
     let parts = state.history.part_counts(vehicle, scope.now.saturating_add(-DAY_US)).await?;
     let since = scope.now.saturating_add(-SENSOR_DAYS * DAY_US);
     let told = state.history.latest(vehicle, event::SENSOR_STATE, since, SENSOR_EVENTS_MAX).await?;
@@ -88,10 +97,38 @@ pub(crate) async fn show(state: Shared, Path(id): Path<String>) -> Result<Json<V
         gaps,
         lanes,
         clock,
+        features: entry.record.features,
         capabilities: entry.capabilities,
         sensors: sensors(&told),
         summary,
     }))
+}
+
+/// Returns what is known of a vehicle that nobody registered, if it left a trace: a refused session, an event, an alert.
+async fn unknown(state: &App, vehicle: VehicleId) -> Result<(VehicleEntry, VehicleSummary), ApiFailure> {
+    let (scope, left) =
+        (state.scope(), state.pipeline.with_ingest(|worker| worker.received(vehicle).is_some()));
+    let stranger = state.directory.strangers().into_iter().find(|(id, _)| *id == vehicle);
+    let stored = state.store.unregistered_vehicle(scope, vehicle).await?;
+    if stored.is_none() && stranger.is_none() && !left {
+        return Err(ApiFailure::not_found("the vehicle does not exist"));
+    }
+    let mut summary = stored.unwrap_or_else(|| VehicleSummary::unregistered(vehicle));
+    summary.last_seen_at = stranger.map(|(_, stranger)| Timestamp(stranger.last));
+    let record = VehicleRecord { vehicle, tenant: scope.tenant, ..VehicleRecord::default() };
+    let (buses, capabilities) = (Vec::new(), Vec::new());
+    Ok((VehicleEntry { record, buses, capabilities, batch_key: None, anchor_key: None }, summary))
+}
+
+/// Lists vehicles that came without being registered.
+pub(crate) async fn unregistered(state: Shared) -> Json<Vec<UnregisteredVehicle>> {
+    let one = |(vehicle, stranger): (VehicleId, Stranger)| UnregisteredVehicle {
+        vehicle_id: vehicle.to_string(),
+        refusals: stranger.refusals,
+        first_at: Timestamp(stranger.first),
+        last_at: Timestamp(stranger.last),
+    };
+    Json(state.directory.strangers().into_iter().map(one).collect())
 }
 
 /// Holes of a vehicle, newest first.
@@ -156,6 +193,7 @@ fn ecus(entry: &VehicleEntry, parts: &[PartCount]) -> Vec<EcuHealth> {
             ecu_id: u32::from(ecu.ecu.0),
             name: ecu.name.clone(),
             bus: Some(u32::from(ecu.bus)),
+            supplier: Some(ecu.supplier.clone()).filter(|text| !text.is_empty()),
             software: Some(ecu.software.clone()).filter(|text| !text.is_empty()),
             worst_severity: worst,
             events_24h: events,
@@ -230,7 +268,9 @@ pub(crate) async fn timeline(
 ) -> Result<Json<EventList>, ApiFailure> {
     let scope = state.scope();
     let vehicle = vehicle_id(&id)?;
-    state.store.vehicle_entry(scope, vehicle).await?;
+    if !state.directory.is_registered(vehicle) {
+        unknown(&state, vehicle).await?;
+    }
     let limit = limit(query.limit)?;
     let offset = match query.cursor.as_deref().map(str::parse::<u64>) {
         None => 0,

@@ -311,10 +311,22 @@ impl EnrolmentStore for SqliteStore {
                 .bind(i64::from(transfer.tenant.0))
                 .fetch_one(&mut *transaction)
                 .await?;
+        sqlx::query(
+            "INSERT INTO ecu_list (tenant, ecus) SELECT ?, e.ecus FROM vehicle v JOIN ecu_list e ON e.number = v.ecu_list \
+             WHERE v.tenant = ? AND v.id = ? ON CONFLICT DO NOTHING",
+        )
+        .bind(i64::from(transfer.tenant.0))
+        .bind(i64::from(scope.tenant.0))
+        .bind(transfer.vehicle.to_string())
+        .execute(&mut *transaction)
+        .await?;
         let copied = sqlx::query(
-            "INSERT INTO vehicle (tenant, id, model_line, platform, model_year, release, region, connectivity, ecus, buses, \
-             capabilities, revision) SELECT ?, ?, model_line, platform, model_year, release, region, connectivity, ecus, buses, \
-             capabilities, ? FROM vehicle WHERE tenant = ? AND id = ? ON CONFLICT DO NOTHING",
+            "INSERT INTO vehicle (tenant, id, model_line, platform, model_year, hardware, release, region, connectivity, \
+             registration, features, ecu_list, buses, capabilities, revision) \
+             SELECT ?1, ?2, v.model_line, v.platform, v.model_year, v.hardware, v.release, v.region, v.connectivity, \
+             v.registration, v.features, (SELECT o.number FROM ecu_list e JOIN ecu_list o ON o.tenant = ?1 AND o.ecus = e.ecus \
+             WHERE e.number = v.ecu_list), v.buses, v.capabilities, ?3 \
+             FROM vehicle v WHERE v.tenant = ?4 AND v.id = ?5 ON CONFLICT DO NOTHING",
         )
         .bind(i64::from(transfer.tenant.0))
         .bind(transfer.successor.to_string())

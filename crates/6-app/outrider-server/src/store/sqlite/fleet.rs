@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use outrider_model::{EcuEntry, VehicleRecord};
-use outrider_types::{EcuId, TenantId, UnixMicros, VehicleId};
+use outrider_types::{TenantId, UnixMicros, VehicleId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
+use super::registry::{EcuLists, VEHICLE, next_revision, record_of};
 use super::{
     SqliteStore, any_of, count, cursor_parts, int, json, number, overview, severity_code, severity_of,
     time_opt, to_json, word,
 };
-use crate::api::dto::{Connectivity, Region, VehicleSummary};
+use crate::api::dto::{Connectivity, MonitoringStage, Region, Registration, VehicleSummary};
 use crate::store::{
-    BatchKey, CellCount, FleetStore, OverviewCounts, Page, Scope, StoreError, StoreResult, VehicleEntry,
-    VehicleFilter, VehicleOrder,
+    BatchKey, CellCount, FleetStore, OverviewCounts, Page, RegistryMark, Scope, StoreError, StoreResult,
+    VehicleEntry, VehicleFilter, VehicleOrder,
 };
 
 /// A vehicle heard of within this time is online: five minutes cover a batch window and a retry (guess).
@@ -35,34 +35,36 @@ const SUMMARY: &str = "SELECT * FROM (SELECT v.*, \
 impl FleetStore for SqliteStore {
     async fn put_vehicles(&self, scope: Scope, vehicles: &[VehicleEntry]) -> StoreResult<()> {
         let mut transaction = self.begin().await?;
-        let revision: i64 =
-            sqlx::query_scalar("SELECT coalesce(max(revision), 0) + 1 FROM vehicle WHERE tenant = ?")
-                .bind(i64::from(scope.tenant.0))
-                .fetch_one(&mut *transaction)
-                .await?;
+        let revision = next_revision(&mut transaction, scope.tenant).await?;
+        let mut lists = EcuLists::default();
         for entry in vehicles {
             let record = &entry.record;
-            let ecus: Vec<_> =
-                record.ecus.iter().map(|ecu| (ecu.ecu.0, &ecu.name, ecu.bus, &ecu.software)).collect();
+            let ecu_list = lists.number(&mut transaction, scope.tenant, &record.ecus).await?;
             sqlx::query(
-                "INSERT INTO vehicle (tenant, id, model_line, platform, model_year, release, region, h3, connectivity, ecus, \
-                 buses, capabilities, batch_key, anchor_key, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+                "INSERT INTO vehicle (tenant, id, model_line, platform, model_year, hardware, release, region, h3, connectivity, \
+                 registration, stage, features, ecu_list, buses, capabilities, batch_key, anchor_key, revision) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
                  ON CONFLICT (tenant, id) DO UPDATE SET model_line = excluded.model_line, platform = excluded.platform, \
-                 model_year = excluded.model_year, release = excluded.release, region = excluded.region, h3 = excluded.h3, \
-                 connectivity = excluded.connectivity, ecus = excluded.ecus, buses = excluded.buses, \
-                 capabilities = excluded.capabilities, batch_key = excluded.batch_key, \
-                 anchor_key = excluded.anchor_key, revision = excluded.revision",
+                 model_year = excluded.model_year, hardware = excluded.hardware, release = excluded.release, \
+                 region = excluded.region, h3 = excluded.h3, connectivity = excluded.connectivity, \
+                 registration = excluded.registration, stage = excluded.stage, features = excluded.features, \
+                 ecu_list = excluded.ecu_list, buses = excluded.buses, capabilities = excluded.capabilities, \
+                 batch_key = excluded.batch_key, anchor_key = excluded.anchor_key, revision = excluded.revision",
             )
             .bind(i64::from(scope.tenant.0))
             .bind(record.vehicle.to_string())
             .bind(&record.model_line)
             .bind(&record.platform)
             .bind(i64::from(record.model_year))
+            .bind(&record.hardware)
             .bind(&record.release)
             .bind(&record.region)
             .bind(record.h3.map(int))
             .bind(record.connectivity.word())
-            .bind(to_json(&ecus))
+            .bind(record.registration.word())
+            .bind(record.stage.word())
+            .bind(to_json(&record.features))
+            .bind(ecu_list)
             .bind(to_json(&entry.buses))
             .bind(to_json(&entry.capabilities))
             .bind(entry.batch_key.map(|key| key.as_bytes().to_vec()))
@@ -75,19 +77,33 @@ impl FleetStore for SqliteStore {
         Ok(())
     }
 
-    async fn registered_vehicles(&self, scope: Scope, after: i64) -> StoreResult<(Vec<VehicleEntry>, i64)> {
-        let rows = sqlx::query("SELECT * FROM vehicle WHERE tenant = ? AND revision > ? ORDER BY id")
-            .bind(i64::from(scope.tenant.0))
-            .bind(after)
-            .fetch_all(&self.read)
-            .await?;
-        let mut newest = after;
+    async fn registered_vehicles(
+        &self,
+        scope: Scope,
+        after: RegistryMark,
+        limit: u32,
+    ) -> StoreResult<(Vec<VehicleEntry>, RegistryMark)> {
+        let mut query = QueryBuilder::new(VEHICLE);
+        query
+            .push_bind(i64::from(scope.tenant.0))
+            .push(" AND (v.revision, v.id) > (")
+            .push_bind(after.revision);
+        // Behind every pseudonym, if none is named: the revision is done.
+        let last = after.vehicle.map_or_else(|| "g".to_owned(), |vehicle| vehicle.to_string());
+        query
+            .push(", ")
+            .push_bind(last)
+            .push(") ORDER BY v.revision, v.id LIMIT ")
+            .push_bind(i64::from(limit));
+        let rows = query.build().fetch_all(&self.read).await?;
+        let mut mark = after;
         let mut entries = Vec::with_capacity(rows.len());
         for row in &rows {
-            newest = newest.max(row.try_get("revision")?);
-            entries.push(entry_of(row, scope.tenant)?);
+            let entry = entry_of(row, scope.tenant)?;
+            mark = RegistryMark { revision: row.try_get("revision")?, vehicle: Some(entry.record.vehicle) };
+            entries.push(entry);
         }
-        Ok((entries, newest))
+        Ok((entries, mark))
     }
 
     async fn vehicles(
@@ -107,18 +123,22 @@ impl FleetStore for SqliteStore {
         query.push_bind(tenant);
         push_filter(&mut query, filter, scope.now);
         let (column, descending) = (order_column(order.0), order.1);
+        let (sign, direction) = if descending { (" < ", " DESC") } else { (" > ", " ASC") };
         if let Some(cursor) = cursor {
             let (value, id) = cursor_parts(cursor)?;
-            query
-                .push(" AND (")
-                .push(column)
-                .push(", v.id) ")
-                .push(if descending { "<" } else { ">" })
-                .push(" (");
-            query.push_bind(value).push(", ").push_bind(id.to_owned()).push(")");
+            match column {
+                Some(column) => {
+                    query.push(" AND (").push(column).push(", v.id)").push(sign).push("(");
+                    query.push_bind(value).push(", ").push_bind(id.to_owned()).push(")");
+                }
+                None => drop(query.push(" AND v.id").push(sign).push_bind(id.to_owned())),
+            }
         }
-        let direction = if descending { " DESC" } else { " ASC" };
-        query.push(" ORDER BY ").push(column).push(direction).push(", v.id").push(direction).push(" LIMIT ");
+        query.push(" ORDER BY ");
+        if let Some(column) = column {
+            query.push(column).push(direction).push(", ");
+        }
+        query.push("v.id").push(direction).push(" LIMIT ");
         query.push_bind(i64::from(limit) + 1);
         let rows = query.build().fetch_all(&self.read).await?;
         let items = rows
@@ -143,10 +163,37 @@ impl FleetStore for SqliteStore {
         query.build().fetch_all(&self.read).await?.iter().map(|row| summary_of(row, scope.now)).collect()
     }
 
+    async fn unregistered_vehicle(&self, scope: Scope, id: VehicleId) -> StoreResult<Option<VehicleSummary>> {
+        let row = sqlx::query(
+            "SELECT (SELECT count(*) FROM alert_vehicle x WHERE x.tenant = ?1 AND x.vehicle_id = ?2) AS alerts, \
+             (SELECT max(h.hour) FROM vehicle_hour h WHERE h.tenant = ?1 AND h.vehicle_id = ?2) AS hour, \
+             (SELECT count(*) FROM alert_vehicle x JOIN alert a ON a.tenant = x.tenant AND a.id = x.alert_id \
+              WHERE x.tenant = ?1 AND x.vehicle_id = ?2 AND a.status <> 'closed') AS open_alerts, \
+             (SELECT coalesce(max(a.severity), 0) FROM alert_vehicle x JOIN alert a ON a.tenant = x.tenant AND a.id = x.alert_id \
+              WHERE x.tenant = ?1 AND x.vehicle_id = ?2 AND a.status <> 'closed') AS worst \
+             WHERE NOT EXISTS (SELECT 1 FROM vehicle v WHERE v.tenant = ?1 AND v.id = ?2)",
+        )
+        .bind(i64::from(scope.tenant.0))
+        .bind(id.to_string())
+        .fetch_optional(&self.read)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let hour: Option<i64> = row.try_get("hour")?;
+        if hour.is_none() && number(&row, "alerts")? == 0 {
+            return Ok(None);
+        }
+        Ok(Some(VehicleSummary {
+            open_alerts: number(&row, "open_alerts")?,
+            worst_severity: severity_of(row.try_get("worst")?),
+            ..VehicleSummary::unregistered(id)
+        }))
+    }
+
     async fn vehicle_entry(&self, scope: Scope, id: VehicleId) -> StoreResult<VehicleEntry> {
-        let row = sqlx::query("SELECT * FROM vehicle WHERE tenant = ? AND id = ?")
-            .bind(i64::from(scope.tenant.0))
-            .bind(id.to_string())
+        let mut query = QueryBuilder::new(VEHICLE);
+        query.push_bind(i64::from(scope.tenant.0)).push(" AND v.id = ").push_bind(id.to_string());
+        let row = query
+            .build()
             .fetch_optional(&self.read)
             .await?
             .ok_or_else(|| StoreError::NotFound { what: "vehicle", id: id.to_string() })?;
@@ -233,7 +280,6 @@ impl FleetStore for SqliteStore {
 
 /// Reads a registered vehicle from its row.
 fn entry_of(row: &SqliteRow, tenant: TenantId) -> StoreResult<VehicleEntry> {
-    let ecus: Vec<(u16, String, u8, String)> = json(row, "ecus")?;
     let key: Option<Vec<u8>> = row.try_get("batch_key")?;
     let batch_key = key
         .map(|key| {
@@ -251,21 +297,7 @@ fn entry_of(row: &SqliteRow, tenant: TenantId) -> StoreResult<VehicleEntry> {
         })
         .transpose()?;
     Ok(VehicleEntry {
-        record: VehicleRecord {
-            vehicle: word(row, "id", |text| text.parse().ok())?,
-            tenant,
-            model_line: row.try_get("model_line")?,
-            platform: row.try_get("platform")?,
-            model_year: u16::try_from(row.try_get::<i64, _>("model_year")?).unwrap_or_default(),
-            release: row.try_get("release")?,
-            region: row.try_get("region")?,
-            h3: row.try_get::<Option<i64>, _>("h3")?.map(count),
-            connectivity: word(row, "connectivity", outrider_model::Connectivity::from_word)?,
-            ecus: ecus
-                .into_iter()
-                .map(|(ecu, name, bus, software)| EcuEntry { ecu: EcuId(ecu), name, bus, software })
-                .collect(),
-        },
+        record: record_of(row, tenant)?,
         buses: json(row, "buses")?,
         capabilities: json(row, "capabilities")?,
         batch_key,
@@ -296,6 +328,10 @@ fn summary_of(row: &SqliteRow, now: UnixMicros) -> StoreResult<VehicleSummary> {
         platform: text("platform")?,
         region: text("region")?,
         release: text("release")?,
+        hardware: text("hardware")?,
+        registered: true,
+        registration: Some(word(row, "registration", Registration::from_word)?),
+        stage: Some(word(row, "stage", MonitoringStage::from_word)?),
         last_event_at: time_opt(row, "last_event_at")?,
         last_seen_at,
         open_alerts: number(row, "open_alerts")?,
@@ -305,19 +341,35 @@ fn summary_of(row: &SqliteRow, now: UnixMicros) -> StoreResult<VehicleSummary> {
 }
 
 /// Appends the conditions of a filter on `vehicle v`.
-fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &VehicleFilter, now: UnixMicros) {
+pub(super) fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &VehicleFilter, now: UnixMicros) {
     if let Some(prefix) = &filter.prefix {
+        // A range, so that the key's index serves; `g` comes behind all hexadecimal digits.
         let prefix = prefix.to_lowercase();
-        query
-            .push(" AND substr(v.id, 1, ")
-            .push_bind(int(prefix.len() as u64))
-            .push(") = ")
-            .push_bind(prefix);
+        query.push(" AND v.id < ").push_bind(format!("{prefix}g"));
+        query.push(" AND v.id >= ").push_bind(prefix);
     }
-    for (column, value) in [("v.model_line", &filter.model_line), ("v.region", &filter.region)] {
+    let texts = [
+        ("v.model_line", &filter.model_line),
+        ("v.platform", &filter.platform),
+        ("v.release", &filter.release),
+        ("v.region", &filter.region),
+    ];
+    for (column, value) in texts {
         if let Some(value) = value {
             query.push(" AND ").push(column).push(" = ").push_bind(value.clone());
         }
+    }
+    let words = [
+        ("v.stage", filter.stage.map(|it| it.word())),
+        ("v.registration", filter.registration.map(|it| it.word())),
+    ];
+    for (column, value) in words {
+        if let Some(value) = value {
+            query.push(" AND ").push(column).push(" = ").push_bind(value);
+        }
+    }
+    if let Some(year) = filter.model_year {
+        query.push(" AND v.model_year = ").push_bind(i64::from(year));
     }
     let (online, silent) = (now.saturating_add(-ONLINE_US).0, now.saturating_add(-SILENT_US).0);
     match filter.status {
@@ -332,13 +384,13 @@ fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &VehicleFilter, now: Un
     }
 }
 
-/// Column of an order.
-const fn order_column(order: VehicleOrder) -> &'static str {
+/// Column of an order before the id; `None` where the id is all, so that its index serves.
+const fn order_column(order: VehicleOrder) -> Option<&'static str> {
     match order {
-        VehicleOrder::Id => "0",
-        VehicleOrder::LastSeen => "coalesce(v.last_seen_at, 0)",
-        VehicleOrder::OpenAlerts => "v.open_alerts",
-        VehicleOrder::WorstSeverity => "v.worst * 1000000 + min(v.open_alerts, 999999)",
+        VehicleOrder::Id => None,
+        VehicleOrder::LastSeen => Some("coalesce(v.last_seen_at, 0)"),
+        VehicleOrder::OpenAlerts => Some("v.open_alerts"),
+        VehicleOrder::WorstSeverity => Some("v.worst * 1000000 + min(v.open_alerts, 999999)"),
     }
 }
 

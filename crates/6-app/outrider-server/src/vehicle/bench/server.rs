@@ -124,7 +124,7 @@ fn entry(number: usize) -> VehicleEntry {
             region: String::new(),
             h3: None,
             connectivity: Connectivity::Cellular,
-            ecus: Vec::new(),
+            ..VehicleRecord::default()
         },
         buses: Vec::new(),
         capabilities: Vec::new(),

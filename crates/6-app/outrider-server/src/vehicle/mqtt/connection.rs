@@ -357,7 +357,9 @@ impl Shared {
         let vehicle = admitted.vehicle;
         if stops {
             Gate::Stopping
-        } else if self.denied(admitted).is_some() || !self.exchange.may_connect(vehicle) {
+        } else if self.exchange.directory().admit(admitted, self.exchange.now()).is_err()
+            || !self.exchange.may_connect(vehicle)
+        {
             Gate::NotAuthorized
         } else if !self.exchange.links().has_place(vehicle, self.sessions_max) {
             // Spread over a minute by the vehicle's own bytes, which are as good as random.

@@ -79,7 +79,7 @@ impl Fleet {
             h3: Some(0x0861_1966_97ff_ffff + (number % 400) * 0x10_0000),
             model_year: 2026,
             connectivity: Connectivity::Cellular,
-            ecus: Vec::new(),
+            ..VehicleRecord::default()
         };
         let next = vec![1; usize::try_from(vehicles).unwrap_or(1)];
         Self { vehicles, seed: Seed::new(5), models: (0..400).map(model).collect(), next }
