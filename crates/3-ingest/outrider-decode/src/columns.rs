@@ -9,8 +9,11 @@ use outrider_types::{
 };
 
 use crate::lines::Extension;
-use crate::map::{EventRef, ValueRef};
+use crate::map::EventRef;
 use crate::record::Record;
+
+/// Texts that a host may set of a row.
+pub const HOST_FIELDS_MAX: usize = 3;
 
 /// What a decoder cannot know of an event, and a row of a batch has.
 #[derive(Debug, Clone, Copy)]
@@ -31,20 +34,38 @@ pub struct Place<'a> {
     pub mono: VehicleMicros,
     /// The vehicle in the registry.
     pub vehicle: Option<&'a VehicleRecord>,
-    /// A foreign field to keep beside those of the source, such as the source's word for an unknown type.
-    pub extension: Option<(&'a str, &'a str)>,
+    /// Catalogue fields that the host knows, such as the source's word for an unknown type; what the source says of the
+    /// same fields becomes foreign fields.
+    pub fields: [Option<(FieldKey, &'a str)>; HOST_FIELDS_MAX],
+}
+
+/// What is kept of events, and under which names the rest is counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Namespace of the foreign fields that say what was not kept as it came.
+    pub namespace: &'static str,
+    /// Bytes of context; a longer one is cut, and its length is kept in `NAMESPACE.context_bytes`.
+    pub context_bytes_max: usize,
+    /// Names of foreign fields in one batch, each a column as long as the batch; the fields of an event that are beyond are
+    /// counted in `NAMESPACE.more_fields`.
+    pub extension_names_max: usize,
 }
 
 /// Says whose an event is and when it happened.
 pub trait Host {
+    /// Returns what is kept.
+    fn bounds(&self) -> Bounds;
+
     /// Places the event of a document, numbered from 0; `None` keeps it out of the batch, and is counted.
     fn place<'a>(&'a mut self, document: usize, event: &'a EventRef<'_>) -> Option<Place<'a>>;
 }
 
-/// Appends events to a batch. Columns are kept apart while it works, so that a value costs no look-up of its column.
-pub(crate) struct Columns<'a> {
+/// Appends events to a batch. The batch's columns are here while it works, so that a value costs no look-up of its column;
+/// they are back when it is finished or dropped.
+pub struct Columns<'a> {
     batch: &'a mut EventBatch,
     host: &'a mut dyn Host,
+    bounds: Bounds,
     fields: Vec<(FieldKey, FieldColumn)>,
     /// Place in `fields` plus one, by the number of the key; 0 for none yet.
     by_key: Vec<u16>,
@@ -56,11 +77,28 @@ pub(crate) struct Columns<'a> {
     declined: u64,
 }
 
+impl std::fmt::Debug for Columns<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Columns({} rows)", self.rows)
+    }
+}
+
+impl Drop for Columns<'_> {
+    fn drop(&mut self) {
+        self.batch.fields.extend(std::mem::take(&mut self.fields));
+        self.batch.extensions.extend(std::mem::take(&mut self.extensions));
+    }
+}
+
 impl<'a> Columns<'a> {
-    pub(crate) fn new(batch: &'a mut EventBatch, host: &'a mut dyn Host) -> Self {
+    /// Begins to append.
+    #[must_use]
+    pub fn new(batch: &'a mut EventBatch, host: &'a mut dyn Host) -> Self {
+        let bounds = host.bounds();
         Self {
             batch,
             host,
+            bounds,
             fields: Vec::new(),
             by_key: Vec::new(),
             extensions: Vec::new(),
@@ -71,10 +109,9 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Puts the columns into the batch; returns how many rows were appended and how many events were declined.
-    pub(crate) fn finish(self) -> (u64, u64) {
-        self.batch.fields.extend(self.fields);
-        self.batch.extensions.extend(self.extensions);
+    /// Puts the columns back into the batch; returns how many rows were appended and how many events were declined.
+    #[must_use]
+    pub fn finish(self) -> (u64, u64) {
         (self.rows, self.declined)
     }
 
@@ -85,50 +122,55 @@ impl<'a> Columns<'a> {
         event: &EventRef<'_>,
         extensions: &mut dyn Iterator<Item = Extension<'_>>,
     ) {
-        let Some(extension) = self.row(document, event) else { return };
+        let Some(more) = self.row(document, event) else { return };
+        let mut beyond = 0;
         for (number, name, text) in extensions {
-            if self.by_number.len() <= number {
-                self.by_number.resize(number + 1, 0);
-            }
-            let place = match self.by_number.get(number).and_then(|place| place.checked_sub(1)) {
-                Some(place) => place,
-                None => {
-                    let place = self.extension(name);
-                    self.by_number[number] = place + 1;
-                    place
-                }
+            let known = self.by_number.get(number).and_then(|place| place.checked_sub(1));
+            let Some(place) = known.or_else(|| self.number(number, name)) else {
+                beyond += 1;
+                continue;
             };
             self.set_extension(place, &text);
         }
-        self.more(extension);
+        self.more(more, beyond);
     }
 
     /// Appends a record.
-    pub(crate) fn record(&mut self, document: usize, record: &Record) {
-        let Some(extension) = self.row(document, &EventRef::from(record)) else { return };
+    pub fn record(&mut self, document: usize, record: &Record) {
+        let Some(more) = self.row(document, &EventRef::from(record)) else { return };
+        let mut beyond = 0;
         for (name, text) in &record.extensions {
-            let place = self.extension(name);
-            self.set_extension(place, text);
+            match self.extension(name) {
+                Some(place) => self.set_extension(place, text),
+                None => beyond += 1,
+            }
         }
-        self.more(extension);
+        self.more(more, beyond);
     }
 
-    /// Sets the foreign field that the host added; one of the source with the same name stays.
-    fn more(&mut self, extension: Option<(String, String)>) {
-        if let Some((name, text)) = extension {
-            let place = self.extension(&name);
-            self.set_extension(place, &text);
+    /// Sets the foreign fields that say what was not kept as it came; one of the source with the same name stays.
+    fn more(&mut self, more: BTreeMap<String, String>, mut beyond: u64) {
+        for (name, text) in &more {
+            match self.extension(name) {
+                Some(place) => self.set_extension(place, text),
+                None => beyond += 1,
+            }
+        }
+        if beyond > 0 {
+            let place = self.named(&format!("{}.more_fields", self.bounds.namespace));
+            self.set_extension(place, &beyond.to_string());
         }
     }
 
-    /// Appends the row of an event and its catalogue fields; `None` if the host does not place it. Returns what the host
-    /// added.
-    fn row(&mut self, document: usize, event: &EventRef<'_>) -> Option<Option<(String, String)>> {
+    /// Appends the row of an event and its catalogue fields; `None` if the host does not place it. Returns what could not be
+    /// kept as it came.
+    fn row(&mut self, document: usize, event: &EventRef<'_>) -> Option<BTreeMap<String, String>> {
         let Some(place) = self.host.place(document, event) else {
             self.declined += 1;
             return None;
         };
         self.rows += 1;
+        let kept = event.context.len().min(self.bounds.context_bytes_max);
         let row = self.batch.push(&EventRow {
             tenant: place.tenant,
             id: place.id,
@@ -140,46 +182,46 @@ impl<'a> Columns<'a> {
             count: event.count,
             span: (place.mono, place.mono),
             bus: event.bus.map(BusId),
-            context: &event.context,
+            context: event.context.get(..kept).unwrap_or_default(),
         });
         self.batch.enrich_last(place.vehicle, event.ecu.as_deref());
-        let extension = place.extension.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let mut own =
+            Fields { fields: &mut self.fields, by_key: &mut self.by_key, of: &mut self.batch.fields };
+        for (key, text) in place.fields.into_iter().flatten() {
+            own.set(row, key, FieldValue::Text(text));
+        }
+        let mut more = BTreeMap::new();
         for (key, value) in &event.fields {
-            let value = match value {
-                ValueRef::Int(value) => FieldValue::Int(*value),
-                ValueRef::Float(value) => FieldValue::Float(*value),
-                ValueRef::Text(value) => FieldValue::Text(value),
-                ValueRef::Bool(value) => FieldValue::Bool(*value),
-            };
-            if let Some(column) = self.field(*key) {
-                column.set(row, value);
+            if !own.set(row, *key, value.into()) {
+                more.insert(format!("{}.field_{key}", self.bounds.namespace), value.to_string());
             }
         }
-        Some(extension)
+        if kept < event.context.len() {
+            let name = format!("{}.context_bytes", self.bounds.namespace);
+            more.insert(name, event.context.len().to_string());
+        }
+        Some(more)
     }
 
-    /// Returns a field's column, which is fetched or made if it is not here yet; `None` for a key that the catalogue does
-    /// not have.
-    fn field(&mut self, key: FieldKey) -> Option<&mut FieldColumn> {
-        let number = usize::from(key.0);
-        let place = match self.by_key.get(number) {
-            Some(place @ 1..) => usize::from(*place) - 1,
-            Some(0) | None => {
-                let made = || catalogue::field(key).map(|field| FieldColumn::new(field.kind));
-                let column = self.batch.fields.remove(&key).or_else(made)?;
-                self.fields.push((key, column));
-                if self.by_key.len() <= number {
-                    self.by_key.resize(number + 1, 0);
-                }
-                self.by_key[number] = u16::try_from(self.fields.len()).ok()?;
-                self.fields.len() - 1
-            }
-        };
-        self.fields.get_mut(place).map(|(_, column)| column)
+    /// Returns the place of the column that a line reader's number stands for from now on; `None` if there are too many.
+    fn number(&mut self, number: usize, name: &str) -> Option<usize> {
+        let place = self.extension(name)?;
+        if self.by_number.len() <= number {
+            self.by_number.resize(number + 1, 0);
+        }
+        self.by_number[number] = place + 1;
+        Some(place)
+    }
+
+    /// Returns the place of a foreign field's column; `None` if the batch has it not, and as many others as it may have.
+    fn extension(&mut self, name: &str) -> Option<usize> {
+        let names = self.extensions.len() + self.batch.extensions.len();
+        let is_there = || self.by_name.contains_key(name) || self.batch.extensions.contains_key(name);
+        (names < self.bounds.extension_names_max || is_there()).then(|| self.named(name))
     }
 
     /// Returns the place of a foreign field's column, which is fetched or made if it is not here yet.
-    fn extension(&mut self, name: &str) -> usize {
+    fn named(&mut self, name: &str) -> usize {
         if let Some(place) = self.by_name.get(name) {
             return *place;
         }
@@ -198,5 +240,40 @@ impl<'a> Columns<'a> {
             column.pad_to(row);
             column.push(Some(text));
         }
+    }
+}
+
+/// The columns of catalogue fields.
+struct Fields<'c> {
+    fields: &'c mut Vec<(FieldKey, FieldColumn)>,
+    by_key: &'c mut Vec<u16>,
+    /// Those of the batch that are not here yet.
+    of: &'c mut BTreeMap<FieldKey, FieldColumn>,
+}
+
+impl Fields<'_> {
+    /// Sets a field of a row; false if the catalogue does not have it, it is of another kind, or the row has it already.
+    fn set(&mut self, row: usize, key: FieldKey, value: FieldValue<'_>) -> bool {
+        self.column(key).is_some_and(|column| column.set(row, value))
+    }
+
+    /// Returns a field's column, which is fetched or made if it is not here yet; `None` for a key that the catalogue does
+    /// not have.
+    fn column(&mut self, key: FieldKey) -> Option<&mut FieldColumn> {
+        let number = usize::from(key.0);
+        let place = match self.by_key.get(number) {
+            Some(place @ 1..) => usize::from(*place) - 1,
+            Some(0) | None => {
+                let made = || catalogue::field(key).map(|field| FieldColumn::new(field.kind));
+                let column = self.of.remove(&key).or_else(made)?;
+                self.fields.push((key, column));
+                if self.by_key.len() <= number {
+                    self.by_key.resize(number + 1, 0);
+                }
+                self.by_key[number] = u16::try_from(self.fields.len()).ok()?;
+                self.fields.len() - 1
+            }
+        };
+        self.fields.get_mut(place).map(|(_, column)| column)
     }
 }

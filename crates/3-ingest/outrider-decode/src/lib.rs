@@ -14,7 +14,7 @@ mod table;
 mod vrl;
 
 pub use self::vrl::{VrlError, VrlMap, vrl_functions};
-pub use columns::{Host, Place};
+pub use columns::{Bounds, Columns, HOST_FIELDS_MAX, Host, Place};
 pub use diff::{Difference, Shadow, ShadowReport, differences};
 pub use doc::{Doc, Item, ReadError, ReadLimits, Reader};
 pub use layout::{Layout, LayoutError, LayoutSpec};

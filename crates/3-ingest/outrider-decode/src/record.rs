@@ -253,6 +253,14 @@ pub struct Appended {
     pub others: Decoded,
 }
 
+impl Appended {
+    /// Returns how many documents the input held.
+    #[must_use]
+    pub fn documents(&self) -> u64 {
+        self.rows + self.declined + self.others.documents()
+    }
+}
+
 /// Turns the bytes of one format into records; total: no input makes it panic, loop or grow beyond its bounds.
 pub trait FormatDecoder: fmt::Debug + Send + Sync {
     /// Returns the name and version of the decoder, such as `builtin.cef@1` or `acme.gen3@1.4.0`; kept with each row.

@@ -10,12 +10,12 @@ mod row;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outrider_decode::{Decoded, Output, Payload, Record, Refusal};
+use outrider_decode::{Appended, Decoded, FormatDecoder, Output, Payload, Refusal};
 use outrider_model::{Balance, EventBatch, LogRecord, SaveError, VehicleRegistry};
 use outrider_types::{BootEpoch, IngestTime};
 
 pub use self::part::{EnvelopePart, ForeignPart};
-use self::row::{Origin, Row};
+use self::row::{Declined, Numbering, Placer};
 use crate::feed::{BodyDigest, FeedId, FeedRecord};
 use crate::feeds::{Feed, Feeds};
 use crate::finding::CLOUD_EPOCH;
@@ -82,6 +82,14 @@ struct Body<'a> {
     counts: Balance,
     entries: usize,
     inner: (u64, usize),
+}
+
+/// What a decoder made of an input whose events went to the batch.
+struct Taken {
+    /// Name and version of the decoder.
+    decoder: String,
+    appended: Appended,
+    declined: Declined,
 }
 
 /// Bytes to decode: a body, or a payload in it.
@@ -171,9 +179,9 @@ impl<'a> Body<'a> {
 
     /// Decodes the body, and the payloads in it once.
     fn decode(&mut self, input: &Input<'_>, keys: &mut Seen, sinks: &mut Sinks<'_>) {
-        match self.decode_one(input, sinks.registry) {
-            Ok((decoder, decoded)) => {
-                let payloads = self.take(input, &decoder, decoded, keys, sinks);
+        match self.append(input, keys, sinks) {
+            Ok(taken) => {
+                let payloads = self.take(input, taken, sinks);
                 self.decode_payloads(payloads, keys, sinks);
             }
             Err((reason, place)) => self.set_aside_whole(input, reason, place, sinks),
@@ -191,14 +199,33 @@ impl<'a> Body<'a> {
                 self.set_aside_whole(&inner, "feed.too_many", place, sinks);
                 continue;
             }
-            match self.decode_one(&inner, sinks.registry) {
-                Ok((decoder, decoded)) => {
-                    self.inner.0 = self.inner.0.saturating_add(decoded.documents());
-                    self.take(&inner, &decoder, decoded, keys, sinks);
+            match self.append(&inner, keys, sinks) {
+                Ok(taken) => {
+                    self.inner.0 = self.inner.0.saturating_add(taken.appended.documents());
+                    self.take(&inner, taken, sinks);
                 }
                 Err((reason, place)) => self.set_aside_whole(&inner, reason, place, sinks),
             }
         }
+    }
+
+    /// Chooses a decoder.
+    fn decoder(
+        &self,
+        input: &Input<'_>,
+        registry: &dyn VehicleRegistry,
+    ) -> Result<Arc<dyn FormatDecoder>, (&'static str, String)> {
+        let vehicle =
+            input.envelope.and_then(|(_, payload)| self.feeds.pseudonym(self.feed, &payload.vehicle));
+        let known = vehicle.and_then(|vehicle| registry.vehicle(vehicle));
+        let platform = known.as_ref().map(|it| it.platform.as_str()).or(self.feed.platform.as_deref());
+        let release = known.as_ref().map(|it| it.release.as_str()).or(self.feed.release.as_deref());
+        let package = self.feeds.decoders().select(input.format, platform, release);
+        package.map(|package| package.decoder()).ok_or_else(|| {
+            // The name of a payload's format comes from the input.
+            let place = if input.envelope.is_none() { input.format } else { "of a payload" };
+            ("feed.no_decoder", format!("format {place}"))
+        })
     }
 
     /// Chooses a decoder and runs it.
@@ -207,17 +234,7 @@ impl<'a> Body<'a> {
         input: &Input<'_>,
         registry: &dyn VehicleRegistry,
     ) -> Result<(String, Decoded), (&'static str, String)> {
-        let vehicle =
-            input.envelope.and_then(|(_, payload)| self.feeds.pseudonym(self.feed, &payload.vehicle));
-        let known = vehicle.and_then(|vehicle| registry.vehicle(vehicle));
-        let platform = known.as_ref().map(|it| it.platform.as_str()).or(self.feed.platform.as_deref());
-        let release = known.as_ref().map(|it| it.release.as_str()).or(self.feed.release.as_deref());
-        let Some(package) = self.feeds.decoders().select(input.format, platform, release) else {
-            // The name of a payload's format comes from the input.
-            let place = if input.envelope.is_none() { input.format } else { "of a payload" };
-            return Err(("feed.no_decoder", format!("format {place}")));
-        };
-        let decoder = package.decoder();
+        let decoder = self.decoder(input, registry)?;
         // Decoders are total; a bug in one must cost a body, never the worker.
         let decoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| decoder.decode(input.bytes)));
         match decoded {
@@ -226,20 +243,41 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Counts everything that a decoder made, pushes rows, sets refused documents aside; returns the payloads.
-    fn take(
-        &mut self,
+    /// Chooses a decoder, runs it, and appends the events that may become rows.
+    fn append(
+        &self,
         input: &Input<'_>,
-        decoder: &str,
-        decoded: Decoded,
         keys: &mut Seen,
         sinks: &mut Sinks<'_>,
-    ) -> Vec<(u32, Payload)> {
-        let documents = decoded.documents();
+    ) -> Result<Taken, (&'static str, String)> {
+        let numbering = Numbering::From(0);
+        if input.envelope.is_some() {
+            // The envelope's vehicle is not known to the decoder, which leaves its name where it stands.
+            let (decoder, mut decoded) = self.decode_one(input, sinks.registry)?;
+            let mut placer = Placer::new((self, &decoder, numbering), input, keys, sinks.registry);
+            let outputs = std::mem::take(&mut decoded.outputs);
+            let (rows, declined, others) = placer.append(outputs, sinks.batch);
+            decoded.outputs = others;
+            let appended = Appended { rows, declined, others: decoded };
+            return Ok(Taken { declined: placer.declined, decoder, appended });
+        }
+        let decoder = self.decoder(input, sinks.registry)?;
+        // A bug in reader or mapping costs a document there, and no row is half appended.
+        let mut placer = Placer::new((self, decoder.id(), numbering), input, keys, sinks.registry);
+        let appended = decoder.decode_batch(input.bytes, &mut placer, sinks.batch);
+        Ok(Taken { declined: placer.declined, decoder: decoder.id().to_owned(), appended })
+    }
+
+    /// Counts everything that a decoder made, sets refused documents aside; returns the payloads.
+    fn take(&mut self, input: &Input<'_>, taken: Taken, sinks: &mut Sinks<'_>) -> Vec<(u32, Payload)> {
+        let Taken { decoder, appended, declined: Declined { duplicates, mut refused } } = taken;
+        let documents = appended.documents();
+        let Appended { rows, others: decoded, .. } = appended;
         self.counts.receive(documents);
         self.counts.drop_for("ignored", decoded.ignored);
+        self.counts.pass(rows);
+        self.counts.drop_for("duplicate", duplicates);
         let mut payloads = Vec::new();
-        let mut refused: BTreeMap<&'static str, Vec<u32>> = BTreeMap::new();
         for (number, output) in decoded.outputs {
             let place = u32::try_from(number).unwrap_or(u32::MAX);
             match output {
@@ -247,14 +285,9 @@ impl<'a> Body<'a> {
                     self.counts.drop_for("envelope", 1);
                     payloads.push((place, payload));
                 }
-                Output::Payload(_) => refused.entry("feed.nested").or_default().push(place),
-                Output::Event(record) => {
-                    let origin = Origin { decoder, envelope: input.envelope, number: (place, 0) };
-                    match self.push(&origin, record, keys, sinks) {
-                        Ok(true) => self.counts.pass(1),
-                        Ok(false) => self.counts.drop_for("duplicate", 1),
-                        Err(reason) => refused.entry(reason).or_default().push(place),
-                    }
+                // Events are rows, or declined.
+                Output::Payload(_) | Output::Event(_) => {
+                    refused.entry("feed.nested").or_default().push(place);
                 }
             }
         }
@@ -262,30 +295,12 @@ impl<'a> Body<'a> {
         for (reason, numbers) in refused {
             let units = numbers.len() as u64;
             self.counts.quarantine_for(reason, units);
-            let part = self.part(input, decoder, (0, documents), Some(numbers));
+            let part = self.part(input, &decoder, (0, documents), Some(numbers));
             let place = format!("{units} of {documents} documents");
             self.set_aside(reason, place, units, (part, input.bytes), sinks);
         }
-        self.set_refusals_aside(input, decoder, documents, decoded.refusals, sinks);
+        self.set_refusals_aside(input, &decoder, documents, decoded.refusals, sinks);
         payloads
-    }
-
-    /// Pushes one event; false if it was taken before.
-    fn push(
-        &self,
-        origin: &Origin<'_>,
-        record: Record,
-        keys: &mut Seen,
-        sinks: &mut Sinks<'_>,
-    ) -> Result<bool, &'static str> {
-        let row = Row::check(self, origin, record, sinks.registry)?;
-        if let Some(key) = row.key()
-            && !keys.insert(key)
-        {
-            return Ok(false);
-        }
-        row.push(self, origin, sinks.batch);
-        Ok(true)
     }
 
     /// Sets refused documents aside, each with its bytes, up to a bound; what is beyond goes into one entry with all bytes.

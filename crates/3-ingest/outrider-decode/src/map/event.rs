@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use outrider_model::FieldValue;
 use outrider_types::{EventTypeId, FieldKey, Severity, UnixMicros, VehicleId};
 
 use crate::record::{Record, TypeName, Value, VehicleName};
@@ -64,6 +65,28 @@ pub enum ValueRef<'a> {
     Text(Cow<'a, str>),
     /// Truth value.
     Bool(bool),
+}
+
+impl fmt::Display for ValueRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(value) => value.fmt(f),
+            Self::Float(value) => value.fmt(f),
+            Self::Text(value) => f.write_str(value),
+            Self::Bool(value) => value.fmt(f),
+        }
+    }
+}
+
+impl<'a> From<&'a ValueRef<'_>> for FieldValue<'a> {
+    fn from(value: &'a ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Int(value) => Self::Int(*value),
+            ValueRef::Float(value) => Self::Float(*value),
+            ValueRef::Text(value) => Self::Text(value),
+            ValueRef::Bool(value) => Self::Bool(*value),
+        }
+    }
 }
 
 impl From<ValueRef<'_>> for Value {

@@ -197,9 +197,10 @@ impl<'d, S: Sink> Run<'d, S> {
                 }
                 (Err(error), _) => self.refuse(error.reason, error.place, item.raw),
                 (Ok(doc), None) => self.documents(std::iter::once(doc), item.raw),
-                (Ok(doc), Some(each)) => match each.expand(doc, &mut self.copied) {
-                    Ok(docs) => self.documents(docs, item.raw),
-                    Err(error) => self.refuse(error.reason, error.place, item.raw),
+                (Ok(doc), Some(each)) => match caught(|| each.expand(doc, &mut self.copied)) {
+                    Some(Ok(docs)) => self.documents(docs, item.raw),
+                    Some(Err(error)) => self.refuse(error.reason, error.place, item.raw),
+                    None => self.refuse("map.panic", "taking it apart stopped".to_owned(), item.raw),
                 },
             }
         }
@@ -221,7 +222,10 @@ impl<'d, S: Sink> Run<'d, S> {
         // The bytes stand for all of them, and are kept once.
         let mut raw = Some(raw);
         for (number, doc) in of.clone().zip(docs) {
-            let mapped = self.decoder.mapping.map(doc).and_then(|output| self.weigh(output));
+            let mapped = caught(|| self.decoder.mapping.map(doc));
+            let mapped =
+                mapped.unwrap_or_else(|| Err(MapError::new("map.panic", "the mapping stopped on it")));
+            let mapped = mapped.and_then(|output| self.weigh(output));
             match mapped {
                 Ok(Some(output)) => {
                     let left = self.sink.output(number, concealed(output));

@@ -7,7 +7,7 @@ use outrider_decode::{Output, Payload};
 use outrider_model::{EventBatch, VehicleRegistry};
 use outrider_types::IngestTime;
 
-use super::row::Origin;
+use super::row::{Declined, Numbering, Placer};
 use super::{Body, Foreign, ForeignPart, Input, Sinks};
 use crate::seen::Seen;
 use crate::worker::Quarantined;
@@ -92,27 +92,28 @@ impl Body<'_> {
         let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         self.counts.receive(decoded.documents());
         self.counts.drop_for("ignored", decoded.ignored);
+        let (open, before): (Vec<_>, Vec<_>) =
+            decoded.outputs.into_iter().partition(|(number, _)| is_open(small(*number)));
+        self.counts.drop_for("taken_before", before.len() as u64);
+        let numbering = if is_one { Numbering::Within(part.first) } else { Numbering::From(part.first) };
+        let mut placer = Placer::new((self, &decoder, numbering), input, keys, sinks.registry);
+        let (rows, _, others) = placer.append(open, sinks.batch);
+        let Declined { duplicates, refused: declined } = placer.declined;
+        self.counts.pass(rows);
+        self.counts.drop_for("duplicate", duplicates);
         let (mut refused, mut payloads) = (Vec::new(), Vec::new());
-        for (number, output) in decoded.outputs {
+        for (reason, numbers) in declined {
+            refused.extend(numbers.into_iter().map(|number| (number, reason, format!("document {number}"))));
+        }
+        for (number, output) in others {
             let number = small(number);
-            if !is_open(number) {
-                self.counts.drop_for("taken_before", 1);
-                continue;
-            }
-            let place = if is_one { (part.first, number) } else { (part.first.saturating_add(number), 0) };
-            match output {
-                Output::Payload(payload) if input.envelope.is_none() && place.1 == 0 => {
+            match (output, numbering.of(number)) {
+                (Output::Payload(payload), (first, 0)) if input.envelope.is_none() => {
                     self.counts.drop_for("envelope", 1);
-                    payloads.push((place.0, payload));
+                    payloads.push((first, payload));
                 }
-                Output::Payload(_) => refused.push((number, "feed.nested", "a payload".to_owned())),
-                Output::Event(record) => {
-                    let origin = Origin { decoder: &decoder, envelope: input.envelope, number: place };
-                    match self.push(&origin, record, keys, sinks) {
-                        Ok(true) => self.counts.pass(1),
-                        Ok(false) => self.counts.drop_for("duplicate", 1),
-                        Err(reason) => refused.push((number, reason, format!("document {number}"))),
-                    }
+                (Output::Payload(_) | Output::Event(_), _) => {
+                    refused.push((number, "feed.nested", "a payload".to_owned()));
                 }
             }
         }
@@ -125,12 +126,12 @@ impl Body<'_> {
             }
         }
         self.decode_payloads(payloads, keys, sinks);
+        refused.sort_by_key(|(number, ..)| *number);
         if let Some((_, reason, place)) = refused.first().cloned() {
             for (_, reason, _) in &refused {
                 self.counts.quarantine_for(reason, 1);
             }
-            let mut numbers: Vec<u32> = refused.iter().map(|(number, ..)| *number).collect();
-            numbers.sort_unstable();
+            let numbers: Vec<u32> = refused.iter().map(|(number, ..)| *number).collect();
             let units = numbers.len() as u64;
             let again = ForeignPart { decoder, refused: Some(numbers), ..part.clone() };
             self.set_aside(reason, place, units, (again, input.bytes), sinks);

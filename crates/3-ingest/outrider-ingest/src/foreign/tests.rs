@@ -409,6 +409,35 @@ fn packages_that_blow_up_or_go_round_cost_their_body_only() {
     assert_eq!(bench.batch.rows(), rows + 1);
 }
 
+#[test]
+fn lines_become_the_rows_that_a_list_of_the_same_documents_becomes() {
+    let documents = [
+        line("ID", ", \"key\": 1, \"id\": 7, \"note\": \"n\", \"deep\": {\"x\": [1, true]}"),
+        line("ID", ", \"key\": 2, \"id\": \"no number\""),
+        line("NEW", &format!(", \"key\": 3, \"by\": \"{VIN}\"")),
+        line("BEAT", ""),
+        line("ID", ", \"key\": 1"),
+        line("ID", ", \"key\": 4").replace("1799999999000", "1"),
+        line("ID", ", \"key\": 5").replace(VIN, "WVWZZZ1JZ3W999999"),
+        line("ID", ", \"key\": 6").replace(VIN, "none"),
+    ];
+    let rows = |body: &str| {
+        let mut bench = bench_with(
+            vec![package("acme/1", "{ format = \"json\" }", MAPPING)],
+            vec![feed(1, "acme/1", false)],
+        );
+        bench.send(1, body.as_bytes());
+        bench.batch.seal();
+        let counts = bench.worker.feed_counts()[&FeedId(1)].documents.clone();
+        (bench.batch, counts, bench.quarantine.iter().map(|it| (it.reason, it.units)).collect::<Vec<_>>())
+    };
+    let lines = rows(&documents.concat());
+    assert_eq!(lines.0.rows(), 3);
+    let refused = [("feed.time_before", 1), ("feed.vehicle_unknown", 1), ("map.vehicle", 1)];
+    assert_eq!(lines.2, refused);
+    assert_eq!(lines, rows(&format!("[{}]", documents.join(","))));
+}
+
 mod replay;
 
 proptest! {

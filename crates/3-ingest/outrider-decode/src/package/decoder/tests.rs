@@ -1,4 +1,4 @@
-use outrider_model::VehicleRecord;
+use outrider_model::{VehicleRecord, catalogue};
 use outrider_types::{
     BootEpoch, EventId, EventTime, EventTypeId, IngestTime, Lane, Seq, Severity, TenantId, UnixMicros,
     VehicleId, VehicleMicros,
@@ -6,7 +6,7 @@ use outrider_types::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::columns::Place;
+use crate::columns::{Bounds, Place};
 use crate::map::{FieldMap, NameRef, TypeRef};
 use crate::read::{JsonFraming, JsonSpec};
 
@@ -46,6 +46,10 @@ path = "data.\"de.tector\""
 to = "frames"
 path = "data.gap_ms"
 max = 5
+
+[[field]]
+to = "feed"
+path = "x"
 
 [[field]]
 to = "file_path"
@@ -115,16 +119,21 @@ fn reference(decoder: &PackageDecoder, bytes: &[u8]) -> Decoded {
 struct Numbers(u64);
 
 impl Host for Numbers {
+    fn bounds(&self) -> Bounds {
+        Bounds { namespace: "host", context_bytes_max: 3, extension_names_max: 12 }
+    }
+
     fn place<'a>(&'a mut self, document: usize, event: &'a EventRef<'_>) -> Option<Place<'a>> {
         self.0 += 1;
         let vehicle = match &event.vehicle {
             Some(NameRef::Vin(name) | NameRef::Foreign(name)) => u8::try_from(name.len()).unwrap_or(0),
             Some(NameRef::Id(_)) | None => 0,
         };
-        let (event_type, extension) = match &event.event_type {
+        let (event_type, word) = match &event.event_type {
             TypeRef::Known(id) => (*id, None),
-            TypeRef::Unknown(_) => (EventTypeId(1), Some(("acme.type", "unknown"))),
+            TypeRef::Unknown(word) => (EventTypeId(1), Some(word.as_ref())),
         };
+        let named = |name: &str, text| catalogue::field_by_name(name).map(|field| (field.key, text));
         (event.bus != Some(2)).then_some(Place {
             tenant: TenantId(1),
             id: EventId {
@@ -142,7 +151,7 @@ impl Host for Numbers {
             ingest: IngestTime(UnixMicros(1)),
             mono: VehicleMicros(0),
             vehicle: None::<&VehicleRecord>,
-            extension,
+            fields: [named("feed", "f"), word.and_then(|word| named("foreign_type", word)), None],
         })
     }
 }
