@@ -259,6 +259,8 @@ for (const [name, path] of [
   ["vehicles", "/vehicles"],
   ["fleet", "/fleet"],
   ["hunt", "/hunt"],
+  ["feeds", "/feeds"],
+  ["quarantine", "/quarantine"],
   ["health", "/health"],
   ["rules", "/rules"],
   ["users", "/users"],
