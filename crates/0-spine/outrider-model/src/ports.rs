@@ -259,25 +259,39 @@ pub trait Stage {
 
 /// Error of a sink.
 #[derive(Debug, thiserror::Error)]
-#[error("sink {sink} failed: {reason}")]
-pub struct SinkError {
-    /// Name of the sink.
-    pub sink: &'static str,
-    /// What it said.
-    pub reason: String,
+pub enum SinkError {
+    /// It failed; trying again may succeed.
+    #[error("sink {sink} failed: {reason}")]
+    Failed {
+        /// Name of the sink.
+        sink: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// Another writer has stored rows of the partition: what this one holds begins in the middle of them, and must be made
+    /// again from [`Sink::next_offset`] on.
+    #[error("sink {sink} was written by another: {reason}")]
+    Moved {
+        /// Name of the sink.
+        sink: &'static str,
+        /// What it said.
+        reason: String,
+    },
 }
 
 /// Durable home of batches, idempotent by log offset.
 pub trait Sink {
-    /// Returns the first log offset of a partition that the sink does not have yet.
+    /// Returns the first log offset of a partition that the sink does not have yet; the next batch begins there.
     ///
     /// # Errors
     /// [`SinkError`].
     fn next_offset(&mut self, partition: Partition) -> Result<LogOffset, SinkError>;
 
-    /// Stores a sealed batch that covers the log up to, not including, `next`; durable on return.
+    /// Stores a sealed batch that covers the log from the end of the one before up to, not including, `next`; durable on
+    /// return. If the sink has all of it, nothing happens.
     ///
     /// # Errors
-    /// [`SinkError`]; nothing was stored.
+    /// [`SinkError`]; nothing was stored. [`SinkError::Moved`] if another writer has stored some of it, again and again
+    /// until [`Self::next_offset`] is asked.
     fn store(&mut self, partition: Partition, next: LogOffset, batch: &EventBatch) -> Result<(), SinkError>;
 }

@@ -82,6 +82,16 @@ pub enum LakeError {
         /// Checksum of what was read.
         got: u32,
     },
+    /// Another writer has stored rows of the partition since this one asked where to begin.
+    #[error("lake has partition {partition} up to {got}, not {expected}: another worker stored rows")]
+    Moved {
+        /// Number of the partition.
+        partition: u16,
+        /// First offset that this writer's rows begin at.
+        expected: u64,
+        /// First offset that the lake does not have.
+        got: u64,
+    },
     /// A legal hold is not valid, or cannot be read.
     #[error("hold: {reason}")]
     Hold {
@@ -118,6 +128,7 @@ impl LakeError {
             Self::Unsealed { .. } => "lake.unsealed",
             Self::Row { .. } => "lake.row",
             Self::Damaged { .. } => "lake.damaged",
+            Self::Moved { .. } => "lake.moved",
             Self::Hold { .. } => "lake.hold",
             Self::Retention { .. } => "lake.retention",
             Self::Table(_) => "lake.table",
@@ -135,7 +146,9 @@ impl LakeError {
             }
             Self::Row { .. } | Self::Hold { .. } | Self::Retention { .. } => ErrorClass::Input,
             Self::ReadOnly | Self::Unsealed { .. } => ErrorClass::Bug,
-            Self::Table(_) | Self::Store(_) | Self::Rows(_) | Self::Damaged { .. } => ErrorClass::Transient,
+            Self::Table(_) | Self::Store(_) | Self::Rows(_) | Self::Damaged { .. } | Self::Moved { .. } => {
+                ErrorClass::Transient
+            }
         }
     }
 }

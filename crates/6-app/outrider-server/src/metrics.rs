@@ -72,7 +72,7 @@ metrics! {
     STAGE_QUARANTINED Counter "outrider_stage_quarantined_units_total" ["stage", "unit", "reason"] "What a stage put aside, by reason.";
     STAGE_UNBALANCED Gauge "outrider_stage_unbalanced" ["stage"] "1 while received is not passed + dropped + quarantined; that is a bug.";
     WORKER_BUSY Counter "outrider_worker_busy_seconds_total" ["stage"] "Time that the worker spent, by stage; waiting for records is not in it.";
-    WORKER_STUCK Gauge "outrider_worker_stuck" [] "1 while the worker waits to get over something.";
+    WORKER_STUCK Gauge "outrider_worker_stuck" [] "1 while the worker waits to get over something, or has ended.";
     LOG_HEAD Gauge "outrider_log_head_records" ["partition"] "Offset after the newest record of a partition of the event log; absent while the log does not answer.";
     LOG_LAG Gauge "outrider_log_lag_records" ["partition"] "Records of a partition that the worker has not worked off; absent while the log does not answer.";
     LOG_BYTES Gauge "outrider_log_size_bytes" [] "Size of the event log on disk.";

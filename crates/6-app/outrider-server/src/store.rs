@@ -94,6 +94,16 @@ pub enum StoreError {
     /// The row is not in a state that allows it.
     #[error("{0}")]
     Conflict(String),
+    /// The writer owns the partition no more: what it writes is refused.
+    #[error("partition {partition} belongs to the worker of epoch {owner}; this one has epoch {ours}")]
+    Fenced {
+        /// Number of the partition.
+        partition: u16,
+        /// Epoch of the owner.
+        owner: u64,
+        /// Epoch of the writer.
+        ours: u64,
+    },
     /// The request makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -117,6 +127,7 @@ impl StoreError {
         match self {
             Self::NotFound { .. } => "not_found",
             Self::Conflict(_) => "conflict",
+            Self::Fenced { .. } => "fenced",
             Self::Invalid(_) => "invalid",
             Self::Database(_) | Self::Damaged { .. } => "internal",
         }

@@ -202,39 +202,51 @@ impl Lake {
     /// Returns a sink for one worker; sinks of different partitions may be used at once.
     #[must_use]
     pub fn sink(&self) -> LakeSink {
-        LakeSink { lake: self.clone() }
+        LakeSink { lake: self.clone(), begins: BTreeMap::new() }
     }
 
-    /// Returns the first log offset of a partition that the lake does not have yet.
+    /// Returns the first log offset of a partition that the lake does not have yet, as its log says now.
     ///
     /// # Errors
     /// [`LakeError`].
     pub async fn next_offset_async(&self, partition: Partition) -> Result<LogOffset, LakeError> {
         let mut state = self.shared.state.lock().await;
+        state.next.remove(&partition);
         state.next_offset(partition).await.map(LogOffset)
     }
 
-    /// Stores a sealed batch that covers the log up to, not including, `next`; durable on return.
+    /// Stores a sealed batch that covers the log from where this lake and its clones know it up to, not including,
+    /// `next`; durable on return.
     ///
-    /// Does nothing if the lake has the log up to `next` already. The batch must begin at
-    /// [`Lake::next_offset_async`]. A batch without rows changes nothing.
+    /// Does nothing if the lake has the log up to `next` already. A batch without rows changes nothing.
     ///
     /// # Errors
-    /// [`LakeError`]; nothing was stored.
+    /// [`LakeError`]; nothing was stored. [`LakeError::Moved`] as of [`Sink::store`].
     pub async fn store_async(
         &self,
         partition: Partition,
         next: LogOffset,
         batch: &EventBatch,
     ) -> Result<(), LakeError> {
+        let known = self.shared.state.lock().await.next_offset(partition).await?;
+        self.store_from(partition, LogOffset(known), next, batch).await
+    }
+
+    async fn store_from(
+        &self,
+        partition: Partition,
+        from: LogOffset,
+        next: LogOffset,
+        batch: &EventBatch,
+    ) -> Result<(), LakeError> {
         if !self.shared.write {
             return Err(LakeError::ReadOnly);
         }
-        if self.next_offset_async(partition).await? >= next || batch.is_empty() {
-            return Ok(());
-        }
         let (store, layout) = {
-            let state = self.shared.state.lock().await;
+            let mut state = self.shared.state.lock().await;
+            if state.has(partition, from, next).await? || batch.is_empty() {
+                return Ok(());
+            }
             (state.table.object_store(), table::layout(&state.table)?)
         };
         let mut actions = Vec::new();
@@ -249,7 +261,7 @@ impl Lake {
             actions.push(Action::Add(add));
         }
         let mut state = self.shared.state.lock().await;
-        state.commit_rows(partition, next, actions).await
+        state.commit_rows(partition, (from, next), actions).await
     }
 }
 
@@ -267,10 +279,30 @@ impl State {
         Ok(next)
     }
 
+    /// Returns whether the lake has a partition up to `next`.
+    ///
+    /// # Errors
+    /// [`LakeError::Moved`] if it has not, and does not begin at `from` either.
+    async fn has(
+        &mut self,
+        partition: Partition,
+        from: LogOffset,
+        next: LogOffset,
+    ) -> Result<bool, LakeError> {
+        let got = self.next_offset(partition).await?;
+        if got >= next.0 {
+            return Ok(true);
+        }
+        if got != from.0 {
+            return Err(LakeError::Moved { partition: partition.0, expected: from.0, got });
+        }
+        Ok(false)
+    }
+
     async fn commit_rows(
         &mut self,
         partition: Partition,
-        next: LogOffset,
+        (from, next): (LogOffset, LogOffset),
         mut actions: Vec<Action>,
     ) -> Result<(), LakeError> {
         let version = i64::try_from(next.0).map_err(|_| LakeError::Row {
@@ -295,7 +327,8 @@ impl State {
             };
             // The entry may be there although what follows it failed: ask the log.
             self.next.remove(&partition);
-            if self.next_offset(partition).await? >= next.0 {
+            // The entry of another worker conflicts, whatever it holds: both name the partition.
+            if self.has(partition, from, next).await? {
                 return Ok(());
             }
             // Appended rows suit every newer version of the table, also one with more columns.
@@ -360,25 +393,46 @@ fn part_values(part: &Part, layout: Layout) -> PartitionValues {
     values
 }
 
+/// Name of the sink in errors.
+const SINK: &str = "lake";
+
 /// The lake as the durable home of batches.
 #[derive(Debug, Clone)]
 pub struct LakeSink {
     lake: Lake,
+    /// Where the next batch of a partition begins, as this sink was told.
+    begins: BTreeMap<Partition, LogOffset>,
 }
 
 fn sink_error(error: &LakeError) -> SinkError {
-    SinkError { sink: "lake", reason: error.to_string() }
+    let reason = error.to_string();
+    if matches!(error, LakeError::Moved { .. }) {
+        SinkError::Moved { sink: SINK, reason }
+    } else {
+        SinkError::Failed { sink: SINK, reason }
+    }
 }
 
 impl Sink for LakeSink {
     fn next_offset(&mut self, partition: Partition) -> Result<LogOffset, SinkError> {
         let shared = &self.lake.shared;
-        shared.runtime.block_on(self.lake.next_offset_async(partition)).map_err(|error| sink_error(&error))
+        let next = shared.runtime.block_on(self.lake.next_offset_async(partition));
+        let next = next.map_err(|error| sink_error(&error))?;
+        self.begins.insert(partition, next);
+        Ok(next)
     }
 
     fn store(&mut self, partition: Partition, next: LogOffset, batch: &EventBatch) -> Result<(), SinkError> {
+        let from = match self.begins.get(&partition) {
+            Some(from) => *from,
+            None => self.next_offset(partition)?,
+        };
         let shared = &self.lake.shared;
-        let stored = shared.runtime.block_on(self.lake.store_async(partition, next, batch));
-        stored.map_err(|error| sink_error(&error))
+        let stored = shared.runtime.block_on(self.lake.store_from(partition, from, next, batch));
+        stored.map_err(|error| sink_error(&error))?;
+        if !batch.is_empty() {
+            self.begins.insert(partition, from.max(next));
+        }
+        Ok(())
     }
 }

@@ -71,7 +71,9 @@ impl From<StoreError> for ApiFailure {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, error.code(), error.to_string()),
-            StoreError::Conflict(_) => Self::new(StatusCode::CONFLICT, error.code(), error.to_string()),
+            StoreError::Conflict(_) | StoreError::Fenced { .. } => {
+                Self::new(StatusCode::CONFLICT, error.code(), error.to_string())
+            }
             StoreError::Invalid(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.code(), error.to_string())
             }

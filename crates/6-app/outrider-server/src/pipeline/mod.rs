@@ -14,11 +14,13 @@ mod doorbell;
 mod intake;
 mod parts;
 mod places;
+mod restore;
+mod running;
 mod status;
 mod worker;
 
 pub use backlog::{Backlog, PartitionBacklog};
 pub use doorbell::Doorbell;
 pub use parts::{PipelineConfig, PipelineError, PipelineParts};
+pub use running::{RunningPipeline, start};
 pub use status::{BusyTimes, PartitionStatus, PipelineStatus};
-pub use worker::{RunningPipeline, start};

@@ -73,6 +73,28 @@ pub struct PipelineParts {
     pub config: PipelineConfig,
 }
 
+/// How the worker's loop ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was asked to.
+    Stopped,
+    /// Another worker is the owner.
+    Fenced,
+    /// Another worker, which may be a former owner, has stored rows that this one holds, too: it begins again at its checkpoint.
+    Overtaken,
+}
+
+impl PipelineError {
+    /// Returns what an error is the end of; `None` if trying again may help.
+    pub(super) const fn end(&self) -> Option<End> {
+        match self {
+            Self::Store(StoreError::Fenced { .. }) => Some(End::Fenced),
+            Self::Lake(SinkError::Moved { .. }) => Some(End::Overtaken),
+            Self::Store(_) | Self::Lake(_) | Self::Log(_) | Self::Checkpoint(_) | Self::Thread(_) => None,
+        }
+    }
+}
+
 /// Why the worker cannot begin or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {

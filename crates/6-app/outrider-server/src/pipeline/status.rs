@@ -40,7 +40,9 @@ pub struct PipelineStatus {
     pub degraded: BTreeMap<String, u64>,
     /// Rules that are loaded and not evaluated, and why.
     pub not_evaluated: BTreeMap<String, String>,
-    /// What went wrong last, if the worker is waiting to try again.
+    /// Whether another worker has taken over and this one has ended.
+    pub is_fenced: bool,
+    /// What went wrong last, if the worker is waiting to try again or has ended.
     pub trouble: Option<String>,
 }
 

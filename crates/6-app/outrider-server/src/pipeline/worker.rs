@@ -1,4 +1,4 @@
-//! The worker's thread.
+//! The worker: what its thread does.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,76 +7,28 @@ use std::time::Duration;
 
 use outrider_detect::Detector;
 use outrider_ingest::{Quarantined, Worker};
-use outrider_model::{EventBatch, Finding, LogOffset, LogRecord, Partition, RuleId, Stage, Watermark};
+use outrider_model::{
+    EventBatch, Finding, LogOffset, LogRecord, OwnerEpoch, Partition, RuleId, Stage, Watermark,
+};
 use outrider_types::{IngestTime, VehicleId};
 
 use super::card::cards;
-use super::doorbell::Doorbell;
 use super::intake::{Intake, take};
-use super::parts::{PipelineError, PipelineParts};
-use super::places::{Place, Places};
+use super::parts::{End, PipelineError, PipelineParts};
+use super::places::Places;
+use super::restore::Restored;
 use super::status::{BusyTimes, Lap, PipelineStatus};
-use crate::store::{Activity, FindingInput, Progress, QuarantineEntry, RuleCard, SavedProgress, Scope};
+use crate::store::{Activity, FindingInput, Progress, QuarantineEntry, RuleCard, Scope};
 
-/// A worker that runs.
-pub struct RunningPipeline {
-    ingest: Arc<Mutex<Worker>>,
-    status: Arc<Mutex<PipelineStatus>>,
-    stop: Arc<AtomicBool>,
-    doorbell: Arc<Doorbell>,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
-}
-
-impl RunningPipeline {
-    /// Returns the state after the last step.
-    #[must_use]
-    pub fn status(&self) -> PipelineStatus {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        // Only a bug ends it; `stop` takes the thread out first.
-        if thread.as_ref().is_some_and(std::thread::JoinHandle::is_finished) {
-            status.trouble = Some("the worker has ended by itself; restart the server".to_owned());
-        }
-        status
-    }
-
-    /// Reads the ingestion state: gaps and deliveries of vehicles.
-    pub fn with_ingest<T>(&self, read: impl FnOnce(&Worker) -> T) -> T {
-        read(&self.ingest.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Finishes the step at hand, writes a checkpoint and ends the thread. Must not run on the runtime's own thread.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::SeqCst);
-        self.doorbell.ring();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("worker thread panicked");
-        }
-    }
-}
-
-/// Restores the last checkpoint and starts the worker.
-///
-/// # Errors
-/// [`PipelineError`].
-pub fn start(parts: PipelineParts) -> Result<RunningPipeline, PipelineError> {
-    let ingest = Arc::new(Mutex::new(Worker::default()));
-    let status = Arc::new(Mutex::new(PipelineStatus::default()));
-    let stop = Arc::new(AtomicBool::new(false));
-    let doorbell = Arc::clone(&parts.doorbell);
-    let mut run = Run::restore(parts, Arc::clone(&ingest), Arc::clone(&status))?;
-    let stopped = Arc::clone(&stop);
-    let thread = std::thread::Builder::new().name("worker".to_owned()).spawn(move || run.run(&stopped))?;
-    Ok(RunningPipeline { ingest, status, stop, doorbell, thread: Mutex::new(Some(thread)) })
-}
-
-struct Run {
+/// State of a worker, and what it works with.
+pub(super) struct Run {
     parts: PipelineParts,
     ingest: Arc<Mutex<Worker>>,
     status: Arc<Mutex<PipelineStatus>>,
     detector: Detector,
     cards: BTreeMap<RuleId, RuleCard>,
+    /// Right to write, until another worker takes over.
+    epoch: OwnerEpoch,
     places: Places,
     /// What the next checkpoint will say besides the states.
     progress: Progress,
@@ -91,51 +43,72 @@ struct Run {
 }
 
 impl Run {
-    fn restore(
+    /// Takes over all partitions and begins at their last checkpoint.
+    pub(super) fn begin(
         mut parts: PipelineParts,
         ingest: Arc<Mutex<Worker>>,
         status: Arc<Mutex<PipelineStatus>>,
     ) -> Result<Self, PipelineError> {
         let scope = Scope { tenant: parts.tenant, now: parts.clock.now() };
-        let mut detector = Detector::new(Arc::clone(&parts.rules), parts.detector.clone());
-        let (mut places, mut vehicles) = (Vec::new(), 0);
-        for partition in (0..parts.log.partitions()).map(Partition) {
-            let saved = parts.runtime.block_on(parts.store.saved_progress(scope, partition))?;
-            load(&saved, &mut detector, &ingest)?;
-            vehicles += saved.vehicles.len();
-            let (lake_next, replay_end) = (parts.sink.next_offset(partition)?, parts.log.end(partition)?);
-            places.push(Place { partition, next: saved.next, lake_next, replay_end, ingested: None });
-        }
-        let places = Places::new(places);
-        let (next, lake) = (places.total_next(), places.total_lake());
-        let stated = parts.store.findings_stated(scope, next);
-        let unconfirmed = parts.runtime.block_on(stated)?.into_iter().collect();
+        let partitions: Vec<Partition> = (0..parts.log.partitions()).map(Partition).collect();
+        let epoch = parts.runtime.block_on(parts.store.take_over(scope, &partitions))?;
+        let restored = Restored::read(&mut parts, &ingest, epoch)?;
         let cards = cards(&parts.rules);
-        tracing::info!(
-            partitions = places.len(),
-            offset = next.0,
-            lake = lake.0,
-            vehicles,
-            "worker restored"
-        );
         let run = Self {
             parts,
             ingest,
             status,
-            detector,
+            detector: restored.detector,
             cards,
-            places,
+            epoch,
+            places: restored.places,
             progress: Progress::default(),
             ingested: None,
             busy: BusyTimes::default(),
-            unconfirmed,
+            unconfirmed: restored.unconfirmed,
             is_torn: false,
         };
         run.publish(None);
         Ok(run)
     }
 
-    fn run(&mut self, stop: &AtomicBool) {
+    /// Works until it is stopped or another worker is the owner.
+    pub(super) fn work(&mut self, stop: &AtomicBool) {
+        while self.run(stop) == End::Overtaken {
+            while let Err(error) = self.begin_again() {
+                if error.end() == Some(End::Fenced) {
+                    return self.give_up(&error);
+                }
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                self.trouble(&error);
+            }
+        }
+    }
+
+    /// Goes back to the last checkpoint, if that is still this worker's: the states hold rows that another has stored.
+    fn begin_again(&mut self) -> Result<(), PipelineError> {
+        let scope = self.scope();
+        for place in self.places.iter() {
+            let checked = self.parts.store.check_owner(scope, place.partition, self.epoch);
+            self.parts.runtime.block_on(checked)?;
+        }
+        let restored = Restored::read(&mut self.parts, &self.ingest, self.epoch)?;
+        (self.detector, self.places) = (restored.detector, restored.places);
+        self.unconfirmed = restored.unconfirmed;
+        (self.progress, self.ingested, self.is_torn) = (Progress::default(), None, false);
+        self.publish(None);
+        Ok(())
+    }
+
+    fn give_up(&self, error: &PipelineError) {
+        tracing::error!(%error, "another worker has taken over; this one has ended");
+        self.publish(Some(format!("another worker has taken over; this one has ended: {error}")));
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).is_fenced = true;
+    }
+
+    fn run(&mut self, stop: &AtomicBool) -> End {
         let mut checkpointed = std::time::Instant::now();
         // Of a large state the checkpoints take a tenth of the time at most.
         let mut pause = self.parts.config.checkpoint_every;
@@ -144,7 +117,11 @@ impl Run {
             let (bytes, trouble) = self.round(stop);
             dirty |= bytes > 0;
             match trouble {
-                Some(error) => self.trouble(&error),
+                Some(error) => {
+                    if let Some(end) = self.face(&error) {
+                        return end;
+                    }
+                }
                 None if bytes == 0 => self.parts.doorbell.wait(self.parts.config.idle),
                 None if bytes < self.parts.config.bytes_max / 4 => {
                     std::thread::park_timeout(self.parts.config.linger);
@@ -155,7 +132,11 @@ impl Run {
                 let begun = std::time::Instant::now();
                 match self.checkpoint() {
                     Ok(()) => dirty = false,
-                    Err(error) => self.trouble(&error),
+                    Err(error) => {
+                        if let Some(end) = self.face(&error) {
+                            return end;
+                        }
+                    }
                 }
                 checkpointed = std::time::Instant::now();
                 pause = self.parts.config.checkpoint_every.max(begun.elapsed() * 9);
@@ -167,6 +148,20 @@ impl Run {
         {
             tracing::error!(%error, "last checkpoint failed; the rest of the log is replayed at the next start");
         }
+        End::Stopped
+    }
+
+    /// Waits to try again, or returns what the error is the end of.
+    fn face(&self, error: &PipelineError) -> Option<End> {
+        match error.end() {
+            Some(End::Fenced) => self.give_up(error),
+            Some(End::Overtaken) => {
+                tracing::warn!(%error, "worker begins again at its checkpoint");
+            }
+            Some(End::Stopped) => {}
+            None => self.trouble(error),
+        }
+        error.end()
     }
 
     fn trouble(&self, error: &PipelineError) {
@@ -185,7 +180,13 @@ impl Run {
             }
             match self.step(index, stop) {
                 Ok(step) => bytes += step,
-                Err(error) => trouble = Some(error),
+                Err(error) => {
+                    let is_over = error.end().is_some();
+                    trouble = Some(error);
+                    if is_over {
+                        break;
+                    }
+                }
             }
         }
         if bytes == 0 && trouble.is_none() {
@@ -278,7 +279,7 @@ impl Run {
         loop {
             match write(self) {
                 Ok(()) => return Ok(()),
-                Err(error) if stop.load(Ordering::SeqCst) => return Err(error),
+                Err(error) if stop.load(Ordering::SeqCst) || error.end().is_some() => return Err(error),
                 Err(error) => self.trouble(&error),
             }
         }
@@ -293,7 +294,10 @@ impl Run {
             return Ok(());
         }
         let scope = self.scope();
-        let changed = self.parts.runtime.block_on(self.parts.store.record_findings(scope, &inputs, next))?;
+        let changed = self
+            .parts
+            .runtime
+            .block_on(self.parts.store.record_findings(scope, self.epoch, &inputs, next))?;
         changed.iter().for_each(|alert| self.parts.notices.alert(alert));
         Ok(())
     }
@@ -321,7 +325,8 @@ impl Run {
             return Ok(());
         }
         let scope = self.scope();
-        let changed = self.parts.runtime.block_on(self.parts.store.withdraw_findings(scope, &ghosts))?;
+        let changed =
+            self.parts.runtime.block_on(self.parts.store.withdraw_findings(scope, self.epoch, &ghosts))?;
         tracing::info!(findings = ghosts.len(), "findings of steps that a crash undid were taken back");
         changed.iter().for_each(|alert| self.parts.notices.alert(alert));
         self.unconfirmed.retain(|_, stated| *stated > next);
@@ -428,6 +433,7 @@ impl Run {
         let partitions = self.parts.log.partitions();
         let with_partition = |(vehicle, state)| (Partition::of(vehicle, partitions), vehicle, state);
         self.progress.vehicles = vehicles.into_iter().map(with_partition).collect();
+        self.progress.epoch = self.epoch;
         self.progress.next = self.places.next();
         self.progress.detect = Some(detect);
         let scope = self.scope();
@@ -446,19 +452,4 @@ impl Run {
             now: self.ingested.map_or_else(|| self.parts.clock.now(), |at| at.0),
         }
     }
-}
-
-/// Takes over the saved state of a partition.
-fn load(saved: &SavedProgress, detector: &mut Detector, ingest: &Mutex<Worker>) -> Result<(), PipelineError> {
-    if let Some(state) = &saved.detect {
-        detector.load(state)?;
-    }
-    let mut worker = ingest.lock().unwrap_or_else(PoisonError::into_inner);
-    for (vehicle, state) in &saved.vehicles {
-        worker.load_vehicle(*vehicle, state)?;
-    }
-    for (name, state) in &saved.feeds {
-        worker.load_feeds(name, state)?;
-    }
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Alerts and the findings behind them.
 
 use async_trait::async_trait;
-use outrider_model::{Finding, LogOffset, Matched, RuleId};
+use outrider_model::{Finding, LogOffset, Matched, OwnerEpoch, RuleId};
 use outrider_types::{EventId, UnixMicros, VehicleId};
 
 use super::{Counts, Scope, StoreResult};
@@ -118,13 +118,14 @@ pub trait AlertStore: Send + Sync {
     /// Writes findings that are new or of a higher revision and brings their alerts up to date; returns the
     /// alerts that changed. Findings already known at this revision change nothing but the offset they were stated at.
     ///
-    /// `next` is the first record of the event log that the statements do not rest on.
+    /// `next` is the first record of the event log that the statements do not rest on; `epoch` the right to make them.
     ///
     /// # Errors
-    /// [`super::StoreError::Database`]; nothing was written.
+    /// [`super::StoreError::Fenced`], [`super::StoreError::Database`]; nothing was written.
     async fn record_findings(
         &self,
         scope: Scope,
+        epoch: OwnerEpoch,
         findings: &[FindingInput<'_>],
         next: LogOffset,
     ) -> StoreResult<Vec<Alert>>;
@@ -138,8 +139,13 @@ pub trait AlertStore: Send + Sync {
     /// Takes findings back by identity and brings their alerts up to date; returns the alerts that changed.
     ///
     /// # Errors
-    /// [`super::StoreError::Database`]; nothing was written.
-    async fn withdraw_findings(&self, scope: Scope, ids: &[String]) -> StoreResult<Vec<Alert>>;
+    /// [`super::StoreError::Fenced`], [`super::StoreError::Database`]; nothing was written.
+    async fn withdraw_findings(
+        &self,
+        scope: Scope,
+        epoch: OwnerEpoch,
+        ids: &[String],
+    ) -> StoreResult<Vec<Alert>>;
 
     /// Returns a page of the queue.
     ///

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use outrider_ingest::{ForeignPart, Replayed};
-use outrider_model::{LogOffset, Partition};
+use outrider_model::{LogOffset, OwnerEpoch, Partition};
 use outrider_types::{UnixMicros, VehicleId};
 
 use super::{Activity, Scope, StoreResult};
@@ -31,6 +31,8 @@ pub struct QuarantineEntry {
 /// Everything that becomes true when the worker has finished a part of the event log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
+    /// Right to write it, of [`ProgressStore::take_over`].
+    pub epoch: OwnerEpoch,
     /// First record that is not finished, of each partition.
     pub next: BTreeMap<Partition, LogOffset>,
     /// Saved ingestion state of the vehicles that changed, with the partition of their records.
@@ -65,9 +67,23 @@ pub struct SavedProgress {
 /// Checkpoints and quarantine.
 #[async_trait]
 pub trait ProgressStore: Send + Sync {
+    /// Makes a worker the owner of partitions and returns its epoch, which is above those of all owners before: from now
+    /// on nothing of theirs is written.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`]; the owners are those of before.
+    async fn take_over(&self, scope: Scope, partitions: &[Partition]) -> StoreResult<OwnerEpoch>;
+
+    /// Asks whether an epoch still owns a partition.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Fenced`] if it does not.
+    async fn check_owner(&self, scope: Scope, partition: Partition, epoch: OwnerEpoch) -> StoreResult<()>;
+
     /// Writes progress; all of it or nothing.
     ///
     /// # Errors
+    /// [`super::StoreError::Fenced`] if another worker has taken over one of the partitions,
     /// [`super::StoreError::Conflict`] if the database is already further.
     async fn commit_progress(&self, scope: Scope, progress: &Progress) -> StoreResult<()>;
 

@@ -455,7 +455,7 @@ pub(super) fn refuse_store(error: StoreError) -> Refusal {
         }
         StoreError::Conflict(_) => Refusal { status: 409, code: "command.state", message: error.to_string() },
         StoreError::Invalid(_) => Refusal { status: 400, code: "invalid", message: error.to_string() },
-        StoreError::Database(_) | StoreError::Damaged { .. } => {
+        StoreError::Database(_) | StoreError::Damaged { .. } | StoreError::Fenced { .. } => {
             tracing::error!(%error, "case database failed");
             Refusal { status: 503, code: "store", message: "storage is not available".to_owned() }
         }

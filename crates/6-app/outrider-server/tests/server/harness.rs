@@ -200,18 +200,32 @@ impl MemoryLake {
     }
 }
 
-impl Sink for MemoryLake {
+/// What one process writes into the lake with.
+struct MemorySink {
+    lake: MemoryLake,
+    /// Where the next batch of a partition begins.
+    begins: Stored,
+}
+
+impl Sink for MemorySink {
     fn next_offset(&mut self, partition: Partition) -> Result<LogOffset, SinkError> {
-        Ok(self.0.lock().expect("no test panics here").0.get(&partition).copied().unwrap_or_default())
+        let lake = self.lake.0.lock().expect("no test panics here");
+        let next = lake.0.get(&partition).copied().unwrap_or_default();
+        self.begins.insert(partition, next);
+        Ok(next)
     }
 
     fn store(&mut self, partition: Partition, next: LogOffset, batch: &EventBatch) -> Result<(), SinkError> {
-        let mut lake = self.0.lock().expect("no test panics here");
-        if lake.0.get(&partition).is_some_and(|has| *has >= next) {
-            return Ok(());
+        let mut lake = self.lake.0.lock().expect("no test panics here");
+        let has = lake.0.get(&partition).copied().unwrap_or_default();
+        if has < next && self.begins.get(&partition).is_none_or(|begin| *begin != has) {
+            return Err(SinkError::Moved { sink: "memory", reason: format!("it has {has:?}") });
         }
-        lake.0.insert(partition, next);
-        lake.1.extend((0..batch.rows()).map(|row| event(batch, row)));
+        if has < next {
+            lake.0.insert(partition, next);
+            lake.1.extend((0..batch.rows()).map(|row| event(batch, row)));
+        }
+        self.begins.insert(partition, has.max(next));
         Ok(())
     }
 }
@@ -349,7 +363,7 @@ impl World {
         };
         let backends = Backends {
             log: self.log.clone(),
-            sink: Box::new(self.lake.clone()),
+            sink: Box::new(MemorySink { lake: self.lake.clone(), begins: Stored::new() }),
             history: Arc::new(self.lake.clone()),
         };
         let server = server::start(config, ports, backends).await.expect("the server starts");

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use outrider_model::{Evidence, Finding, FindingId, GroupKey, LogOffset, Partition, RuleId, Window};
+use outrider_model::{
+    EventLog as _, Evidence, Finding, FindingId, GroupKey, LogOffset, Partition, RuleId, Window,
+};
 use outrider_server::server::RunningServer;
 use outrider_server::store::{
-    AlertFilter, AlertOrder, AlertStore as _, FindingInput, RuleCard, Scope, SqliteStore,
+    AlertFilter, AlertOrder, AlertStore as _, FindingInput, ProgressStore as _, RuleCard, Scope, SqliteStore,
 };
 use serde_json::json;
 
@@ -132,6 +134,98 @@ async fn records_that_are_gone_although_the_lake_had_them_stop_nothing() {
     server.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_servers_on_one_folder_the_first_is_fenced_and_nothing_is_lost_or_twice() {
+    let (world, folder) = (World::of(4), tempfile::tempdir().expect("a temporary folder"));
+    let first = world.start(folder.path()).await;
+    let vehicles: Vec<TestVehicle> = (1..=3).map(TestVehicle::unregistered).collect();
+    first.register(vehicles.iter().map(TestVehicle::entry).collect()).await.expect("they are registered");
+    for vehicle in &vehicles {
+        send(&first, vehicle, &vehicle.batch(1..=3)).await;
+    }
+    settle(&first, &world).await;
+    // Somebody starts it twice. Both workers see the same records from now on, and take other steps.
+    let second = world.start(folder.path()).await;
+    for round in 1..=10 {
+        for vehicle in &vehicles {
+            send(&first, vehicle, &vehicle.batch(round * 3 + 1..=round * 3 + 3)).await;
+        }
+    }
+    settle(&second, &world).await;
+    let mut status = first.app().pipeline.status();
+    for _ in 0..2000 {
+        if status.is_fenced {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        status = first.app().pipeline.status();
+    }
+    assert!(status.is_fenced, "{status:?}");
+    assert!(status.trouble.is_some_and(|trouble| trouble.contains("another worker has taken over")));
+    settle(&second, &world).await;
+    assert_eq!(second.app().pipeline.status().trouble, None);
+    let ids = world.lake.ids();
+    assert_eq!((ids.len(), ids.iter().collect::<BTreeSet<_>>().len()), (99, 99));
+    let seen = alerts(&second).await;
+    first.shutdown().await;
+    second.shutdown().await;
+    // One worker alone says the same.
+    let (alone, folder) = (World::of(4), tempfile::tempdir().expect("a temporary folder"));
+    let server = alone.start(folder.path()).await;
+    server.register(vehicles.iter().map(TestVehicle::entry).collect()).await.expect("they are registered");
+    for vehicle in &vehicles {
+        send(&server, vehicle, &vehicle.batch(1..=33)).await;
+    }
+    settle(&server, &alone).await;
+    assert_eq!(alerts(&server).await.len(), seen.len());
+    let mut expected = alone.lake.ids();
+    let mut found = ids;
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_a_former_owner_overtook_in_the_lake_begins_again_and_has_nothing_twice() {
+    let vehicle = TestVehicle::unregistered(1);
+    let part = Partition(0);
+    // What the vehicle sends, as records, and as rows.
+    let (twin, folder) = (World::new(), tempfile::tempdir().expect("a temporary folder"));
+    let server = twin.start(folder.path()).await;
+    server.register(vec![vehicle.entry()]).await.expect("it is registered");
+    for seqs in [1..=3, 4..=6, 7..=9] {
+        send(&server, &vehicle, &vehicle.batch(seqs)).await;
+    }
+    settle(&server, &twin).await;
+    server.shutdown().await;
+    let records = twin.log.read(part, LogOffset(0), 10, usize::MAX).expect("memory does not fail");
+    let rows = twin.lake.0.lock().expect("no test panics here").1.clone();
+    assert_eq!((records.len(), rows.len()), (3, 9));
+
+    let (world, folder) = (World::new(), tempfile::tempdir().expect("a temporary folder"));
+    let server = world.start(folder.path()).await;
+    server.register(vec![vehicle.entry()]).await.expect("it is registered");
+    let append = |records: &[&[u8]]| world.log.append(part, outrider_types::IngestTime(NOW), records, &[]);
+    append(&[&records[0].bytes]).expect("memory does not fail");
+    settle(&server, &world).await;
+    // The former owner still stores the second record; this one takes the second and the third in one step.
+    {
+        let mut lake = world.lake.0.lock().expect("no test panics here");
+        lake.1.extend(rows[3..6].iter().cloned());
+        lake.0.insert(part, LogOffset(2));
+    }
+    append(&[&records[1].bytes, &records[2].bytes]).expect("memory does not fail");
+    settle(&server, &world).await;
+    let ids = world.lake.ids();
+    assert_eq!((ids.len(), ids.iter().collect::<BTreeSet<_>>().len()), (9, 9));
+    let status = server.app().pipeline.status();
+    assert_eq!((status.trouble, status.is_fenced), (None, false));
+    let dropped = status.lake.dropped().get("stored_before").copied();
+    assert_eq!(dropped, Some(3), "it really went back, and detected what was stored before");
+    server.shutdown().await;
+}
+
 /// A finding of the tests' rule that only a step before the crash stated.
 fn ghost(number: u8) -> Finding {
     Finding {
@@ -180,10 +274,11 @@ async fn a_finding_that_only_a_step_before_the_crash_stated_is_taken_back() {
         quiet_us: 0,
     };
     let scope = Scope { tenant: TENANT, now: NOW };
+    let epoch = store.take_over(scope, &[Partition(0)]).await.expect("it takes over");
     for (number, next) in [(7, LogOffset(2)), (8, LogOffset(9))] {
         let finding = ghost(number);
         let input = FindingInput { finding: &finding, rule: &rule };
-        assert_eq!(store.record_findings(scope, &[input], next).await.expect("it writes").len(), 1);
+        assert_eq!(store.record_findings(scope, epoch, &[input], next).await.expect("it writes").len(), 1);
     }
     store.close().await;
     let server = world.start(old.path()).await;

@@ -1,6 +1,8 @@
 //! The conformance suite of the case database: what any implementation must do.
 
-use outrider_model::{Evidence, Finding, FindingId, GroupKey, LogOffset, Matched, Partition, RuleId, Window};
+use outrider_model::{
+    Evidence, Finding, FindingId, GroupKey, LogOffset, Matched, OwnerEpoch, Partition, RuleId, Window,
+};
 use outrider_server::api::dto::{
     AlertActionKind, AlertActionRequest, AlertSelection, AlertStatus, CaseStatus, Disposition, Role, Severity,
 };
@@ -30,6 +32,8 @@ async fn sqlite_conforms() {
     a_case_is_opened_worked_on_and_closed(&store).await;
     progress_is_all_or_nothing(&store).await;
     accounts_keep_an_administrator(&store).await;
+    a_former_owner_writes_nothing_any_more(&store).await;
+    a_former_owner_states_and_takes_back_nothing(&store).await;
     store.close().await;
     let again = open(&folder).await;
     let kept = again.saved_progress_of().await;
@@ -96,7 +100,7 @@ fn finding(number: u8, group: &str, revision: u32) -> Finding {
 async fn record(store: &dyn Store, findings: &[Finding]) -> usize {
     let card = card();
     let inputs: Vec<_> = findings.iter().map(|finding| FindingInput { finding, rule: &card }).collect();
-    store.record_findings(SCOPE, &inputs, LogOffset(1)).await.expect("it writes").len()
+    store.record_findings(SCOPE, OwnerEpoch(0), &inputs, LogOffset(1)).await.expect("it writes").len()
 }
 
 async fn findings_are_idempotent(store: &dyn Store) {
@@ -232,7 +236,14 @@ async fn episodes(store: &dyn Store, tenant: u32, times: &[i64]) -> Vec<(i64, i6
             ..finding(number, "quiet", 1)
         };
         let input = FindingInput { finding: &found, rule: &card };
-        assert_eq!(store.record_findings(scope, &[input], LogOffset(1)).await.expect("it writes").len(), 1);
+        assert_eq!(
+            store
+                .record_findings(scope, OwnerEpoch(0), &[input], LogOffset(1))
+                .await
+                .expect("it writes")
+                .len(),
+            1
+        );
     }
     let all = AlertFilter::default();
     let page = store.alerts(scope, &all, (AlertOrder::FirstAt, false), None, 100).await.expect("it reads");
@@ -296,6 +307,54 @@ async fn a_case_is_opened_worked_on_and_closed(store: &dyn Store) {
     assert_eq!(timeline.len(), 5, "opened, two alerts, a note, closed");
     let filter = CaseFilter { status: vec![CaseStatus::New], words: vec!["look".to_owned()], owner: None };
     assert_eq!(store.cases(SCOPE, &filter, None, 10).await.expect("it reads").total, 1);
+}
+
+async fn a_former_owner_writes_nothing_any_more(store: &dyn Store) {
+    let parts = [Partition(1000), Partition(1001)];
+    let former = store.take_over(SCOPE, &parts[..1]).await.expect("it takes over");
+    let progress = |epoch, partition, next| Progress {
+        epoch,
+        next: [(partition, LogOffset(next))].into(),
+        vehicles: vec![(partition, VehicleId([9; 16]), vec![1])],
+        ..Progress::default()
+    };
+    store.commit_progress(SCOPE, &progress(former, parts[0], 5)).await.expect("it is the owner");
+    let owner = store.take_over(SCOPE, &parts).await.expect("it takes over");
+    assert!(owner > former);
+    // The former owner is further, and refused all the same; nothing of it is there.
+    let refused = store.commit_progress(SCOPE, &progress(former, parts[0], 9)).await;
+    assert!(matches!(refused, Err(StoreError::Fenced { partition: 1000, .. })), "{refused:?}");
+    assert!(store.check_owner(SCOPE, parts[0], former).await.is_err());
+    let saved = store.saved_progress(SCOPE, parts[0]).await.expect("it reads");
+    assert_eq!((saved.next, saved.vehicles.len()), (LogOffset(5), 1));
+    for partition in parts {
+        store.check_owner(SCOPE, partition, owner).await.expect("it is the owner");
+        store.commit_progress(SCOPE, &progress(owner, partition, 7)).await.expect("it is the owner");
+    }
+    // One partition that is another's spoils the whole commit.
+    let other = store.take_over(SCOPE, &parts[1..]).await.expect("it takes over");
+    let mut both = progress(owner, parts[0], 8);
+    both.next.insert(parts[1], LogOffset(8));
+    let refused = store.commit_progress(SCOPE, &both).await;
+    assert!(matches!(refused, Err(StoreError::Fenced { partition: 1001, .. })), "{refused:?}");
+    assert_eq!(store.saved_progress(SCOPE, parts[0]).await.expect("it reads").next, LogOffset(7));
+    store.commit_progress(SCOPE, &progress(owner, parts[0], 8)).await.expect("that one is its own still");
+    store.commit_progress(SCOPE, &progress(other, parts[1], 8)).await.expect("and this one the other's");
+}
+
+async fn a_former_owner_states_and_takes_back_nothing(store: &dyn Store) {
+    let former = store.take_over(SCOPE, &[Partition(0)]).await.expect("it takes over");
+    let owner = store.take_over(SCOPE, &[Partition(0)]).await.expect("it takes over");
+    let finding = finding(77, "fenced", 1);
+    let card = card();
+    let input = FindingInput { finding: &finding, rule: &card };
+    let refused = store.record_findings(SCOPE, former, &[input], LogOffset(1)).await;
+    assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
+    assert_eq!(store.record_findings(SCOPE, owner, &[input], LogOffset(1)).await.expect("writes").len(), 1);
+    let ids = [finding.id.to_string()];
+    let refused = store.withdraw_findings(SCOPE, former, &ids).await;
+    assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
+    assert_eq!(store.withdraw_findings(SCOPE, owner, &ids).await.expect("writes").len(), 1);
 }
 
 async fn progress_is_all_or_nothing(store: &dyn Store) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use outrider_model::catalogue::{EVENT_TYPES, FIELDS};
-use outrider_model::{EventBatch, EventRow, LogOffset, Partition};
+use outrider_model::{EventBatch, EventRow, LogOffset, Partition, Sink as _, SinkError};
 use outrider_types::{
     BootEpoch, EventId, EventTime, IngestTime, Lane, Seq, Severity, TenantId, UnixMicros, VehicleId,
     VehicleMicros,
@@ -147,6 +147,35 @@ async fn a_store_that_dies_at_any_step_is_repeated_without_a_row_twice() {
         }
         assert!((2..STEPS_MAX - 1).contains(&steps), "{kind:?}: {steps} steps");
     }
+}
+
+#[test]
+fn of_two_workers_on_one_partition_the_slower_one_is_refused_and_no_row_is_there_twice() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let store = Arc::new(InMemory::new());
+    let process = || runtime.block_on(open(Arc::clone(&store) as Arc<dyn ObjectStore>)).expect("opens");
+    let (former, owner) = (process(), process());
+    let (mut slow, mut fast) = (former.sink(), owner.sink());
+    let count = |lake: &Lake| runtime.block_on(rows(lake)).len();
+    for sink in [&mut slow, &mut fast] {
+        assert_eq!(sink.next_offset(P0).expect("asks"), LogOffset(0));
+    }
+    slow.store(P0, LogOffset(2), &batch(0..20)).expect("nobody was before it");
+    // The owner began before that and takes other steps: its rows begin in the middle of what is there.
+    for _ in 0..2 {
+        let refused = fast.store(P0, LogOffset(5), &batch(0..50));
+        assert!(matches!(refused, Err(SinkError::Moved { .. })), "{refused:?}");
+        assert_eq!(count(&process()), 20, "nothing of it was stored");
+    }
+    assert_eq!(fast.next_offset(P0).expect("asks"), LogOffset(2));
+    fast.store(P0, LogOffset(5), &batch(20..50)).expect("it begins where the lake ends");
+    // What is all there already is no trouble, what goes further is.
+    slow.store(P0, LogOffset(5), &batch(20..50)).expect("it is there");
+    fast.store(P0, LogOffset(6), &batch(50..60)).expect("stores");
+    let refused = slow.store(P0, LogOffset(7), &batch(50..70));
+    assert!(matches!(refused, Err(SinkError::Moved { .. })), "{refused:?}");
+    slow.store(Partition(1), LogOffset(1), &batch(70..80)).expect("another partition is free");
+    assert_eq!(count(&process()), 70);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

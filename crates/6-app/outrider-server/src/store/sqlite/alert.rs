@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use outrider_model::{LogOffset, Matched};
+use outrider_model::{LogOffset, Matched, OwnerEpoch};
 use outrider_types::{EventId, UnixMicros, VehicleId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, SqliteConnection};
 
 use super::alert_filter::{order_column, order_value, push_filter};
+use super::progress::fence_detection;
 use super::{
     SqliteStore, alert_finding, count, cursor_parts, int, json, number, severity, time, word, word_opt,
 };
@@ -29,10 +30,12 @@ impl AlertStore for SqliteStore {
     async fn record_findings(
         &self,
         scope: Scope,
+        epoch: OwnerEpoch,
         findings: &[FindingInput<'_>],
         next: LogOffset,
     ) -> StoreResult<Vec<Alert>> {
         let mut transaction = self.begin().await?;
+        fence_detection(&mut transaction, i64::from(scope.tenant.0), epoch).await?;
         let mut touched = BTreeSet::new();
         for input in findings {
             if let Some(alert) = alert_finding::record(&mut transaction, scope, input, next).await? {
@@ -55,8 +58,14 @@ impl AlertStore for SqliteStore {
             .collect()
     }
 
-    async fn withdraw_findings(&self, scope: Scope, ids: &[String]) -> StoreResult<Vec<Alert>> {
+    async fn withdraw_findings(
+        &self,
+        scope: Scope,
+        epoch: OwnerEpoch,
+        ids: &[String],
+    ) -> StoreResult<Vec<Alert>> {
         let mut transaction = self.begin().await?;
+        fence_detection(&mut transaction, i64::from(scope.tenant.0), epoch).await?;
         let mut touched = BTreeSet::new();
         for id in ids {
             let alert: Option<String> = sqlx::query_scalar(

@@ -1,7 +1,7 @@
 //! Checkpoints of the worker and the quarantine.
 
 use async_trait::async_trait;
-use outrider_model::{LogOffset, Partition};
+use outrider_model::{LogOffset, OwnerEpoch, Partition};
 use outrider_types::VehicleId;
 use sqlx::{Row, SqliteConnection};
 
@@ -10,6 +10,8 @@ use crate::store::{Activity, Progress, ProgressStore, SavedProgress, Scope, Stor
 
 /// Name of the row that holds the offset.
 const OFFSET: &str = "offset";
+/// Name of the row that holds the owner's epoch: eight bytes, the highest first.
+const OWNER: &str = "owner";
 /// Partition beside whose rows the states stand that are over all partitions: of detection, and of feeds.
 const SHARED_AT: Partition = Partition(0);
 /// Beginning of the names of the rows that hold the state of detection, in order.
@@ -24,9 +26,33 @@ const HOUR_US: i64 = 3_600_000_000;
 
 #[async_trait]
 impl ProgressStore for SqliteStore {
+    async fn take_over(&self, scope: Scope, partitions: &[Partition]) -> StoreResult<OwnerEpoch> {
+        let tenant = i64::from(scope.tenant.0);
+        let mut transaction = self.begin().await?;
+        let mut epoch = OwnerEpoch(0);
+        for partition in partitions {
+            epoch = epoch.max(owner(&mut transaction, tenant, *partition).await?);
+        }
+        epoch.0 += 1;
+        for partition in partitions {
+            let state = epoch.0.to_be_bytes();
+            put_state(&mut transaction, tenant, i64::from(partition.0), OWNER, 0, &state).await?;
+        }
+        transaction.commit().await?;
+        Ok(epoch)
+    }
+
+    async fn check_owner(&self, scope: Scope, partition: Partition, epoch: OwnerEpoch) -> StoreResult<()> {
+        let mut connection = self.read.acquire().await?;
+        fence(&mut connection, i64::from(scope.tenant.0), partition, epoch).await
+    }
+
     async fn commit_progress(&self, scope: Scope, progress: &Progress) -> StoreResult<()> {
         let tenant = i64::from(scope.tenant.0);
         let mut transaction = self.begin().await?;
+        for partition in progress.next.keys() {
+            fence(&mut transaction, tenant, *partition, progress.epoch).await?;
+        }
         for (partition, next) in &progress.next {
             put_place(&mut transaction, tenant, *partition, *next).await?;
         }
@@ -74,6 +100,7 @@ impl ProgressStore for SqliteStore {
             let name: String = row.try_get("name")?;
             match name.as_str() {
                 OFFSET => saved.next = LogOffset(number(row, "log_offset")?),
+                OWNER => {}
                 part if part.starts_with(FEEDS) => {
                     saved.feeds.push((part[FEEDS.len()..].to_owned(), row.try_get("state")?));
                 }
@@ -91,6 +118,56 @@ impl ProgressStore for SqliteStore {
         }
         Ok(saved)
     }
+}
+
+/// Returns the epoch of a partition's owner; 0 if nobody ever took it over.
+async fn owner(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    partition: Partition,
+) -> StoreResult<OwnerEpoch> {
+    let state: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT state FROM checkpoint WHERE tenant = ? AND partition = ? AND name = ?")
+            .bind(tenant)
+            .bind(i64::from(partition.0))
+            .bind(OWNER)
+            .fetch_optional(connection)
+            .await?;
+    let Some(state) = state else { return Ok(OwnerEpoch::default()) };
+    let bytes = <[u8; 8]>::try_from(state.as_slice()).map_err(|_| StoreError::Damaged {
+        what: "owner's epoch",
+        value: format!("{} bytes", state.len()),
+    })?;
+    Ok(OwnerEpoch(u64::from_be_bytes(bytes)))
+}
+
+/// Refuses whoever is not the owner of a partition.
+///
+/// # Errors
+/// [`StoreError::Fenced`].
+async fn fence(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    partition: Partition,
+    epoch: OwnerEpoch,
+) -> StoreResult<()> {
+    let owner = owner(connection, tenant, partition).await?;
+    if owner == epoch {
+        return Ok(());
+    }
+    Err(StoreError::Fenced { partition: partition.0, owner: owner.0, ours: epoch.0 })
+}
+
+/// Refuses whoever does not own the state of detection, which findings rest on.
+///
+/// # Errors
+/// [`StoreError::Fenced`].
+pub(super) async fn fence_detection(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    epoch: OwnerEpoch,
+) -> StoreResult<()> {
+    fence(connection, tenant, SHARED_AT, epoch).await
 }
 
 /// Writes how far a partition is worked off.
