@@ -11,6 +11,12 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::feed::FeedId;
+use crate::registry::Vin;
+
+/// Reason of what names a vehicle that has no pseudonym here.
+pub(crate) const UNKNOWN: &str = "feed.vehicle_unknown";
+/// Reason of what waits until names can be looked up.
+pub(crate) const UNAVAILABLE: &str = "feed.names_unavailable";
 
 /// One registered feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +39,22 @@ pub struct Feed {
     pub takes_unregistered: bool,
 }
 
+/// Names cannot be looked up now; later they can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("names of vehicles cannot be looked up now")]
+pub struct NamesUnavailable;
+
 /// Turns the name by which a source knows a vehicle into the pseudonym by which everything above ingestion does (PRIV-1).
 pub trait Pseudonyms: Send + Sync {
-    /// Returns the pseudonym; `None` if the name has none here.
-    fn pseudonym(&self, tenant: TenantId, feed: FeedId, name: &VehicleName) -> Option<VehicleId>;
+    /// Begins a body: what changed before is seen in it.
+    fn begin_body(&self) {}
+
+    /// Returns the pseudonym of a name of a feed; `None` if it has none here. One that does not exist yet is made where the
+    /// feed may bring vehicles that nobody registered. An answer may cost a look into a file: a body asks once for a name.
+    ///
+    /// # Errors
+    /// [`NamesUnavailable`].
+    fn pseudonym(&self, feed: &Feed, name: &VehicleName) -> Result<Option<VehicleId>, NamesUnavailable>;
 }
 
 /// Pseudonyms by keyed hash: without the key nobody can tell which name one belongs to, nor try names out.
@@ -55,6 +73,31 @@ impl NameKey {
         Self(Zeroizing::new(key))
     }
 
+    /// Returns the pseudonym of a name. A VIN has one whichever feed names it; a source's own name has one in its feed only.
+    #[must_use]
+    pub fn of_name(&self, tenant: TenantId, feed: FeedId, name: &VehicleName) -> VehicleId {
+        match name {
+            VehicleName::Vin(vin) => self.hash(tenant, b"vin\n", vin),
+            VehicleName::Id(id) => *id,
+            VehicleName::Foreign(name) => {
+                let [a, b, c, d] = feed.0.to_le_bytes();
+                self.hash(tenant, &[b'f', b'e', b'e', b'd', a, b, c, d, b'\n'], name)
+            }
+        }
+    }
+
+    /// Returns the pseudonym of a VIN, the same as by [`NameKey::of_name`].
+    #[must_use]
+    pub fn of_vin(&self, tenant: TenantId, vin: &Vin) -> VehicleId {
+        self.hash(tenant, b"vin\n", vin.expose())
+    }
+
+    /// Shows the key, for a vault that takes its pseudonyms over.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     fn hash(&self, tenant: TenantId, kind: &[u8], name: &str) -> VehicleId {
         let mut hash =
             <Hmac<Sha256>>::new_from_slice(self.0.as_slice()).expect("HMAC takes a key of any length");
@@ -68,16 +111,9 @@ impl NameKey {
 }
 
 impl Pseudonyms for NameKey {
-    /// A VIN has one pseudonym whichever feed names it; a source's own name has one in its feed only.
-    fn pseudonym(&self, tenant: TenantId, feed: FeedId, name: &VehicleName) -> Option<VehicleId> {
-        Some(match name {
-            VehicleName::Vin(vin) => self.hash(tenant, b"vin\n", vin),
-            VehicleName::Id(id) => *id,
-            VehicleName::Foreign(name) => {
-                let [a, b, c, d] = feed.0.to_le_bytes();
-                self.hash(tenant, &[b'f', b'e', b'e', b'd', a, b, c, d, b'\n'], name)
-            }
-        })
+    /// Every name has a pseudonym, made or not.
+    fn pseudonym(&self, feed: &Feed, name: &VehicleName) -> Result<Option<VehicleId>, NamesUnavailable> {
+        Ok(Some(self.of_name(feed.tenant, feed.id, name)))
     }
 }
 
@@ -119,8 +155,19 @@ impl Feeds {
         &self.decoders
     }
 
-    pub(crate) fn pseudonym(&self, feed: &Feed, name: &VehicleName) -> Option<VehicleId> {
-        self.names.as_ref()?.pseudonym(feed.tenant, feed.id, name)
+    pub(crate) fn begin_body(&self) {
+        if let Some(names) = &self.names {
+            names.begin_body();
+        }
+    }
+
+    /// Returns what a feed's name is called here, or why it is not.
+    pub(crate) fn pseudonym(&self, feed: &Feed, name: &VehicleName) -> Result<VehicleId, &'static str> {
+        let Some(names) = &self.names else { return Err(UNKNOWN) };
+        match names.pseudonym(feed, name) {
+            Ok(found) => found.ok_or(UNKNOWN),
+            Err(NamesUnavailable) => Err(UNAVAILABLE),
+        }
     }
 }
 
@@ -131,16 +178,18 @@ mod tests {
     #[test]
     fn a_vin_has_one_pseudonym_in_all_feeds_of_a_tenant_and_a_foreign_name_one_in_each() {
         let key = NameKey::new([7; 32]);
-        let of = |tenant, feed, name: &VehicleName| key.pseudonym(TenantId(tenant), FeedId(feed), name);
+        let of = |tenant, feed, name: &VehicleName| key.of_name(TenantId(tenant), FeedId(feed), name);
         let vin = VehicleName::Vin("WVWZZZ1JZ3W386752".to_owned());
         let foreign = VehicleName::Foreign("WVWZZZ1JZ3W386752".to_owned());
         assert_eq!(of(1, 1, &vin), of(1, 2, &vin));
         assert_ne!(of(1, 1, &vin), of(2, 1, &vin), "tenants cannot be joined");
         assert_ne!(of(1, 1, &foreign), of(1, 2, &foreign));
         assert_ne!(of(1, 1, &vin), of(1, 1, &foreign));
-        assert_ne!(NameKey::new([8; 32]).pseudonym(TenantId(1), FeedId(1), &vin), of(1, 1, &vin));
+        assert_ne!(NameKey::new([8; 32]).of_name(TenantId(1), FeedId(1), &vin), of(1, 1, &vin));
         let id = VehicleName::Id(VehicleId([3; 16]));
-        assert_eq!(of(1, 1, &id), Some(VehicleId([3; 16])));
+        assert_eq!(of(1, 1, &id), VehicleId([3; 16]));
+        let parsed = Vin::parse("WVWZZZ1JZ3W386752").expect("a VIN");
+        assert_eq!(key.of_vin(TenantId(1), &parsed), of(1, 1, &vin));
         assert!(!format!("{key:?}").contains('7'));
     }
 }

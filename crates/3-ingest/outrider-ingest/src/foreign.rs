@@ -17,7 +17,7 @@ use outrider_types::{BootEpoch, IngestTime};
 pub use self::part::{EnvelopePart, ForeignPart};
 use self::row::{Declined, Numbering, Placer};
 use crate::feed::{BodyDigest, FeedId, FeedRecord};
-use crate::feeds::{Feed, Feeds};
+use crate::feeds::{Feed, Feeds, UNAVAILABLE};
 use crate::finding::CLOUD_EPOCH;
 use crate::seen::Seen;
 use crate::worker::Quarantined;
@@ -135,6 +135,7 @@ impl Foreign {
             return;
         }
         counts.pass(1);
+        feeds.begin_body();
         let mut body = Body::new(feed, &feeds, digest, record.ingest);
         let input = Input { bytes: parsed.body, format: &feed.format, envelope: None };
         let mut sinks = Sinks { registry, batch, quarantine };
@@ -215,9 +216,11 @@ impl<'a> Body<'a> {
         input: &Input<'_>,
         registry: &dyn VehicleRegistry,
     ) -> Result<Arc<dyn FormatDecoder>, (&'static str, String)> {
-        let vehicle =
-            input.envelope.and_then(|(_, payload)| self.feeds.pseudonym(self.feed, &payload.vehicle));
-        let known = vehicle.and_then(|vehicle| registry.vehicle(vehicle));
+        let around = input.envelope.map(|(_, payload)| self.feeds.pseudonym(self.feed, &payload.vehicle));
+        if around == Some(Err(UNAVAILABLE)) {
+            return Err((UNAVAILABLE, "of an envelope".to_owned()));
+        }
+        let known = around.and_then(Result::ok).and_then(|vehicle| registry.vehicle(vehicle));
         let platform = known.as_ref().map(|it| it.platform.as_str()).or(self.feed.platform.as_deref());
         let release = known.as_ref().map(|it| it.release.as_str()).or(self.feed.release.as_deref());
         let package = self.feeds.decoders().select(input.format, platform, release);

@@ -28,7 +28,7 @@ pub use clock::{ClockQuality, ClockState, EARLIEST_PLAUSIBLE, StartBounds, earli
 pub use content::{Contents, RowHash};
 pub use decode::RowsDecoder;
 pub use feed::{BodyDigest, FEED_BODY_BYTES_MAX, FEED_MAGIC, FEED_RECORD_OVERHEAD, FeedId, FeedRecord};
-pub use feeds::{Feed, Feeds, NameKey, Pseudonyms};
+pub use feeds::{Feed, Feeds, NameKey, NamesUnavailable, Pseudonyms};
 pub use finding::{CLOUD_EPOCH, CLOUD_TYPES, Reason, Statement};
 pub use foreign::{EnvelopePart, FEED_EPOCH, FeedCounts, ForeignPart};
 pub use interval::IntervalSet;

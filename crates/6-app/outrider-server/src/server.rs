@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use outrider_decode::DecoderTable;
 use outrider_detect::DetectorConfig;
+use outrider_ingest::Pseudonyms;
 use outrider_model::{EventLog, Sink};
 use outrider_respond::SafetyGate;
 use outrider_rules::Loaded;
@@ -31,7 +32,7 @@ use crate::rulebook::{self, RuleBook};
 use crate::store::{Scope, SqliteStore, Store, StoreError, VehicleEntry};
 use crate::tasks::Tasks;
 use crate::update::{UpdateDesk, UpdateParts};
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Vault, VaultError, VaultNames};
 use crate::vehicle::broker;
 use crate::vehicle::est::{EnrolmentDesk, EstListener};
 use crate::vehicle::mqtt::{self, MqttListener};
@@ -354,6 +355,15 @@ async fn open_feeds(
 ) -> Result<FeedDesk, StartError> {
     let ports = shared.ports;
     let names = open_name_key(secrets, &mut || draw(&*ports.random))?;
+    let names: Arc<dyn Pseudonyms> = match &shared.vin_vault {
+        None => Arc::new(names),
+        Some(vault) => Arc::new(VaultNames::new(
+            (vault.clone(), names),
+            shared.directory.clone(),
+            ports.clock.clone(),
+            Handle::current(),
+        )),
+    };
     Ok(FeedDesk::open(FeedParts {
         store: shared.store.clone(),
         log,
@@ -361,7 +371,7 @@ async fn open_feeds(
         clock: ports.clock.clone(),
         random: ports.random.clone(),
         tenant: shared.config.tenant,
-        names: Arc::new(names),
+        names,
         decoders: Arc::new(DecoderTable::new(shared.config.decoders.iter().cloned())),
     })
     .await?)

@@ -9,19 +9,22 @@
 
 mod file;
 mod key;
+mod names;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use outrider_ingest::NameKey;
 use outrider_ingest::registry::Vin;
 use outrider_types::{TenantId, UnixMicros, VehicleId};
 
 pub use key::MasterKey;
+pub use names::VaultNames;
 
 use crate::port::{Random, draw};
 use crate::store::Scope;
-use file::{NewPseudonym, NewVehicle, VaultFile};
+use file::{NewPseudonym, NewVehicle, StoredEpoch, VaultFile};
 use key::{DataKey, EpochKey, Sealed, Tag, TenantKeys};
 
 /// Why the vault did not do as asked. No text holds a VIN.
@@ -36,12 +39,26 @@ pub enum VaultError {
     /// The mapping was destroyed.
     #[error("the mapping of the vehicle was destroyed")]
     Shredded(UnixMicros),
+    /// The tenant's first epoch has begun.
+    #[error("the vault has pseudonyms of its own already")]
+    Begun,
     /// A row does not open with its key.
     #[error("a row of the vault is damaged: {0}")]
     Damaged(&'static str),
     /// The file failed.
     #[error("vault failed: {0}")]
     File(#[from] sqlx::Error),
+}
+
+/// What the vault knows of a VIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookedUp {
+    /// Its pseudonym.
+    Known(VehicleId),
+    /// The pseudonym that feeds gave it before there was a vault, and that it gets when it is registered.
+    Former(VehicleId),
+    /// Nothing.
+    New,
 }
 
 /// Whether vehicles that are known keep their pseudonym when a new epoch begins.
@@ -138,20 +155,58 @@ impl Vault {
         self.file.close().await;
     }
 
+    /// Name of a VIN in the file.
+    fn tag(&self, tenant: TenantId, vin: &Vin) -> Tag {
+        self.master.tenant(tenant).tag(vin)
+    }
+
+    /// Returns what is known of VINs, in their order; changes nothing.
+    ///
+    /// # Errors
+    /// [`VaultError::File`], [`VaultError::Damaged`].
+    pub async fn look_up(&self, scope: Scope, vins: &[&Vin]) -> Result<Vec<LookedUp>, VaultError> {
+        let keys = self.master.tenant(scope.tenant);
+        let tags: Vec<Tag> = vins.iter().map(|vin| keys.tag(vin)).collect();
+        let mut connection = self.file.read().await?;
+        let linked = self.file.linked_since(&mut connection, scope.tenant).await?;
+        let known = self.file.find(&mut connection, scope.tenant, &tags).await?;
+        let newest = |tag: &Tag| known.get(tag).and_then(|it| it.newest).filter(|(_, at)| *at >= linked);
+        let epoch = self.file.newest_epoch(&mut connection, scope.tenant).await?;
+        let key = epoch.map(|epoch| EpochKey::of(&keys, &epoch)).transpose()?;
+        let former = match &key {
+            None => BTreeMap::new(),
+            Some(key) => self.former(&mut connection, key, scope.tenant, vins).await?,
+        };
+        let each = tags.iter().zip(vins).map(|(tag, vin)| match (newest(tag), former.get(vin.expose())) {
+            (Some((id, _)), _) => LookedUp::Known(id),
+            (None, Some(id)) => LookedUp::Former(*id),
+            (None, None) => LookedUp::New,
+        });
+        Ok(each.collect())
+    }
+
+    /// Returns how often pseudonyms that were given went out of use, by whichever program: while the number stays, what
+    /// was looked up holds.
+    ///
+    /// # Errors
+    /// [`VaultError::File`].
+    pub async fn changes(&self) -> Result<i64, VaultError> {
+        self.file.changes().await
+    }
+
     /// Returns the pseudonyms that VINs have, in their order. A VIN that has none gets a stand-in, the same each time, which
     /// is stored nowhere and is nobody's pseudonym: for rehearsals.
     ///
     /// # Errors
-    /// [`VaultError::File`].
+    /// As [`Vault::look_up`].
     pub async fn stand_ins(&self, scope: Scope, vins: &[&Vin]) -> Result<Vec<VehicleId>, VaultError> {
         let keys = self.master.tenant(scope.tenant);
-        let tags: Vec<Tag> = vins.iter().map(|vin| keys.tag(vin)).collect();
-        let mut connection = self.file.begin().await?;
-        let linked = self.file.linked_since(&mut connection, scope.tenant).await?;
-        let known = self.file.find(&mut connection, scope.tenant, &tags).await?;
-        let newest =
-            |tag: &Tag| known.get(tag).and_then(|vehicle| vehicle.newest).filter(|(_, at)| *at >= linked);
-        Ok(tags.iter().map(|tag| newest(tag).map_or(VehicleId(*tag), |(id, _)| id)).collect())
+        let found = self.look_up(scope, vins).await?;
+        let each = found.into_iter().zip(vins).map(|(found, vin)| match found {
+            LookedUp::Known(id) | LookedUp::Former(id) => id,
+            LookedUp::New => VehicleId(keys.tag(vin)),
+        });
+        Ok(each.collect())
     }
 
     /// Returns the pseudonyms of VINs in their order, making those that are missing, all in one transaction. The same
@@ -164,6 +219,7 @@ impl Vault {
         let mut transaction = self.file.begin().await?;
         let (epoch, epoch_key) = self.current_epoch(&mut transaction, &keys, scope).await?;
         let linked = self.file.linked_since(&mut transaction, scope.tenant).await?;
+        let former = self.former(&mut transaction, &epoch_key, scope.tenant, vins).await?;
         let tags: Vec<Tag> = vins.iter().map(|vin| keys.tag(vin)).collect();
         let mut known = self.file.find(&mut transaction, scope.tenant, &tags).await?;
         let mut number = self.file.last_number(&mut transaction).await?;
@@ -184,7 +240,7 @@ impl Vault {
                     (number, data)
                 }
             };
-            let id = epoch_key.pseudonym(&data, vin);
+            let id = former.get(vin.expose()).copied().unwrap_or_else(|| epoch_key.pseudonym(&data, vin));
             let sealed = data.seal(scope.tenant, id, vin, draw(&*self.random));
             pseudonyms.push(NewPseudonym { id, vehicle: owner, epoch, sealed });
             let wrapped = entry.map_or_else(Vec::new, |entry| entry.wrapped.clone());
@@ -194,6 +250,41 @@ impl Vault {
         self.file.insert(&mut transaction, scope, &vehicles, &pseudonyms).await?;
         transaction.commit().await?;
         Ok(assigned)
+    }
+
+    /// Makes the hashes under a key of feeds' names the pseudonyms of the tenant's first epoch, so that vehicles that feeds
+    /// named before there was a vault stay what they are. Whoever has that key can confirm such a pseudonym by trying
+    /// VINs, until an epoch that breaks begins.
+    ///
+    /// # Errors
+    /// [`VaultError::Begun`], [`VaultError::File`].
+    pub async fn take_over(&self, scope: Scope, names: &NameKey) -> Result<(), VaultError> {
+        let keys = self.master.tenant(scope.tenant);
+        let mut transaction = self.file.begin().await?;
+        if self.file.newest_epoch(&mut transaction, scope.tenant).await?.is_some() {
+            return Err(VaultError::Begun);
+        }
+        let key = EpochKey::by_names(names);
+        self.begin_epoch(&mut transaction, &keys, scope, (1, Linking::Keep), &key).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Returns which VINs have a pseudonym from before there was a vault, by the VIN's text; none once it was destroyed.
+    async fn former<'a>(
+        &self,
+        connection: &mut sqlx::SqliteConnection,
+        key: &EpochKey,
+        tenant: TenantId,
+        vins: &[&'a Vin],
+    ) -> Result<BTreeMap<&'a str, VehicleId>, VaultError> {
+        let Some(names) = key.names() else { return Ok(BTreeMap::new()) };
+        let mut former: BTreeMap<&str, VehicleId> =
+            vins.iter().map(|vin| (vin.expose(), names.of_vin(tenant, vin))).collect();
+        let ids: Vec<VehicleId> = former.values().copied().collect();
+        let taken = self.file.taken(connection, tenant, &ids).await?;
+        former.retain(|_, id| !taken.contains(id));
+        Ok(former)
     }
 
     /// Begins the next epoch of a tenant: VINs that are new get their pseudonym with a new key. Old pseudonyms resolve
@@ -206,7 +297,9 @@ impl Vault {
         let mut transaction = self.file.begin().await?;
         let (epoch, _) = self.current_epoch(&mut transaction, &keys, scope).await?;
         let next = epoch + 1;
-        self.begin_epoch(&mut transaction, &keys, scope, (next, linking)).await?;
+        let key = EpochKey::draw(&*self.random);
+        self.begin_epoch(&mut transaction, &keys, scope, (next, linking), &key).await?;
+        self.file.count_change(&mut transaction).await?;
         transaction.commit().await?;
         Ok(next)
     }
@@ -274,6 +367,7 @@ impl Vault {
         }
         let pseudonyms = self.file.pseudonyms(&mut transaction, row.vehicle).await?;
         self.file.shred(&mut transaction, row.vehicle, scope.now).await?;
+        self.file.count_change(&mut transaction).await?;
         transaction.commit().await?;
         Ok(pseudonyms.into_values().collect())
     }
@@ -285,10 +379,12 @@ impl Vault {
         keys: &TenantKeys,
         scope: Scope,
     ) -> Result<(u32, EpochKey), VaultError> {
-        match self.file.newest_epoch(connection, scope.tenant).await? {
-            Some((epoch, wrapped)) => Ok((epoch, keys.unwrap_epoch(epoch, &wrapped)?)),
-            None => Ok((1, self.begin_epoch(connection, keys, scope, (1, Linking::Keep)).await?)),
+        if let Some(stored) = self.file.newest_epoch(connection, scope.tenant).await? {
+            return Ok((stored.epoch, EpochKey::of(keys, &stored)?));
         }
+        let key = EpochKey::draw(&*self.random);
+        self.begin_epoch(connection, keys, scope, (1, Linking::Keep), &key).await?;
+        Ok((1, key))
     }
 
     async fn begin_epoch(
@@ -297,11 +393,12 @@ impl Vault {
         keys: &TenantKeys,
         scope: Scope,
         (epoch, linking): (u32, Linking),
-    ) -> Result<EpochKey, VaultError> {
-        let key = EpochKey(draw::<32>(&*self.random));
-        let wrapped: Sealed = keys.wrap_epoch(epoch, &key, draw(&*self.random));
-        self.file.insert_epoch(connection, scope, epoch, &wrapped, linking == Linking::Keep).await?;
-        Ok(key)
+        key: &EpochKey,
+    ) -> Result<(), VaultError> {
+        let wrapped: Sealed = keys.wrap_epoch(epoch, key, draw(&*self.random));
+        let (keeps, by_names) = (linking == Linking::Keep, key.names().is_some());
+        let stored = StoredEpoch { epoch, wrapped, keeps, by_names };
+        self.file.insert_epoch(connection, scope, &stored).await
     }
 }
 

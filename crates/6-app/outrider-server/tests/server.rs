@@ -8,6 +8,8 @@ mod client;
 mod enrolment;
 #[path = "server/feed.rs"]
 mod feed;
+#[path = "server/feed_names.rs"]
+mod feed_names;
 #[path = "server/harness.rs"]
 mod harness;
 #[path = "server/mosquitto.rs"]

@@ -62,6 +62,7 @@ impl Foreign {
             format: &part.format,
             envelope: envelope.as_ref().map(|(number, payload)| (*number, payload)),
         };
+        feeds.begin_body();
         let mut body = Body::new(feed, &feeds, part.body, ingest);
         let mut sinks = Sinks { registry, batch, quarantine };
         if part.documents == 0 {

@@ -182,7 +182,7 @@ impl<'a> Placer<'a> {
     fn look_up(&mut self, name: &NameRef<'_>) -> Result<usize, &'static str> {
         let name = VehicleName::from(name);
         let feed = self.body.feed;
-        let vehicle = self.body.feeds.pseudonym(feed, &name).ok_or("feed.vehicle_unknown")?;
+        let vehicle = self.body.feeds.pseudonym(feed, &name)?;
         let known = self.registry.vehicle(vehicle).filter(|known| known.tenant == feed.tenant);
         let is_named_by_source = !matches!(name, VehicleName::Id(_));
         if known.is_none() && !(is_named_by_source && feed.takes_unregistered) {

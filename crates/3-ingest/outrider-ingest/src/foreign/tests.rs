@@ -5,7 +5,7 @@ use outrider_wire::catalogue::{event, field};
 use proptest::prelude::*;
 
 use super::*;
-use crate::feeds::{NameKey, Pseudonyms as _};
+use crate::feeds::{NameKey, Pseudonyms};
 use crate::worker::Worker;
 
 const VIN: &str = "WVWZZZ1JZ3W386752";
@@ -55,7 +55,7 @@ fn key() -> NameKey {
 }
 
 fn vehicle(name: &VehicleName) -> VehicleId {
-    key().pseudonym(TENANT, FeedId(1), name).expect("it has one")
+    key().of_name(TENANT, FeedId(1), name)
 }
 
 fn vin() -> VehicleName {
@@ -314,7 +314,7 @@ fn a_payload_is_decoded_by_its_format_for_the_envelopes_vehicle() {
     bench.batch.seal();
     assert_eq!(bench.batch.rows(), 2);
     let foreign = VehicleName::Foreign("unit-0815".to_owned());
-    let expected = key().pseudonym(TENANT, FeedId(2), &foreign).expect("it has one");
+    let expected = key().of_name(TENANT, FeedId(2), &foreign);
     assert_eq!(bench.batch.vehicle, [expected, expected]);
     assert_eq!(bench.batch.row(0).time().best.0, 1_799_999_999_000_000, "the envelope's time");
     assert_eq!(bench.batch.extensions["acme.by"].get(0), Some("(vehicle)"));

@@ -1,6 +1,6 @@
 //! The vault's SQLite file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,10 +15,20 @@ use super::{KnownVehicle, VaultError};
 use crate::store::Scope;
 
 /// Version in `PRAGMA user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// Tables of version 1, and what version 2 added.
 const TABLES: &str = include_str!("schema.sql");
+const NAMES: &str = include_str!("schema_names.sql");
 /// Rows of one statement: five values each stay far below SQLite's limit of 32,766.
 const ROWS_MAX: usize = 2000;
+
+/// Epoch of a tenant.
+pub(super) struct StoredEpoch {
+    pub(super) epoch: u32,
+    pub(super) wrapped: Sealed,
+    pub(super) keeps: bool,
+    pub(super) by_names: bool,
+}
 
 /// Vehicle that the vault did not know.
 pub(super) struct NewVehicle {
@@ -61,14 +71,16 @@ impl VaultFile {
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
         let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
-        match version {
-            0 => {
-                sqlx::raw_sql(TABLES).execute(&mut *transaction).await?;
-                sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *transaction).await?;
-            }
-            VERSION => {}
+        let missing: &[&'static str] = match version {
+            0 => &[TABLES, NAMES],
+            1 => &[NAMES],
+            VERSION => &[],
             _ => return Err(VaultError::Damaged("tables of another version")),
+        };
+        for part in missing {
+            sqlx::raw_sql(*part).execute(&mut *transaction).await?;
         }
+        sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(Self(pool))
     }
@@ -79,6 +91,11 @@ impl VaultFile {
 
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, VaultError> {
         Ok(self.0.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Begins to read without keeping writers out.
+    pub(super) async fn read(&self) -> Result<Transaction<'static, Sqlite>, VaultError> {
+        Ok(self.0.begin().await?)
     }
 
     /// Compares the check value; the first one is kept.
@@ -101,14 +118,20 @@ impl VaultFile {
         &self,
         connection: &mut SqliteConnection,
         tenant: TenantId,
-    ) -> Result<Option<(u32, Sealed)>, VaultError> {
+    ) -> Result<Option<StoredEpoch>, VaultError> {
         let row = sqlx::query(
-            "SELECT epoch, wrapped FROM vault_epoch WHERE tenant = ? ORDER BY epoch DESC LIMIT 1",
+            "SELECT epoch, wrapped, keeps, by_names FROM vault_epoch WHERE tenant = ? ORDER BY epoch DESC LIMIT 1",
         )
         .bind(i64::from(tenant.0))
         .fetch_optional(connection)
         .await?;
-        row.map(|row| Ok((row.try_get::<u32, _>("epoch")?, row.try_get("wrapped")?))).transpose()
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(StoredEpoch {
+            epoch: row.try_get("epoch")?,
+            wrapped: row.try_get("wrapped")?,
+            keeps: row.try_get("keeps")?,
+            by_names: row.try_get("by_names")?,
+        }))
     }
 
     /// Returns the first epoch whose pseudonyms are still in use: the newest one that broke with those before it.
@@ -125,17 +148,16 @@ impl VaultFile {
         &self,
         connection: &mut SqliteConnection,
         scope: Scope,
-        epoch: u32,
-        wrapped: &Sealed,
-        keeps: bool,
+        epoch: &StoredEpoch,
     ) -> Result<(), VaultError> {
         sqlx::query(
-            "INSERT INTO vault_epoch (tenant, epoch, wrapped, keeps, begun_at) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO vault_epoch (tenant, epoch, wrapped, keeps, by_names, begun_at) VALUES (?, ?, ?, ?, ?, ?)",
         )
         .bind(i64::from(scope.tenant.0))
-        .bind(epoch)
-        .bind(wrapped)
-        .bind(keeps)
+        .bind(epoch.epoch)
+        .bind(&epoch.wrapped)
+        .bind(epoch.keeps)
+        .bind(epoch.by_names)
         .bind(scope.now.0)
         .execute(connection)
         .await?;
@@ -236,6 +258,30 @@ impl VaultFile {
         }))
     }
 
+    /// Returns which of some pseudonyms the file has, resolvable or not.
+    pub(super) async fn taken(
+        &self,
+        connection: &mut SqliteConnection,
+        tenant: TenantId,
+        ids: &[VehicleId],
+    ) -> Result<BTreeSet<VehicleId>, VaultError> {
+        let mut taken = BTreeSet::new();
+        for some in ids.chunks(ROWS_MAX) {
+            let mut query =
+                QueryBuilder::<Sqlite>::new("SELECT vehicle_id FROM vault_pseudonym WHERE tenant = ");
+            query.push_bind(i64::from(tenant.0)).push(" AND vehicle_id IN (");
+            let mut list = query.separated(", ");
+            for id in some {
+                list.push_bind(id.0.to_vec());
+            }
+            list.push_unseparated(")");
+            for row in query.build().fetch_all(&mut *connection).await? {
+                taken.insert(vehicle_id(row.try_get("vehicle_id")?)?);
+            }
+        }
+        Ok(taken)
+    }
+
     /// Returns all pseudonyms of a vehicle, by epoch.
     pub(super) async fn pseudonyms(
         &self,
@@ -249,6 +295,17 @@ impl VaultFile {
         rows.into_iter()
             .map(|row| Ok((row.try_get("epoch")?, vehicle_id(row.try_get("vehicle_id")?)?)))
             .collect()
+    }
+
+    /// Returns how often pseudonyms that were given went out of use.
+    pub(super) async fn changes(&self) -> Result<i64, VaultError> {
+        Ok(sqlx::query_scalar("SELECT times FROM vault_change").fetch_one(&self.0).await?)
+    }
+
+    /// Counts that pseudonyms went out of use.
+    pub(super) async fn count_change(&self, connection: &mut SqliteConnection) -> Result<(), VaultError> {
+        sqlx::query("UPDATE vault_change SET times = times + 1").execute(connection).await?;
+        Ok(())
     }
 
     /// Takes away everything that leads from the vehicle's pseudonyms to its VIN.

@@ -1,11 +1,13 @@
 //! Keys of the vault and what is made with them: HMAC-SHA-256 and AES-256-GCM.
 
+use outrider_ingest::NameKey;
 use outrider_ingest::registry::Vin;
 use outrider_types::{TenantId, VehicleId};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::file::StoredEpoch;
 use super::{VaultError, tenant_bytes};
 use crate::port::{Random, draw};
 
@@ -83,12 +85,12 @@ impl TenantKeys {
     }
 
     pub(super) fn wrap_epoch(&self, epoch: u32, key: &EpochKey, nonce: [u8; NONCE_LEN]) -> Sealed {
-        seal(&self.wrap, nonce, &self.epoch_aad(epoch), &key.0)
+        seal(&self.wrap, nonce, &self.epoch_aad(epoch), key.bytes())
     }
 
-    pub(super) fn unwrap_epoch(&self, epoch: u32, sealed: &[u8]) -> Result<EpochKey, VaultError> {
+    fn unwrap_epoch(&self, epoch: u32, sealed: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
         open::<32>(&self.wrap, &self.epoch_aad(epoch), sealed)
-            .map(EpochKey)
+            .map(Zeroizing::new)
             .ok_or(VaultError::Damaged("epoch key"))
     }
 
@@ -112,20 +114,48 @@ impl TenantKeys {
 }
 
 /// Key of the pseudonyms of one tenant and epoch.
-pub(super) struct EpochKey(pub(super) [u8; 32]);
+pub(super) enum EpochKey {
+    /// The vault's own.
+    Own(Zeroizing<[u8; 32]>),
+    /// That of feeds' names, from before there was a vault.
+    Names(NameKey),
+}
 
 impl EpochKey {
+    pub(super) fn draw(random: &dyn Random) -> Self {
+        Self::Own(Zeroizing::new(draw::<32>(random)))
+    }
+
+    pub(super) fn by_names(names: &NameKey) -> Self {
+        Self::Names(NameKey::new(*names.expose()))
+    }
+
+    /// Opens a stored key.
+    pub(super) fn of(keys: &TenantKeys, stored: &StoredEpoch) -> Result<Self, VaultError> {
+        let key = keys.unwrap_epoch(stored.epoch, &stored.wrapped)?;
+        Ok(if stored.by_names { Self::Names(NameKey::new(*key)) } else { Self::Own(key) })
+    }
+
+    /// The key of feeds' names, if this is one.
+    pub(super) const fn names(&self) -> Option<&NameKey> {
+        match self {
+            Self::Own(_) => None,
+            Self::Names(names) => Some(names),
+        }
+    }
+
+    fn bytes(&self) -> &[u8; 32] {
+        match self {
+            Self::Own(key) => key,
+            Self::Names(names) => names.expose(),
+        }
+    }
+
     /// Pseudonym of a VIN: a keyed hash over the VIN and the vehicle's data key, so that it can be neither computed nor
     /// confirmed once the data key is destroyed.
     pub(super) fn pseudonym(&self, data: &DataKey, vin: &Vin) -> VehicleId {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.bytes());
         VehicleId(mac(&key, &[b"outrider pseudonym", &data.0, vin.expose().as_bytes()]))
-    }
-}
-
-impl Drop for EpochKey {
-    fn drop(&mut self) {
-        self.0.zeroize();
     }
 }
 

@@ -147,6 +147,78 @@ async fn nothing_of_a_shredded_vehicle_is_left_in_any_file() {
 }
 
 #[tokio::test]
+async fn pseudonyms_of_before_the_vault_are_taken_over_once_and_end_with_a_shred_or_an_epoch() {
+    let folder = folder();
+    let vault = open(&folder).await;
+    let names = NameKey::new([5; 32]);
+    let (a, b, c) = (vin(1), vin(2), vin(3));
+    let former = |vin: &Vin| names.of_vin(SCOPE.tenant, vin);
+    vault.take_over(SCOPE, &names).await.expect("nothing has begun");
+    assert!(matches!(vault.take_over(SCOPE, &names).await, Err(VaultError::Begun)));
+    let seen = vault.look_up(SCOPE, &[&a]).await.expect("it reads");
+    assert_eq!(seen, [LookedUp::Former(former(&a))]);
+    assert!(matches!(vault.reveal(SCOPE, former(&a)).await, Err(VaultError::Unknown)), "nothing was stored");
+    assert_eq!(vault.stand_ins(SCOPE, &[&a]).await.expect("it reads"), [former(&a)]);
+    let ids = vault.assign(SCOPE, &[&a, &b, &a]).await.expect("pseudonyms");
+    assert_eq!(ids, [former(&a), former(&b), former(&a)], "they stay what they are");
+    assert!(vault.reveal(SCOPE, ids[0]).await.expect("it resolves") == a);
+    assert_eq!(vault.look_up(SCOPE, &[&a]).await.expect("it reads"), [LookedUp::Known(ids[0])]);
+    vault.shred(SCOPE, ids[0]).await.expect("it is destroyed");
+    assert_eq!(vault.look_up(SCOPE, &[&a]).await.expect("it reads"), [LookedUp::New]);
+    let again = one(&vault, SCOPE, &a).await;
+    assert_ne!(again, ids[0], "what was destroyed does not come back");
+    assert_ne!(one(&vault, OTHER, &a).await, names.of_vin(OTHER.tenant, &a), "of this tenant alone");
+    vault.rotate(SCOPE, Linking::Keep).await.expect("an epoch");
+    assert_eq!(one(&vault, SCOPE, &b).await, ids[1]);
+    assert_eq!(vault.look_up(SCOPE, &[&c]).await.expect("it reads"), [LookedUp::New]);
+    assert_ne!(one(&vault, SCOPE, &c).await, former(&c), "a new epoch has a key of the vault");
+    vault.rotate(SCOPE, Linking::Break).await.expect("an epoch");
+    assert_ne!(one(&vault, SCOPE, &b).await, ids[1]);
+}
+
+#[tokio::test]
+async fn a_vault_of_version_1_opens_with_what_it_had() {
+    let folder = folder();
+    let path = folder.path().join("vault.sqlite");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let pool = sqlx::SqlitePool::connect_with(options).await.expect("a file");
+    sqlx::raw_sql(include_str!("schema.sql")).execute(&pool).await.expect("the tables of version 1");
+    let keys = master(1).tenant(SCOPE.tenant);
+    let key = EpochKey::draw(&*random());
+    sqlx::query("INSERT INTO vault_epoch (tenant, epoch, wrapped, keeps, begun_at) VALUES (1, 1, ?, 1, 7)")
+        .bind(keys.wrap_epoch(1, &key, [7; 12]))
+        .execute(&pool)
+        .await
+        .expect("an epoch");
+    sqlx::raw_sql("PRAGMA user_version = 1").execute(&pool).await.expect("a version");
+    pool.close().await;
+    for _ in 0..2 {
+        let vault = open(&folder).await;
+        assert_eq!(vault.changes().await.expect("it reads"), 0);
+        let id = one(&vault, SCOPE, &vin(1)).await;
+        assert!(vault.reveal(SCOPE, id).await.expect("it resolves") == vin(1));
+        let (epoch, found) = {
+            let mut connection = vault.file.begin().await.expect("a connection");
+            vault.current_epoch(&mut connection, &keys, SCOPE).await.expect("an epoch")
+        };
+        assert!(epoch == 1 && found.names().is_none(), "the epoch that was there");
+        vault.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_goes_out_of_use_is_counted_whoever_does_it() {
+    let folder = folder();
+    let (vault, other) = (open(&folder).await, open(&folder).await);
+    let id = one(&vault, SCOPE, &vin(1)).await;
+    assert_eq!(vault.changes().await.expect("it reads"), 0, "what is new changes nothing that was given");
+    other.shred(SCOPE, id).await.expect("it is destroyed");
+    assert_eq!(vault.changes().await.expect("it reads"), 1);
+    other.rotate(SCOPE, Linking::Break).await.expect("an epoch");
+    assert_eq!(vault.changes().await.expect("it reads"), 2);
+}
+
+#[tokio::test]
 async fn a_row_moved_to_another_vehicle_does_not_open() {
     let folder = folder();
     let vault = open(&folder).await;

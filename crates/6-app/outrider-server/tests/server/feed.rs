@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use outrider_decode::{Files, Package, VehicleName};
-use outrider_ingest::{FeedId, FeedRecord, Pseudonyms as _};
+use outrider_ingest::{FeedId, FeedRecord};
 use outrider_model::{EventLog as _, Partition};
 use outrider_server::server::RunningServer;
 use outrider_server::vehicle::open_name_key;
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::client::{Answer, exchange};
 use crate::harness::{NOW, Running, TENANT, TestVehicle, World, running_with, settle};
 
-const VIN: &str = "WVWZZZ1JZ3W386752";
+pub(crate) const VIN: &str = "WVWZZZ1JZ3W386752";
 
 /// The shipped decoder of events as JSON.
 pub(crate) fn decoder() -> Package {
@@ -39,25 +39,25 @@ async fn with_feed(extra: Value) -> (Running, String) {
     (running, token)
 }
 
-async fn send(server: &RunningServer, name: &str, headers: &str, body: &[u8]) -> Answer {
+pub(crate) async fn send(server: &RunningServer, name: &str, headers: &str, body: &[u8]) -> Answer {
     let stream = TcpStream::connect(server.api_addr).await.expect("the server listens");
     exchange(stream, &format!("POST /v1/feeds/{name} HTTP/1.1\r\n{headers}"), body).await
 }
 
-fn bearer(token: &str) -> String {
+pub(crate) fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
 }
 
 /// Registers the vehicle whose VIN the tests send.
 async fn register(running: &Running) -> TestVehicle {
     let key = open_name_key(&running.folder.path().join("secrets"), &mut || [0; 32]).expect("a key");
-    let id = key.pseudonym(TENANT, FeedId(1), &VehicleName::Vin(VIN.to_owned())).expect("it has one");
+    let id = key.of_name(TENANT, FeedId(1), &VehicleName::Vin(VIN.to_owned()));
     let vehicle = TestVehicle { id, ..TestVehicle::unregistered(3) };
     running.server.register(vec![vehicle.entry()]).await.expect("it is registered");
     vehicle
 }
 
-fn event(event_type: &str, key: u32) -> String {
+pub(crate) fn event(event_type: &str, key: u32) -> String {
     format!(
         "{{\"vehicle\":{{\"vin\":\"{VIN}\"}},\"time\":1799999999000000,\"type\":\"{event_type}\",\"key\":\"{key}\"}}\n"
     )

@@ -6,18 +6,23 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use outrider_decode::VehicleName;
-use outrider_ingest::{FeedId, Pseudonyms as _};
+use outrider_ingest::FeedId;
+use outrider_ingest::registry::Vin;
 use outrider_lake::{Lake, LakeConfig};
 use outrider_server::api::dto::CreateFeedRequest;
 use outrider_server::embedded::LakeHistory;
 use outrider_server::feeds::{new_token, secret_hash};
+use outrider_server::identity::CLI;
 use outrider_server::port::EventHistory as _;
-use outrider_server::store::{FeedSetup, FeedStore as _, Scope, SqliteStore, StoreResult, StoredFeed};
+use outrider_server::store::{
+    AuditEntry, FeedSetup, FeedStore as _, IdentityStore as _, Scope, SqliteStore, StoreResult, StoredFeed,
+};
 use outrider_server::vehicle::open_name_key;
-use outrider_types::{Clock as _, TenantId};
+use outrider_types::{Clock as _, TenantId, VehicleId};
 use serde_json::{Value, json};
 
 use super::provision::random_key;
+use super::vault::{NEEDS_KEY, VaultFiles};
 use super::{Failure, print, runtime};
 use crate::ports::{SystemClock, SystemRandom};
 
@@ -82,6 +87,8 @@ enum Act {
     Pseudonym {
         #[command(flatten)]
         installation: Installation,
+        #[command(flatten)]
+        vault: VaultFiles,
         /// Feed whose own names they are; without it they are VINs.
         #[arg(long)]
         feed: Option<String>,
@@ -159,7 +166,9 @@ impl Feed {
                 print(&format!("token {token}  (shown once)\n"))
             }
             Act::Unknown { installation, days, json } => unknown(&installation, days, json),
-            Act::Pseudonym { installation, feed } => pseudonyms(&installation, feed.as_deref()),
+            Act::Pseudonym { installation, vault, feed } => {
+                pseudonyms(&installation, &vault, feed.as_deref())
+            }
         }
     }
 }
@@ -253,17 +262,52 @@ fn unknown(installation: &Installation, days: u32, as_json: bool) -> Result<(), 
 /// Longest name that is read: a VIN has 17 letters, a foreign name 64 bytes.
 const LINE_BYTES_MAX: u64 = 256;
 
-fn pseudonyms(installation: &Installation, feed: Option<&str>) -> Result<(), Failure> {
+fn pseudonyms(installation: &Installation, files: &VaultFiles, feed: Option<&str>) -> Result<(), Failure> {
+    if feed.is_none() && files.needs_key(&installation.folder) {
+        return Err(Failure::input(NEEDS_KEY));
+    }
+    let Some(name) = feed else { return vins(installation, files) };
     let key =
         open_name_key(&installation.folder.join("secrets"), &mut random_key).map_err(Failure::failed)?;
-    let number = match feed {
-        None => FeedId(0),
-        Some(name) => {
-            let feeds = installation.with(async |store, scope| store.feeds(scope).await)?;
-            let found = feeds.iter().find(|feed| feed.setup.name == name);
-            FeedId(found.ok_or_else(|| Failure::input(format!("there is no feed {name}")))?.number)
-        }
+    let feeds = installation.with(async |store, scope| store.feeds(scope).await)?;
+    let found = feeds.iter().find(|feed| feed.setup.name == name);
+    let number = FeedId(found.ok_or_else(|| Failure::input(format!("there is no feed {name}")))?.number);
+    each_line(|name| Ok(key.of_name(TenantId(installation.tenant), number, &VehicleName::Foreign(name))))
+}
+
+/// Prints the pseudonyms of VINs: the vault's where there is one, hashes under the key of names where there is none.
+fn vins(installation: &Installation, files: &VaultFiles) -> Result<(), Failure> {
+    let tenant = TenantId(installation.tenant);
+    let parsed = |name: &str| {
+        let name = VehicleName::vin(name);
+        name.ok_or_else(|| Failure::input("a line is no VIN"))
     };
+    let runtime = runtime()?;
+    let Some(vault) = runtime.block_on(files.open(&installation.folder))? else {
+        let key =
+            open_name_key(&installation.folder.join("secrets"), &mut random_key).map_err(Failure::failed)?;
+        return each_line(|name| Ok(key.of_name(tenant, FeedId(0), &parsed(&name)?)));
+    };
+    let entry = AuditEntry {
+        actor: CLI.to_owned(),
+        action: "name_vins",
+        subject: "pseudonyms of VINs from standard input".to_owned(),
+        outcome: "done",
+    };
+    installation.with(async |store, scope| store.audit(scope, &entry).await)?;
+    let done = each_line(|name| {
+        let VehicleName::Vin(vin) = parsed(&name)? else { return Err(Failure::input("a line is no VIN")) };
+        let vin = Vin::from_stored(vin.as_bytes()).ok_or_else(|| Failure::input("a line is no VIN"))?;
+        let scope = Scope { tenant, now: SystemClock.now() };
+        let ids = runtime.block_on(vault.assign(scope, &[&vin])).map_err(Failure::failed)?;
+        ids.first().copied().ok_or_else(|| Failure::failed("a name has no pseudonym"))
+    });
+    runtime.block_on(vault.close());
+    done
+}
+
+/// Reads standard input line by line and prints what comes of each.
+fn each_line(mut named: impl FnMut(String) -> Result<VehicleId, Failure>) -> Result<(), Failure> {
     let mut input = std::io::stdin().lock();
     loop {
         let mut line = String::new();
@@ -271,12 +315,6 @@ fn pseudonyms(installation: &Installation, feed: Option<&str>) -> Result<(), Fai
         if read.map_err(Failure::failed)? == 0 {
             return Ok(());
         }
-        let name = line.trim().to_owned();
-        let name = match feed {
-            Some(_) => VehicleName::Foreign(name),
-            None => VehicleName::vin(&name).ok_or_else(|| Failure::input("a line is no VIN"))?,
-        };
-        let id = key.pseudonym(TenantId(installation.tenant), number, &name);
-        print(&format!("{}\n", id.ok_or_else(|| Failure::failed("a name has no pseudonym"))?))?;
+        print(&format!("{}\n", named(line.trim().to_owned())?))?;
     }
 }

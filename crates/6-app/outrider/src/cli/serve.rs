@@ -21,7 +21,7 @@ use serde_json::json;
 
 use super::event_log::{EventLogArgs, Kind};
 use super::lake::LakeAt;
-use super::vault::VaultFiles;
+use super::vault::{NEEDS_KEY, VaultFiles};
 use super::{Failure, print, runtime};
 use crate::content::{decoders, rules};
 use crate::ports::{SystemClock, system};
@@ -121,6 +121,8 @@ pub(crate) struct Serve {
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.role {
+            // Feeds would give vehicles pseudonyms that are not the vault's.
+            Role::All if self.vault.needs_key(&self.folder) => Err(Failure::input(NEEDS_KEY)),
             Role::All => self.run_all(),
             Role::Edge => self.run_edge(),
             Role::Worker | Role::Correlator | Role::Api => Err(Failure::failed(

@@ -6,14 +6,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
+use outrider_ingest::NameKey;
 use outrider_server::identity::CLI;
-use outrider_server::store::{AuditEntry, IdentityStore as _, Scope};
+use outrider_server::store::{AuditEntry, FeedStore as _, IdentityStore as _, Scope, SqliteStore};
 use outrider_server::vault::{Linking, MasterKey, Vault, VaultConfig, VaultError};
+use outrider_server::vehicle::open_name_key;
 use outrider_types::{Clock as _, TenantId, VehicleId};
 
+use super::provision::random_key;
 use super::vehicle::Installation;
 use super::{Failure, print, runtime};
 use crate::ports::{SystemClock, SystemRandom};
+
+/// What is said where a vault would be passed over.
+pub(crate) const NEEDS_KEY: &str = "the installation has a VIN vault: name its key with --vault-key";
 
 /// Longest file of a key.
 const KEY_BYTES_MAX: u64 = 1024;
@@ -39,6 +45,12 @@ impl VaultFiles {
         let Some(key) = &self.vault_key else { return Ok(None) };
         let path = self.vault.clone().unwrap_or_else(|| vault_path(folder));
         Ok(Some(VaultConfig { path, master: Arc::new(read_key(key)?) }))
+    }
+
+    /// Whether the installation has a vault that would be passed over, because its key is not named: vehicles would get
+    /// pseudonyms that are not the vault's.
+    pub(crate) fn needs_key(&self, folder: &Path) -> bool {
+        self.vault_key.is_none() && vault_path(folder).exists()
     }
 
     /// Opens the vault, if its key is named.
@@ -91,6 +103,13 @@ enum Act {
         /// File of the vault; `vault/vins.sqlite` in the installation's folder if absent.
         #[arg(long, value_name = "FILE")]
         vault: Option<PathBuf>,
+        /// Owner of the vehicles.
+        #[arg(long, default_value_t = 1)]
+        tenant: u32,
+        /// What becomes of vehicles that feeds have named by VIN without a vault; must be said where there are feeds.
+        /// `keep` makes their pseudonyms those of the vault's first epoch; with `break` they are other vehicles from now on.
+        #[arg(long, value_name = "LINKING")]
+        feeds: Option<Word>,
     },
     /// Begin the next epoch: new VINs get their pseudonyms with a new key; old pseudonyms resolve as before.
     Rotate {
@@ -140,7 +159,9 @@ enum Word {
 impl VaultCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.act {
-            Act::Init { folder, vault_key, vault } => init(&folder, &vault_key, vault),
+            Act::Init { folder, vault_key, vault, tenant, feeds } => {
+                init(&folder, &vault_key, vault, (TenantId(tenant), feeds))
+            }
             Act::Rotate { installation, files, linking, reason } => {
                 let linking = match linking {
                     Word::Keep => Linking::Keep,
@@ -158,7 +179,37 @@ impl VaultCommand {
     }
 }
 
-fn init(folder: &Path, key: &Path, vault: Option<PathBuf>) -> Result<(), Failure> {
+/// Reads the key under which feeds' VINs have been hashed so far, if they are to keep those pseudonyms.
+fn former_names(folder: &Path, tenant: TenantId, feeds: Option<Word>) -> Result<Option<NameKey>, Failure> {
+    let cases = folder.join("cases.sqlite");
+    let known = if cases.exists() {
+        runtime()?.block_on(async {
+            let store = SqliteStore::open(&cases).await.map_err(Failure::failed)?;
+            let feeds = store.feeds(Scope { tenant, now: SystemClock.now() }).await;
+            store.close().await;
+            feeds.map_err(Failure::failed)
+        })?
+    } else {
+        Vec::new()
+    };
+    match (known.is_empty(), feeds) {
+        (true, _) | (false, Some(Word::Break)) => Ok(None),
+        (false, Some(Word::Keep)) => {
+            open_name_key(&folder.join("secrets"), &mut random_key).map(Some).map_err(Failure::failed)
+        }
+        (false, None) => Err(Failure::input(format!(
+            "{} feeds name vehicles here: say --feeds keep, or --feeds break to give their vehicles other pseudonyms",
+            known.len()
+        ))),
+    }
+}
+
+fn init(
+    folder: &Path,
+    key: &Path,
+    vault: Option<PathBuf>,
+    (tenant, feeds): (TenantId, Option<Word>),
+) -> Result<(), Failure> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let path = vault.unwrap_or_else(|| vault_path(folder));
@@ -175,6 +226,7 @@ fn init(folder: &Path, key: &Path, vault: Option<PathBuf>) -> Result<(), Failure
             "the key must not lie in the installation's folder, beside what it protects",
         ));
     }
+    let former = former_names(folder, tenant, feeds)?;
     let master = MasterKey::generate(&SystemRandom);
     let text = zeroize::Zeroizing::new(format!("{}\n", master.expose_text().as_str()));
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(key);
@@ -183,8 +235,13 @@ fn init(folder: &Path, key: &Path, vault: Option<PathBuf>) -> Result<(), Failure
     runtime()?.block_on(async {
         let vault =
             Vault::open(&path, Arc::new(master), Arc::new(SystemRandom)).await.map_err(Failure::failed)?;
+        let scope = Scope { tenant, now: SystemClock.now() };
+        let taken = match &former {
+            Some(names) => vault.take_over(scope, names).await,
+            None => Ok(()),
+        };
         vault.close().await;
-        Ok::<_, Failure>(())
+        taken.map_err(Failure::failed)
     })?;
     print(&format!("vault {}\nkey   {}  (keep a copy elsewhere)\n", path.display(), key.display()))
 }
@@ -261,16 +318,72 @@ fn trace(
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use outrider_ingest::registry::Vin;
+    use outrider_server::api::dto::CreateFeedRequest;
+    use outrider_server::feeds::secret_hash;
+    use outrider_server::store::FeedSetup;
+
     use super::*;
+
+    const NO_FEEDS: (TenantId, Option<Word>) = (TenantId(1), None);
+
+    #[test]
+    fn where_there_are_feeds_it_must_be_said_what_becomes_of_their_vehicles() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let (folder, key) = (home.path().join("cloud"), home.path().join("vault.key"));
+        fs::create_dir_all(folder.join("secrets")).expect("a folder");
+        let names = open_name_key(&folder.join("secrets"), &mut || [7; 32]).expect("a key");
+        let scope = Scope { tenant: TenantId(1), now: SystemClock.now() };
+        let block = runtime().expect("a runtime");
+        block.block_on(async {
+            let store = SqliteStore::open(&folder.join("cases.sqlite")).await.expect("a database");
+            let setup = FeedSetup::try_from(CreateFeedRequest {
+                name: "backend".to_owned(),
+                format: "outrider.json".to_owned(),
+                platform: None,
+                release: None,
+                body_bytes_max: None,
+                requests_per_minute_max: None,
+                clock_error_s: None,
+                takes_unregistered: false,
+            })
+            .expect("a feed");
+            store.create_feed(scope, &setup, &secret_hash("x"), "cli").await.expect("it is registered");
+            store.close().await;
+        });
+        assert!(init(&folder, &key, None, NO_FEEDS).is_err(), "nothing was said");
+        assert!(!key.exists() && !vault_path(&folder).exists(), "nothing was made");
+        init(&folder, &key, None, (TenantId(1), Some(Word::Keep))).expect("it is made");
+        let vin = Vin::parse("WVWZZZ1JZXW000001").expect("a VIN");
+        let files = VaultFiles { vault_key: Some(key.clone()), vault: None };
+        block.block_on(async {
+            let vault = files.open(&folder).await.expect("it opens").expect("there is one");
+            let id = vault.assign(scope, &[&vin]).await.expect("a pseudonym");
+            assert_eq!(id, [names.of_vin(TenantId(1), &vin)]);
+            vault.close().await;
+        });
+        assert!(!files.needs_key(&folder));
+        assert!(VaultFiles { vault_key: None, vault: None }.needs_key(&folder), "it would be passed over");
+        fs::remove_file(vault_path(&folder)).expect("it was there");
+        let other = home.path().join("other.key");
+        init(&folder, &other, None, (TenantId(1), Some(Word::Break))).expect("it is made");
+        block.block_on(async {
+            let files = VaultFiles { vault_key: Some(other), vault: None };
+            let vault = files.open(&folder).await.expect("it opens").expect("there is one");
+            let id = vault.assign(scope, &[&vin]).await.expect("a pseudonym");
+            assert_ne!(id, [names.of_vin(TenantId(1), &vin)]);
+            vault.close().await;
+        });
+    }
 
     #[test]
     fn a_key_is_made_once_private_and_apart() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let (folder, key) = (home.path().join("cloud"), home.path().join("vault.key"));
-        assert!(init(&folder, &folder.join("vault.key"), None).is_err(), "beside what it protects");
-        init(&folder, &key, None).expect("it is made");
+        assert!(init(&folder, &folder.join("vault.key"), None, NO_FEEDS).is_err(), "beside what it protects");
+        init(&folder, &key, None, NO_FEEDS).expect("it is made");
         assert_eq!(fs::metadata(&key).expect("a file").permissions().mode() & 0o777, 0o600);
-        assert!(init(&folder, &home.path().join("other.key"), None).is_err(), "there is a vault");
+        assert!(init(&folder, &home.path().join("other.key"), None, NO_FEEDS).is_err(), "there is a vault");
         let files = VaultFiles { vault_key: Some(key.clone()), vault: None };
         assert!(files.config(&folder).expect("it reads").is_some());
         fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).expect("rights change");

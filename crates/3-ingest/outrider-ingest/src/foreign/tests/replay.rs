@@ -1,4 +1,7 @@
+use std::sync::atomic::Ordering;
+
 use super::*;
+use crate::feeds::NamesUnavailable;
 
 /// Takes an entry again, as the server does.
 fn again(bench: &mut Bench, number: u64, entry: &Quarantined) {
@@ -147,4 +150,48 @@ fn a_replay_in_a_replay_and_a_damaged_one_do_nothing() {
     receive(outer.emit());
     receive(crate::replay::REPLAY_MAGIC.to_vec());
     assert_eq!((bench.reasons(), bench.worker.take_replayed()), (vec!["replay.record"], vec![]));
+}
+
+/// A vault that was asked how often, and that answers or not.
+#[derive(Default)]
+struct Vault {
+    bodies: std::sync::atomic::AtomicUsize,
+    asked: std::sync::atomic::AtomicUsize,
+    is_open: std::sync::atomic::AtomicBool,
+}
+
+impl Pseudonyms for Vault {
+    fn begin_body(&self) {
+        self.bodies.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn pseudonym(&self, feed: &Feed, name: &VehicleName) -> Result<Option<VehicleId>, NamesUnavailable> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.is_open.load(Ordering::SeqCst) { key().pseudonym(feed, name) } else { Err(NamesUnavailable) }
+    }
+}
+
+#[test]
+fn a_body_asks_once_for_each_name_and_waits_in_the_quarantine_while_nobody_answers() {
+    let mut bench = bench();
+    let vault = Arc::new(Vault::default());
+    let packages = vec![package("acme/1", LINES, MAPPING), package("acme.envelope/1", LINES, ENVELOPE)];
+    let feeds = vec![feed(1, "acme/1", true), feed(2, "acme.envelope/1", true)];
+    bench.worker.set_feeds(Arc::new(Feeds::new(feeds, Arc::new(DecoderTable::new(packages)), vault.clone())));
+    let numbered = |id: u32| line("ID", &format!(", \"id\": {id}"));
+    let body = [numbered(1), numbered(2).replace("386752", "386753"), numbered(3)].concat();
+    bench.send(1, body.as_bytes());
+    assert_eq!((bench.batch.rows(), bench.reasons()), (0, vec!["feed.names_unavailable"]));
+    assert_eq!(bench.quarantine[0].units, 3, "nothing is lost");
+    let entry = bench.quarantine[0].clone();
+    bench.send(2, wrapped("acme/1", &numbered(4), "").as_bytes());
+    assert_eq!(bench.reasons(), ["feed.names_unavailable"; 2]);
+    assert_eq!(bench.quarantine[1].units, 1, "the payload is not decoded for nobody knows whom");
+    vault.is_open.store(true, Ordering::SeqCst);
+    again(&mut bench, 1, &entry);
+    assert_eq!(bench.batch.rows(), 3);
+    assert_eq!(bench.batch.vehicle[0], vehicle(&vin()));
+    assert_ne!(bench.batch.vehicle[1], bench.batch.vehicle[0]);
+    let asked = (vault.bodies.load(Ordering::SeqCst), vault.asked.load(Ordering::SeqCst));
+    assert_eq!(asked, (3, 2 + 1 + 2), "each name once, whatever the rows");
 }

@@ -95,6 +95,8 @@ fn failure(error: VaultError) -> ApiFailure {
     match error {
         VaultError::Unknown => said(StatusCode::NOT_FOUND, "vault.unknown"),
         VaultError::Shredded(_) => said(StatusCode::GONE, "vault.shredded"),
-        VaultError::WrongKey | VaultError::Damaged(_) | VaultError::File(_) => ApiFailure::internal(&error),
+        VaultError::WrongKey | VaultError::Begun | VaultError::Damaged(_) | VaultError::File(_) => {
+            ApiFailure::internal(&error)
+        }
     }
 }
