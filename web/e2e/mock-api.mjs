@@ -15,6 +15,7 @@ import {
   vehicleDetail,
 } from "./mock-data.mjs";
 import { HUNT_ROUTES } from "./mock-hunt.mjs";
+import { REVEAL_ROUTES } from "./mock-reveal.mjs";
 import { IDENTITY_ROUTES } from "./mock-identity.mjs";
 import { completeness, ingestHealth, linkStatus } from "./mock-ingest.mjs";
 import { STOP_ROUTES } from "./mock-stop.mjs";
@@ -44,6 +45,7 @@ export function makeState(alertCount, vehicleCount) {
     stop: { is_set: false },
     /** Identities that somebody asked for. */
     identities: new Map(),
+    reveals: [],
     updates: makeUpdates(),
     quarantine: makeQuarantine(vehicles),
     /** Replays, as they were asked for. */
@@ -457,6 +459,7 @@ const ROUTES = [
   ...STOP_ROUTES,
   ...HUNT_ROUTES,
   ...IDENTITY_ROUTES,
+  ...REVEAL_ROUTES,
   ...UPDATE_ROUTES,
   ...QUARANTINE_ROUTES,
   ["GET /overview", (state) => overview(state)],

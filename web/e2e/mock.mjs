@@ -10,6 +10,7 @@ import { huntParts } from "./parts-hunt.mjs";
 import { identityParts } from "./parts-identity.mjs";
 import { ingestParts } from "./parts-ingest.mjs";
 import { quarantineParts } from "./parts-quarantine.mjs";
+import { revealParts } from "./parts-reveal.mjs";
 import { stopParts } from "./parts-stop.mjs";
 import { updateParts } from "./parts-updates.mjs";
 
@@ -458,6 +459,7 @@ await updateParts(tools);
 await healthParts(tools);
 await ingestParts(tools);
 await identityParts(tools);
+await revealParts(tools);
 await huntParts(tools);
 await quarantineParts(tools);
 await edgeParts(tools);

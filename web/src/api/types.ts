@@ -42,6 +42,7 @@ export type Region = Schemas["Region"];
 export type Role = Schemas["Role"];
 export type ConfigSetback = Schemas["ConfigSetback"];
 export type ProposeRollout = Schemas["ProposeRolloutRequest"];
+export type RevealRequest = Schemas["RevealRequest"];
 export type Rollout = Schemas["Rollout"];
 export type RolloutSummary = Schemas["RolloutSummary"];
 export type Rule = Schemas["Rule"];

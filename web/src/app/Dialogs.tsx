@@ -9,6 +9,7 @@ import { Replay } from "../features/quarantine/Replay";
 import { StopDialog } from "../features/stop/Dialog";
 import { DecideRollout, ProposeRollout, UploadArtifact } from "../features/configuration/Dialogs";
 import { IdentityDialog } from "../features/vehicles/IdentityDialog";
+import { RevealDialog } from "../features/vehicles/RevealDialog";
 import { t } from "../lib/i18n";
 import { Dialog } from "../ui/parts";
 import { Help } from "./Help";
@@ -33,6 +34,8 @@ function content({ dialog, context, close }: Props): ReactNode {
       return <StopDialog act={dialog.act} stop={context.stop} close={close} />;
     case "identity":
       return <IdentityDialog act={dialog.act} id={dialog.id} close={close} />;
+    case "reveal":
+      return <RevealDialog act={dialog.act} id={dialog.id} request={dialog.request} close={close} />;
     case "upload-artifact":
       return <UploadArtifact close={close} />;
     case "propose-rollout":

@@ -5,6 +5,7 @@ import { navigation } from "./list/navigation";
 import { pages } from "./list/pages";
 import { quarantine } from "./list/quarantine";
 import { queue } from "./list/queue";
+import { reveal } from "./list/reveal";
 import { stop } from "./list/stop";
 import { triage } from "./list/triage";
 import { updates } from "./list/updates";
@@ -19,6 +20,7 @@ export const ACTIONS: readonly Action[] = [
   ...triage,
   ...pages,
   ...identity,
+  ...reveal,
   ...updates,
   ...hunt,
   ...quarantine,

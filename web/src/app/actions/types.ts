@@ -4,6 +4,7 @@ import type {
   AlertDetail,
   Case,
   EmergencyStop,
+  RevealRequest,
   Role,
   Rollout,
   SecurityEvent,
@@ -13,6 +14,7 @@ import type {
 } from "../../api/types";
 import type { StopAct } from "../../features/stop/api";
 import type { IdentityAct } from "../../features/vehicles/identity";
+import type { RevealAct, RevealHandle } from "../../features/vehicles/reveal";
 import type { RolloutAct } from "../../features/configuration/updates";
 import type { ReplayTarget } from "../../features/quarantine/api";
 import type { Selection } from "../../features/alerts/selection";
@@ -79,6 +81,7 @@ export type DialogRequest =
   | { kind: "password" }
   | { kind: "stop"; act: StopAct }
   | { kind: "identity"; act: IdentityAct; id: string }
+  | { kind: "reveal"; act: RevealAct; id: string; request: RevealRequest | undefined }
   | { kind: "upload-artifact" }
   | { kind: "propose-rollout"; vehicle?: string }
   | { kind: "decide-rollout"; act: RolloutAct; rollout: Rollout }
@@ -149,6 +152,7 @@ export type Handles = {
   case?: CaseHandle;
   vehicle?: VehicleHandle;
   identity?: VehicleIdentity;
+  reveal?: RevealHandle;
   fleet?: FleetHandle;
   hunt?: HuntHandle;
   updates?: UpdatesHandle;

@@ -5,6 +5,7 @@ import { Card, Tag } from "../../ui/parts";
 import { Empty } from "../../ui/states";
 import { Detectors } from "./Detectors";
 import { Identity } from "./Identity";
+import { Reveal } from "./Reveal";
 import { Sensors } from "./Sensors";
 
 function ClockCard({ vehicle: { clock, capabilities } }: { vehicle: Vehicle }) {
@@ -62,5 +63,6 @@ export const VehicleHealth = ({ vehicle }: { vehicle: Vehicle }) => (
       <ClockCard vehicle={vehicle} />
     </div>
     <Identity id={vehicle.vehicle_id} />
+    <Reveal id={vehicle.vehicle_id} />
   </div>
 );

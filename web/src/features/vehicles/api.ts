@@ -1,5 +1,6 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { ask, http } from "../../api/client";
+import type { RevealRequest } from "../../api/types";
 import { client } from "../../app/client";
 import type { IdentityAct } from "./identity";
 import type { VehiclesSearch } from "./search";
@@ -81,3 +82,33 @@ export async function changeIdentity(id: string, act: IdentityAct, reason: strin
     throw error;
   }
 }
+
+const REVEALS = ["reveals"] as const;
+
+/** Requests to show the VIN of a vehicle, newest first. Answers engineers only: others get what the server says. */
+export const useReveals = (id: string) =>
+  useQuery({
+    queryKey: REVEALS,
+    queryFn: ({ signal }) => ask(http.GET("/api/v1/reveal-requests", { signal })),
+    select: (all: RevealRequest[]) => all.filter((each) => each.vehicle_id === id),
+    refetchInterval: 15_000,
+  });
+
+/** Looks again whatever came of it: a refusal often means that somebody else was faster. */
+const thenLook = async <T>(answer: Promise<T>): Promise<T> => {
+  try {
+    return await answer;
+  } finally {
+    void client.invalidateQueries({ queryKey: REVEALS });
+  }
+};
+
+export const askReveal = (id: string, reason: string) =>
+  thenLook(ask(http.POST("/api/v1/vehicles/{id}/reveal", { params: { path: { id } }, body: { reason } })));
+
+export const approveReveal = ({ id }: RevealRequest) =>
+  thenLook(ask(http.POST("/api/v1/reveal-requests/{id}/approve", { params: { path: { id } } })));
+
+/** Shows the VIN, once. It goes past the cache: nothing but the dialog may keep it. */
+export const openReveal = async ({ id }: RevealRequest) =>
+  (await thenLook(ask(http.POST("/api/v1/reveal-requests/{id}/open", { params: { path: { id } } })))).vin;
