@@ -131,6 +131,29 @@ const feeds = (state) =>
         }),
       ];
 
+const decoder = (name, format, more) => ({
+  name,
+  version: "1.2.0",
+  format,
+  platforms: [],
+  namespace: name,
+  owner: "Outrider",
+  licence: "Apache-2.0",
+  description: "Events of telematics units, one a line.",
+  samples: 3,
+  feeds: [],
+  ...more,
+});
+
+const decoders = (state) =>
+  state.empty
+    ? []
+    : [
+        decoder("cef", "arcsight.cef", { feeds: ["relay"] }),
+        decoder("outrider-json", "outrider.json", { feeds: ["backend", "old"] }),
+        decoder("tcu2", "acme.tcu/2", { platforms: ["P3", "P4"], release_from: "2026.1" }),
+      ];
+
 const unclassified = (state, { days }) =>
   state.empty
     ? []
@@ -149,5 +172,6 @@ export const QUARANTINE_ROUTES = [
   ["GET /quarantine/summary", (state) => summary(state)],
   ["POST /quarantine/replays", (state, _parts, _query, body) => replay(state, body)],
   ["GET /feeds", (state) => feeds(state)],
+  ["GET /decoders", (state) => decoders(state)],
   ["GET /unclassified", (state, _parts, query) => unclassified(state, query)],
 ];

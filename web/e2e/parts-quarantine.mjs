@@ -69,6 +69,10 @@ export async function quarantineParts({ mock, page, part, equal, truly, shots, p
     await page.keyboard.press("e");
     await page.waitForSelector("text=12 types");
     equal(await page.locator("section[aria-label=Feeds] tbody tr").count(), 3, "feeds");
+    truly(
+      (await page.textContent("section[aria-label=Decoders] tbody tr:last-child")).includes("2026.1 – …"),
+      "releases of a decoder",
+    );
     equal(await axe(page), [], "axe");
     await page.screenshot({ path: `${shots}feeds-1280-dark.png` });
     await page.selectOption("label:has-text('of the last') select", "1");
@@ -89,6 +93,7 @@ export async function quarantineParts({ mock, page, part, equal, truly, shots, p
     await page.goto(`${mock.url}/feeds`);
     await page.waitForSelector("text=No feed is registered");
     await page.waitForSelector("text=Every type of every feed is mapped");
+    await page.waitForSelector("text=No decoder is in use");
     equal(await axe(page), [], "axe on empty feeds");
     mock.state.empty = false;
     await provoke(async () => {

@@ -292,6 +292,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/decoders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists decoders of foreign formats.
+         * @description Needs the role engineer or a higher one.
+         */
+        get: operations["list_decoders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/feeds": {
         parameters: {
             query?: never;
@@ -1900,6 +1920,36 @@ export interface components {
              * @description Size on disk.
              */
             bytes: number;
+        };
+        /** @description Decoder package that this server uses. */
+        Decoder: {
+            /** @description What it is, in a sentence; may be empty. */
+            description: string;
+            /** @description Feeds of its format, ascending by name: for a vehicle of theirs another package of the format may say more. */
+            feeds: string[];
+            /** @description Format that it decodes. */
+            format: string;
+            /** @description Licence of its files. */
+            licence: string;
+            /** @description Name. */
+            name: string;
+            /** @description Namespace of fields that the catalogue does not have. */
+            namespace: string;
+            /** @description Who answers for it. */
+            owner: string;
+            /** @description Platforms of vehicles that it is for; all if empty. */
+            platforms: string[];
+            /** @description First software release that it is for; any if absent. */
+            release_from?: string | null;
+            /** @description Last software release that it is for; any if absent. */
+            release_to?: string | null;
+            /**
+             * Format: int64
+             * @description Samples that it carries.
+             */
+            samples: number;
+            /** @description Version, `MAJOR.MINOR.PATCH`. */
+            version: string;
         };
         /** @description Detection. */
         DetectHealth: {
@@ -4490,6 +4540,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Catalogue"];
+                };
+            };
+            /** @description Refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    list_decoders: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decoder"][];
                 };
             };
             /** @description Refused. */

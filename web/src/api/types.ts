@@ -36,6 +36,7 @@ export type Overview = Schemas["Overview"];
 export type QuarantineItem = Schemas["QuarantineItem"];
 export type QuarantineSummary = Schemas["QuarantineSummary"];
 export type Feed = Schemas["Feed"];
+export type Decoder = Schemas["Decoder"];
 export type UnclassifiedType = Schemas["UnclassifiedType"];
 export type RateBucket = Schemas["RateBucket"];
 export type Region = Schemas["Region"];

@@ -1054,6 +1054,17 @@ export const en = {
   "reason_word.map.abort": "mapping refused it",
   "reason_word.map.output": "results too large",
 
+  "decoder.title": "Decoders",
+  "decoder.note": "read when the server starts",
+  "decoder.none": "No decoder is in use",
+  "decoder.name": "Package",
+  "decoder.any": "any",
+  "decoder.platforms": "Platforms",
+  "decoder.releases": "Releases",
+  "decoder.namespace": "Namespace",
+  "decoder.owner": "Owner",
+  "decoder.samples": "Samples",
+
   "feed.title": "Feeds",
   "feed.note": "counts since the program started",
   "feed.none": "No feed is registered",

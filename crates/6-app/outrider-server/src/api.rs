@@ -104,6 +104,7 @@ fn handler(operation: Operation) -> MethodRouter<Arc<App>> {
         Operation::CancelRollout => post(update::cancel),
         Operation::ReceiveFeed => post(feed::receive).layer(DefaultBodyLimit::max(FEED_BODY_BYTES_MAX)),
         Operation::ListFeeds => get(feed::list),
+        Operation::ListDecoders => get(feed::decoders),
         Operation::CreateFeed => post(feed::create),
         Operation::ChangeFeed => post(feed::change),
         Operation::RotateFeedCredential => post(feed::rotate),

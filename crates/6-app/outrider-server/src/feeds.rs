@@ -185,6 +185,12 @@ impl FeedDesk {
         Ok(())
     }
 
+    /// Returns the decoders in use.
+    #[must_use]
+    pub fn decoders(&self) -> &DecoderTable {
+        &self.parts.decoders
+    }
+
     /// Returns what the worker must know of the feeds.
     #[must_use]
     pub fn current(&self) -> Arc<Feeds> {

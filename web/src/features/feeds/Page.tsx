@@ -7,6 +7,7 @@ import { Age, Card, Scroll, Tag } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
 import { useSession } from "../session/api";
 import { useFeeds, useUnclassified } from "./api";
+import { Decoders } from "./Decoders";
 
 const DAYS = [1, 7, 30, 366] as const;
 
@@ -190,11 +191,12 @@ function Content() {
     <>
       <Await query={feeds}>{(list) => <Feeds feeds={list} />}</Await>
       <Unclassified />
+      <Decoders />
     </>
   );
 }
 
-/** Sources of foreign events, and the types of theirs that nobody has mapped yet. */
+/** Sources of foreign events, the types of theirs that nobody has mapped yet, and the decoders that read them. */
 export function Page() {
   const user = useSession().data?.user;
   return (

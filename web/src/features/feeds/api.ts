@@ -10,6 +10,13 @@ export const useFeeds = () =>
     refetchInterval: POLL_MS,
   });
 
+/** Decoders are read when the server starts. */
+export const useDecoders = () =>
+  useQuery({
+    queryKey: ["decoders"],
+    queryFn: ({ signal }) => ask(http.GET("/api/v1/decoders", { signal })),
+  });
+
 export const useUnclassified = (days: number) =>
   useQuery({
     queryKey: ["unclassified", days],

@@ -131,6 +131,12 @@ impl Package {
         Arc::clone(&self.decoder) as Arc<dyn FormatDecoder>
     }
 
+    /// Returns how many samples it has.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        sample::names(&self.files).count()
+    }
+
     /// Decodes every sample and compares the results.
     #[must_use]
     pub fn test(&self) -> SampleReport {

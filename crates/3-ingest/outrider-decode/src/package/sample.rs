@@ -35,7 +35,7 @@ impl SampleReport {
     }
 }
 
-fn names(files: &Files) -> impl Iterator<Item = &str> {
+pub(super) fn names(files: &Files) -> impl Iterator<Item = &str> {
     files.keys().filter_map(|name| name.strip_prefix(FOLDER)?.strip_suffix(".in"))
 }
 

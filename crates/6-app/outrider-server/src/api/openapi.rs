@@ -41,6 +41,7 @@ use super::route::{Access, Answer, Method, OCTETS, Operation, Route};
     dto::EmergencyStop,
     dto::EventList,
     dto::EvidenceRequest,
+    dto::Decoder,
     dto::Feed,
     dto::FeedReceipt,
     dto::FeedStateRequest,

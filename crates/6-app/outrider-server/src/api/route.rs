@@ -242,6 +242,8 @@ operations! {
     ReceiveFeed = "receive_feed" Post "/v1/feeds/{feed}" Access::Feed, None, Some(OCTETS) => Answer::Accepted("FeedReceipt");
     /// Lists feeds of foreign events.
     ListFeeds = "list_feeds" Get "/api/v1/feeds" ENGINEER, None, None => Answer::JsonArray("Feed");
+    /// Lists decoders of foreign formats.
+    ListDecoders = "list_decoders" Get "/api/v1/decoders" ENGINEER, None, None => Answer::JsonArray("Decoder");
     /// Registers a feed; its credential is shown once.
     CreateFeed = "create_feed" Post "/api/v1/feeds" ADMIN, None, Some("CreateFeedRequest") => Answer::Json("CreatedFeed");
     /// Enables or disables a feed.

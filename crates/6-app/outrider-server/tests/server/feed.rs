@@ -308,3 +308,15 @@ async fn what_was_set_aside_is_taken_again_after_the_fix_and_only_once() {
     assert!(stages.iter().all(|stage| stage["balanced"] == json!(true)), "{health}");
     running.server.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn decoders_are_listed_with_the_feeds_of_their_format() {
+    let (running, _) = with_feed(json!({})).await;
+    let other = json!({"name": "another", "format": "arcsight.cef"});
+    assert_eq!(running.admin.post("/api/v1/feeds", other).await.status, 200);
+    let listed = running.admin.get("/api/v1/decoders").await.json();
+    let [decoder] = listed.as_array().expect("a list").as_slice() else { panic!("one decoder: {listed}") };
+    assert_eq!(decoder["format"], json!("outrider.json"));
+    assert_eq!((&decoder["samples"], &decoder["feeds"]), (&json!(1), &json!(["backend"])));
+    assert!(decoder.get("release_from").is_none(), "any release");
+}

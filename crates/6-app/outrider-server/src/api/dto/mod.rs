@@ -6,6 +6,7 @@
 mod alert;
 mod case;
 mod completeness;
+mod decoder;
 mod event;
 mod feed;
 mod fleet;
@@ -35,6 +36,7 @@ pub use completeness::{
     AnchorState, BootState, Completeness, ContactClass, GapOutcome, IngestHealth, LagHealth, LaneAccount,
     LaneHealth, LaneTombstone, LostKind, VehicleGaps,
 };
+pub use decoder::Decoder;
 pub use event::{Event, EventList, FieldValue, Scalar};
 pub use feed::{CreateFeedRequest, CreatedFeed, Feed, FeedReceipt, FeedStateRequest};
 pub use fleet::{

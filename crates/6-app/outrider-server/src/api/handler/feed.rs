@@ -1,13 +1,18 @@
 //! Feeds of foreign events.
 
+use std::sync::Arc;
+
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::{Extension, Json};
+use outrider_decode::{Package, Release};
 
 use super::platform::stage;
 use super::text;
 use crate::api::app::{App, Shared};
-use crate::api::dto::{CreateFeedRequest, CreatedFeed, Feed, FeedReceipt, FeedStateRequest, Timestamp};
+use crate::api::dto::{
+    CreateFeedRequest, CreatedFeed, Decoder, Feed, FeedReceipt, FeedStateRequest, Timestamp,
+};
 use crate::api::error::ApiFailure;
 use crate::api::extract::{Body, By, Octets};
 use crate::feeds::{Admitted, FeedRefusal};
@@ -34,6 +39,36 @@ pub(crate) async fn receive(
 pub(crate) async fn list(state: Shared) -> Result<Json<Vec<Feed>>, ApiFailure> {
     let feeds = state.store.feeds(state.scope()).await?;
     Ok(Json(feeds.into_iter().map(|feed| shown(&state, feed)).collect()))
+}
+
+/// Lists decoders.
+pub(crate) async fn decoders(state: Shared) -> Result<Json<Vec<Decoder>>, ApiFailure> {
+    let feeds = state.store.feeds(state.scope()).await?;
+    let shown = |package: &Arc<Package>| {
+        let manifest = package.manifest();
+        let release = |bound: &Option<Release>| bound.as_ref().map(|release| release.0.clone());
+        let mut feeds: Vec<String> = feeds
+            .iter()
+            .filter(|feed| feed.setup.format == manifest.format)
+            .map(|feed| feed.setup.name.clone())
+            .collect();
+        feeds.sort_unstable();
+        Decoder {
+            name: manifest.name.clone(),
+            version: manifest.version.to_string(),
+            format: manifest.format.clone(),
+            platforms: manifest.platforms.clone(),
+            release_from: release(&manifest.releases.from),
+            release_to: release(&manifest.releases.to),
+            namespace: manifest.namespace.clone(),
+            owner: manifest.owner.clone(),
+            licence: manifest.licence.clone(),
+            description: manifest.description.clone(),
+            samples: package.samples() as u64,
+            feeds,
+        }
+    };
+    Ok(Json(state.feeds.decoders().packages().map(shown).collect()))
 }
 
 /// Registers a feed.
