@@ -321,7 +321,7 @@ fn histories(lake: &Lake, fleet: &Fleet, figures: &mut Map<String, Value>) -> Re
         let found = history(lake, number)?;
         times.push(millis(begin));
         bytes_max = bytes_max.max(lake.reads().1 - before);
-        let expected = fleet.next.get(usize::try_from(number).unwrap_or(0)).map_or(0, |next| next - 1);
+        let expected = fleet.next.get(usize::try_from(number).unwrap_or(0)).copied().unwrap_or(0);
         if found != expected {
             return Err(Failure::failed(format!("{found} events of {expected} are in a vehicle's history")));
         }
