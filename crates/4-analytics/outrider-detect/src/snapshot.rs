@@ -183,7 +183,7 @@ fn load_table(reader: &mut Reader<'_>, table: &mut Table, names: &Names) -> Resu
 }
 
 /// Returns whether times in and around a pane can be computed without overflow.
-fn fits(pane: i64, pane_us: i64) -> bool {
+pub(crate) fn fits(pane: i64, pane_us: i64) -> bool {
     let margin = i64::MAX / 4;
     pane.checked_mul(pane_us).is_some_and(|start| (-margin..=margin).contains(&start))
 }

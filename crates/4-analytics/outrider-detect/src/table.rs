@@ -15,7 +15,7 @@ use crate::sweep::{self, Span};
 
 /// One match of a rule, ready to be counted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sighting {
+pub(crate) struct Numbered {
     pub(crate) time: UnixMicros,
     pub(crate) event: EventKey,
     pub(crate) vehicle: u32,
@@ -100,7 +100,7 @@ impl Table {
     }
 
     /// Counts a match, idempotently.
-    pub(crate) fn insert(&mut self, key: &[u8], it: Sighting, names: &Names) -> Outcome {
+    pub(crate) fn insert(&mut self, key: &[u8], it: Numbered, names: &Names) -> Outcome {
         if it.time.0 < self.floor {
             return Outcome::BeyondHorizon;
         }
@@ -156,11 +156,13 @@ impl Table {
         group: u32,
         pane: i64,
         event: EventId,
-        explain: impl FnOnce() -> Vec<Matched>,
+        explain: impl FnOnce() -> Option<Vec<Matched>>,
     ) {
         let Some(state) = self.groups.get_mut(group as usize) else { return };
-        if state.explained.get(&pane).is_none_or(|known| event < known.event) {
-            state.explained.insert(pane, Explained { event, matched: explain() });
+        if state.explained.get(&pane).is_none_or(|known| event < known.event)
+            && let Some(matched) = explain()
+        {
+            state.explained.insert(pane, Explained { event, matched });
         }
     }
 

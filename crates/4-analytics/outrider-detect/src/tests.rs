@@ -9,3 +9,5 @@ mod limits;
 mod order;
 mod reference;
 mod saved;
+mod stages;
+mod wire;

@@ -7,7 +7,7 @@ use super::events::{DAY, Event, HOUR, SECOND, START, batch_of, rules, vehicle};
 use crate::cell::{CellShape, Counted};
 use crate::names::Names;
 use crate::spec::{GroupField, Spec, Windows};
-use crate::table::{Outcome, Sighting, Table};
+use crate::table::{Numbered, Outcome, Table};
 use crate::{Detector, DetectorConfig};
 
 /// Returns nanoseconds that this thread ran on a processor.
@@ -85,7 +85,7 @@ fn window(vehicles: u64, groups: u64, events: u64, need: u64) {
         let begin = cpu_ns();
         for (id, at, key) in &batch {
             let (event, vehicle) = names.event(*id).expect("there is room");
-            let sighting = Sighting {
+            let sighting = Numbered {
                 time: UnixMicros(*at),
                 event,
                 vehicle,
