@@ -182,9 +182,8 @@ impl Lake {
 /// Returns the table as queries see it: vehicle times in full, whichever way a file keeps them.
 fn in_full(table: DataFrame) -> Result<DataFrame, DataFusionError> {
     let names: Vec<String> = table.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let has = |name: &&str| names.iter().any(|there| there == name);
     // Only an older program's table that is open for reading lacks them.
-    if !DIFFERENCES.iter().all(|name| has(name)) {
+    if !DIFFERENCES.iter().all(|name| names.iter().any(|there| there == name)) {
         return Ok(table);
     }
     let [offset, before, after] = DIFFERENCES.map(ident);
