@@ -129,7 +129,7 @@ impl Renumbered {
 
     fn value(&self, value: u32, counted: Counted) -> u32 {
         match counted {
-            Counted::Events => value,
+            Counted::Events | Counted::Steps | Counted::OrderedSteps => value,
             Counted::Vehicles => self.vehicles[value as usize],
             Counted::Values => self.values[value as usize],
         }
@@ -163,7 +163,7 @@ impl Renumbered {
         for (key, _) in &mut extreme.items {
             *key = match counted {
                 Counted::Events => self.event(EventKey::from_word(*key)).word(),
-                Counted::Vehicles | Counted::Values => {
+                Counted::Vehicles | Counted::Values | Counted::Steps | Counted::OrderedSteps => {
                     let value = u32::try_from(*key).expect("the key is a value's number");
                     u64::from(self.value(value, counted))
                 }

@@ -18,7 +18,7 @@ use crate::reason;
 use crate::route::Route;
 use crate::sighting::Sightings;
 use crate::snapshot;
-use crate::spec::Windows;
+use crate::spec::{Spec, Windows};
 use crate::sweep;
 use crate::table::{Numbered, Outcome, Table};
 
@@ -180,7 +180,7 @@ impl Correlator {
             let shaped = plan.and_then(|plan| {
                 let spec = &self.plan.specs[plan];
                 let fits = snapshot::fits(it.facts.time.best.0, 1)
-                    && it.value.is_some() == (spec.shape.counted == Counted::Values)
+                    && is_value(it.value, spec)
                     && is_key(it.key, spec.group_by.iter().map(|field| field.is_vehicle));
                 if fits { Ok(plan) } else { Err(reason::BAD_SHAPE) }
             });
@@ -306,7 +306,8 @@ impl Correlator {
         let known = self.known(it).ok_or(reason::NAMES_FULL)?;
         let table = &mut self.tables[it.plan];
         let value = match (table.spec.shape.counted, it.value) {
-            (Counted::Events, _) | (Counted::Values, None) => 0,
+            (Counted::Steps | Counted::OrderedSteps, Some([step])) => u32::from(*step),
+            (Counted::Events | Counted::Steps | Counted::OrderedSteps, _) | (Counted::Values, None) => 0,
             (Counted::Vehicles, _) => known.vehicle,
             (Counted::Values, Some(value)) => self.names.values.intern(value).ok_or(reason::NAMES_FULL)?,
         };
@@ -337,6 +338,16 @@ impl Sink for Correlator {
                 }
             }
         }
+    }
+}
+
+/// Returns whether a sighting brings what the rule counts.
+fn is_value(value: Option<&[u8]>, spec: &Spec) -> bool {
+    match (spec.shape.counted, value) {
+        (Counted::Events | Counted::Vehicles, value) => value.is_none(),
+        (Counted::Values, value) => value.is_some(),
+        (Counted::Steps | Counted::OrderedSteps, Some([step])) => usize::from(*step) < spec.fed_by.len(),
+        (Counted::Steps | Counted::OrderedSteps, _) => false,
     }
 }
 

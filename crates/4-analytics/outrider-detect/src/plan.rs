@@ -28,12 +28,23 @@ pub struct RuleVersion {
     pub version: [u8; 16],
 }
 
+/// What a match counts as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// One event, or one vehicle.
+    Nothing,
+    /// The values of these fields together.
+    Fields(Vec<FieldRef>),
+    /// A match of this rule of a temporal correlation.
+    Step(u8),
+}
+
 /// Which rule feeds which table, and with what.
 #[derive(Debug, Clone)]
 pub(crate) struct Feed {
     pub(crate) plan: usize,
     pub(crate) group_by: Vec<FieldRef>,
-    pub(crate) counted: Option<FieldRef>,
+    pub(crate) counted: Value,
     /// A plain rule counts an event without a group field under an empty value; a correlation does not.
     pub(crate) group_required: bool,
     pub(crate) explains: bool,
@@ -84,7 +95,7 @@ impl Plan {
         let feed = Feed {
             plan: self.specs.len(),
             group_by: rule.group_by.clone(),
-            counted: None,
+            counted: Value::Nothing,
             group_required: false,
             explains: true,
         };
@@ -97,19 +108,15 @@ impl Plan {
         if !self.is_live(&correlation.header) {
             return;
         }
-        let spec = match Spec::of_correlation(correlation, config) {
+        let spec = match Spec::of_correlation(correlation, rules, config) {
             Ok(spec) => spec,
             Err(reason) => {
                 self.not_evaluated.push(NotEvaluated { rule: correlation.header.id.clone(), reason });
                 return;
             }
         };
-        let counted = match correlation.kind {
-            CorrelationKind::ValueCount { field } if spec.shape.counted == Counted::Values => Some(field),
-            CorrelationKind::ValueCount { .. } | CorrelationKind::EventCount => None,
-        };
         let mut fed_by = Vec::new();
-        for RuleIndex(index) in &correlation.rules {
+        for (step, RuleIndex(index)) in (0u8..).zip(&correlation.rules) {
             let Some(rule) = rules.rules().get(*index as usize) else { continue };
             if !self.is_live(&rule.header) {
                 continue;
@@ -118,7 +125,13 @@ impl Plan {
             self.feeds[*index as usize].push(Feed {
                 plan: self.specs.len(),
                 group_by: correlation.group_by.clone(),
-                counted,
+                counted: match &correlation.kind {
+                    CorrelationKind::ValueCount { fields } if spec.shape.counted == Counted::Values => {
+                        Value::Fields(fields.clone())
+                    }
+                    CorrelationKind::ValueCount { .. } | CorrelationKind::EventCount => Value::Nothing,
+                    CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => Value::Step(step),
+                },
                 group_required: true,
                 explains: false,
             });

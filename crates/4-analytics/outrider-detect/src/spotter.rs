@@ -8,7 +8,7 @@ use outrider_rules::{CoreField, FieldRef, Matches, Rule, RuleIndex, RuleSet};
 
 use crate::config::DetectorConfig;
 use crate::facts::{Facts, Match, Sink, bounded, write_part};
-use crate::plan::{Feed, NotEvaluated, Plan};
+use crate::plan::{Feed, NotEvaluated, Plan, Value};
 use crate::reason;
 use crate::sighting::{Builder, Sightings};
 
@@ -76,7 +76,7 @@ impl Spotter {
         let plan = Arc::clone(&self.plan);
         let mut matches = std::mem::take(&mut self.matches);
         rules.evaluate(batch, &mut matches);
-        let (mut key, mut value) = (Vec::new(), String::new());
+        let (mut key, mut value) = (Vec::new(), Vec::new());
         for (RuleIndex(index), rows) in matches.iter() {
             let rule = &rules.rules()[index as usize];
             for feed in &plan.feeds[index as usize] {
@@ -88,7 +88,7 @@ impl Spotter {
                         Err(reason) => self.balances[feed.plan].drop_for(reason, 1),
                         Ok(()) => {
                             self.balances[feed.plan].pass(1);
-                            let value = feed.counted.map(|_| value.as_bytes());
+                            let value = (feed.counted != Value::Nothing).then_some(&value[..]);
                             let it = Match { plan: feed.plan, row, facts, key: &key, value };
                             sink.take(&it, || explained(feed, rule, batch, row));
                         }
@@ -106,7 +106,7 @@ impl Spotter {
         batch: &EventBatch,
         row: usize,
         feed: &Feed,
-        (key, value): (&mut Vec<u8>, &mut String),
+        (key, value): (&mut Vec<u8>, &mut Vec<u8>),
     ) -> Result<(), &'static str> {
         facts.usable(&self.config, self.plan.specs[feed.plan].length_us)?;
         // What the registry says is not monitored is stored and can be asked for, but raises nothing.
@@ -117,8 +117,18 @@ impl Spotter {
             return Err(reason::NO_VALUE);
         }
         value.clear();
-        if let Some(field) = feed.counted {
-            value.push_str(&field.text_of(batch, row).ok_or(reason::NO_VALUE)?);
+        match &feed.counted {
+            Value::Nothing => {}
+            Value::Step(step) => value.push(*step),
+            Value::Fields(fields) => {
+                for field in fields {
+                    let text = field.text_of(batch, row).ok_or(reason::NO_VALUE)?;
+                    match fields.len() {
+                        1 => value.extend_from_slice(text.as_bytes()),
+                        _ => write_part(value, text.as_bytes()),
+                    }
+                }
+            }
         }
         if key.len().max(value.len()).max(facts.model.len()) > Sightings::TEXT_BYTES_MAX {
             return Err(reason::TOO_LONG);

@@ -6,7 +6,7 @@ use outrider_model::{Finding, FindingId, GroupKey, Matched, RuleId, Window};
 use outrider_types::{EventId, TenantId, UnixMicros, VehicleId};
 use sha2::{Digest, Sha256};
 
-use crate::cell::{Agreed, Cell, Entry, Inserted};
+use crate::cell::{Agreed, Cell, Counted, Entry, Inserted};
 use crate::intern::Interner;
 use crate::names::{EventKey, Names};
 use crate::spec::{Spec, Windows};
@@ -207,7 +207,12 @@ impl Table {
                 cell.points(pane * pane_us, self.spec.shape.counted, &mut points);
             }
             let starts = Span { from: (low - reach) * pane_us, to: (high + 1) * pane_us - 1 };
-            spans.append(&mut sweep::qualifying(&mut points, starts, length, self.spec.need));
+            spans.append(&mut match self.spec.shape.counted {
+                Counted::OrderedSteps => sweep::in_order(&mut points, starts, length, self.spec.need),
+                Counted::Events | Counted::Vehicles | Counted::Values | Counted::Steps => {
+                    sweep::qualifying(&mut points, starts, length, self.spec.need)
+                }
+            });
         }
         spans
     }

@@ -10,4 +10,5 @@ mod order;
 mod reference;
 mod saved;
 mod stages;
+mod temporal;
 mod wire;

@@ -31,7 +31,8 @@ fn table(need: u64) -> Table {
         pane_us: HOUR,
         need,
         group_by: vec![GroupField { name: "model_line", is_vehicle: false }],
-        counted_name: "vehicle_id",
+        counted_name: "vehicle_id".to_owned(),
+        fed_by: Vec::new(),
         shape: CellShape {
             counted: Counted::Vehicles,
             dense_above: usize::try_from(need).expect("small").max(128),

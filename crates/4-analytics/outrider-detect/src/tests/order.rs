@@ -53,7 +53,7 @@ pub(super) fn cut(events: &[Event], seed: &mut Seed) -> Vec<Vec<Event>> {
     batches
 }
 
-fn said(findings: &[Finding], rule: &str) -> Vec<Expected> {
+pub(super) fn said(findings: &[Finding], rule: &str) -> Vec<Expected> {
     let mut said: Vec<Expected> = standing(findings)
         .into_iter()
         .filter(|finding| finding.rule.0.ends_with(rule))

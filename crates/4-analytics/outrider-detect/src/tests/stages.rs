@@ -84,8 +84,17 @@ impl Ring {
 }
 
 fn check(events: &[Event], seed: u64, config: &DetectorConfig) -> Result<(), TestCaseError> {
-    let rules = three();
-    let one = run(&mut Detector::new(Arc::clone(&rules), config.clone()), &[events.to_vec()]);
+    compare(&three(), events, seed, config)
+}
+
+/// Compares one detector with many processes, whose number changes on the way.
+pub(super) fn compare(
+    rules: &Arc<RuleSet>,
+    events: &[Event],
+    seed: u64,
+    config: &DetectorConfig,
+) -> Result<(), TestCaseError> {
+    let one = run(&mut Detector::new(Arc::clone(rules), config.clone()), &[events.to_vec()]);
     let mut seed = Seed::new(seed);
     let spotters = seed.below(4) + 1;
     let mut messages = Vec::new();
@@ -93,14 +102,14 @@ fn check(events: &[Event], seed: u64, config: &DetectorConfig) -> Result<(), Tes
         let mine: Vec<Event> =
             events.iter().filter(|it| u64::from(it.vehicle) % spotters == spotter).copied().collect();
         for batch in cut(&mine, &mut seed) {
-            messages.extend(said(&rules, config, &batch));
+            messages.extend(said(rules, config, &batch));
         }
     }
     // A worker that crashed says some of it again, cut otherwise.
     let again: Vec<Event> = events.iter().filter(|_| seed.chance(1, 2)).copied().collect();
-    messages.extend(said(&rules, config, &again));
+    messages.extend(said(rules, config, &again));
     shuffle(&mut messages, &mut seed);
-    let mut ring = Ring::new(&rules, config, u32::try_from(seed.below(4) + 1).expect("small"));
+    let mut ring = Ring::new(rules, config, u32::try_from(seed.below(4) + 1).expect("small"));
     let at = usize::try_from(seed.below(messages.len() as u64 + 1)).expect("small");
     let mut many = Vec::new();
     for (number, bytes) in messages.iter().enumerate() {

@@ -144,9 +144,9 @@ fn conditions_name_the_column() {
 #[test]
 fn correlations_must_be_bounded_and_possible() {
     check(
-        &correlation("  type: temporal\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 2}\n"),
+        &correlation("  type: value_sum\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 2}\n"),
         expect![
-            "a.yml:18:9: error [correlation.type] `temporal` is not supported (one of event_count and value_count)"
+            "a.yml:18:9: error [correlation.type] `value_sum` is not supported (one of event_count, value_count, temporal and temporal_ordered)"
         ],
     );
     check(
@@ -195,6 +195,81 @@ fn correlations_must_be_bounded_and_possible() {
         ),
         expect![
             "a.yml:20:13: error [correlation.impossible] no event of rule `base` carries `campaign`, so it could never count (use a field that every rule has)"
+        ],
+    );
+}
+
+/// A second rule under the name of `other`, and a correlation over both.
+fn pair(block: &str) -> String {
+    let second = rule("  s: {event_type: can.bus_off}\n  condition: s\n").replace("5c8f4e0a", "5c8f4e0b");
+    format!("{second}name: other\n---\n{}", correlation(block))
+}
+
+#[test]
+fn a_temporal_correlation_asks_for_two_rules_or_more() {
+    let right = [
+        "  type: temporal\n  rules: [base, other]\n  timespan: 5m\n",
+        "  type: temporal\n  rules: [base, other]\n  timespan: 5m\n  condition: {gte: 2}\n",
+        "  type: temporal\n  rules: [base, other]\n  timespan: 5m\n  condition: {eq: 2}\n",
+        "  type: temporal\n  rules: [base, other]\n  timespan: 5m\n  condition: {gt: 1}\n",
+        "  type: temporal_ordered\n  rules: [base, other]\n  timespan: 5m\n",
+    ];
+    for block in right {
+        let loaded = load(&[RuleFile { name: "a.yml", text: &pair(block) }]);
+        assert_eq!(loaded.problems, []);
+        assert_eq!(loaded.rules.correlations()[0].condition.at_least, 2);
+    }
+    check(
+        &pair("  type: temporal\n  rules: [base]\n  timespan: 5m\n"),
+        expect![
+            "a.yml:28:1: error [correlation.rules] one rule has no order and no company (name two or more, or use event_count)"
+        ],
+    );
+    check(
+        &pair("  type: temporal\n  rules: [base, other]\n  timespan: 5m\n  condition: {gte: 3}\n"),
+        expect!["a.yml:32:14: error [correlation.condition] 3 of 2 rules cannot be asked for (2 to 2)"],
+    );
+    check(
+        &pair("  type: temporal\n  rules: [base, other]\n  timespan: 5m\n  condition: {gte: 1}\n"),
+        expect!["a.yml:32:14: error [correlation.condition] 1 of 2 rules cannot be asked for (2 to 2)"],
+    );
+    check(
+        &pair("  type: temporal\n  rules: [base, other]\n  timespan: 5m\n  condition: {gte: 2, lt: 9}\n"),
+        expect![
+            "a.yml:32:23: error [correlation.condition] `temporal` cannot be bounded by `lt` (gte or gt: how many of the rules must match; all if left out)"
+        ],
+    );
+    check(
+        &pair("  type: temporal_ordered\n  rules: [base, other]\n  timespan: 5m\n  condition: {gte: 2}\n"),
+        expect![
+            "a.yml:32:3: error [correlation.condition] `temporal_ordered` takes no condition (all rules must match in their order)"
+        ],
+    );
+}
+
+#[test]
+fn tuples_of_fields_are_counted_together() {
+    let block = |fields: &str| {
+        format!(
+            "  type: value_count\n  rules: [base]\n  timespan: 5m\n  condition: {{field: {fields}, gte: 2}}\n"
+        )
+    };
+    let loaded = load(&[RuleFile { name: "a.yml", text: &correlation(&block("[vehicle_id, bus]")) }]);
+    assert_eq!(loaded.problems, []);
+    check(
+        &correlation(&block("[bus, bus]")),
+        expect!["a.yml:21:28: error [correlation.condition] `bus` appears twice"],
+    );
+    check(
+        &correlation(&block("[bus, vehicle_id, ecu, lane, region]")),
+        expect![
+            "a.yml:21:22: error [correlation.condition] `field` names 1 to 4 fields (several count as one tuple)"
+        ],
+    );
+    check(
+        &correlation(&block("[bus, campaign]")),
+        expect![
+            "a.yml:17:1: error [correlation.impossible] no event of rule `base` carries `campaign`, so it could never count (use a field that every rule has)"
         ],
     );
 }
