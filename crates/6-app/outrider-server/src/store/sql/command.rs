@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use outrider_types::VehicleId;
-use sqlx::{QueryBuilder, Row};
 
-use super::{SqliteStore, count, evidence, number, rollout};
+use super::engine::{self, QueryBuilder};
+use super::{SqlStore, count, evidence, number, rollout};
 use crate::store::{
     CommandLoad, CommandStore, EvidenceChange, LeavingCommands, OrderChange, Scope, StoreResult,
 };
@@ -14,12 +14,7 @@ const WAITING: &str = "state IN ('permitted', 'sent') AND frame IS NOT NULL \
     AND NOT EXISTS (SELECT 1 FROM emergency_stop s WHERE s.tenant = t.tenant) AND t.tenant = ";
 
 /// Appends a query for the commands that wait for a vehicle.
-fn push_waiting(
-    query: &mut QueryBuilder<sqlx::Sqlite>,
-    table: &'static str,
-    scope: Scope,
-    vehicle: VehicleId,
-) {
+fn push_waiting(query: &mut QueryBuilder, table: &'static str, scope: Scope, vehicle: VehicleId) {
     query
         .push("SELECT id, state, sequence, frame, '")
         .push(table)
@@ -34,7 +29,7 @@ fn push_waiting(
         .push_bind(scope.now.0);
 }
 
-fn waiting(scope: Scope, vehicle: VehicleId, limit: u32) -> QueryBuilder<sqlx::Sqlite> {
+fn waiting(scope: Scope, vehicle: VehicleId, limit: u32) -> QueryBuilder {
     let mut query = QueryBuilder::new("");
     push_waiting(&mut query, "evidence_request", scope, vehicle);
     query.push(" UNION ALL ");
@@ -44,12 +39,12 @@ fn waiting(scope: Scope, vehicle: VehicleId, limit: u32) -> QueryBuilder<sqlx::S
 }
 
 #[async_trait]
-impl CommandStore for SqliteStore {
+impl CommandStore for SqlStore {
     async fn next_command_sequence(&self, scope: Scope, vehicle: VehicleId) -> StoreResult<u64> {
         let mut transaction = self.begin().await?;
-        let last: i64 = sqlx::query_scalar(
+        let last: i64 = engine::query_scalar(
             "INSERT INTO command_sequence (tenant, vehicle_id, last) VALUES (?, ?, 1) \
-             ON CONFLICT (tenant, vehicle_id) DO UPDATE SET last = last + 1 RETURNING last",
+             ON CONFLICT (tenant, vehicle_id) DO UPDATE SET last = command_sequence.last + 1 RETURNING last",
         )
         .bind(i64::from(scope.tenant.0))
         .bind(vehicle.to_string())
@@ -93,15 +88,15 @@ impl CommandStore for SqliteStore {
 
     async fn command_load(&self, scope: Scope, vehicle: VehicleId) -> StoreResult<CommandLoad> {
         let day = scope.now.saturating_add(-86_400_000_000).0;
-        let row = sqlx::query(
-            "SELECT coalesce(sum(vehicle_id = ?1 AND state IN ('permitted', 'sent', 'accepted')), 0) AS in_flight, \
-             coalesce(sum(vehicle_id = ?1 AND at > ?2), 0) AS vehicle_day, \
-             coalesce(sum(at > ?2), 0) AS fleet_day, \
+        let row = engine::query(
+            "SELECT count(*) FILTER (WHERE vehicle_id = ?1 AND state IN ('permitted', 'sent', 'accepted')) AS in_flight, \
+             count(*) FILTER (WHERE vehicle_id = ?1 AND at > ?2) AS vehicle_day, \
+             count(*) FILTER (WHERE at > ?2) AS fleet_day, \
              (SELECT count(*) FROM emergency_stop s WHERE s.tenant = ?3) AS stopped FROM ( \
              SELECT vehicle_id, state, requested_at AS at FROM evidence_request \
              WHERE tenant = ?3 AND command_id IS NOT NULL UNION ALL \
              SELECT vehicle_id, state, permitted_at AS at FROM update_order \
-             WHERE tenant = ?3 AND command_id IS NOT NULL)",
+             WHERE tenant = ?3 AND command_id IS NOT NULL) AS commands",
         )
         .bind(vehicle.to_string())
         .bind(day)

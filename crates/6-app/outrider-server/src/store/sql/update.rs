@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use outrider_types::{UnixMicros, VehicleId};
 use sha2::{Digest as _, Sha256};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, SqliteConnection};
 
-use super::{SqliteStore, count, cursor_parts, int, rollout, time, time_opt, word};
+use super::engine::{self, Connection, QueryBuilder, Row};
+use super::{SqlStore, count, cursor_parts, int, rollout, time, time_opt, word};
 use crate::api::dto::{Artifact, ArtifactKey, ArtifactKind, Rollout, RolloutSummary, UpdateOrder};
 use crate::store::{
     ARTIFACT_KEYS_MAX, ARTIFACTS_MAX, Decision, NewRollout, OrderChange, Page, Scope, StoreError,
@@ -23,7 +22,7 @@ const ARTIFACT: &str = "SELECT a.*, k.name AS signer FROM artifact a \
     JOIN artifact_key k ON k.tenant = a.tenant AND k.key_id = a.key_id WHERE a.tenant = ";
 
 #[async_trait]
-impl UpdateStore for SqliteStore {
+impl UpdateStore for SqlStore {
     async fn add_artifact_key(
         &self,
         scope: Scope,
@@ -40,14 +39,14 @@ impl UpdateStore for SqliteStore {
             }
             return Err(StoreError::Conflict(format!("key {id} was withdrawn, or another one has its id")));
         }
-        let keys: i64 = sqlx::query_scalar("SELECT count(*) FROM artifact_key WHERE tenant = ?")
+        let keys: i64 = engine::query_scalar("SELECT count(*) FROM artifact_key WHERE tenant = ?")
             .bind(tenant)
             .fetch_one(&mut *transaction)
             .await?;
         if keys >= i64::from(ARTIFACT_KEYS_MAX) {
             return Err(StoreError::Conflict(format!("there are {keys} keys already")));
         }
-        sqlx::query(
+        engine::query(
             "INSERT INTO artifact_key (tenant, key_id, public_key, name, added_by, added_at) VALUES (?, ?, ?, ?, ?, ?)",
         )
         .bind(tenant)
@@ -69,7 +68,7 @@ impl UpdateStore for SqliteStore {
         if key(&mut transaction, scope, key_id).await?.shown.withdrawn_at.is_some() {
             return Err(StoreError::Conflict(format!("key {key_id} is withdrawn")));
         }
-        sqlx::query(
+        engine::query(
             "UPDATE artifact_key SET withdrawn_by = ?, withdrawn_at = ? WHERE tenant = ? AND key_id = ?",
         )
         .bind(by)
@@ -85,7 +84,7 @@ impl UpdateStore for SqliteStore {
     }
 
     async fn artifact_keys(&self, scope: Scope) -> StoreResult<Vec<StoredArtifactKey>> {
-        let rows = sqlx::query("SELECT * FROM artifact_key WHERE tenant = ? ORDER BY name, key_id")
+        let rows = engine::query("SELECT * FROM artifact_key WHERE tenant = ? ORDER BY name, key_id")
             .bind(i64::from(scope.tenant.0))
             .fetch_all(&self.read)
             .await?;
@@ -103,14 +102,14 @@ impl UpdateStore for SqliteStore {
             Err(error) => return Err(error),
         }
         let tenant = i64::from(scope.tenant.0);
-        let artifacts: i64 = sqlx::query_scalar("SELECT count(*) FROM artifact WHERE tenant = ?")
+        let artifacts: i64 = engine::query_scalar("SELECT count(*) FROM artifact WHERE tenant = ?")
             .bind(tenant)
             .fetch_one(&mut *transaction)
             .await?;
         if artifacts >= i64::from(ARTIFACTS_MAX) {
             return Err(StoreError::Conflict(format!("there are {artifacts} artifacts already")));
         }
-        sqlx::query(
+        engine::query(
             "INSERT INTO artifact (tenant, sha256, kind, version, platform, vehicle_id, key_id, made_at, bytes, \
              payload_checked, uploaded_by, uploaded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
@@ -153,7 +152,7 @@ impl UpdateStore for SqliteStore {
     }
 
     async fn artifact(&self, scope: Scope, sha256: &str) -> StoreResult<Artifact> {
-        read(&mut *self.read.acquire().await?, scope, sha256).await
+        read(&mut self.read.acquire().await?, scope, sha256).await
     }
 
     async fn tried_versions(
@@ -161,7 +160,7 @@ impl UpdateStore for SqliteStore {
         scope: Scope,
         kind: ArtifactKind,
     ) -> StoreResult<BTreeMap<VehicleId, u64>> {
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT o.vehicle_id, max(a.version) AS version FROM update_order o \
              JOIN rollout r ON r.tenant = o.tenant AND r.id = o.rollout_id \
              JOIN artifact a ON a.tenant = r.tenant AND a.sha256 = r.sha256 \
@@ -236,7 +235,7 @@ impl UpdateStore for SqliteStore {
     }
 
     async fn rollout(&self, scope: Scope, id: &str) -> StoreResult<Rollout> {
-        let summary = rollout::summary(&mut *self.read.acquire().await?, scope, id).await?;
+        let summary = rollout::summary(&mut self.read.acquire().await?, scope, id).await?;
         let mut query = QueryBuilder::new(rollout::ORDER);
         query.push_bind(i64::from(scope.tenant.0)).push(" AND o.rollout_id = ").push_bind(id.to_owned());
         query.push(" ORDER BY o.changed_at DESC, o.vehicle_id LIMIT ").push_bind(ORDERS_MAX);
@@ -252,7 +251,7 @@ impl UpdateStore for SqliteStore {
     }
 
     async fn order_of_command(&self, scope: Scope, command_id: &str) -> StoreResult<UpdateOrder> {
-        rollout::order(&mut *self.read.acquire().await?, scope, "o.command_id", command_id).await
+        rollout::order(&mut self.read.acquire().await?, scope, "o.command_id", command_id).await
     }
 
     async fn vehicle_orders(
@@ -280,7 +279,7 @@ impl UpdateStore for SqliteStore {
     }
 
     async fn lapsed_orders(&self, scope: Scope, limit: u32) -> StoreResult<Vec<String>> {
-        Ok(sqlx::query_scalar(
+        Ok(engine::query_scalar(
             "SELECT id FROM update_order WHERE tenant = ? AND state IN ('proposed', 'permitted', 'sent', 'accepted') \
              AND expires_at <= ? ORDER BY expires_at LIMIT ?",
         )
@@ -292,7 +291,7 @@ impl UpdateStore for SqliteStore {
     }
 
     async fn is_ordered(&self, scope: Scope, vehicle: VehicleId, sha256: &str) -> StoreResult<bool> {
-        let found: Option<i64> = sqlx::query_scalar(
+        let found: Option<i64> = engine::query_scalar(
             "SELECT 1 FROM update_order o JOIN rollout r ON r.tenant = o.tenant AND r.id = o.rollout_id \
              WHERE o.tenant = ? AND o.vehicle_id = ? AND o.state IN ('sent', 'accepted') AND o.expires_at > ? \
              AND r.sha256 = ? LIMIT 1",
@@ -307,7 +306,7 @@ impl UpdateStore for SqliteStore {
     }
 }
 
-impl SqliteStore {
+impl SqlStore {
     async fn total(&self, scope: Scope, table: &'static str) -> StoreResult<u64> {
         let mut query = QueryBuilder::new("SELECT count(*) FROM ");
         query.push(table).push(" WHERE tenant = ").push_bind(i64::from(scope.tenant.0));
@@ -317,8 +316,8 @@ impl SqliteStore {
 }
 
 /// Reads one key.
-async fn key(connection: &mut SqliteConnection, scope: Scope, id: &str) -> StoreResult<StoredArtifactKey> {
-    let row = sqlx::query("SELECT * FROM artifact_key WHERE tenant = ? AND key_id = ?")
+async fn key(connection: &mut Connection, scope: Scope, id: &str) -> StoreResult<StoredArtifactKey> {
+    let row = engine::query("SELECT * FROM artifact_key WHERE tenant = ? AND key_id = ?")
         .bind(i64::from(scope.tenant.0))
         .bind(id)
         .fetch_optional(connection)
@@ -327,7 +326,7 @@ async fn key(connection: &mut SqliteConnection, scope: Scope, id: &str) -> Store
     key_of(&row)
 }
 
-fn key_of(row: &SqliteRow) -> StoreResult<StoredArtifactKey> {
+fn key_of(row: &Row) -> StoreResult<StoredArtifactKey> {
     let public: Vec<u8> = row.try_get("public_key")?;
     let damaged = |bytes: Vec<u8>| StoreError::Damaged { what: "public_key", value: crate::hex(&bytes) };
     Ok(StoredArtifactKey {
@@ -344,7 +343,7 @@ fn key_of(row: &SqliteRow) -> StoreResult<StoredArtifactKey> {
 }
 
 /// Reads one artifact.
-async fn read(connection: &mut SqliteConnection, scope: Scope, sha256: &str) -> StoreResult<Artifact> {
+async fn read(connection: &mut Connection, scope: Scope, sha256: &str) -> StoreResult<Artifact> {
     let mut query = QueryBuilder::new(ARTIFACT);
     query.push_bind(i64::from(scope.tenant.0)).push(" AND a.sha256 = ").push_bind(sha256.to_owned());
     let row = query.build().fetch_optional(connection).await?;
@@ -352,7 +351,7 @@ async fn read(connection: &mut SqliteConnection, scope: Scope, sha256: &str) -> 
     artifact_of(&row)
 }
 
-fn artifact_of(row: &SqliteRow) -> StoreResult<Artifact> {
+fn artifact_of(row: &Row) -> StoreResult<Artifact> {
     Ok(Artifact {
         sha256: row.try_get("sha256")?,
         kind: word(row, "kind", ArtifactKind::from_word)?,

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::{QueryBuilder, Row, SqliteConnection};
-
 use super::alert_filter::push_filter;
 use super::case::{require_open_case, write_timeline};
+use super::engine::{self, Connection, QueryBuilder};
 use crate::api::dto::{
     AlertActionKind, AlertActionRequest, AlertActionResult, AlertStatus, CaseStatus, RefusedAction,
     TimelineKind,
@@ -21,7 +20,7 @@ const REFUSED_MAX: usize = 1_000;
 
 /// Acts on a selection.
 pub(super) async fn act(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     actor: &str,
     filter: Option<&AlertFilter>,
@@ -55,18 +54,14 @@ pub(super) async fn act(
 }
 
 /// Checks that the request has what its action needs.
-async fn check(
-    connection: &mut SqliteConnection,
-    scope: Scope,
-    request: &AlertActionRequest,
-) -> StoreResult<()> {
+async fn check(connection: &mut Connection, scope: Scope, request: &AlertActionRequest) -> StoreResult<()> {
     let missing = |what: &str| Err(StoreError::Invalid(format!("the action needs {what}")));
     match request.action {
         AlertActionKind::Close if request.disposition.is_none() => missing("`disposition`"),
         AlertActionKind::Assign => {
             let Some(owner) = &request.owner else { return missing("`owner`") };
             let known =
-                sqlx::query("SELECT 1 FROM user_account WHERE tenant = ? AND name = ? AND disabled = 0")
+                engine::query("SELECT 1 FROM user_account WHERE tenant = ? AND name = ? AND disabled = 0")
                     .bind(i64::from(scope.tenant.0))
                     .bind(owner)
                     .fetch_optional(connection)
@@ -86,7 +81,7 @@ async fn check(
 
 /// Returns the ids meant, ascending.
 async fn select(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     filter: Option<&AlertFilter>,
     request: &AlertActionRequest,
@@ -135,7 +130,7 @@ fn transition(action: AlertActionKind, status: AlertStatus) -> Option<AlertStatu
 
 /// Acts on one alert; returns why it was left as it was.
 async fn act_on_one(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     actor: &str,
     request: &AlertActionRequest,
@@ -167,7 +162,7 @@ async fn act_on_one(
         AlertActionKind::Assign => (request.owner.clone(), None, alert.case_id),
         AlertActionKind::AddToCase => (alert.owner.or(me), alert.disposition, request.case_id.clone()),
     };
-    sqlx::query(
+    engine::query(
         "UPDATE alert SET status = ?, owner = ?, disposition = ?, case_id = ?, revision = revision + 1 WHERE tenant = ? AND id = ?",
     )
     .bind(status.word())
@@ -184,14 +179,14 @@ async fn act_on_one(
 
 /// Writes one act into an alert's history.
 pub(super) async fn write_history(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     id: &str,
     actor: &str,
     action: &str,
     note: Option<&str>,
 ) -> StoreResult<()> {
-    sqlx::query(
+    engine::query(
         "INSERT INTO alert_history (tenant, alert_id, at, actor, action, note) VALUES (?, ?, ?, ?, ?, ?)",
     )
     .bind(i64::from(scope.tenant.0))
@@ -207,7 +202,7 @@ pub(super) async fn write_history(
 
 /// Puts one alert into a case; used when a case is opened or extended.
 pub(super) async fn put_into_case(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     actor: &str,
     case: &str,

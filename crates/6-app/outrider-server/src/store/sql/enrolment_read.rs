@@ -2,9 +2,8 @@
 
 use outrider_types::{BootEpoch, UnixMicros, VehicleId};
 use sha2::{Digest as _, Sha256};
-use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{Row, SqliteConnection};
 
+use super::engine::{self, Connection, Pool, Row};
 use super::{number, time, time_opt, word};
 use crate::api::dto::{IdentityLogEntry, VehicleBatchKey, VehicleCertificate, VehicleIdentity, VehicleState};
 use crate::store::{IdentityChanges, RevokedCertificate, Scope, StoreError, StoreResult, StoredBatchKey};
@@ -12,11 +11,11 @@ use crate::vehicle::Serial;
 
 /// Reads the state of a registered vehicle; one that nobody moved is active.
 pub(super) async fn state(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     vehicle: VehicleId,
 ) -> StoreResult<VehicleState> {
-    let row = sqlx::query(
+    let row = engine::query(
         "SELECT coalesce(i.state, 'active') AS state FROM vehicle v LEFT JOIN vehicle_identity i \
          ON i.tenant = v.tenant AND i.vehicle_id = v.id WHERE v.tenant = ? AND v.id = ?",
     )
@@ -29,11 +28,11 @@ pub(super) async fn state(
 }
 
 /// Reads what changed after a revision, in one transaction.
-pub(super) async fn changes(pool: &SqlitePool, scope: Scope, after: i64) -> StoreResult<IdentityChanges> {
-    let mut transaction = pool.begin().await?;
+pub(super) async fn changes(pool: &Pool, scope: Scope, after: i64) -> StoreResult<IdentityChanges> {
+    let mut transaction = pool.snapshot().await?;
     let tenant = i64::from(scope.tenant.0);
     let mut changes = IdentityChanges { newest: after, ..IdentityChanges::default() };
-    let rows = sqlx::query(
+    let rows = engine::query(
         "SELECT vehicle_id, state, revision FROM vehicle_identity WHERE tenant = ? AND revision > ? ORDER BY vehicle_id",
     )
     .bind(tenant)
@@ -45,7 +44,7 @@ pub(super) async fn changes(pool: &SqlitePool, scope: Scope, after: i64) -> Stor
         let vehicle = word(row, "vehicle_id", |text| text.parse().ok())?;
         changes.states.push((vehicle, word(row, "state", VehicleState::from_word)?));
     }
-    let rows = sqlx::query(
+    let rows = engine::query(
         "SELECT serial, revoked_at, revision FROM vehicle_certificate WHERE tenant = ? AND revision > ? ORDER BY serial",
     )
     .bind(tenant)
@@ -54,11 +53,11 @@ pub(super) async fn changes(pool: &SqlitePool, scope: Scope, after: i64) -> Stor
     .await?;
     for row in &rows {
         changes.newest = changes.newest.max(row.try_get("revision")?);
-        if row.try_get::<Option<i64>, _>("revoked_at")?.is_some() {
+        if row.try_get::<Option<i64>>("revoked_at")?.is_some() {
             changes.revoked.push(word(row, "serial", Serial::parse)?);
         }
     }
-    let rows = sqlx::query(
+    let rows = engine::query(
         "SELECT vehicle_id, from_epoch, batch_key, revision FROM vehicle_batch_key WHERE tenant = ? AND revision > ? \
          ORDER BY vehicle_id, from_epoch",
     )
@@ -70,11 +69,12 @@ pub(super) async fn changes(pool: &SqlitePool, scope: Scope, after: i64) -> Stor
         changes.newest = changes.newest.max(row.try_get("revision")?);
         changes.keys.push(batch_key(row)?);
     }
+    transaction.commit().await?;
     Ok(changes)
 }
 
 /// Reads a batch key from its row.
-pub(super) fn batch_key(row: &SqliteRow) -> StoreResult<StoredBatchKey> {
+pub(super) fn batch_key(row: &Row) -> StoreResult<StoredBatchKey> {
     let key: Vec<u8> = row.try_get("batch_key")?;
     let damaged = |_| StoreError::Damaged { what: "batch_key", value: format!("{} bytes", key.len()) };
     Ok(StoredBatchKey {
@@ -85,8 +85,8 @@ pub(super) fn batch_key(row: &SqliteRow) -> StoreResult<StoredBatchKey> {
 }
 
 /// Reads the revoked certificates that have not expired.
-pub(super) async fn revoked(pool: &SqlitePool, scope: Scope) -> StoreResult<Vec<RevokedCertificate>> {
-    let rows = sqlx::query(
+pub(super) async fn revoked(pool: &Pool, scope: Scope) -> StoreResult<Vec<RevokedCertificate>> {
+    let rows = engine::query(
         "SELECT serial, generation, revoked_at, revoked_for FROM vehicle_certificate \
          WHERE tenant = ? AND revoked_at IS NOT NULL AND not_after > ? ORDER BY serial",
     )
@@ -98,49 +98,46 @@ pub(super) async fn revoked(pool: &SqlitePool, scope: Scope) -> StoreResult<Vec<
         .map(|row| {
             Ok(RevokedCertificate {
                 serial: word(row, "serial", Serial::parse)?,
-                generation: u32::try_from(row.try_get::<i64, _>("generation")?).unwrap_or_default(),
+                generation: u32::try_from(row.try_get::<i64>("generation")?).unwrap_or_default(),
                 at: UnixMicros(row.try_get("revoked_at")?),
-                reason: row.try_get::<Option<String>, _>("revoked_for")?.unwrap_or_default(),
+                reason: row.try_get::<Option<String>>("revoked_for")?.unwrap_or_default(),
             })
         })
         .collect()
 }
 
 /// Reads all that is shown of a vehicle's identity.
-pub(super) async fn identity(
-    pool: &SqlitePool,
-    scope: Scope,
-    vehicle: VehicleId,
-) -> StoreResult<VehicleIdentity> {
-    let mut transaction = pool.begin().await?;
+pub(super) async fn identity(pool: &Pool, scope: Scope, vehicle: VehicleId) -> StoreResult<VehicleIdentity> {
+    let mut transaction = pool.snapshot().await?;
     let (tenant, id) = (i64::from(scope.tenant.0), vehicle.to_string());
     let state = state(&mut transaction, scope, vehicle).await?;
-    let moved = sqlx::query("SELECT * FROM vehicle_identity WHERE tenant = ? AND vehicle_id = ?")
+    let moved = engine::query("SELECT * FROM vehicle_identity WHERE tenant = ? AND vehicle_id = ?")
         .bind(tenant)
         .bind(&id)
         .fetch_optional(&mut *transaction)
         .await?;
-    let certificates = sqlx::query(
+    let certificates = engine::query(
         "SELECT * FROM vehicle_certificate WHERE tenant = ? AND vehicle_id = ? ORDER BY issued_at DESC, serial LIMIT 20",
     )
     .bind(tenant)
     .bind(&id)
     .fetch_all(&mut *transaction)
     .await?;
-    let keys = sqlx::query(
+    let keys = engine::query(
         "SELECT * FROM vehicle_batch_key WHERE tenant = ? AND vehicle_id = ? ORDER BY from_epoch DESC",
     )
     .bind(tenant)
     .bind(&id)
     .fetch_all(&mut *transaction)
     .await?;
-    let log = sqlx::query(
+    let log = engine::query(
         "SELECT * FROM identity_log WHERE tenant = ? AND vehicle_id = ? ORDER BY number DESC LIMIT 50",
     )
     .bind(tenant)
     .bind(&id)
     .fetch_all(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     let text = |column: &'static str| moved.as_ref().map(|row| row.try_get(column)).transpose();
     Ok(VehicleIdentity {
         vehicle_id: id,
@@ -153,7 +150,7 @@ pub(super) async fn identity(
             .map(|row| {
                 Ok(VehicleCertificate {
                     serial: row.try_get("serial")?,
-                    generation: u32::try_from(row.try_get::<i64, _>("generation")?).unwrap_or_default(),
+                    generation: u32::try_from(row.try_get::<i64>("generation")?).unwrap_or_default(),
                     suite: row.try_get("suite")?,
                     not_before: time(row, "not_before")?,
                     not_after: time(row, "not_after")?,
@@ -168,7 +165,7 @@ pub(super) async fn identity(
             .map(|row| {
                 Ok(VehicleBatchKey {
                     from_epoch: number(row, "from_epoch")?,
-                    fingerprint: crate::hex(&Sha256::digest(row.try_get::<Vec<u8>, _>("batch_key")?)),
+                    fingerprint: crate::hex(&Sha256::digest(row.try_get::<Vec<u8>>("batch_key")?)),
                     registered_at: time(row, "registered_at")?,
                 })
             })
@@ -178,9 +175,9 @@ pub(super) async fn identity(
 }
 
 /// Reads a line of the log from its row.
-pub(super) fn log_entry(row: &SqliteRow) -> StoreResult<IdentityLogEntry> {
+pub(super) fn log_entry(row: &Row) -> StoreResult<IdentityLogEntry> {
     Ok(IdentityLogEntry {
-        vehicle_id: Some(row.try_get::<String, _>("vehicle_id")?).filter(|id| !id.is_empty()),
+        vehicle_id: Some(row.try_get::<String>("vehicle_id")?).filter(|id| !id.is_empty()),
         first_at: time(row, "first_at")?,
         last_at: time(row, "last_at")?,
         times: number(row, "times")?,

@@ -1,18 +1,18 @@
 //! The emergency stop in one row.
 
 use async_trait::async_trait;
-use sqlx::{Row, SqliteConnection};
 
-use super::{SqliteStore, evidence, identity, rollout, time};
+use super::engine::{self, Connection};
+use super::{SqlStore, evidence, identity, rollout, time};
 use crate::api::dto::{EmergencyStop, StopRelease};
 use crate::store::{
     AuditEntry, EvidenceChange, OrderChange, Scope, StopStore, StoreError, StoreResult, Voided,
 };
 
 #[async_trait]
-impl StopStore for SqliteStore {
+impl StopStore for SqlStore {
     async fn emergency_stop(&self, scope: Scope) -> StoreResult<EmergencyStop> {
-        read(&mut *self.read.acquire().await?, scope).await
+        read(&mut self.read.acquire().await?, scope).await
     }
 
     async fn set_emergency_stop(
@@ -22,7 +22,7 @@ impl StopStore for SqliteStore {
         reason: &str,
     ) -> StoreResult<(EmergencyStop, Voided)> {
         let mut transaction = self.begin().await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO emergency_stop (tenant, set_by, set_at, reason) VALUES (?, ?, ?, ?) \
              ON CONFLICT (tenant) DO UPDATE SET release_by = NULL, release_at = NULL, release_reason = NULL",
         )
@@ -32,20 +32,22 @@ impl StopStore for SqliteStore {
         .bind(reason)
         .execute(&mut *transaction)
         .await?;
-        let waiting: Vec<(String, bool)> = sqlx::query_as(
-            "SELECT id, 0 FROM evidence_request WHERE tenant = ?1 AND state IN ('permitted', 'sent') UNION ALL \
+        let waiting = engine::query(
+            "SELECT id, 0 AS is_order FROM evidence_request WHERE tenant = ?1 AND state IN ('permitted', 'sent') UNION ALL \
              SELECT id, 1 FROM update_order WHERE tenant = ?1 AND state IN ('permitted', 'sent') ORDER BY id",
         )
         .bind(i64::from(scope.tenant.0))
         .fetch_all(&mut *transaction)
         .await?;
         let mut voided = Voided::default();
-        for (id, is_order) in &waiting {
-            if *is_order {
-                let order = rollout::change(&mut transaction, scope, id, &OrderChange::Stopped).await?;
+        for row in &waiting {
+            let (id, is_order): (String, bool) = (row.try_get("id")?, row.try_get("is_order")?);
+            if is_order {
+                let order = rollout::change(&mut transaction, scope, &id, &OrderChange::Stopped).await?;
                 voided.orders.push(order);
             } else {
-                let request = evidence::change(&mut transaction, scope, id, &EvidenceChange::Stopped).await?;
+                let request =
+                    evidence::change(&mut transaction, scope, &id, &EvidenceChange::Stopped).await?;
                 voided.evidence.push(request);
             }
         }
@@ -68,7 +70,7 @@ impl StopStore for SqliteStore {
         }
         let outcome = match &stop.release {
             None => {
-                sqlx::query(
+                engine::query(
                     "UPDATE emergency_stop SET release_by = ?, release_at = ?, release_reason = ? WHERE tenant = ?",
                 )
                 .bind(by)
@@ -83,7 +85,7 @@ impl StopStore for SqliteStore {
                 return Err(StoreError::Conflict("another person must confirm the release".to_owned()));
             }
             Some(_) => {
-                sqlx::query("DELETE FROM emergency_stop WHERE tenant = ?")
+                engine::query("DELETE FROM emergency_stop WHERE tenant = ?")
                     .bind(i64::from(scope.tenant.0))
                     .execute(&mut *transaction)
                     .await?;
@@ -99,7 +101,7 @@ impl StopStore for SqliteStore {
 
 /// Writes an act on the stop into the audit trail.
 async fn audit(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     by: &str,
     action: &'static str,
@@ -110,8 +112,8 @@ async fn audit(
 }
 
 /// Reads the state.
-async fn read(connection: &mut SqliteConnection, scope: Scope) -> StoreResult<EmergencyStop> {
-    let row = sqlx::query("SELECT * FROM emergency_stop WHERE tenant = ?")
+async fn read(connection: &mut Connection, scope: Scope) -> StoreResult<EmergencyStop> {
+    let row = engine::query("SELECT * FROM emergency_stop WHERE tenant = ?")
         .bind(i64::from(scope.tenant.0))
         .fetch_optional(connection)
         .await?;

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use outrider_model::{Finding, LogOffset, Matched};
 use outrider_types::EventId;
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
+use super::engine::{self, Connection, Row};
 use super::{int, number, to_json};
 use crate::store::{FindingInput, Scope, StoreResult};
 
@@ -16,7 +15,7 @@ const FINDINGS_MAX: i64 = 1000;
 
 /// Writes one finding; returns its alert if anything changed.
 pub(super) async fn record(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     input: &FindingInput<'_>,
     next: LogOffset,
@@ -24,7 +23,7 @@ pub(super) async fn record(
     let finding = input.finding;
     let tenant = i64::from(scope.tenant.0);
     let id = finding.id.to_string();
-    let known = sqlx::query(
+    let known = engine::query(
         "SELECT alert_id, revision, event_count, withdrawn FROM finding WHERE tenant = ? AND id = ?",
     )
     .bind(tenant)
@@ -43,7 +42,7 @@ pub(super) async fn record(
         None if finding.withdrawn => return Ok(None),
         None => (alert_for(connection, scope, input).await?, i64::from(finding.revision)),
     };
-    sqlx::query(
+    engine::query(
         "INSERT INTO finding (tenant, id, alert_id, rule_id, window_from, window_to, revision, late, withdrawn, severity, \
          threshold, value, event_count, vehicle_count, model_line, matched, events, detected_at, log_next) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
@@ -75,7 +74,7 @@ pub(super) async fn record(
     .execute(&mut *connection)
     .await?;
     for vehicle in &finding.evidence.vehicles {
-        sqlx::query("INSERT INTO alert_vehicle (tenant, alert_id, vehicle_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+        engine::query("INSERT INTO alert_vehicle (tenant, alert_id, vehicle_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
             .bind(tenant)
             .bind(&alert)
             .bind(vehicle.to_string())
@@ -89,21 +88,16 @@ pub(super) async fn record(
 ///
 /// After a crash the log is worked off again in other steps, with fewer revisions. Events only ever join a finding,
 /// so one that has more of them is newer whatever its revision; what was taken back stays so.
-fn next_revision(row: &SqliteRow, finding: &Finding) -> StoreResult<Option<i64>> {
-    let (stored, stated) = (row.try_get::<i64, _>("revision")?, i64::from(finding.revision));
+fn next_revision(row: &Row, finding: &Finding) -> StoreResult<Option<i64>> {
+    let (stored, stated) = (row.try_get::<i64>("revision")?, i64::from(finding.revision));
     let is_newer = stated > stored || finding.withdrawn || finding.event_count > number(row, "event_count")?;
     let is_over: bool = row.try_get("withdrawn")?;
     Ok((is_newer && !is_over).then(|| stated.max(stored.saturating_add(1))))
 }
 
 /// Marks a known finding as stated again, by a replay after a crash.
-async fn restate(
-    connection: &mut SqliteConnection,
-    scope: Scope,
-    id: &str,
-    next: LogOffset,
-) -> StoreResult<()> {
-    sqlx::query("UPDATE finding SET log_next = ? WHERE tenant = ? AND id = ?")
+async fn restate(connection: &mut Connection, scope: Scope, id: &str, next: LogOffset) -> StoreResult<()> {
+    engine::query("UPDATE finding SET log_next = ? WHERE tenant = ? AND id = ?")
         .bind(int(next.0))
         .bind(i64::from(scope.tenant.0))
         .bind(id)
@@ -115,14 +109,14 @@ async fn restate(
 /// Returns the alert a new finding belongs to: the nearest one of its rule and group that nobody closed and from
 /// which the group was not quiet for longer than the rule's [`crate::store::RuleCard::quiet_us`], or a new one.
 async fn alert_for(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     input: &FindingInput<'_>,
 ) -> StoreResult<String> {
     let finding = input.finding;
     let tenant = i64::from(scope.tenant.0);
     let grouping = grouping(input);
-    let near: Option<String> = sqlx::query_scalar(
+    let near: Option<String> = engine::query_scalar(
         "SELECT id FROM alert WHERE tenant = ?1 AND grouping = ?2 AND status <> 'closed' AND finding_count < ?3 \
          AND max(?4 - last_at, first_at - ?5, 0) <= ?6 ORDER BY max(?4 - last_at, first_at - ?5, 0), episode DESC LIMIT 1",
     )
@@ -136,7 +130,7 @@ async fn alert_for(
     .await?;
     if let Some(id) = near {
         // The next finding of the same transaction must see how far this one reaches.
-        sqlx::query(
+        engine::query(
             "UPDATE alert SET first_at = min(first_at, ?), last_at = max(last_at, ?), finding_count = finding_count + 1 \
              WHERE tenant = ? AND id = ?",
         )
@@ -149,7 +143,7 @@ async fn alert_for(
         return Ok(id);
     }
     let last: Option<i64> =
-        sqlx::query_scalar("SELECT max(episode) FROM alert WHERE tenant = ? AND grouping = ?")
+        engine::query_scalar("SELECT max(episode) FROM alert WHERE tenant = ? AND grouping = ?")
             .bind(tenant)
             .bind(&grouping)
             .fetch_one(&mut *connection)
@@ -164,7 +158,7 @@ async fn alert_for(
         format!("{} ({})", input.rule.title, finding.group)
     };
     let search = format!("{title} {} {}", finding.rule, input.rule.tags.join(" ")).to_lowercase();
-    sqlx::query(
+    engine::query(
         "INSERT INTO alert (tenant, id, grouping, episode, rule_id, rule_title, severity, status, title, group_values, \
          model_line, vehicle_count, event_count, finding_count, first_at, last_at, detected_at, revision, late, tags, search) \
          VALUES (?, ?, ?, ?, ?, ?, ?, 'new', ?, ?, ?, 0, 0, 0, ?, ?, ?, 0, 0, ?, ?)",
@@ -207,15 +201,15 @@ fn grouping(input: &FindingInput<'_>) -> String {
 /// Computes what an alert says from its findings; leaves what an analyst decided.
 ///
 /// Findings that were taken back count only where no other is left, so that an alert somebody works on does not vanish.
-pub(super) async fn summarise(connection: &mut SqliteConnection, scope: Scope, id: &str) -> StoreResult<()> {
-    sqlx::query(
+pub(super) async fn summarise(connection: &mut Connection, scope: Scope, id: &str) -> StoreResult<()> {
+    engine::query(
         "UPDATE alert SET finding_count = f.n, event_count = f.events, severity = f.severity, first_at = f.first_at, \
          last_at = f.last_at, revision = alert.revision + 1, late = f.late, detected_at = f.detected_at, \
          vehicle_count = max(f.vehicles, (SELECT count(*) FROM alert_vehicle v WHERE v.tenant = alert.tenant AND v.alert_id = alert.id)), \
          model_line = CASE WHEN f.models = 1 AND f.unnamed = 0 THEN f.model_line END \
          FROM (SELECT count(*) AS n, sum(event_count) AS events, max(severity) AS severity, min(window_from) AS first_at, \
          max(window_to) AS last_at, max(late) AS late, min(detected_at) AS detected_at, max(vehicle_count) AS vehicles, \
-         count(DISTINCT model_line) AS models, sum(model_line IS NULL) AS unnamed, max(model_line) AS model_line \
+         count(DISTINCT model_line) AS models, count(*) - count(model_line) AS unnamed, max(model_line) AS model_line \
          FROM finding WHERE tenant = ?1 AND alert_id = ?2 AND withdrawn = \
          (SELECT min(withdrawn) FROM finding WHERE tenant = ?1 AND alert_id = ?2)) AS f \
          WHERE alert.tenant = ?1 AND alert.id = ?2",

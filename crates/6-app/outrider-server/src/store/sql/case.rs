@@ -1,12 +1,11 @@
 //! Cases and their timelines.
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::alert_action::{put_into_case, worked_on};
+use super::engine::{self, Connection, QueryBuilder, Row};
 use super::{
-    SqliteStore, any_of, count, cursor_parts, evidence, like, number, severity, severity_code, time, word,
+    SqlStore, any_of, count, cursor_parts, evidence, like, number, severity, severity_code, time, word,
     word_opt,
 };
 use crate::api::dto::{CaseStatus, CaseSummary, Disposition, EvidenceRequest, TimelineEntry, TimelineKind};
@@ -24,10 +23,10 @@ const SUMMARY: &str = "SELECT c.*, \
     FROM case_file c WHERE c.tenant = ";
 
 #[async_trait]
-impl CaseStore for SqliteStore {
+impl CaseStore for SqlStore {
     async fn create_case(&self, scope: Scope, case: &NewCase) -> StoreResult<()> {
         let mut transaction = self.begin().await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO case_file (tenant, id, title, severity, status, owner, created_at, created_by, updated_at) \
              VALUES (?, ?, ?, ?, 'new', ?, ?, ?, ?)",
         )
@@ -102,7 +101,7 @@ impl CaseStore for SqliteStore {
     }
 
     async fn case_timeline(&self, scope: Scope, id: &str) -> StoreResult<Vec<TimelineEntry>> {
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT at, actor, kind, text, reference FROM case_timeline WHERE tenant = ? AND case_id = ? ORDER BY number DESC LIMIT 1000",
         )
         .bind(i64::from(scope.tenant.0))
@@ -138,7 +137,7 @@ impl CaseStore for SqliteStore {
     async fn add_note(&self, scope: Scope, id: &str, actor: &str, text: &str) -> StoreResult<()> {
         let mut transaction = self.begin().await?;
         let status = case_status(&mut transaction, scope, id).await?;
-        sqlx::query(
+        engine::query(
             "UPDATE case_file SET status = ?, owner = coalesce(owner, ?) WHERE tenant = ? AND id = ?",
         )
         .bind(worked_on(status).word())
@@ -162,7 +161,7 @@ impl CaseStore for SqliteStore {
     ) -> StoreResult<()> {
         let mut transaction = self.begin().await?;
         require_open_case(&mut transaction, scope, id).await?;
-        sqlx::query("UPDATE case_file SET status = 'closed', disposition = ? WHERE tenant = ? AND id = ?")
+        engine::query("UPDATE case_file SET status = 'closed', disposition = ? WHERE tenant = ? AND id = ?")
             .bind(disposition.word())
             .bind(i64::from(scope.tenant.0))
             .bind(id)
@@ -200,15 +199,15 @@ impl CaseStore for SqliteStore {
     }
 
     async fn evidence(&self, scope: Scope, id: &str) -> StoreResult<EvidenceRequest> {
-        evidence::read(&mut *self.read.acquire().await?, scope, "id", id).await
+        evidence::read(&mut self.read.acquire().await?, scope, "id", id).await
     }
 
     async fn evidence_of_command(&self, scope: Scope, command_id: &str) -> StoreResult<EvidenceRequest> {
-        evidence::read(&mut *self.read.acquire().await?, scope, "command_id", command_id).await
+        evidence::read(&mut self.read.acquire().await?, scope, "command_id", command_id).await
     }
 
     async fn case_evidence(&self, scope: Scope, case_id: &str) -> StoreResult<Vec<EvidenceRequest>> {
-        sqlx::query("SELECT * FROM evidence_request WHERE tenant = ? AND case_id = ? ORDER BY requested_at DESC, id LIMIT 500")
+        engine::query("SELECT * FROM evidence_request WHERE tenant = ? AND case_id = ? ORDER BY requested_at DESC, id LIMIT 500")
             .bind(i64::from(scope.tenant.0))
             .bind(case_id)
             .fetch_all(&self.read)
@@ -219,7 +218,7 @@ impl CaseStore for SqliteStore {
     }
 
     async fn lapsed_evidence(&self, scope: Scope, limit: u32) -> StoreResult<Vec<String>> {
-        Ok(sqlx::query_scalar(
+        Ok(engine::query_scalar(
             "SELECT id FROM evidence_request WHERE tenant = ? AND state IN ('permitted', 'sent', 'accepted') \
              AND expires_at <= ? ORDER BY expires_at LIMIT ?",
         )
@@ -238,11 +237,11 @@ fn not_found(id: &str) -> StoreError {
 
 /// Reads the status of a case.
 pub(super) async fn case_status(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     id: &str,
 ) -> StoreResult<CaseStatus> {
-    let row = sqlx::query("SELECT status FROM case_file WHERE tenant = ? AND id = ?")
+    let row = engine::query("SELECT status FROM case_file WHERE tenant = ? AND id = ?")
         .bind(i64::from(scope.tenant.0))
         .bind(id)
         .fetch_optional(connection)
@@ -253,7 +252,7 @@ pub(super) async fn case_status(
 
 /// Reads the status of a case that must not be closed.
 pub(super) async fn require_open_case(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     id: &str,
 ) -> StoreResult<CaseStatus> {
@@ -265,7 +264,7 @@ pub(super) async fn require_open_case(
 
 /// Writes an entry into a case's timeline and marks the case as changed.
 pub(super) async fn write_timeline(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     case: &str,
     actor: &str,
@@ -273,7 +272,7 @@ pub(super) async fn write_timeline(
     text: &str,
     reference: Option<&str>,
 ) -> StoreResult<()> {
-    sqlx::query(
+    engine::query(
         "INSERT INTO case_timeline (tenant, case_id, at, actor, kind, text, reference) VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(i64::from(scope.tenant.0))
@@ -285,7 +284,7 @@ pub(super) async fn write_timeline(
     .bind(reference)
     .execute(&mut *connection)
     .await?;
-    sqlx::query("UPDATE case_file SET updated_at = max(updated_at, ?) WHERE tenant = ? AND id = ?")
+    engine::query("UPDATE case_file SET updated_at = max(updated_at, ?) WHERE tenant = ? AND id = ?")
         .bind(scope.now.0)
         .bind(i64::from(scope.tenant.0))
         .bind(case)
@@ -295,7 +294,7 @@ pub(super) async fn write_timeline(
 }
 
 /// Reads a summary from its row.
-fn summary_of(row: &SqliteRow) -> StoreResult<CaseSummary> {
+fn summary_of(row: &Row) -> StoreResult<CaseSummary> {
     Ok(CaseSummary {
         id: row.try_get("id")?,
         title: row.try_get("title")?,
@@ -313,7 +312,7 @@ fn summary_of(row: &SqliteRow) -> StoreResult<CaseSummary> {
 }
 
 /// Appends the conditions of a filter on `case_file c`.
-fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &CaseFilter) {
+fn push_filter(query: &mut QueryBuilder, filter: &CaseFilter) {
     any_of(query, "c.status", filter.status.iter().map(|status| status.word()));
     for text in &filter.words {
         query.push(" AND lower(c.title) LIKE ").push_bind(like(text)).push(" ESCAPE '\\'");

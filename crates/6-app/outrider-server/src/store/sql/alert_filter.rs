@@ -1,13 +1,12 @@
 //! Conditions and orders of the queue.
 
-use sqlx::{QueryBuilder, Sqlite};
-
+use super::engine::QueryBuilder;
 use super::{any_of, int, like, severity_code};
 use crate::api::dto::Alert;
 use crate::store::{AlertFilter, AlertOrder};
 
 /// Appends the conditions of a filter on `alert a`.
-pub(super) fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, with_severity: bool) {
+pub(super) fn push_filter(query: &mut QueryBuilder, filter: &AlertFilter, with_severity: bool) {
     any_of(query, "a.status", filter.status.iter().map(|status| status.word()));
     if with_severity {
         any_of(query, "a.severity", filter.severity.iter().map(|severity| severity_code(*severity)));

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use outrider_types::{TenantId, UnixMicros, VehicleId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 
+use super::engine::{self, QueryBuilder, Row};
 use super::registry::{EcuLists, VEHICLE, next_revision, record_of};
 use super::{
-    SqliteStore, any_of, count, cursor_parts, int, json, number, overview, severity_code, severity_of,
-    time_opt, to_json, word,
+    SqlStore, any_of, count, cursor_parts, int, json, number, overview, severity_code, severity_of, time_opt,
+    to_json, word,
 };
 use crate::api::dto::{Connectivity, MonitoringStage, Region, Registration, VehicleSummary};
 use crate::store::{
@@ -32,7 +31,7 @@ const SUMMARY: &str = "SELECT * FROM (SELECT v.*, \
      WHERE x.tenant = v.tenant AND x.vehicle_id = v.id AND a.status <> 'closed') AS worst FROM vehicle v) v WHERE v.tenant = ";
 
 #[async_trait]
-impl FleetStore for SqliteStore {
+impl FleetStore for SqlStore {
     async fn put_vehicles(&self, scope: Scope, vehicles: &[VehicleEntry]) -> StoreResult<()> {
         let mut transaction = self.begin().await?;
         let revision = next_revision(&mut transaction, scope.tenant).await?;
@@ -40,7 +39,7 @@ impl FleetStore for SqliteStore {
         for entry in vehicles {
             let record = &entry.record;
             let ecu_list = lists.number(&mut transaction, scope.tenant, &record.ecus).await?;
-            sqlx::query(
+            engine::query(
                 "INSERT INTO vehicle (tenant, id, model_line, platform, model_year, hardware, release, region, h3, connectivity, \
                  registration, stage, features, ecu_list, buses, capabilities, batch_key, anchor_key, revision) \
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
@@ -164,7 +163,7 @@ impl FleetStore for SqliteStore {
     }
 
     async fn unregistered_vehicle(&self, scope: Scope, id: VehicleId) -> StoreResult<Option<VehicleSummary>> {
-        let row = sqlx::query(
+        let row = engine::query(
             "SELECT (SELECT count(*) FROM alert_vehicle x WHERE x.tenant = ?1 AND x.vehicle_id = ?2) AS alerts, \
              (SELECT max(h.hour) FROM vehicle_hour h WHERE h.tenant = ?1 AND h.vehicle_id = ?2) AS hour, \
              (SELECT count(*) FROM alert_vehicle x JOIN alert a ON a.tenant = x.tenant AND a.id = x.alert_id \
@@ -201,10 +200,10 @@ impl FleetStore for SqliteStore {
     }
 
     async fn regions(&self, scope: Scope) -> StoreResult<Vec<Region>> {
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT v.region AS region, count(*) AS vehicles, \
-             coalesce(sum(coalesce(v.last_seen_at, 0) >= ?1), 0) AS reporting, \
-             (SELECT coalesce(sum(h.events), 0) FROM vehicle_hour h JOIN vehicle w ON w.tenant = h.tenant AND w.id = h.vehicle_id \
+             count(*) FILTER (WHERE coalesce(v.last_seen_at, 0) >= ?1) AS reporting, \
+             (SELECT CAST(coalesce(sum(h.events), 0) AS BIGINT) FROM vehicle_hour h JOIN vehicle w ON w.tenant = h.tenant AND w.id = h.vehicle_id \
               WHERE h.tenant = v.tenant AND w.region = v.region AND h.hour > ?2) AS events, \
              (SELECT count(DISTINCT a.id) FROM alert_vehicle x JOIN vehicle w ON w.tenant = x.tenant AND w.id = x.vehicle_id \
               JOIN alert a ON a.tenant = x.tenant AND a.id = x.alert_id \
@@ -236,9 +235,9 @@ impl FleetStore for SqliteStore {
     async fn cells(&self, scope: Scope) -> StoreResult<BTreeMap<u64, CellCount>> {
         let tenant = i64::from(scope.tenant.0);
         let mut cells: BTreeMap<u64, CellCount> = BTreeMap::new();
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT v.h3 AS h3, count(*) AS vehicles, \
-             coalesce(sum((SELECT sum(h.events) FROM vehicle_hour h WHERE h.tenant = v.tenant AND h.vehicle_id = v.id AND h.hour > ?1)), 0) AS events \
+             CAST(coalesce(sum((SELECT sum(h.events) FROM vehicle_hour h WHERE h.tenant = v.tenant AND h.vehicle_id = v.id AND h.hour > ?1)), 0) AS BIGINT) AS events \
              FROM vehicle v WHERE v.tenant = ?2 AND v.h3 IS NOT NULL GROUP BY v.h3",
         )
         .bind(scope.now.0.div_euclid(HOUR_US) - 24)
@@ -250,7 +249,7 @@ impl FleetStore for SqliteStore {
             cell.vehicles = number(row, "vehicles")?;
             cell.events = number(row, "events")?;
         }
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT v.h3 AS h3, count(DISTINCT a.id) AS alerts, max(a.severity) AS worst FROM vehicle v \
              JOIN alert_vehicle x ON x.tenant = v.tenant AND x.vehicle_id = v.id \
              JOIN alert a ON a.tenant = x.tenant AND a.id = x.alert_id \
@@ -272,14 +271,12 @@ impl FleetStore for SqliteStore {
     }
 
     async fn database_bytes(&self) -> StoreResult<u64> {
-        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&self.read).await?;
-        let size: i64 = sqlx::query_scalar("PRAGMA page_size").fetch_one(&self.read).await?;
-        Ok(count(pages).saturating_mul(count(size)))
+        Ok(count(self.read.bytes().await?))
     }
 }
 
 /// Reads a registered vehicle from its row.
-fn entry_of(row: &SqliteRow, tenant: TenantId) -> StoreResult<VehicleEntry> {
+fn entry_of(row: &Row, tenant: TenantId) -> StoreResult<VehicleEntry> {
     let key: Option<Vec<u8>> = row.try_get("batch_key")?;
     let batch_key = key
         .map(|key| {
@@ -316,15 +313,15 @@ fn connectivity(last_seen: Option<UnixMicros>, now: UnixMicros) -> Connectivity 
 }
 
 /// Reads a summary from its row.
-fn summary_of(row: &SqliteRow, now: UnixMicros) -> StoreResult<VehicleSummary> {
+fn summary_of(row: &Row, now: UnixMicros) -> StoreResult<VehicleSummary> {
     let text = |column| -> StoreResult<Option<String>> {
-        Ok(Some(row.try_get::<String, _>(column)?).filter(|text| !text.is_empty()))
+        Ok(Some(row.try_get::<String>(column)?).filter(|text| !text.is_empty()))
     };
     let last_seen_at = time_opt(row, "last_seen_at")?;
     Ok(VehicleSummary {
         vehicle_id: row.try_get("id")?,
         model_line: text("model_line")?,
-        model_year: u32::try_from(row.try_get::<i64, _>("model_year")?).ok().filter(|year| *year > 0),
+        model_year: u32::try_from(row.try_get::<i64>("model_year")?).ok().filter(|year| *year > 0),
         platform: text("platform")?,
         region: text("region")?,
         release: text("release")?,
@@ -341,7 +338,7 @@ fn summary_of(row: &SqliteRow, now: UnixMicros) -> StoreResult<VehicleSummary> {
 }
 
 /// Appends the conditions of a filter on `vehicle v`.
-pub(super) fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &VehicleFilter, now: UnixMicros) {
+pub(super) fn push_filter(query: &mut QueryBuilder, filter: &VehicleFilter, now: UnixMicros) {
     if let Some(prefix) = &filter.prefix {
         // A range, so that the key's index serves; `g` comes behind all hexadecimal digits.
         let prefix = prefix.to_lowercase();

@@ -2,20 +2,19 @@
 
 use async_trait::async_trait;
 use outrider_types::{UnixMicros, VehicleId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
+use super::engine::{self, Connection, Row};
 use super::identity::write_audit;
-use super::{SqliteStore, time, time_opt, word};
+use super::{SqlStore, time, time_opt, word};
 use crate::api::dto::{RevealRequest, RevealState};
 use crate::identity::POLICY;
 use crate::store::{AuditEntry, NewReveal, REVEALS_OPEN_MAX, RevealStore, Scope, StoreError, StoreResult};
 
 #[async_trait]
-impl RevealStore for SqliteStore {
+impl RevealStore for SqlStore {
     async fn request_reveal(&self, scope: Scope, request: &NewReveal) -> StoreResult<RevealRequest> {
         let mut transaction = self.begin().await?;
-        let open: u32 = sqlx::query_scalar(
+        let open: i64 = engine::query_scalar(
             "SELECT count(*) FROM reveal_request WHERE tenant = ? AND requested_by = ? AND opened_at IS NULL AND expires_at > ?",
         )
         .bind(i64::from(scope.tenant.0))
@@ -23,11 +22,11 @@ impl RevealStore for SqliteStore {
         .bind(scope.now.0)
         .fetch_one(&mut *transaction)
         .await?;
-        if open >= REVEALS_OPEN_MAX {
+        if open >= i64::from(REVEALS_OPEN_MAX) {
             return Err(StoreError::Conflict(format!("{open} requests of {} are open", request.by)));
         }
         let (by, at) = if request.is_two_person { (None, None) } else { (Some(POLICY), Some(scope.now.0)) };
-        let written = sqlx::query(
+        let written = engine::query(
             "INSERT INTO reveal_request (tenant, id, vehicle_id, reason, requested_by, requested_at, expires_at, approved_by, \
              approved_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         )
@@ -42,7 +41,7 @@ impl RevealStore for SqliteStore {
         .bind(at)
         .execute(&mut *transaction)
         .await?;
-        if written.rows_affected() == 0 {
+        if written == 0 {
             return Err(StoreError::Conflict(format!("request {} exists", request.id)));
         }
         let subject = format!("{} {}: {}", request.id, request.vehicle, request.reason);
@@ -61,13 +60,15 @@ impl RevealStore for SqliteStore {
         if request.state != RevealState::Waiting {
             return Err(StoreError::Conflict(format!("the request is {}", request.state.word())));
         }
-        sqlx::query("UPDATE reveal_request SET approved_by = ?, approved_at = ? WHERE tenant = ? AND id = ?")
-            .bind(by)
-            .bind(scope.now.0)
-            .bind(i64::from(scope.tenant.0))
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
+        engine::query(
+            "UPDATE reveal_request SET approved_by = ?, approved_at = ? WHERE tenant = ? AND id = ?",
+        )
+        .bind(by)
+        .bind(scope.now.0)
+        .bind(i64::from(scope.tenant.0))
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
         audit(&mut transaction, scope, by, "approve_reveal", format!("{id} {}", request.vehicle_id)).await?;
         let read = read(&mut transaction, scope, id).await?;
         transaction.commit().await?;
@@ -92,7 +93,7 @@ impl RevealStore for SqliteStore {
         if is_two_person && request.approved_by.as_deref() == Some(POLICY) {
             return Err(StoreError::Conflict("a second person must agree now: ask again".to_owned()));
         }
-        sqlx::query("UPDATE reveal_request SET opened_at = ? WHERE tenant = ? AND id = ?")
+        engine::query("UPDATE reveal_request SET opened_at = ? WHERE tenant = ? AND id = ?")
             .bind(scope.now.0)
             .bind(i64::from(scope.tenant.0))
             .bind(id)
@@ -105,7 +106,7 @@ impl RevealStore for SqliteStore {
     }
 
     async fn reveals(&self, scope: Scope, limit: u32) -> StoreResult<Vec<RevealRequest>> {
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT * FROM reveal_request WHERE tenant = ? ORDER BY requested_at DESC, id DESC LIMIT ?",
         )
         .bind(i64::from(scope.tenant.0))
@@ -117,7 +118,7 @@ impl RevealStore for SqliteStore {
 }
 
 async fn audit(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     actor: &str,
     action: &'static str,
@@ -127,8 +128,8 @@ async fn audit(
     write_audit(connection, scope, &entry).await
 }
 
-async fn read(connection: &mut SqliteConnection, scope: Scope, id: &str) -> StoreResult<RevealRequest> {
-    let row = sqlx::query("SELECT * FROM reveal_request WHERE tenant = ? AND id = ?")
+async fn read(connection: &mut Connection, scope: Scope, id: &str) -> StoreResult<RevealRequest> {
+    let row = engine::query("SELECT * FROM reveal_request WHERE tenant = ? AND id = ?")
         .bind(i64::from(scope.tenant.0))
         .bind(id)
         .fetch_optional(connection)
@@ -137,7 +138,7 @@ async fn read(connection: &mut SqliteConnection, scope: Scope, id: &str) -> Stor
     request_of(&row, scope.now)
 }
 
-fn request_of(row: &SqliteRow, now: UnixMicros) -> StoreResult<RevealRequest> {
+fn request_of(row: &Row, now: UnixMicros) -> StoreResult<RevealRequest> {
     let expires_at = time(row, "expires_at")?;
     let (approved_at, opened_at) = (time_opt(row, "approved_at")?, time_opt(row, "opened_at")?);
     let state = match (opened_at, approved_at) {

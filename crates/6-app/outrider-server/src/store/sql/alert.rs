@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use outrider_model::{LogOffset, Matched, OwnerEpoch};
 use outrider_types::{EventId, UnixMicros, VehicleId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, SqliteConnection};
 
 use super::alert_filter::{order_column, order_value, push_filter};
+use super::engine::{self, Connection, QueryBuilder, Row};
 use super::progress::fence_detection;
 use super::{
-    SqliteStore, alert_finding, count, cursor_parts, int, json, number, severity, time, word, word_opt,
+    SqlStore, alert_finding, count, cursor_parts, int, json, number, severity, time, word, word_opt,
 };
 use crate::api::dto::{
     self, Alert, AlertActionRequest, AlertActionResult, AlertRef, AlertStatus, Disposition, HistoryEntry,
@@ -26,7 +25,7 @@ use crate::store::{
 const SIMILAR_CANDIDATES: i64 = 200;
 
 #[async_trait]
-impl AlertStore for SqliteStore {
+impl AlertStore for SqlStore {
     async fn record_findings(
         &self,
         scope: Scope,
@@ -48,7 +47,7 @@ impl AlertStore for SqliteStore {
     }
 
     async fn findings_stated(&self, scope: Scope, after: LogOffset) -> StoreResult<Vec<(String, LogOffset)>> {
-        sqlx::query("SELECT id, log_next FROM finding WHERE tenant = ? AND log_next > ? AND withdrawn = 0")
+        engine::query("SELECT id, log_next FROM finding WHERE tenant = ? AND log_next > ? AND withdrawn = 0")
             .bind(i64::from(scope.tenant.0))
             .bind(int(after.0))
             .fetch_all(&self.read)
@@ -68,7 +67,7 @@ impl AlertStore for SqliteStore {
         fence_detection(&mut transaction, i64::from(scope.tenant.0), epoch).await?;
         let mut touched = BTreeSet::new();
         for id in ids {
-            let alert: Option<String> = sqlx::query_scalar(
+            let alert: Option<String> = engine::query_scalar(
                 "UPDATE finding SET withdrawn = 1, revision = revision + 1 WHERE tenant = ? AND id = ? AND withdrawn = 0 \
                  RETURNING alert_id",
             )
@@ -131,11 +130,11 @@ impl AlertStore for SqliteStore {
     }
 
     async fn alert(&self, scope: Scope, id: &str) -> StoreResult<Alert> {
-        read_alert(&mut *self.read.acquire().await?, scope, id).await
+        read_alert(&mut self.read.acquire().await?, scope, id).await
     }
 
     async fn alert_findings(&self, scope: Scope, id: &str, limit: u32) -> StoreResult<Vec<StoredFinding>> {
-        sqlx::query(
+        engine::query(
             "SELECT * FROM finding WHERE tenant = ?1 AND alert_id = ?2 AND withdrawn = \
              (SELECT min(withdrawn) FROM finding WHERE tenant = ?1 AND alert_id = ?2) \
              ORDER BY window_from DESC, id LIMIT ?3",
@@ -151,7 +150,7 @@ impl AlertStore for SqliteStore {
     }
 
     async fn alert_vehicles(&self, scope: Scope, id: &str, limit: u32) -> StoreResult<Vec<VehicleId>> {
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT vehicle_id FROM alert_vehicle WHERE tenant = ? AND alert_id = ? ORDER BY vehicle_id LIMIT ?",
         )
         .bind(i64::from(scope.tenant.0))
@@ -163,7 +162,7 @@ impl AlertStore for SqliteStore {
     }
 
     async fn alert_history(&self, scope: Scope, id: &str) -> StoreResult<Vec<HistoryEntry>> {
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT at, actor, action, note FROM alert_history WHERE tenant = ? AND alert_id = ? ORDER BY number DESC LIMIT 500",
         )
         .bind(i64::from(scope.tenant.0))
@@ -183,15 +182,15 @@ impl AlertStore for SqliteStore {
     }
 
     async fn similar_alerts(&self, scope: Scope, alert: &Alert, limit: u32) -> StoreResult<Vec<AlertRef>> {
-        let rows = sqlx::query(
-            "SELECT a.*, (a.id IN (SELECT o.alert_id FROM alert_vehicle m JOIN alert_vehicle o ON o.tenant = m.tenant \
-               AND o.vehicle_id = m.vehicle_id WHERE m.tenant = ?1 AND m.alert_id = ?2)) * 4 \
-             + (a.rule_id = ?3) * 2 + coalesce(a.model_line = ?4, 0) AS likeness \
+        let rows = engine::query(
+            "SELECT a.*, CASE WHEN a.id IN (SELECT o.alert_id FROM alert_vehicle m JOIN alert_vehicle o ON o.tenant = m.tenant \
+               AND o.vehicle_id = m.vehicle_id WHERE m.tenant = ?1 AND m.alert_id = ?2) THEN 4 ELSE 0 END \
+             + CASE WHEN a.rule_id = ?3 THEN 2 ELSE 0 END + CASE WHEN a.model_line = ?4 THEN 1 ELSE 0 END AS likeness \
              FROM alert a WHERE a.tenant = ?1 AND a.id <> ?2 AND a.id IN ( \
                SELECT id FROM (SELECT o.alert_id AS id FROM alert_vehicle m JOIN alert_vehicle o ON o.tenant = m.tenant \
-                 AND o.vehicle_id = m.vehicle_id WHERE m.tenant = ?1 AND m.alert_id = ?2 LIMIT ?5) \
-               UNION SELECT id FROM (SELECT id FROM alert WHERE tenant = ?1 AND rule_id = ?3 ORDER BY last_at DESC LIMIT ?5) \
-               UNION SELECT id FROM (SELECT id FROM alert WHERE tenant = ?1 AND model_line = ?4 ORDER BY last_at DESC LIMIT ?5)) \
+                 AND o.vehicle_id = m.vehicle_id WHERE m.tenant = ?1 AND m.alert_id = ?2 LIMIT ?5) AS near \
+               UNION SELECT id FROM (SELECT id FROM alert WHERE tenant = ?1 AND rule_id = ?3 ORDER BY last_at DESC LIMIT ?5) AS ruled \
+               UNION SELECT id FROM (SELECT id FROM alert WHERE tenant = ?1 AND model_line = ?4 ORDER BY last_at DESC LIMIT ?5) AS lined) \
              ORDER BY likeness DESC, a.last_at DESC, a.id LIMIT ?6",
         )
         .bind(i64::from(scope.tenant.0))
@@ -234,14 +233,14 @@ impl AlertStore for SqliteStore {
         let tenant = i64::from(scope.tenant.0);
         let mut rules: BTreeMap<String, (u64, u64, Counts)> = BTreeMap::new();
         let rows =
-            sqlx::query("SELECT rule_id, count(*) AS n FROM finding WHERE tenant = ? GROUP BY rule_id")
+            engine::query("SELECT rule_id, count(*) AS n FROM finding WHERE tenant = ? GROUP BY rule_id")
                 .bind(tenant)
                 .fetch_all(&self.read)
                 .await?;
         for row in &rows {
             rules.entry(row.try_get("rule_id")?).or_default().0 = number(row, "n")?;
         }
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT rule_id, disposition, count(*) AS n FROM alert WHERE tenant = ? GROUP BY rule_id, disposition",
         )
         .bind(tenant)
@@ -251,7 +250,7 @@ impl AlertStore for SqliteStore {
             let entry = rules.entry(row.try_get("rule_id")?).or_default();
             let n = number(row, "n")?;
             entry.1 += n;
-            if let Some(disposition) = row.try_get::<Option<String>, _>("disposition")? {
+            if let Some(disposition) = row.try_get::<Option<String>>("disposition")? {
                 entry.2.insert(disposition, n);
             }
         }
@@ -261,7 +260,7 @@ impl AlertStore for SqliteStore {
 
 /// Brings alerts up to date and reads them.
 async fn summarise_all(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     touched: &BTreeSet<String>,
 ) -> StoreResult<Vec<Alert>> {
@@ -274,12 +273,8 @@ async fn summarise_all(
 }
 
 /// Reads one alert.
-pub(super) async fn read_alert(
-    connection: &mut SqliteConnection,
-    scope: Scope,
-    id: &str,
-) -> StoreResult<Alert> {
-    let row = sqlx::query("SELECT * FROM alert WHERE tenant = ? AND id = ?")
+pub(super) async fn read_alert(connection: &mut Connection, scope: Scope, id: &str) -> StoreResult<Alert> {
+    let row = engine::query("SELECT * FROM alert WHERE tenant = ? AND id = ?")
         .bind(i64::from(scope.tenant.0))
         .bind(id)
         .fetch_optional(connection)
@@ -291,7 +286,7 @@ pub(super) async fn read_alert(
 }
 
 /// Reads an alert from its row.
-pub(super) fn alert_of(row: &SqliteRow) -> StoreResult<Alert> {
+pub(super) fn alert_of(row: &Row) -> StoreResult<Alert> {
     Ok(Alert {
         id: row.try_get("id")?,
         rule_id: row.try_get("rule_id")?,
@@ -317,7 +312,7 @@ pub(super) fn alert_of(row: &SqliteRow) -> StoreResult<Alert> {
 }
 
 /// Reads a finding from its row.
-fn finding_of(row: &SqliteRow) -> StoreResult<StoredFinding> {
+fn finding_of(row: &Row) -> StoreResult<StoredFinding> {
     let matched: Vec<[String; 4]> = json(row, "matched")?;
     let events: Vec<String> = json(row, "events")?;
     let events = events
@@ -328,10 +323,10 @@ fn finding_of(row: &SqliteRow) -> StoreResult<StoredFinding> {
         id: row.try_get("id")?,
         window_from: UnixMicros(row.try_get("window_from")?),
         window_to: UnixMicros(row.try_get("window_to")?),
-        revision: u32::try_from(row.try_get::<i64, _>("revision")?).unwrap_or(u32::MAX),
+        revision: u32::try_from(row.try_get::<i64>("revision")?).unwrap_or(u32::MAX),
         late: row.try_get("late")?,
-        threshold: row.try_get::<Option<i64>, _>("threshold")?.map(count),
-        value: row.try_get::<Option<i64>, _>("value")?.map(count),
+        threshold: row.try_get::<Option<i64>>("threshold")?.map(count),
+        value: row.try_get::<Option<i64>>("value")?.map(count),
         event_count: number(row, "event_count")?,
         vehicle_count: number(row, "vehicle_count")?,
         matched: matched
@@ -343,7 +338,7 @@ fn finding_of(row: &SqliteRow) -> StoreResult<StoredFinding> {
 }
 
 /// Reads rows of `severity` and `n`.
-pub(super) fn severity_counts(rows: &[SqliteRow]) -> StoreResult<SeverityCounts> {
+pub(super) fn severity_counts(rows: &[Row]) -> StoreResult<SeverityCounts> {
     let mut counts = SeverityCounts::default();
     for row in rows {
         let slot = match severity(row, "severity")? {

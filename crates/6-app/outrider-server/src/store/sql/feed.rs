@@ -2,16 +2,15 @@
 
 use async_trait::async_trait;
 use outrider_types::UnixMicros;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
-use super::{SqliteStore, rollout};
+use super::engine::{self, Connection, Row};
+use super::{SqlStore, rollout};
 use crate::store::{
     FEEDS_MAX, FeedSecretHash, FeedSetup, FeedStore, Scope, StoreError, StoreResult, StoredFeed,
 };
 
 #[async_trait]
-impl FeedStore for SqliteStore {
+impl FeedStore for SqlStore {
     async fn create_feed(
         &self,
         scope: Scope,
@@ -24,14 +23,14 @@ impl FeedStore for SqliteStore {
         if find(&mut transaction, scope, &setup.name).await?.is_some() {
             return Err(StoreError::Conflict(format!("there is a feed {} already", setup.name)));
         }
-        let feeds: i64 = sqlx::query_scalar("SELECT count(*) FROM feed WHERE tenant = ?")
+        let feeds: i64 = engine::query_scalar("SELECT count(*) FROM feed WHERE tenant = ?")
             .bind(tenant)
             .fetch_one(&mut *transaction)
             .await?;
         if feeds >= i64::from(FEEDS_MAX) {
             return Err(StoreError::Conflict(format!("there are {feeds} feeds already")));
         }
-        sqlx::query(
+        engine::query(
             "INSERT INTO feed (tenant, name, format, platform, release, token_hash, enabled, body_bytes_max, \
              requests_per_minute_max, clock_error_s, takes_unregistered, created_by, created_at, changed_by, changed_at) \
              VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -59,7 +58,7 @@ impl FeedStore for SqliteStore {
     }
 
     async fn feeds(&self, scope: Scope) -> StoreResult<Vec<StoredFeed>> {
-        let rows = sqlx::query("SELECT * FROM feed WHERE tenant = ? ORDER BY name")
+        let rows = engine::query("SELECT * FROM feed WHERE tenant = ? ORDER BY name")
             .bind(i64::from(scope.tenant.0))
             .fetch_all(&self.read)
             .await?;
@@ -76,7 +75,7 @@ impl FeedStore for SqliteStore {
     ) -> StoreResult<StoredFeed> {
         let mut transaction = self.begin().await?;
         read(&mut transaction, scope, name).await?;
-        sqlx::query(
+        engine::query(
             "UPDATE feed SET enabled = ?, changed_by = ?, changed_at = ?, reason = ? WHERE tenant = ? AND name = ?",
         )
         .bind(enabled)
@@ -103,7 +102,7 @@ impl FeedStore for SqliteStore {
     ) -> StoreResult<StoredFeed> {
         let mut transaction = self.begin().await?;
         read(&mut transaction, scope, name).await?;
-        sqlx::query(
+        engine::query(
             "UPDATE feed SET token_hash = ?, changed_by = ?, changed_at = ? WHERE tenant = ? AND name = ?",
         )
         .bind(&secret.0)
@@ -120,25 +119,25 @@ impl FeedStore for SqliteStore {
     }
 }
 
-async fn find(connection: &mut SqliteConnection, scope: Scope, name: &str) -> StoreResult<Option<SqliteRow>> {
-    Ok(sqlx::query("SELECT * FROM feed WHERE tenant = ? AND name = ?")
+async fn find(connection: &mut Connection, scope: Scope, name: &str) -> StoreResult<Option<Row>> {
+    Ok(engine::query("SELECT * FROM feed WHERE tenant = ? AND name = ?")
         .bind(i64::from(scope.tenant.0))
         .bind(name)
         .fetch_optional(connection)
         .await?)
 }
 
-async fn read(connection: &mut SqliteConnection, scope: Scope, name: &str) -> StoreResult<StoredFeed> {
+async fn read(connection: &mut Connection, scope: Scope, name: &str) -> StoreResult<StoredFeed> {
     let row = find(connection, scope, name).await?;
     feed_of(&row.ok_or_else(|| StoreError::NotFound { what: "feed", id: name.to_owned() })?)
 }
 
-fn small(row: &SqliteRow, column: &'static str) -> StoreResult<u32> {
+fn small(row: &Row, column: &'static str) -> StoreResult<u32> {
     let value: i64 = row.try_get(column)?;
     u32::try_from(value).map_err(|_| StoreError::Damaged { what: column, value: value.to_string() })
 }
 
-fn feed_of(row: &SqliteRow) -> StoreResult<StoredFeed> {
+fn feed_of(row: &Row) -> StoreResult<StoredFeed> {
     Ok(StoredFeed {
         number: small(row, "number")?,
         setup: FeedSetup {

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use outrider_model::{LogOffset, OwnerEpoch, Partition};
 use outrider_types::VehicleId;
-use sqlx::{Row, SqliteConnection};
 
-use super::{SqliteStore, count, int, number, quarantine};
+use super::engine::{self, Connection};
+use super::{SqlStore, count, int, number, quarantine};
 use crate::store::{Activity, Progress, ProgressStore, SavedProgress, Scope, StoreError, StoreResult};
 
 /// Name of the row that holds the offset.
@@ -25,7 +25,7 @@ const HOURS_KEPT: i64 = 25;
 const HOUR_US: i64 = 3_600_000_000;
 
 #[async_trait]
-impl ProgressStore for SqliteStore {
+impl ProgressStore for SqlStore {
     async fn take_over(&self, scope: Scope, partitions: &[Partition]) -> StoreResult<OwnerEpoch> {
         let tenant = i64::from(scope.tenant.0);
         let mut transaction = self.begin().await?;
@@ -88,7 +88,7 @@ impl ProgressStore for SqliteStore {
     }
 
     async fn saved_progress(&self, scope: Scope, partition: Partition) -> StoreResult<SavedProgress> {
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT name, log_offset, state FROM checkpoint WHERE tenant = ? AND partition = ? ORDER BY name",
         )
         .bind(i64::from(scope.tenant.0))
@@ -105,7 +105,7 @@ impl ProgressStore for SqliteStore {
                     saved.feeds.push((part[FEEDS.len()..].to_owned(), row.try_get("state")?));
                 }
                 part if part.starts_with(DETECT) => {
-                    saved.detect.get_or_insert_default().extend_from_slice(row.try_get("state")?);
+                    saved.detect.get_or_insert_default().extend_from_slice(&row.try_get::<Vec<u8>>("state")?);
                 }
                 vehicle => {
                     let vehicle: VehicleId = vehicle.parse().map_err(|_| StoreError::Damaged {
@@ -121,13 +121,9 @@ impl ProgressStore for SqliteStore {
 }
 
 /// Returns the epoch of a partition's owner; 0 if nobody ever took it over.
-async fn owner(
-    connection: &mut SqliteConnection,
-    tenant: i64,
-    partition: Partition,
-) -> StoreResult<OwnerEpoch> {
+async fn owner(connection: &mut Connection, tenant: i64, partition: Partition) -> StoreResult<OwnerEpoch> {
     let state: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT state FROM checkpoint WHERE tenant = ? AND partition = ? AND name = ?")
+        engine::query_scalar("SELECT state FROM checkpoint WHERE tenant = ? AND partition = ? AND name = ?")
             .bind(tenant)
             .bind(i64::from(partition.0))
             .bind(OWNER)
@@ -146,7 +142,7 @@ async fn owner(
 /// # Errors
 /// [`StoreError::Fenced`].
 async fn fence(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: i64,
     partition: Partition,
     epoch: OwnerEpoch,
@@ -163,7 +159,7 @@ async fn fence(
 /// # Errors
 /// [`StoreError::Fenced`].
 pub(super) async fn fence_detection(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: i64,
     epoch: OwnerEpoch,
 ) -> StoreResult<()> {
@@ -172,12 +168,12 @@ pub(super) async fn fence_detection(
 
 /// Writes how far a partition is worked off.
 async fn put_place(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: i64,
     partition: Partition,
     next: LogOffset,
 ) -> StoreResult<()> {
-    let last: Option<i64> = sqlx::query_scalar(
+    let last: Option<i64> = engine::query_scalar(
         "SELECT log_offset FROM checkpoint WHERE tenant = ? AND partition = ? AND name = ?",
     )
     .bind(tenant)
@@ -193,7 +189,7 @@ async fn put_place(
 
 /// Writes the state of detection in parts and removes what a larger one left behind.
 async fn put_detect(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     (tenant, partition, next): (i64, i64, i64),
     state: &[u8],
     part_bytes: usize,
@@ -204,7 +200,7 @@ async fn put_detect(
     for (number, part) in parts.iter().enumerate() {
         put_state(connection, tenant, partition, &format!("{DETECT}{number:06}"), next, part).await?;
     }
-    sqlx::query(
+    engine::query(
         "DELETE FROM checkpoint WHERE tenant = ? AND partition = ? AND name LIKE 'detect.%' AND name >= ?",
     )
     .bind(tenant)
@@ -217,14 +213,14 @@ async fn put_detect(
 
 /// Writes one named part of a checkpoint.
 async fn put_state(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: i64,
     partition: i64,
     name: &str,
     next: i64,
     state: &[u8],
 ) -> StoreResult<()> {
-    sqlx::query(
+    engine::query(
         "INSERT INTO checkpoint (tenant, partition, name, log_offset, state) VALUES (?, ?, ?, ?, ?) \
          ON CONFLICT (tenant, partition, name) DO UPDATE SET log_offset = excluded.log_offset, state = excluded.state",
     )
@@ -240,12 +236,12 @@ async fn put_state(
 
 /// Notes what was heard of a vehicle; vehicles that are not registered have no row to note it in.
 async fn note_activity(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: i64,
     vehicle: VehicleId,
     activity: &Activity,
 ) -> StoreResult<()> {
-    sqlx::query(
+    engine::query(
         "UPDATE vehicle SET last_seen_at = max(coalesce(last_seen_at, ?), ?), \
          last_event_at = CASE WHEN ? IS NULL THEN last_event_at ELSE max(coalesce(last_event_at, ?), ?) END \
          WHERE tenant = ? AND id = ?",
@@ -262,9 +258,9 @@ async fn note_activity(
     if activity.events == 0 {
         return Ok(());
     }
-    sqlx::query(
+    engine::query(
         "INSERT INTO vehicle_hour (tenant, vehicle_id, hour, events) VALUES (?, ?, ?, ?) \
-         ON CONFLICT (tenant, vehicle_id, hour) DO UPDATE SET events = events + excluded.events",
+         ON CONFLICT (tenant, vehicle_id, hour) DO UPDATE SET events = vehicle_hour.events + excluded.events",
     )
     .bind(tenant)
     .bind(vehicle.to_string())
@@ -276,12 +272,13 @@ async fn note_activity(
 }
 
 /// Notes events and findings by minute and forgets what nobody asks for any more.
-async fn note_rate(connection: &mut SqliteConnection, scope: Scope, progress: &Progress) -> StoreResult<()> {
+async fn note_rate(connection: &mut Connection, scope: Scope, progress: &Progress) -> StoreResult<()> {
     let tenant = i64::from(scope.tenant.0);
     for (minute, (events, findings)) in &progress.rate {
-        sqlx::query(
+        engine::query(
             "INSERT INTO rate_minute (tenant, minute, events, findings) VALUES (?, ?, ?, ?) \
-             ON CONFLICT (tenant, minute) DO UPDATE SET events = events + excluded.events, findings = findings + excluded.findings",
+             ON CONFLICT (tenant, minute) DO UPDATE SET events = rate_minute.events + excluded.events, \
+             findings = rate_minute.findings + excluded.findings",
         )
         .bind(tenant)
         .bind(minute)
@@ -291,12 +288,12 @@ async fn note_rate(connection: &mut SqliteConnection, scope: Scope, progress: &P
         .await?;
     }
     let hour = scope.now.0.div_euclid(HOUR_US);
-    sqlx::query("DELETE FROM vehicle_hour WHERE tenant = ? AND hour < ?")
+    engine::query("DELETE FROM vehicle_hour WHERE tenant = ? AND hour < ?")
         .bind(tenant)
         .bind(hour - HOURS_KEPT)
         .execute(&mut *connection)
         .await?;
-    sqlx::query("DELETE FROM rate_minute WHERE tenant = ? AND minute < ?")
+    engine::query("DELETE FROM rate_minute WHERE tenant = ? AND minute < ?")
         .bind(tenant)
         .bind((hour - HOURS_KEPT) * 60)
         .execute(connection)
@@ -311,9 +308,9 @@ mod tests {
     use super::*;
     const SCOPE: Scope = Scope { tenant: TenantId(1), now: UnixMicros(1) };
 
-    async fn store() -> (SqliteStore, tempfile::TempDir) {
+    async fn store() -> (SqlStore, tempfile::TempDir) {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        (SqliteStore::open(&folder.path().join("cases.sqlite")).await.expect("it opens"), folder)
+        (SqlStore::open(&folder.path().join("cases.sqlite")).await.expect("it opens"), folder)
     }
 
     #[tokio::test]

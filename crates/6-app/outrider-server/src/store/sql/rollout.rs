@@ -2,9 +2,8 @@
 
 use outrider_respond::UpdateEvent;
 use outrider_types::VehicleId;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use super::engine::{self, Connection, QueryBuilder, Row};
 use super::{count, identity, int, json, time, time_opt, to_json, word};
 use crate::api::dto::{
     ArtifactKind, RolloutSummary, Timestamp, UpdateOrder, UpdateState, UpdateStateCount, UpdateStep,
@@ -18,18 +17,18 @@ pub(super) const ORDER: &str = "SELECT o.*, r.sha256, r.proposed_by, r.confirmed
 
 /// Columns of a rollout.
 pub(super) const ROLLOUT: &str = "SELECT r.*, a.kind, a.version, \
-    (SELECT json_group_object(state, n) FROM (SELECT o.state, count(*) AS n FROM update_order o \
-     WHERE o.tenant = r.tenant AND o.rollout_id = r.id GROUP BY o.state)) AS states \
+    (SELECT string_agg(state || ' ' || n, ',') FROM (SELECT o.state, count(*) AS n FROM update_order o \
+     WHERE o.tenant = r.tenant AND o.rollout_id = r.id GROUP BY o.state) AS counted) AS states \
     FROM rollout r JOIN artifact a ON a.tenant = r.tenant AND a.sha256 = r.sha256 WHERE r.tenant = ";
 
 /// Writes a proposal down.
 pub(super) async fn propose(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     rollout: &NewRollout,
 ) -> StoreResult<()> {
     let tenant = i64::from(scope.tenant.0);
-    sqlx::query(
+    engine::query(
         "INSERT INTO rollout (tenant, id, sha256, reason, proposed_by, proposed_at, lapses_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(tenant)
@@ -44,7 +43,7 @@ pub(super) async fn propose(
     let text = format!("{} proposed it: {}", rollout.by, rollout.reason);
     let steps = to_json(&[UpdateStep { at: Timestamp(scope.now), state: UpdateState::Proposed, text }]);
     for (id, vehicle) in &rollout.orders {
-        sqlx::query(
+        engine::query(
             "INSERT INTO update_order (tenant, id, rollout_id, vehicle_id, state, reasons, expires_at, changed_at, steps) \
              VALUES (?, ?, ?, ?, 'proposed', '[]', ?, ?, ?)",
         )
@@ -72,7 +71,7 @@ pub(super) enum Act {
 
 /// Confirms or withdraws a rollout: every order that may take the step takes it.
 pub(super) async fn decide(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     id: &str,
     decision: Decision<'_>,
@@ -102,7 +101,7 @@ pub(super) async fn decide(
     if changed.is_empty() {
         return Err(StoreError::Conflict(format!("no order of rollout {id} can become {}", to.word())));
     }
-    let mut query = QueryBuilder::<Sqlite>::new("UPDATE rollout SET ");
+    let mut query = QueryBuilder::new("UPDATE rollout SET ");
     query.push(column).push("_by = ").push_bind(decision.by.to_owned()).push(", ").push(column);
     query.push("_at = ").push_bind(scope.now.0).push(" WHERE tenant = ").push_bind(i64::from(scope.tenant.0));
     query.push(" AND id = ").push_bind(id.to_owned()).build().execute(&mut *connection).await?;
@@ -116,7 +115,7 @@ pub(super) async fn decide(
 
 /// Moves an order on.
 pub(super) async fn change(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     id: &str,
     change: &OrderChange,
@@ -161,14 +160,14 @@ fn step(order: &mut UpdateOrder, scope: Scope, state: UpdateState, text: String)
 
 /// Writes what can change of an order, and the step into the audit trail.
 async fn write(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     order: &UpdateOrder,
     frame: Option<Vec<u8>>,
     by: &str,
 ) -> StoreResult<()> {
     let permitted = frame.is_some().then_some(scope.now.0);
-    sqlx::query(
+    engine::query(
         "UPDATE update_order SET state = ?, reasons = ?, permit_id = ?, command_id = ?, sequence = ?, expires_at = ?, \
          permitted_at = coalesce(?, permitted_at), frame = coalesce(?, frame), changed_at = ?, steps = ? \
          WHERE tenant = ? AND id = ?",
@@ -192,7 +191,7 @@ async fn write(
 
 /// Writes an act on updates into the audit trail.
 pub(super) async fn audit(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     by: &str,
     action: &'static str,
@@ -205,7 +204,7 @@ pub(super) async fn audit(
 
 /// Reads one order by one of its two identities.
 pub(super) async fn order(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     column: &'static str,
     id: &str,
@@ -218,7 +217,7 @@ pub(super) async fn order(
 }
 
 /// Reads all orders of a rollout; a rollout has no more than a fleet has commands a day.
-async fn orders(connection: &mut SqliteConnection, scope: Scope, id: &str) -> StoreResult<Vec<UpdateOrder>> {
+async fn orders(connection: &mut Connection, scope: Scope, id: &str) -> StoreResult<Vec<UpdateOrder>> {
     let mut query = QueryBuilder::new(ORDER);
     query.push_bind(i64::from(scope.tenant.0)).push(" AND o.rollout_id = ").push_bind(id.to_owned());
     query.push(" ORDER BY o.vehicle_id").build().fetch_all(connection).await?.iter().map(order_of).collect()
@@ -226,7 +225,7 @@ async fn orders(connection: &mut SqliteConnection, scope: Scope, id: &str) -> St
 
 /// Reads one rollout without its orders.
 pub(super) async fn summary(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     id: &str,
 ) -> StoreResult<RolloutSummary> {
@@ -238,7 +237,7 @@ pub(super) async fn summary(
 }
 
 /// Reads an order from its row.
-pub(super) fn order_of(row: &SqliteRow) -> StoreResult<UpdateOrder> {
+pub(super) fn order_of(row: &Row) -> StoreResult<UpdateOrder> {
     Ok(UpdateOrder {
         id: row.try_get("id")?,
         rollout_id: row.try_get("rollout_id")?,
@@ -252,15 +251,20 @@ pub(super) fn order_of(row: &SqliteRow) -> StoreResult<UpdateOrder> {
         reasons: json(row, "reasons")?,
         permit_id: row.try_get("permit_id")?,
         command_id: row.try_get("command_id")?,
-        sequence: row.try_get::<Option<i64>, _>("sequence")?.map(count),
+        sequence: row.try_get::<Option<i64>>("sequence")?.map(count),
         expires_at: time(row, "expires_at")?,
         steps: json(row, "steps")?,
     })
 }
 
 /// Reads a rollout from its row.
-pub(super) fn summary_of(row: &SqliteRow) -> StoreResult<RolloutSummary> {
-    let counted: std::collections::BTreeMap<String, u64> = json(row, "states")?;
+pub(super) fn summary_of(row: &Row) -> StoreResult<RolloutSummary> {
+    let listed: Option<String> = row.try_get("states")?;
+    let counted: std::collections::BTreeMap<&str, u64> = listed
+        .iter()
+        .flat_map(|listed| listed.split(','))
+        .filter_map(|part| part.split_once(' ').and_then(|(state, n)| Some((state, n.parse().ok()?))))
+        .collect();
     let states: Vec<UpdateStateCount> = UpdateState::ALL
         .iter()
         .filter_map(|state| Some(UpdateStateCount { state: *state, orders: *counted.get(state.word())? }))

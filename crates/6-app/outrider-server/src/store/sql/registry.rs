@@ -7,12 +7,11 @@ use outrider_ingest::registry::VehiclePatch;
 use outrider_model::{EcuEntry, VehicleRecord};
 use outrider_types::{EcuId, TenantId, VehicleId};
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use super::engine::{self, Connection, QueryBuilder, Row};
 use super::fleet::push_filter;
 use super::identity::write_audit;
-use super::{SqliteStore, any_of, count, int, json, to_json, word};
+use super::{SqlStore, any_of, count, int, json, to_json, word};
 use crate::store::{
     AuditEntry, Merged, RegistryStore, Scope, Selection, StageChange, StoreError, StoreResult,
 };
@@ -29,7 +28,7 @@ pub(super) const VEHICLE: &str =
 struct StoredEcu(u16, String, u8, String, #[serde(default)] String);
 
 #[async_trait]
-impl RegistryStore for SqliteStore {
+impl RegistryStore for SqlStore {
     async fn merge_vehicles(
         &self,
         scope: Scope,
@@ -60,7 +59,7 @@ impl RegistryStore for SqliteStore {
                 return Err(StoreError::NotFound { what: "vehicle", id: id.to_string() });
             }
         }
-        let mut update = QueryBuilder::<Sqlite>::new("UPDATE vehicle AS v SET stage = ");
+        let mut update = QueryBuilder::new("UPDATE vehicle AS v SET stage = ");
         update.push_bind(change.stage.word()).push(", revision = ").push_bind(revision);
         update.push(" WHERE v.tenant = ").push_bind(tenant);
         update.push(" AND v.stage <> ").push_bind(change.stage.word());
@@ -69,7 +68,7 @@ impl RegistryStore for SqliteStore {
             Selection::Vehicles(ids) => any_of(&mut update, "v.id", ids.iter().map(VehicleId::to_string)),
             Selection::Filter(filter) => push_filter(&mut update, filter, scope.now),
         }
-        let changed = update.build().execute(&mut *transaction).await?.rows_affected();
+        let changed = update.build().execute(&mut *transaction).await?;
         let entry = AuditEntry {
             actor: change.by.clone(),
             action: "change_monitoring_stage",
@@ -84,7 +83,7 @@ impl RegistryStore for SqliteStore {
 
 /// Compares; returns what becomes of each vehicle and the records that are to be written.
 async fn merge(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: TenantId,
     vehicles: &[(VehicleId, VehiclePatch)],
 ) -> StoreResult<(Vec<Merged>, Vec<VehicleRecord>)> {
@@ -113,7 +112,7 @@ async fn merge(
 
 /// Reads what is registered of some vehicles.
 async fn read_records(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: TenantId,
     ids: &[VehicleId],
 ) -> StoreResult<BTreeMap<VehicleId, VehicleRecord>> {
@@ -132,7 +131,7 @@ async fn read_records(
 
 /// Registers records or replaces them; what else a vehicle's row holds stays.
 async fn write_records(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: TenantId,
     revision: i64,
     records: &[VehicleRecord],
@@ -143,11 +142,11 @@ async fn write_records(
         for record in some {
             numbers.push(lists.number(connection, tenant, &record.ecus).await?);
         }
-        let mut query = QueryBuilder::<Sqlite>::new(
+        let mut query = QueryBuilder::new(
             "INSERT INTO vehicle (tenant, id, model_line, platform, model_year, hardware, release, region, h3, connectivity, \
              registration, stage, features, ecu_list, buses, capabilities, revision) ",
         );
-        query.push_values(some.iter().zip(numbers), |mut row, (record, number)| {
+        query.push_values(some.iter().zip(numbers), |row, (record, number)| {
             row.push_bind(i64::from(tenant.0)).push_bind(record.vehicle.to_string());
             row.push_bind(record.model_line.clone()).push_bind(record.platform.clone());
             row.push_bind(i64::from(record.model_year)).push_bind(record.hardware.clone());
@@ -170,9 +169,9 @@ async fn write_records(
 }
 
 /// Revision of the next change.
-pub(super) async fn next_revision(connection: &mut SqliteConnection, tenant: TenantId) -> StoreResult<i64> {
+pub(super) async fn next_revision(connection: &mut Connection, tenant: TenantId) -> StoreResult<i64> {
     let query = "SELECT coalesce(max(revision), 0) + 1 FROM vehicle WHERE tenant = ?";
-    Ok(sqlx::query_scalar(query).bind(i64::from(tenant.0)).fetch_one(connection).await?)
+    Ok(engine::query_scalar(query).bind(i64::from(tenant.0)).fetch_one(connection).await?)
 }
 
 /// Lists of ECUs that were looked up in this transaction.
@@ -183,7 +182,7 @@ impl EcuLists {
     /// Returns the number of a list, storing it if it is new.
     pub(super) async fn number(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         tenant: TenantId,
         ecus: &[EcuEntry],
     ) -> StoreResult<i64> {
@@ -194,23 +193,28 @@ impl EcuLists {
         if let Some(number) = self.0.get(&text) {
             return Ok(*number);
         }
-        sqlx::query("INSERT INTO ecu_list (tenant, ecus) VALUES (?, ?) ON CONFLICT DO NOTHING")
+        let known = engine::query_scalar("SELECT number FROM ecu_list WHERE tenant = ? AND ecus = ?")
             .bind(i64::from(tenant.0))
             .bind(&text)
-            .execute(&mut *connection)
+            .fetch_optional(&mut *connection)
             .await?;
-        let number = sqlx::query_scalar("SELECT number FROM ecu_list WHERE tenant = ? AND ecus = ?")
-            .bind(i64::from(tenant.0))
-            .bind(&text)
-            .fetch_one(connection)
-            .await?;
+        let number = match known {
+            Some(number) => number,
+            None => {
+                engine::query_scalar("INSERT INTO ecu_list (tenant, ecus) VALUES (?, ?) RETURNING number")
+                    .bind(i64::from(tenant.0))
+                    .bind(&text)
+                    .fetch_one(connection)
+                    .await?
+            }
+        };
         self.0.insert(text, number);
         Ok(number)
     }
 }
 
 /// Reads what is registered of a vehicle from a row of [`VEHICLE`].
-pub(super) fn record_of(row: &SqliteRow, tenant: TenantId) -> StoreResult<VehicleRecord> {
+pub(super) fn record_of(row: &Row, tenant: TenantId) -> StoreResult<VehicleRecord> {
     // A vehicle that came from another owner before version 7 may have no list.
     let listed: Option<String> = row.try_get("ecus")?;
     let ecus: Vec<StoredEcu> = if listed.is_some() { json(row, "ecus")? } else { Vec::new() };
@@ -219,11 +223,11 @@ pub(super) fn record_of(row: &SqliteRow, tenant: TenantId) -> StoreResult<Vehicl
         tenant,
         model_line: row.try_get("model_line")?,
         platform: row.try_get("platform")?,
-        model_year: u16::try_from(row.try_get::<i64, _>("model_year")?).unwrap_or_default(),
+        model_year: u16::try_from(row.try_get::<i64>("model_year")?).unwrap_or_default(),
         hardware: row.try_get("hardware")?,
         release: row.try_get("release")?,
         region: row.try_get("region")?,
-        h3: row.try_get::<Option<i64>, _>("h3")?.map(count),
+        h3: row.try_get::<Option<i64>>("h3")?.map(count),
         connectivity: word(row, "connectivity", outrider_model::Connectivity::from_word)?,
         registration: word(row, "registration", outrider_model::Registration::from_word)?,
         stage: word(row, "stage", outrider_model::MonitoringStage::from_word)?,

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use outrider_types::{UnixMicros, VehicleId};
-use sqlx::{Row, SqliteConnection};
 
-use super::{SqliteStore, count, enrolment_read, int};
+use super::engine::{self, Connection};
+use super::{SqlStore, count, enrolment_read, int};
 use crate::api::dto::{IdentityLogEntry, VehicleIdentity, VehicleState};
 use crate::store::{
     EnrolmentPermit, EnrolmentStore, IdentityChanges, IdentityNote, PermitKind, RevokedCertificate, Scope,
@@ -20,7 +20,7 @@ const BATCH_KEYS_MAX: i64 = 64;
 const BATCH_KEY_US: i64 = 3_600_000_000;
 
 #[async_trait]
-impl EnrolmentStore for SqliteStore {
+impl EnrolmentStore for SqlStore {
     async fn identity_changes(&self, scope: Scope, after: i64) -> StoreResult<IdentityChanges> {
         enrolment_read::changes(&self.read, scope, after).await
     }
@@ -52,7 +52,7 @@ impl EnrolmentStore for SqliteStore {
     ) -> StoreResult<()> {
         let mut transaction = self.begin().await?;
         let revision = next_revision(&mut transaction, scope).await?;
-        let vehicle: Option<String> = sqlx::query_scalar(
+        let vehicle: Option<String> = engine::query_scalar(
             "UPDATE vehicle_certificate SET revoked_at = coalesce(revoked_at, ?), revoked_for = coalesce(revoked_for, ?), \
              revision = ? WHERE tenant = ? AND serial = ? RETURNING vehicle_id",
         )
@@ -93,7 +93,7 @@ impl EnrolmentStore for SqliteStore {
             use_permit(&mut transaction, scope, issued, secret).await?;
         }
         let revision = next_revision(&mut transaction, scope).await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO vehicle_certificate (tenant, serial, vehicle_id, generation, suite, key_hash, not_before, not_after, \
              issued_at, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
@@ -120,7 +120,7 @@ impl EnrolmentStore for SqliteStore {
         vehicle: VehicleId,
         since: UnixMicros,
     ) -> StoreResult<u64> {
-        let issued: i64 = sqlx::query_scalar(
+        let issued: i64 = engine::query_scalar(
             "SELECT count(*) FROM vehicle_certificate WHERE tenant = ? AND vehicle_id = ? AND issued_at >= ?",
         )
         .bind(i64::from(scope.tenant.0))
@@ -132,7 +132,7 @@ impl EnrolmentStore for SqliteStore {
     }
 
     async fn generation_in_use(&self, scope: Scope, generation: u32) -> StoreResult<Option<UnixMicros>> {
-        let last: Option<i64> = sqlx::query_scalar(
+        let last: Option<i64> = engine::query_scalar(
             "SELECT max(not_after) FROM vehicle_certificate WHERE tenant = ? AND generation = ? AND revoked_at IS NULL \
              AND not_after > ?",
         )
@@ -154,7 +154,7 @@ impl EnrolmentStore for SqliteStore {
         if matches!(state, VehicleState::Revoked | VehicleState::Retired) {
             return Err(StoreError::Conflict(format!("the vehicle is {}", state.word())));
         }
-        sqlx::query(
+        engine::query(
             "INSERT INTO enrolment (tenant, secret_hash, kind, vehicle_id, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?) \
              ON CONFLICT (tenant, secret_hash) DO UPDATE SET vehicle_id = excluded.vehicle_id, expires_at = excluded.expires_at",
         )
@@ -184,14 +184,14 @@ impl EnrolmentStore for SqliteStore {
         secret: &SecretHash,
     ) -> StoreResult<Option<EnrolmentPermit>> {
         let row =
-            sqlx::query("SELECT * FROM enrolment WHERE tenant = ? AND secret_hash = ? AND expires_at > ?")
+            engine::query("SELECT * FROM enrolment WHERE tenant = ? AND secret_hash = ? AND expires_at > ?")
                 .bind(i64::from(scope.tenant.0))
                 .bind(&secret.0)
                 .bind(scope.now.0)
                 .fetch_optional(&self.read)
                 .await?;
         let Some(row) = row else { return Ok(None) };
-        let kind = match row.try_get::<String, _>("kind")?.as_str() {
+        let kind = match row.try_get::<String>("kind")?.as_str() {
             "token" => PermitKind::Token,
             "factory" => PermitKind::Factory,
             other => return Err(StoreError::Damaged { what: "kind", value: other.to_owned() }),
@@ -207,7 +207,7 @@ impl EnrolmentStore for SqliteStore {
 
     async fn put_batch_key(&self, scope: Scope, key: &StoredBatchKey) -> StoreResult<()> {
         let mut transaction = self.begin().await?;
-        let row = sqlx::query(
+        let row = engine::query(
             "SELECT count(*) AS keys, max(from_epoch) AS newest, max(registered_at) AS registered FROM vehicle_batch_key \
              WHERE tenant = ? AND vehicle_id = ?",
         )
@@ -215,7 +215,7 @@ impl EnrolmentStore for SqliteStore {
         .bind(key.vehicle.to_string())
         .fetch_one(&mut *transaction)
         .await?;
-        let known: Option<Vec<u8>> = sqlx::query_scalar(
+        let known: Option<Vec<u8>> = engine::query_scalar(
             "SELECT batch_key FROM vehicle_batch_key WHERE tenant = ? AND vehicle_id = ? AND from_epoch = ?",
         )
         .bind(i64::from(scope.tenant.0))
@@ -224,6 +224,7 @@ impl EnrolmentStore for SqliteStore {
         .fetch_optional(&mut *transaction)
         .await?;
         if known.as_deref() == Some(key.key.as_slice()) {
+            transaction.commit().await?;
             return Ok(());
         }
         let (keys, newest): (i64, Option<i64>) = (row.try_get("keys")?, row.try_get("newest")?);
@@ -237,7 +238,7 @@ impl EnrolmentStore for SqliteStore {
             return Err(StoreError::Conflict("the last key was registered a short time ago".to_owned()));
         }
         let revision = next_revision(&mut transaction, scope).await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO vehicle_batch_key (tenant, vehicle_id, from_epoch, batch_key, registered_at, revision) \
              VALUES (?, ?, ?, ?, ?, ?)",
         )
@@ -262,7 +263,7 @@ impl EnrolmentStore for SqliteStore {
     }
 
     async fn batch_keys(&self, scope: Scope, vehicle: VehicleId) -> StoreResult<Vec<StoredBatchKey>> {
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT * FROM vehicle_batch_key WHERE tenant = ? AND vehicle_id = ? ORDER BY from_epoch",
         )
         .bind(i64::from(scope.tenant.0))
@@ -280,7 +281,7 @@ impl EnrolmentStore for SqliteStore {
     }
 
     async fn identity_log(&self, scope: Scope, limit: u32) -> StoreResult<Vec<IdentityLogEntry>> {
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT * FROM identity_log WHERE tenant = ? ORDER BY last_at DESC, number DESC LIMIT ?",
         )
         .bind(i64::from(scope.tenant.0))
@@ -307,20 +308,21 @@ impl EnrolmentStore for SqliteStore {
         // Hardware and software go along; place, activity, keys and everything that was recorded stay behind.
         let new = Scope { tenant: transfer.tenant, ..scope };
         let revision: i64 =
-            sqlx::query_scalar("SELECT coalesce(max(revision), 0) + 1 FROM vehicle WHERE tenant = ?")
+            engine::query_scalar("SELECT coalesce(max(revision), 0) + 1 FROM vehicle WHERE tenant = ?")
                 .bind(i64::from(transfer.tenant.0))
                 .fetch_one(&mut *transaction)
                 .await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO ecu_list (tenant, ecus) SELECT ?, e.ecus FROM vehicle v JOIN ecu_list e ON e.number = v.ecu_list \
-             WHERE v.tenant = ? AND v.id = ? ON CONFLICT DO NOTHING",
+             WHERE v.tenant = ? AND v.id = ? AND NOT EXISTS (SELECT 1 FROM ecu_list o WHERE o.tenant = ? AND o.ecus = e.ecus)",
         )
         .bind(i64::from(transfer.tenant.0))
         .bind(i64::from(scope.tenant.0))
         .bind(transfer.vehicle.to_string())
+        .bind(i64::from(transfer.tenant.0))
         .execute(&mut *transaction)
         .await?;
-        let copied = sqlx::query(
+        let copied = engine::query(
             "INSERT INTO vehicle (tenant, id, model_line, platform, model_year, hardware, release, region, connectivity, \
              registration, features, ecu_list, buses, capabilities, revision) \
              SELECT ?1, ?2, v.model_line, v.platform, v.model_year, v.hardware, v.release, v.region, v.connectivity, \
@@ -335,7 +337,7 @@ impl EnrolmentStore for SqliteStore {
         .bind(transfer.vehicle.to_string())
         .execute(&mut *transaction)
         .await?;
-        if copied.rows_affected() != 1 {
+        if copied != 1 {
             return Err(StoreError::Conflict("the new pseudonym is taken".to_owned()));
         }
         let note = IdentityNote {
@@ -352,8 +354,8 @@ impl EnrolmentStore for SqliteStore {
 }
 
 /// Draws the next revision of a tenant's identities.
-async fn next_revision(connection: &mut SqliteConnection, scope: Scope) -> StoreResult<i64> {
-    Ok(sqlx::query_scalar(
+async fn next_revision(connection: &mut Connection, scope: Scope) -> StoreResult<i64> {
+    Ok(engine::query_scalar(
         "SELECT 1 + max((SELECT coalesce(max(revision), 0) FROM vehicle_identity WHERE tenant = ?1), \
          (SELECT coalesce(max(revision), 0) FROM vehicle_certificate WHERE tenant = ?1), \
          (SELECT coalesce(max(revision), 0) FROM vehicle_batch_key WHERE tenant = ?1))",
@@ -365,12 +367,12 @@ async fn next_revision(connection: &mut SqliteConnection, scope: Scope) -> Store
 
 /// Marks a token as used for a key; the same key may come again, since an answer may be lost.
 async fn use_permit(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     issued: &Issued,
     secret: &SecretHash,
 ) -> StoreResult<()> {
-    let used = sqlx::query(
+    let used = engine::query(
         "UPDATE enrolment SET used_at = coalesce(used_at, ?1), used_for = ?2 WHERE tenant = ?3 AND secret_hash = ?4 \
          AND vehicle_id = ?5 AND expires_at > ?1 AND (kind = 'factory' OR used_for IS NULL OR used_for = ?2)",
     )
@@ -381,7 +383,7 @@ async fn use_permit(
     .bind(issued.vehicle.to_string())
     .execute(connection)
     .await?;
-    if used.rows_affected() == 1 {
+    if used == 1 {
         return Ok(());
     }
     Err(StoreError::Conflict("the permit to enrol was used or is void".to_owned()))
@@ -389,7 +391,7 @@ async fn use_permit(
 
 /// Moves a vehicle into a state.
 async fn change_state(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     vehicle: VehicleId,
     state: VehicleState,
@@ -409,7 +411,7 @@ async fn change_state(
         return Err(StoreError::Conflict(format!("the vehicle is {}", old.word())));
     }
     let revision = next_revision(connection, scope).await?;
-    sqlx::query(
+    engine::query(
         "INSERT INTO vehicle_identity (tenant, vehicle_id, state, reason, changed_by, changed_at, revision) \
          VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, vehicle_id) DO UPDATE SET state = excluded.state, \
          reason = excluded.reason, changed_by = excluded.changed_by, changed_at = excluded.changed_at, revision = excluded.revision",
@@ -424,7 +426,7 @@ async fn change_state(
     .execute(&mut *connection)
     .await?;
     if is_final {
-        sqlx::query(
+        engine::query(
             "UPDATE vehicle_certificate SET revoked_at = ?, revoked_for = ?, revision = ? \
              WHERE tenant = ? AND vehicle_id = ? AND revoked_at IS NULL",
         )
@@ -435,7 +437,7 @@ async fn change_state(
         .bind(vehicle.to_string())
         .execute(&mut *connection)
         .await?;
-        sqlx::query(
+        engine::query(
             "UPDATE enrolment SET expires_at = min(expires_at, ?) WHERE tenant = ? AND vehicle_id = ?",
         )
         .bind(scope.now.0)
@@ -461,10 +463,10 @@ async fn change_state(
 }
 
 /// Writes a line, or counts a refusal that repeats.
-async fn write_note(connection: &mut SqliteConnection, scope: Scope, note: &IdentityNote) -> StoreResult<()> {
+async fn write_note(connection: &mut Connection, scope: Scope, note: &IdentityNote) -> StoreResult<()> {
     let vehicle = note.vehicle.map_or_else(String::new, |vehicle| vehicle.to_string());
     if note.outcome != "done" {
-        let counted = sqlx::query(
+        let counted = engine::query(
             "UPDATE identity_log SET times = times + 1, last_at = ? WHERE number = (SELECT number FROM identity_log \
              WHERE tenant = ? AND vehicle_id = ? AND action = ? AND outcome = ? AND first_at > ? ORDER BY number DESC LIMIT 1)",
         )
@@ -476,11 +478,11 @@ async fn write_note(connection: &mut SqliteConnection, scope: Scope, note: &Iden
         .bind(scope.now.0.saturating_sub(FOLD_US))
         .execute(&mut *connection)
         .await?;
-        if counted.rows_affected() == 1 {
+        if counted == 1 {
             return Ok(());
         }
     }
-    sqlx::query(
+    engine::query(
         "INSERT INTO identity_log (tenant, vehicle_id, first_at, last_at, times, actor, action, outcome, detail) \
          VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?)",
     )

@@ -1,9 +1,8 @@
 //! Counts of the first page.
 
 use outrider_types::UnixMicros;
-use sqlx::Row;
-use sqlx::sqlite::SqlitePool;
 
+use super::engine::{self, Pool};
 use super::fleet::SILENT_US;
 use super::{number, time, time_opt, word};
 use crate::api::dto::{
@@ -15,18 +14,19 @@ use crate::store::{OverviewCounts, Scope, StoreResult};
 const MINUTE_US: i64 = 60_000_000;
 
 /// Reads all counts.
-pub(super) async fn read(pool: &SqlitePool, scope: Scope) -> StoreResult<OverviewCounts> {
+pub(super) async fn read(pool: &Pool, scope: Scope) -> StoreResult<OverviewCounts> {
     let tenant = i64::from(scope.tenant.0);
-    let open = sqlx::query(
+    let open = engine::query(
         "SELECT severity, count(*) AS n FROM alert WHERE tenant = ? AND status <> 'closed' GROUP BY severity",
     )
     .bind(tenant)
     .fetch_all(pool)
     .await?;
-    let oldest = sqlx::query("SELECT min(detected_at) AS at FROM alert WHERE tenant = ? AND status = 'new'")
-        .bind(tenant)
-        .fetch_one(pool)
-        .await?;
+    let oldest =
+        engine::query("SELECT min(detected_at) AS at FROM alert WHERE tenant = ? AND status = 'new'")
+            .bind(tenant)
+            .fetch_one(pool)
+            .await?;
     Ok(OverviewCounts {
         open: super::alert::severity_counts(&open)?,
         by_status: by_status(pool, tenant).await?,
@@ -40,8 +40,8 @@ pub(super) async fn read(pool: &SqlitePool, scope: Scope) -> StoreResult<Overvie
 }
 
 /// Alerts by status.
-async fn by_status(pool: &SqlitePool, tenant: i64) -> StoreResult<StatusCounts> {
-    let rows = sqlx::query("SELECT status, count(*) AS n FROM alert WHERE tenant = ? GROUP BY status")
+async fn by_status(pool: &Pool, tenant: i64) -> StoreResult<StatusCounts> {
+    let rows = engine::query("SELECT status, count(*) AS n FROM alert WHERE tenant = ? GROUP BY status")
         .bind(tenant)
         .fetch_all(pool)
         .await?;
@@ -58,9 +58,9 @@ async fn by_status(pool: &SqlitePool, tenant: i64) -> StoreResult<StatusCounts> 
 }
 
 /// Vehicles by when they were heard of.
-async fn vehicles(pool: &SqlitePool, scope: Scope) -> StoreResult<VehicleCounts> {
-    let row = sqlx::query(
-        "SELECT count(*) AS known, coalesce(sum(coalesce(last_seen_at, 0) >= ?), 0) AS reporting FROM vehicle WHERE tenant = ?",
+async fn vehicles(pool: &Pool, scope: Scope) -> StoreResult<VehicleCounts> {
+    let row = engine::query(
+        "SELECT count(*) AS known, count(*) FILTER (WHERE coalesce(last_seen_at, 0) >= ?) AS reporting FROM vehicle WHERE tenant = ?",
     )
     .bind(scope.now.saturating_add(-SILENT_US).0)
     .bind(i64::from(scope.tenant.0))
@@ -71,8 +71,8 @@ async fn vehicles(pool: &SqlitePool, scope: Scope) -> StoreResult<VehicleCounts>
 }
 
 /// What waits for a person, oldest first.
-async fn waiting(pool: &SqlitePool, tenant: i64) -> StoreResult<Vec<WaitingItem>> {
-    let rows = sqlx::query(
+async fn waiting(pool: &Pool, tenant: i64) -> StoreResult<Vec<WaitingItem>> {
+    let rows = engine::query(
         "SELECT 'alert' AS kind, id, title, detected_at AS since, NULL AS case_id FROM alert \
          WHERE tenant = ?1 AND status = 'new' AND severity >= 4 \
          UNION ALL SELECT 'evidence_request', id, state || ': ' || event_id, requested_at, case_id FROM evidence_request \
@@ -97,10 +97,10 @@ async fn waiting(pool: &SqlitePool, tenant: i64) -> StoreResult<Vec<WaitingItem>
 }
 
 /// Last 60 minutes, with the empty ones.
-async fn rate(pool: &SqlitePool, scope: Scope) -> StoreResult<Vec<RateBucket>> {
+async fn rate(pool: &Pool, scope: Scope) -> StoreResult<Vec<RateBucket>> {
     let last = scope.now.0.div_euclid(MINUTE_US);
     let rows =
-        sqlx::query("SELECT minute, events, findings FROM rate_minute WHERE tenant = ? AND minute > ?")
+        engine::query("SELECT minute, events, findings FROM rate_minute WHERE tenant = ? AND minute > ?")
             .bind(i64::from(scope.tenant.0))
             .bind(last - 60)
             .fetch_all(pool)
@@ -113,7 +113,7 @@ async fn rate(pool: &SqlitePool, scope: Scope) -> StoreResult<Vec<RateBucket>> {
         })
         .collect();
     for row in &rows {
-        let index = usize::try_from(row.try_get::<i64, _>("minute")? - (last - 59)).unwrap_or(usize::MAX);
+        let index = usize::try_from(row.try_get::<i64>("minute")? - (last - 59)).unwrap_or(usize::MAX);
         if let Some(bucket) = buckets.get_mut(index) {
             bucket.events = number(row, "events")?;
             bucket.findings = number(row, "findings")?;
@@ -123,8 +123,8 @@ async fn rate(pool: &SqlitePool, scope: Scope) -> StoreResult<Vec<RateBucket>> {
 }
 
 /// Rules with most open alerts.
-async fn top_rules(pool: &SqlitePool, tenant: i64) -> StoreResult<Vec<RuleCount>> {
-    let rows = sqlx::query(
+async fn top_rules(pool: &Pool, tenant: i64) -> StoreResult<Vec<RuleCount>> {
+    let rows = engine::query(
         "SELECT rule_id, max(rule_title) AS title, count(*) AS n FROM alert WHERE tenant = ? AND status <> 'closed' \
          GROUP BY rule_id ORDER BY n DESC, rule_id LIMIT 8",
     )
@@ -143,8 +143,8 @@ async fn top_rules(pool: &SqlitePool, tenant: i64) -> StoreResult<Vec<RuleCount>
 }
 
 /// Model lines with most open alerts.
-async fn top_models(pool: &SqlitePool, tenant: i64) -> StoreResult<Vec<ModelCount>> {
-    let rows = sqlx::query(
+async fn top_models(pool: &Pool, tenant: i64) -> StoreResult<Vec<ModelCount>> {
+    let rows = engine::query(
         "SELECT a.model_line AS model_line, count(*) AS n, \
          (SELECT count(*) FROM vehicle v WHERE v.tenant = a.tenant AND v.model_line = a.model_line) AS vehicles \
          FROM alert a WHERE a.tenant = ? AND a.status <> 'closed' AND a.model_line IS NOT NULL \

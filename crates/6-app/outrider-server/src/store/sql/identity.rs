@@ -2,17 +2,16 @@
 
 use async_trait::async_trait;
 use outrider_types::UnixMicros;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
-use super::{SqliteStore, time, time_opt, word};
+use super::engine::{self, Connection, Row};
+use super::{SqlStore, time, time_opt, word};
 use crate::api::dto::{Role, User};
 use crate::store::{
     Account, AccountChange, AuditEntry, IdentityStore, Scope, StoreError, StoreResult, StoredSession,
 };
 
 #[async_trait]
-impl IdentityStore for SqliteStore {
+impl IdentityStore for SqlStore {
     async fn create_account(
         &self,
         scope: Scope,
@@ -22,7 +21,7 @@ impl IdentityStore for SqliteStore {
         must_change: bool,
     ) -> StoreResult<User> {
         let mut transaction = self.begin().await?;
-        let written = sqlx::query(
+        let written = engine::query(
             "INSERT INTO user_account (tenant, name, role, password, disabled, must_change_password, failures, locked_until, created_at) \
              VALUES (?, ?, ?, ?, 0, ?, 0, 0, ?) ON CONFLICT DO NOTHING",
         )
@@ -34,7 +33,7 @@ impl IdentityStore for SqliteStore {
         .bind(scope.now.0)
         .execute(&mut *transaction)
         .await?;
-        if written.rows_affected() == 0 {
+        if written == 0 {
             return Err(StoreError::Conflict(format!("user {name} exists")));
         }
         let account = read_account(&mut transaction, scope, name).await?;
@@ -43,7 +42,7 @@ impl IdentityStore for SqliteStore {
     }
 
     async fn accounts(&self, scope: Scope) -> StoreResult<Vec<User>> {
-        sqlx::query("SELECT * FROM user_account WHERE tenant = ? ORDER BY name")
+        engine::query("SELECT * FROM user_account WHERE tenant = ? ORDER BY name")
             .bind(i64::from(scope.tenant.0))
             .fetch_all(&self.read)
             .await?
@@ -53,7 +52,7 @@ impl IdentityStore for SqliteStore {
     }
 
     async fn account(&self, scope: Scope, name: &str) -> StoreResult<Option<Account>> {
-        read_account(&mut *self.read.acquire().await?, scope, name).await
+        read_account(&mut self.read.acquire().await?, scope, name).await
     }
 
     async fn change_account(
@@ -69,7 +68,7 @@ impl IdentityStore for SqliteStore {
         let role = change.role.unwrap_or(account.user.role);
         let disabled = change.disabled.unwrap_or(account.user.disabled);
         if account.user.role == Role::Admin && !account.user.disabled && (role != Role::Admin || disabled) {
-            let others: i64 = sqlx::query_scalar(
+            let others: i64 = engine::query_scalar(
                 "SELECT count(*) FROM user_account WHERE tenant = ? AND role = 'admin' AND disabled = 0 AND name <> ?",
             )
             .bind(tenant)
@@ -84,7 +83,7 @@ impl IdentityStore for SqliteStore {
             Some((password, must_change)) => (password.clone(), *must_change),
             None => (account.password, account.user.must_change_password),
         };
-        sqlx::query(
+        engine::query(
             "UPDATE user_account SET role = ?, disabled = ?, password = ?, must_change_password = ?, failures = 0, locked_until = 0 \
              WHERE tenant = ? AND name = ?",
         )
@@ -96,7 +95,7 @@ impl IdentityStore for SqliteStore {
         .bind(name)
         .execute(&mut *transaction)
         .await?;
-        sqlx::query("DELETE FROM session WHERE tenant = ? AND user_name = ? AND token_hash <> ?")
+        engine::query("DELETE FROM session WHERE tenant = ? AND user_name = ? AND token_hash <> ?")
             .bind(tenant)
             .bind(name)
             .bind(keep.unwrap_or_default())
@@ -115,7 +114,7 @@ impl IdentityStore for SqliteStore {
     ) -> StoreResult<()> {
         let tenant = i64::from(scope.tenant.0);
         let mut transaction = self.begin().await?;
-        let updated = sqlx::query(
+        let updated = engine::query(
             "UPDATE user_account SET failures = failures + 1, locked_until = ? WHERE tenant = ? AND name = ?",
         )
         .bind(locked_until.0)
@@ -123,15 +122,15 @@ impl IdentityStore for SqliteStore {
         .bind(name)
         .execute(&mut *transaction)
         .await?;
-        if updated.rows_affected() > 0 {
+        if updated > 0 {
             let outcome = if locked_until > scope.now { "refused_and_locked" } else { "refused" };
             let entry =
                 AuditEntry { actor: name.to_owned(), action: "login", subject: name.to_owned(), outcome };
             write_audit(&mut transaction, scope, &entry).await?;
         } else {
-            sqlx::query(
+            engine::query(
                 "INSERT INTO unknown_login (tenant, day, failures) VALUES (?, ?, 1) \
-                 ON CONFLICT (tenant, day) DO UPDATE SET failures = failures + 1",
+                 ON CONFLICT (tenant, day) DO UPDATE SET failures = unknown_login.failures + 1",
             )
             .bind(tenant)
             .bind(scope.now.0.div_euclid(86_400_000_000))
@@ -145,7 +144,7 @@ impl IdentityStore for SqliteStore {
     async fn begin_session(&self, scope: Scope, session: &StoredSession) -> StoreResult<()> {
         let tenant = i64::from(scope.tenant.0);
         let mut transaction = self.begin().await?;
-        sqlx::query(
+        engine::query(
             "UPDATE user_account SET failures = 0, locked_until = 0, last_login_at = ? WHERE tenant = ? AND name = ?",
         )
         .bind(scope.now.0)
@@ -153,7 +152,7 @@ impl IdentityStore for SqliteStore {
         .bind(&session.user)
         .execute(&mut *transaction)
         .await?;
-        sqlx::query(
+        engine::query(
             "INSERT INTO session (token_hash, tenant, user_name, csrf, created_at, seen_at) VALUES (?, ?, ?, ?, ?, ?)",
         )
         .bind(&session.token_hash)
@@ -169,7 +168,7 @@ impl IdentityStore for SqliteStore {
     }
 
     async fn session(&self, scope: Scope, token_hash: &str) -> StoreResult<Option<(StoredSession, User)>> {
-        let row = sqlx::query(
+        let row = engine::query(
             "SELECT s.token_hash, s.csrf, s.created_at AS begun_at, s.seen_at, u.* FROM session s \
              JOIN user_account u ON u.tenant = s.tenant AND u.name = s.user_name WHERE s.tenant = ? AND s.token_hash = ?",
         )
@@ -190,7 +189,7 @@ impl IdentityStore for SqliteStore {
     }
 
     async fn touch_session(&self, scope: Scope, token_hash: &str) -> StoreResult<()> {
-        sqlx::query("UPDATE session SET seen_at = ? WHERE tenant = ? AND token_hash = ?")
+        engine::query("UPDATE session SET seen_at = ? WHERE tenant = ? AND token_hash = ?")
             .bind(scope.now.0)
             .bind(i64::from(scope.tenant.0))
             .bind(token_hash)
@@ -200,7 +199,7 @@ impl IdentityStore for SqliteStore {
     }
 
     async fn end_session(&self, scope: Scope, token_hash: &str) -> StoreResult<()> {
-        sqlx::query("DELETE FROM session WHERE tenant = ? AND token_hash = ?")
+        engine::query("DELETE FROM session WHERE tenant = ? AND token_hash = ?")
             .bind(i64::from(scope.tenant.0))
             .bind(token_hash)
             .execute(&self.write)
@@ -209,35 +208,38 @@ impl IdentityStore for SqliteStore {
     }
 
     async fn remove_sessions(&self, scope: Scope, created: UnixMicros, seen: UnixMicros) -> StoreResult<u64> {
-        let removed = sqlx::query("DELETE FROM session WHERE tenant = ? AND (created_at < ? OR seen_at < ?)")
-            .bind(i64::from(scope.tenant.0))
-            .bind(created.0)
-            .bind(seen.0)
-            .execute(&self.write)
-            .await?;
-        Ok(removed.rows_affected())
+        let removed =
+            engine::query("DELETE FROM session WHERE tenant = ? AND (created_at < ? OR seen_at < ?)")
+                .bind(i64::from(scope.tenant.0))
+                .bind(created.0)
+                .bind(seen.0)
+                .execute(&self.write)
+                .await?;
+        Ok(removed)
     }
 
     async fn audit(&self, scope: Scope, entry: &AuditEntry) -> StoreResult<()> {
-        write_audit(&mut *self.write.acquire().await?, scope, entry).await
+        write_audit(&mut self.write.acquire().await?, scope, entry).await
     }
 }
 
 /// Writes one act into the audit trail.
 pub(super) async fn write_audit(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     entry: &AuditEntry,
 ) -> StoreResult<()> {
-    sqlx::query("INSERT INTO audit (tenant, at, actor, action, subject, outcome) VALUES (?, ?, ?, ?, ?, ?)")
-        .bind(i64::from(scope.tenant.0))
-        .bind(scope.now.0)
-        .bind(&entry.actor)
-        .bind(entry.action)
-        .bind(&entry.subject)
-        .bind(entry.outcome)
-        .execute(connection)
-        .await?;
+    engine::query(
+        "INSERT INTO audit (tenant, at, actor, action, subject, outcome) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(i64::from(scope.tenant.0))
+    .bind(scope.now.0)
+    .bind(&entry.actor)
+    .bind(entry.action)
+    .bind(&entry.subject)
+    .bind(entry.outcome)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -247,12 +249,8 @@ fn not_found(name: &str) -> StoreError {
 }
 
 /// Reads one account.
-async fn read_account(
-    connection: &mut SqliteConnection,
-    scope: Scope,
-    name: &str,
-) -> StoreResult<Option<Account>> {
-    let row = sqlx::query("SELECT * FROM user_account WHERE tenant = ? AND name = ?")
+async fn read_account(connection: &mut Connection, scope: Scope, name: &str) -> StoreResult<Option<Account>> {
+    let row = engine::query("SELECT * FROM user_account WHERE tenant = ? AND name = ?")
         .bind(i64::from(scope.tenant.0))
         .bind(name)
         .fetch_optional(connection)
@@ -261,13 +259,13 @@ async fn read_account(
     Ok(Some(Account {
         user: user_of(&row)?,
         password: row.try_get("password")?,
-        failures: u32::try_from(row.try_get::<i64, _>("failures")?).unwrap_or(u32::MAX),
+        failures: u32::try_from(row.try_get::<i64>("failures")?).unwrap_or(u32::MAX),
         locked_until: UnixMicros(row.try_get("locked_until")?),
     }))
 }
 
 /// Reads a user from its row.
-fn user_of(row: &SqliteRow) -> StoreResult<User> {
+fn user_of(row: &Row) -> StoreResult<User> {
     Ok(User {
         name: row.try_get("name")?,
         role: word(row, "role", Role::from_word)?,

@@ -1,16 +1,14 @@
 //! Requests for evidence and the states they go through.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, SqliteConnection};
-
 use super::case::{require_open_case, write_timeline};
+use super::engine::{self, Connection, QueryBuilder, Row};
 use super::{count, int, json, time, time_opt, to_json, word};
 use crate::api::dto::{EvidenceRequest, EvidenceState, EvidenceStep, TimelineKind, Timestamp};
 use crate::store::{EvidenceChange, NewEvidenceRequest, Scope, StoreError, StoreResult};
 
 /// Writes a request down, not yet judged; the caller's transaction adds the verdict.
 pub(super) async fn create(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     request: &NewEvidenceRequest,
 ) -> StoreResult<()> {
@@ -21,7 +19,7 @@ pub(super) async fn create(
     );
     let steps =
         vec![EvidenceStep { at: Timestamp(scope.now), state: EvidenceState::Requested, text: text.clone() }];
-    sqlx::query(
+    engine::query(
         "INSERT INTO evidence_request (tenant, id, case_id, vehicle_id, event_id, seconds_before, seconds_after, \
          requested_by, requested_at, state, reasons, steps) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'requested', '[]', ?)",
     )
@@ -44,7 +42,7 @@ pub(super) async fn create(
 
 /// Moves a request on.
 pub(super) async fn change(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     id: &str,
     change: &EvidenceChange,
@@ -89,12 +87,12 @@ pub(super) async fn change(
 
 /// Writes what can change.
 async fn write(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     request: &EvidenceRequest,
     frame: Option<Vec<u8>>,
 ) -> StoreResult<()> {
-    sqlx::query(
+    engine::query(
         "UPDATE evidence_request SET state = ?, reasons = ?, permit_id = ?, command_id = ?, sequence = ?, expires_at = ?, \
          frame = coalesce(?, frame), sha256 = ?, bytes = ?, media_type = ?, received_at = ?, steps = ? \
          WHERE tenant = ? AND id = ?",
@@ -120,7 +118,7 @@ async fn write(
 
 /// Reads one request by one of its two identities.
 pub(super) async fn read(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     column: &'static str,
     id: &str,
@@ -140,10 +138,9 @@ pub(super) async fn read(
 }
 
 /// Reads a request from its row.
-pub(super) fn evidence_of(row: &SqliteRow) -> StoreResult<EvidenceRequest> {
-    let seconds = |column| -> StoreResult<u32> {
-        Ok(u32::try_from(row.try_get::<i64, _>(column)?).unwrap_or_default())
-    };
+pub(super) fn evidence_of(row: &Row) -> StoreResult<EvidenceRequest> {
+    let seconds =
+        |column| -> StoreResult<u32> { Ok(u32::try_from(row.try_get::<i64>(column)?).unwrap_or_default()) };
     Ok(EvidenceRequest {
         id: row.try_get("id")?,
         case_id: row.try_get("case_id")?,
@@ -157,10 +154,10 @@ pub(super) fn evidence_of(row: &SqliteRow) -> StoreResult<EvidenceRequest> {
         reasons: json(row, "reasons")?,
         permit_id: row.try_get("permit_id")?,
         command_id: row.try_get("command_id")?,
-        sequence: row.try_get::<Option<i64>, _>("sequence")?.map(count),
+        sequence: row.try_get::<Option<i64>>("sequence")?.map(count),
         expires_at: time_opt(row, "expires_at")?,
         sha256: row.try_get("sha256")?,
-        bytes: row.try_get::<Option<i64>, _>("bytes")?.map(count),
+        bytes: row.try_get::<Option<i64>>("bytes")?.map(count),
         media_type: row.try_get("media_type")?,
         received_at: time_opt(row, "received_at")?,
         steps: json(row, "steps")?,

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use outrider_ingest::{ForeignPart, Replayed};
 use outrider_types::UnixMicros;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::{SqliteStore, any_of, count, cursor_parts, int, number, rollout, time, time_opt};
+use super::engine::{self, Connection, QueryBuilder};
+use super::{SqlStore, any_of, count, cursor_parts, int, number, rollout, time, time_opt};
 use crate::api::dto::{QuarantineGroup, QuarantineItem, QuarantineSummary, Timestamp};
 use crate::store::{
     Page, QuarantineEntry, QuarantineFilter, QuarantineStore, REPLAYS_MAX, RequestedReplay, Scope,
@@ -22,7 +22,7 @@ const EXCERPT_BYTES: usize = 64;
 const GROUPS_MAX: i64 = 500;
 
 #[async_trait]
-impl QuarantineStore for SqliteStore {
+impl QuarantineStore for SqlStore {
     async fn quarantine(
         &self,
         scope: Scope,
@@ -35,7 +35,7 @@ impl QuarantineStore for SqliteStore {
         let total: i64 = counting.build_query_scalar().fetch_one(&self.read).await?;
         let mut query = QueryBuilder::new(
             "SELECT number, at, vehicle_id, reason, place, size, units, feed, format, decoder, requested_at, replayed_at, \
-             passed, refused, CASE WHEN feed IS NULL THEN substr(content, 1, 64) ELSE x'' END AS excerpt \
+             passed, refused, CASE WHEN feed IS NULL THEN substr(content, 1, 64) END AS excerpt \
              FROM quarantine WHERE tenant = ",
         );
         narrow(&mut query, scope, filter);
@@ -46,11 +46,11 @@ impl QuarantineStore for SqliteStore {
         let rows = query.build().fetch_all(&self.read).await?;
         let mut items = Vec::new();
         for row in rows.iter().take(limit as usize) {
-            let excerpt: Vec<u8> = row.try_get("excerpt")?;
+            let excerpt = row.try_get::<Option<Vec<u8>>>("excerpt")?.unwrap_or_default();
             let (passed, refused): (Option<i64>, Option<i64>) =
                 (row.try_get("passed")?, row.try_get("refused")?);
             items.push(QuarantineItem {
-                id: row.try_get::<i64, _>("number")?.to_string(),
+                id: row.try_get::<i64>("number")?.to_string(),
                 at: time(row, "at")?,
                 vehicle_id: row.try_get("vehicle_id")?,
                 reason: row.try_get("reason")?,
@@ -73,10 +73,10 @@ impl QuarantineStore for SqliteStore {
     }
 
     async fn quarantine_summary(&self, scope: Scope) -> StoreResult<QuarantineSummary> {
-        let rows = sqlx::query(
-            "SELECT reason, feed, format, count(*) AS entries, sum(replayed_at IS NULL) AS open, sum(units) AS units, \
-             sum(size) AS bytes, min(at) AS first_at, max(at) AS last_at FROM quarantine WHERE tenant = ? \
-             GROUP BY reason, feed, format ORDER BY open DESC, entries DESC, reason, feed, format LIMIT ?",
+        let rows = engine::query(
+            "SELECT reason, feed, format, count(*) AS entries, count(*) - count(replayed_at) AS open, \
+             CAST(sum(units) AS BIGINT) AS units, CAST(sum(size) AS BIGINT) AS bytes, min(at) AS first_at, max(at) AS last_at FROM quarantine WHERE tenant = ? \
+             GROUP BY reason, feed, format ORDER BY open DESC, entries DESC, reason, feed NULLS FIRST, format NULLS FIRST LIMIT ?",
         )
         .bind(i64::from(scope.tenant.0))
         .bind(GROUPS_MAX)
@@ -96,8 +96,8 @@ impl QuarantineStore for SqliteStore {
                 last_at: time(row, "last_at")?,
             });
         }
-        let all = sqlx::query(
-            "SELECT count(*) AS entries, coalesce(sum(size), 0) AS bytes FROM quarantine WHERE tenant = ?",
+        let all = engine::query(
+            "SELECT count(*) AS entries, CAST(coalesce(sum(size), 0) AS BIGINT) AS bytes FROM quarantine WHERE tenant = ?",
         )
         .bind(i64::from(scope.tenant.0))
         .fetch_one(&self.read)
@@ -115,7 +115,7 @@ impl QuarantineStore for SqliteStore {
     async fn quarantine_content(&self, scope: Scope, id: i64, by: &str) -> StoreResult<Vec<u8>> {
         let mut transaction = self.begin().await?;
         let content: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT content FROM quarantine WHERE tenant = ? AND number = ?")
+            engine::query_scalar("SELECT content FROM quarantine WHERE tenant = ? AND number = ?")
                 .bind(i64::from(scope.tenant.0))
                 .bind(id)
                 .fetch_optional(&mut *transaction)
@@ -135,7 +135,7 @@ impl QuarantineStore for SqliteStore {
         narrow(&mut query, scope, filter);
         query.push(" AND requested_at IS NULL AND replayed_at IS NULL ORDER BY number LIMIT ");
         query.push_bind(i64::from(REPLAYS_MAX)).push(")");
-        let requested = query.build().execute(&mut *transaction).await?.rows_affected();
+        let requested = query.build().execute(&mut *transaction).await?;
         let subject = format!("{requested} entries");
         rollout::audit(&mut transaction, scope, by, "replay_quarantine", &subject, "done").await?;
         transaction.commit().await?;
@@ -148,7 +148,7 @@ impl QuarantineStore for SqliteStore {
         after: u64,
         limit: u32,
     ) -> StoreResult<Vec<RequestedReplay>> {
-        let rows = sqlx::query(
+        let rows = engine::query(
             "SELECT number, at, part, content FROM quarantine WHERE tenant = ? AND number > ? \
              AND requested_at IS NOT NULL AND replayed_at IS NULL ORDER BY number LIMIT ?",
         )
@@ -175,7 +175,7 @@ impl QuarantineStore for SqliteStore {
 }
 
 /// Binds the tenant and appends the conditions of a filter.
-fn narrow(query: &mut QueryBuilder<Sqlite>, scope: Scope, filter: &QuarantineFilter) {
+fn narrow(query: &mut QueryBuilder, scope: Scope, filter: &QuarantineFilter) {
     query.push_bind(i64::from(scope.tenant.0));
     any_of(query, "number", filter.ids.iter().copied());
     for (column, value) in [("reason", &filter.reason), ("feed", &filter.feed), ("format", &filter.format)] {
@@ -190,17 +190,18 @@ fn narrow(query: &mut QueryBuilder<Sqlite>, scope: Scope, filter: &QuarantineFil
 
 /// Writes down what came of a replay. The bytes have served: what was refused again is an entry of its own.
 pub(super) async fn put_replayed(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope,
     replayed: &Replayed,
 ) -> StoreResult<()> {
-    sqlx::query(
-        "UPDATE quarantine SET replayed_at = ?, passed = ?, refused = ?, content = x'', size = 0, part = NULL \
+    engine::query(
+        "UPDATE quarantine SET replayed_at = ?, passed = ?, refused = ?, content = ?, size = 0, part = NULL \
          WHERE tenant = ? AND number = ? AND replayed_at IS NULL",
     )
     .bind(scope.now.0)
     .bind(int(replayed.passed))
     .bind(int(replayed.refused))
+    .bind(Vec::new())
     .bind(i64::from(scope.tenant.0))
     .bind(int(replayed.entry))
     .execute(connection)
@@ -210,7 +211,7 @@ pub(super) async fn put_replayed(
 
 /// Writes down what was set aside.
 pub(super) async fn put_aside(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: i64,
     entry: &QuarantineEntry,
 ) -> StoreResult<()> {
@@ -220,7 +221,7 @@ pub(super) async fn put_aside(
         bytes
     });
     let foreign = entry.foreign.as_ref();
-    sqlx::query(
+    engine::query(
         "INSERT INTO quarantine (tenant, at, vehicle_id, reason, place, size, content, units, feed, format, decoder, part) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
@@ -243,15 +244,15 @@ pub(super) async fn put_aside(
 
 /// Removes the oldest entries of the quarantine above the bounds of rows and bytes.
 pub(super) async fn bound(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: i64,
     rows_max: i64,
     bytes_max: i64,
 ) -> StoreResult<()> {
-    sqlx::query(
+    engine::query(
         "DELETE FROM quarantine WHERE tenant = ?1 AND number <= (SELECT max(number) FROM \
          (SELECT number, row_number() OVER newest AS rows, sum(size) OVER newest AS bytes FROM quarantine WHERE tenant = ?1 \
-          WINDOW newest AS (ORDER BY number DESC)) WHERE rows > ?2 OR bytes > ?3)",
+          WINDOW newest AS (ORDER BY number DESC)) AS kept WHERE rows > ?2 OR bytes > ?3)",
     )
     .bind(tenant)
     .bind(rows_max)
@@ -270,9 +271,9 @@ mod tests {
 
     const SCOPE: Scope = Scope { tenant: TenantId(1), now: UnixMicros(1) };
 
-    async fn store() -> (SqliteStore, tempfile::TempDir) {
+    async fn store() -> (SqlStore, tempfile::TempDir) {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        (SqliteStore::open(&folder.path().join("cases.sqlite")).await.expect("it opens"), folder)
+        (SqlStore::open(&folder.path().join("cases.sqlite")).await.expect("it opens"), folder)
     }
 
     #[tokio::test]
