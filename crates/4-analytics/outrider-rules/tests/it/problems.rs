@@ -53,15 +53,64 @@ fn missing_parts_are_reported_together() {
 }
 
 #[test]
+fn encodings_say_what_they_need() {
+    let item = |item: &str| rule(&format!("  s:\n    {item}: 'abc'\n  condition: s\n"));
+    check(
+        &item("process_name|wide|contains"),
+        expect![
+            "a.yml:9:5: error [rule.modifier] a text field holds no bytes of UTF-16 (add base64 or base64offset)"
+        ],
+    );
+    check(
+        &item("process_name|contains|base64"),
+        expect![
+            "a.yml:9:27: error [rule.modifier] `base64` comes once, before what is compared (write base64|contains)"
+        ],
+    );
+    check(
+        &item("process_name|base64|utf16"),
+        expect!["a.yml:9:25: error [rule.modifier] `utf16` comes first (write utf16|base64|…)"],
+    );
+    check(
+        &item("process_name|windash|re"),
+        expect![
+            "a.yml:9:5: error [rule.modifier] only text that is compared as it stands is encoded or has dashes (with equality, contains, startswith or endswith)"
+        ],
+    );
+    check(
+        &item("process_name|windash|base64"),
+        expect!["a.yml:9:5: error [rule.modifier] `windash` and base64 exclude each other"],
+    );
+    check(
+        &item("user_id|base64"),
+        expect![
+            "a.yml:9:5: error [rule.modifier] only text that is compared as it stands is encoded or has dashes (with equality, contains, startswith or endswith)"
+        ],
+    );
+    check(
+        &rule("  s: {process_name|base64: 'a*'}\n  condition: s\n"),
+        expect![[
+            r#"a.yml:8:28: error [rule.value] a wildcard cannot be encoded (write \* for a star that is meant)"#
+        ]],
+    );
+    check(
+        &rule("  s: {process_name|base64offset|contains: 'a'}\n  condition: s\n"),
+        expect![
+            "a.yml:8:43: error [rule.value] `a` is too short to be found in base64 (two bytes are the least)"
+        ],
+    );
+}
+
+#[test]
 fn unknown_names_are_reported_at_their_place_with_the_nearest_name() {
     check(
         &rule(
-            "  s:\n    can_di: 1\n    can_id|contians: 2\n    'can_id|base64': 3\n    event_type: can.busoff\n  condition: s\n",
+            "  s:\n    can_di: 1\n    can_id|contians: 2\n    'can_id|fieldref': 3\n    event_type: can.busoff\n  condition: s\n",
         ),
         expect![[r#"
             a.yml:9:5: error [rule.unknown_field] unknown field `can_di` (did you mean `can_id`?)
             a.yml:10:12: error [rule.unknown_modifier] unknown modifier `contians` (did you mean `contains`?)
-            a.yml:11:13: error [rule.unsupported_modifier] modifier `base64` is not supported (see docs/book/rules.md for the subset)
+            a.yml:11:13: error [rule.unsupported_modifier] modifier `fieldref` is not supported (see docs/book/rules.md for the subset)
             a.yml:12:17: error [rule.value] no event type matches `can.busoff` (did you mean `can.bus_off`?)"#]],
     );
     check(
