@@ -44,7 +44,7 @@ pub async fn start(
     log: Arc<dyn EventLog>,
 ) -> Result<RunningEdge, StartError> {
     std::fs::create_dir_all(&config.folder).map_err(io(config.folder.display()))?;
-    let sqlite = SqlStore::of_folder(&config.folder).await?;
+    let sqlite = Box::pin(SqlStore::of_folder(&config.folder)).await?;
     let secrets = config.folder.join("secrets");
     let directory = Arc::new(Directory::default());
     let scope = Scope { tenant: config.tenant, now: ports.clock.now() };

@@ -128,7 +128,7 @@ pub async fn start(
     backends: Backends,
 ) -> Result<RunningServer, StartError> {
     std::fs::create_dir_all(&config.folder).map_err(io(config.folder.display()))?;
-    let sqlite = SqlStore::of_folder(&config.folder).await?;
+    let sqlite = Box::pin(SqlStore::of_folder(&config.folder)).await?;
     let store: Arc<dyn Store> = Arc::new(sqlite.clone());
     let now = ports.clock.now();
     let hub = Arc::new(Hub::new(u64::try_from(now.0).unwrap_or(0)));
