@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-COLUMNS = ["seq", "vehicle_id", "event_time", "severity", "context"]
+COLUMNS = ["seq", "vehicle_id", "event_time", "severity", "context", "clock_offset_us", "first_before_us", "last_after_us"]
 
 
 def live(root):
@@ -65,6 +65,7 @@ def by_arrow(root, files):
 
 def figures(table):
     ends = pc.min_max(table["event_time"]).as_py()
+    vehicle = pc.subtract(table["event_time"].cast(pa.int64()), table["clock_offset_us"])
     return [
         table.num_rows,
         pc.sum(table["seq"]).as_py(),
@@ -74,6 +75,9 @@ def figures(table):
         pc.sum(table["severity"]).as_py(),
         pc.count(table["bucket"]).as_py(),
         pc.count(table["context"]).as_py(),
+        pc.sum(vehicle).as_py(),
+        pc.sum(pc.subtract(vehicle, table["first_before_us"])).as_py(),
+        pc.sum(pc.add(vehicle, table["last_after_us"])).as_py(),
     ]
 
 
@@ -91,7 +95,10 @@ def main():
     duck = session.execute(
         "SELECT count(*), sum(seq)::BIGINT, count(DISTINCT vehicle_id),"
         " epoch_us(min(event_time)), epoch_us(max(event_time)),"
-        " sum(severity)::BIGINT, count(bucket), count(context)"
+        " sum(severity)::BIGINT, count(bucket), count(context),"
+        " sum(epoch_us(event_time) - clock_offset_us)::BIGINT,"
+        " sum(epoch_us(event_time) - clock_offset_us - first_before_us)::BIGINT,"
+        " sum(epoch_us(event_time) - clock_offset_us + last_after_us)::BIGINT"
         " FROM read_parquet(?, union_by_name = true, hive_partitioning = true)",
         [paths],
     ).fetchone()

@@ -42,6 +42,13 @@ if [ "${1:-}" = "--kafka" ]; then
     need pkg-config pkg-config
     [ -f /usr/include/openssl/ssl.h ] || packages+=(libssl-dev)
 fi
+case "${1:-}" in
+--test | --browser | --postgres)
+    # Debian starts a server as a service on loopback; the tests start their own with its programs and stop it by pid.
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
+    need openssl openssl
+    ;;
+esac
 if [ "${1:-}" = "--browser" ]; then
     # Emulators of TPM and token, for the tests of keys and anchors.
     need swtpm swtpm

@@ -42,6 +42,7 @@ fi
 step "format" cargo fmt --all --check
 step "dashboard" bash scripts/web.sh check
 step "lint and test" linted cargo test --release --locked --workspace
+step "case database on PostgreSQL" linted bash scripts/postgres.sh test
 step "edge without std, allocator and panics" bash scripts/no-std.sh
 step "dlt-daemon" bash scripts/dlt.sh
 step "programs" linted cargo build --release --locked -p outrider -p outrider-agent

@@ -3253,7 +3253,7 @@ export interface components {
          * @description How a rule decides.
          * @enum {string}
          */
-        RuleKind: "match" | "event_count" | "value_count";
+        RuleKind: "match" | "event_count" | "value_count" | "temporal" | "temporal_ordered";
         /** @description Value of a field. */
         Scalar: boolean | number | string;
         /** @description What a sensor of the vehicle last said of itself. */

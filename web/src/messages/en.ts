@@ -323,6 +323,8 @@ export const en = {
   "rule_kind.match": "Single event",
   "rule_kind.event_count": "Event count",
   "rule_kind.value_count": "Distinct values",
+  "rule_kind.temporal": "Several rules together",
+  "rule_kind.temporal_ordered": "Several rules in order",
   by: "by {who}",
   "time.ago": "ago",
 

@@ -1,10 +1,13 @@
 //! Where two results differ, and the shadow run of a decoder beside another.
 
+mod hide;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use crate::record::FormatDecoder;
+use self::hide::Names;
+use crate::record::{FormatDecoder, Output};
 use crate::shape::to_json;
 
 /// Most differences that are kept of one comparison.
@@ -83,11 +86,13 @@ pub struct ShadowReport {
     pub gained: u64,
     /// Documents that neither understood.
     pub refused: u64,
-    /// Documents by the place at which results differ, indices left out: `fields.can_id` → 12.
+    /// Documents by the place at which results differ, indices left out: `fields.can_id` → 12. What is beyond 256 places
+    /// stands under `…`: sources may name their own fields as they like.
     pub places: BTreeMap<String, u64>,
     /// Reasons of the new one's refusals.
     pub reasons: BTreeMap<&'static str, u64>,
-    /// The first differences, with the number of their input from 0.
+    /// The first differences, with the number of their input from 0: without names of vehicles and without bytes, and
+    /// with nothing long, so that they may be kept and shown (PRIV-1).
     pub examples: Vec<(u64, Difference)>,
 }
 
@@ -102,6 +107,10 @@ pub struct Shadow<'a> {
 impl<'a> Shadow<'a> {
     /// Most examples of a report.
     const EXAMPLES_MAX: usize = 32;
+    /// Most places of a report: more than a mapping has lines (guess).
+    const PLACES_MAX: usize = 256;
+    /// Place of what is beyond.
+    const OTHER_PLACES: &'static str = "…";
 
     /// Begins a run.
     #[must_use]
@@ -117,17 +126,18 @@ impl<'a> Shadow<'a> {
         for refusal in &new.refusals {
             *self.report.reasons.entry(refusal.reason).or_default() += 1;
         }
-        let by_place = |outputs: &[(usize, crate::record::Output)]| -> BTreeMap<usize, Json> {
-            outputs.iter().map(|(index, output)| (*index, to_json(output))).collect()
-        };
         let (before, after) = (by_place(&old.outputs), by_place(&new.outputs));
         let places: std::collections::BTreeSet<usize> = before.keys().chain(after.keys()).copied().collect();
         for place in &places {
             match (before.get(place), after.get(place)) {
-                (Some(one), Some(two)) if one == two => self.report.same += 1,
                 (Some(one), Some(two)) => {
-                    self.report.changed += 1;
-                    self.note(number, differences(one, two));
+                    let found = differences(&to_json(one), &to_json(two));
+                    if found.is_empty() {
+                        self.report.same += 1;
+                    } else {
+                        self.report.changed += 1;
+                        self.note(number, &found, &Names::of([Some(one), Some(two)]));
+                    }
                 }
                 (Some(_), None) => self.report.lost += 1,
                 (None, Some(_)) => self.report.gained += 1,
@@ -141,18 +151,22 @@ impl<'a> Shadow<'a> {
             .saturating_sub(old.ignored.min(new.ignored));
     }
 
-    fn note(&mut self, number: u64, found: Vec<Difference>) {
+    fn note(&mut self, number: u64, found: &[Difference], names: &Names<'_>) {
         let mut seen = std::collections::BTreeSet::new();
         for difference in found {
             let mut place = difference.path.clone();
             while let Some((before, rest)) = place.split_once('[') {
                 place = format!("{before}{}", rest.split_once(']').map_or("", |(_, after)| after));
             }
+            place = names.text(&place);
+            if self.report.places.len() >= Self::PLACES_MAX && !self.report.places.contains_key(&place) {
+                Self::OTHER_PLACES.clone_into(&mut place);
+            }
             if seen.insert(place.clone()) {
                 *self.report.places.entry(place).or_default() += 1;
             }
             if self.report.examples.len() < Self::EXAMPLES_MAX {
-                self.report.examples.push((number, difference));
+                self.report.examples.push((number, names.hide(difference)));
             }
         }
     }
@@ -162,4 +176,8 @@ impl<'a> Shadow<'a> {
     pub fn finish(self) -> ShadowReport {
         self.report
     }
+}
+
+fn by_place(outputs: &[(usize, Output)]) -> BTreeMap<usize, &Output> {
+    outputs.iter().map(|(index, output)| (*index, output)).collect()
 }

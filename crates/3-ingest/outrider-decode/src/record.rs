@@ -112,7 +112,7 @@ impl Record {
 }
 
 /// What stands where a vehicle's name stood.
-const CONCEALED: &str = "(vehicle)";
+pub(crate) const CONCEALED: &str = "(vehicle)";
 /// Shortest foreign name that is searched for: shorter ones are parts of ordinary words (guess).
 pub(crate) const NAME_BYTES_MIN: usize = 6;
 
@@ -153,7 +153,7 @@ pub(crate) fn find(bytes: &[u8], name: &[u8]) -> Option<usize> {
     })
 }
 
-fn conceal_text(text: &mut String, name: &str) {
+pub(crate) fn conceal_text(text: &mut String, name: &str) {
     let mut from = 0;
     while let Some(at) = find(text.as_bytes().get(from..).unwrap_or_default(), name.as_bytes()) {
         // Bytes equal to a name in all but case of ASCII letters begin and end where characters do.

@@ -20,6 +20,7 @@ use outrider_model::{EventBatch, FieldColumn, FieldValues, Presence, TextColumn,
 use outrider_types::{EventTypeId, Lane, VehicleId};
 
 use crate::error::LakeError;
+use crate::schema::{DIFFERENCES, Layout, VEHICLE_TIMES};
 
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
@@ -35,13 +36,13 @@ pub(crate) struct Part {
     pub(crate) rows: RecordBatch,
 }
 
-/// Converts a sealed batch, split by tenant and ingest day.
+/// Converts a sealed batch for a table of a layout, split by tenant and ingest day.
 ///
 /// # Errors
 /// [`LakeError::Unsealed`] if a column is shorter or longer than the batch, [`LakeError::Row`] for a value that no
 /// decoder gives out.
-pub(crate) fn parts(batch: &EventBatch) -> Result<Vec<Part>, LakeError> {
-    let whole = record_batch(batch)?;
+pub(crate) fn parts(batch: &EventBatch, layout: Layout) -> Result<Vec<Part>, LakeError> {
+    let whole = record_batch(batch, layout)?;
     let mut groups: BTreeMap<(u32, i32), Vec<u32>> = BTreeMap::new();
     let mut last: Option<(u32, i32)> = None;
     let uniform = batch.tenant.iter().zip(&batch.ingest_time).all(|(tenant, time)| {
@@ -117,7 +118,7 @@ fn bits<T: deltalake_core::arrow::datatypes::ArrowNativeType>(values: &[T]) -> S
     ScalarBuffer::new(Buffer::from_slice_ref(values), 0, values.len())
 }
 
-fn record_batch(batch: &EventBatch) -> Result<RecordBatch, LakeError> {
+fn record_batch(batch: &EventBatch, layout: Layout) -> Result<RecordBatch, LakeError> {
     let rows = batch.rows();
     let mut columns = Columns { rows, fields: Vec::new(), arrays: Vec::new() };
     for (name, got) in [("tenant", batch.tenant.len()), ("ingest_time", batch.ingest_time.len())] {
@@ -134,10 +135,8 @@ fn record_batch(batch: &EventBatch) -> Result<RecordBatch, LakeError> {
     columns.add_time("event_time", &batch.event_time)?;
     columns.add_bits("event_time_error_us", &batch.event_time_error_us)?;
     columns.add_time("ingest_time", &batch.ingest_time)?;
-    columns.add_bits("vehicle_us", &batch.vehicle_us)?;
+    add_vehicle_times(&mut columns, batch, layout)?;
     columns.add("count", batch.count.iter().map(|count| i64::from(*count)).collect::<Int64Array>())?;
-    columns.add_bits("first_us", &batch.first_us)?;
-    columns.add_bits("last_us", &batch.last_us)?;
     let bus = batch.bus.iter().map(|bus| (*bus >= 0).then_some(i32::from(*bus)));
     columns.add("bus", bus.collect::<Int32Array>())?;
     columns.add_text("ecu", &batch.ecu)?;
@@ -163,6 +162,25 @@ fn record_batch(batch: &EventBatch) -> Result<RecordBatch, LakeError> {
     let schema = Arc::new(Schema::new(columns.fields));
     let options = deltalake_core::arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema, columns.arrays, &options).map_err(arrow)
+}
+
+/// Adds the times of the vehicle's clock: as they are, or as [`DIFFERENCES`].
+fn add_vehicle_times(columns: &mut Columns, batch: &EventBatch, layout: Layout) -> Result<(), LakeError> {
+    let times = [&batch.vehicle_us, &batch.first_us, &batch.last_us];
+    if layout < Layout::Three {
+        for (name, values) in VEHICLE_TIMES.into_iter().zip(times) {
+            columns.add_bits(name, values)?;
+        }
+        return Ok(());
+    }
+    let [vehicle, first, last] = times;
+    let difference = |left: &[u64], right: &[u64]| {
+        left.iter().zip(right).map(|(left, right)| left.wrapping_sub(*right)).collect::<Vec<u64>>()
+    };
+    let events: Vec<u64> = batch.event_time.iter().map(|time| time.cast_unsigned()).collect();
+    columns.add_bits(DIFFERENCES[0], &difference(&events, vehicle))?;
+    columns.add_bits(DIFFERENCES[1], &difference(vehicle, first))?;
+    columns.add_bits(DIFFERENCES[2], &difference(last, vehicle))
 }
 
 fn add_field(columns: &mut Columns, name: &str, column: &FieldColumn) -> Result<(), LakeError> {

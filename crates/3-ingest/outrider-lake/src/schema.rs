@@ -24,17 +24,19 @@ pub enum Layout {
     One,
     /// Also by bucket of vehicles; rows that are not sorted into buckets yet have none.
     Two,
+    /// The same folders; a row's vehicle times are stored as differences, see [`DIFFERENCES`].
+    Three,
 }
 
 impl Layout {
     /// Layout of new tables.
-    pub const NEWEST: Self = Self::Two;
+    pub const NEWEST: Self = Self::Three;
 
     /// Returns the columns by which files are laid out in folders.
     pub(crate) const fn partition_columns(self) -> &'static [&'static str] {
         match self {
             Self::One => &["tenant", "ingest_date"],
-            Self::Two => &["tenant", "ingest_date", "bucket"],
+            Self::Two | Self::Three => &["tenant", "ingest_date", "bucket"],
         }
     }
 
@@ -44,6 +46,7 @@ impl Layout {
         match self {
             Self::One => 1,
             Self::Two => 2,
+            Self::Three => 3,
         }
     }
 
@@ -55,6 +58,7 @@ impl Layout {
         match value {
             None | Some("1") => Ok(Self::One),
             Some("2") => Ok(Self::Two),
+            Some("3") => Ok(Self::Three),
             Some(other) => Err(LakeError::Layout { got: other.to_owned(), newest: Self::NEWEST.number() }),
         }
     }
@@ -75,8 +79,18 @@ pub(crate) fn bucket_of(vehicle: &str) -> Option<u32> {
 pub(crate) const STATISTICS_COLUMNS: [&str; 5] =
     ["vehicle_id", "event_time", "ingest_time", "event_type", "severity"];
 
+/// Columns of the vehicle's clock as queries see them; rows of the first two layouts keep them in full.
+pub(crate) const VEHICLE_TIMES: [&str; 3] = ["vehicle_us", "first_us", "last_us"];
+
+/// Columns in which rows from the third layout on keep their vehicle times, and which queries do not see:
+/// `event_time - vehicle_us`, `vehicle_us - first_us` and `last_us - vehicle_us`, all modulo 2^64.
+///
+/// The first changes once a boot or better fix of the clock, the others are 0 for most rows, while the four times in
+/// full are four columns of different numbers.
+pub(crate) const DIFFERENCES: [&str; 3] = ["clock_offset_us", "first_before_us", "last_after_us"];
+
 /// Core columns that are always there; the partition columns first.
-pub(crate) const CORE: [(&str, PrimitiveType); 27] = [
+pub(crate) const CORE: [(&str, PrimitiveType); 30] = [
     ("tenant", PrimitiveType::Long),
     ("ingest_date", PrimitiveType::Date),
     ("bucket", PrimitiveType::Integer),
@@ -89,10 +103,10 @@ pub(crate) const CORE: [(&str, PrimitiveType); 27] = [
     ("event_time", PrimitiveType::Timestamp),
     ("event_time_error_us", PrimitiveType::Long),
     ("ingest_time", PrimitiveType::Timestamp),
-    ("vehicle_us", PrimitiveType::Long),
+    (VEHICLE_TIMES[0], PrimitiveType::Long),
     ("count", PrimitiveType::Long),
-    ("first_us", PrimitiveType::Long),
-    ("last_us", PrimitiveType::Long),
+    (VEHICLE_TIMES[1], PrimitiveType::Long),
+    (VEHICLE_TIMES[2], PrimitiveType::Long),
     ("bus", PrimitiveType::Integer),
     ("ecu", PrimitiveType::String),
     ("model_line", PrimitiveType::String),
@@ -104,6 +118,9 @@ pub(crate) const CORE: [(&str, PrimitiveType); 27] = [
     ("h3", PrimitiveType::String),
     ("context", PrimitiveType::Binary),
     ("extensions", PrimitiveType::String),
+    (DIFFERENCES[0], PrimitiveType::Long),
+    (DIFFERENCES[1], PrimitiveType::Long),
+    (DIFFERENCES[2], PrimitiveType::Long),
 ];
 
 const fn field_type(kind: FieldKind) -> PrimitiveType {
@@ -160,7 +177,7 @@ pub struct ColumnDoc {
     pub text: &'static str,
 }
 
-/// Unit and meaning of the core columns, in their order.
+/// Unit and meaning of the core columns that queries see, in their order.
 const CORE_TEXTS: [(&str, &str); 27] = [
     ("", "owner of the row; partition"),
     ("", "day on which the listener took it, UTC; partition"),
@@ -191,7 +208,7 @@ const CORE_TEXTS: [(&str, &str); 27] = [
     ("", "fields without a column, as one JSON object"),
 ];
 
-/// Returns every column of the newest schema, in order: the core, then one a catalogue field.
+/// Returns every column of the newest schema that queries see, in order: the core, then one a catalogue field.
 #[must_use]
 pub fn column_docs() -> Vec<ColumnDoc> {
     let core = CORE.iter().zip(CORE_TEXTS).map(|((name, kind), (unit, text))| {
@@ -235,7 +252,9 @@ mod tests {
     #[test]
     fn every_column_is_described() {
         let docs = column_docs();
-        assert_eq!(docs.len(), columns(&FIELDS).len());
+        let seen =
+            columns(&FIELDS).into_iter().filter(|column| !DIFFERENCES.contains(&column.name().as_str()));
+        assert!(docs.iter().map(|doc| doc.name.to_owned()).eq(seen.map(|column| column.name().clone())));
         assert!(docs.iter().all(|doc| !doc.text.is_empty() && !doc.kind.is_empty()));
         let seq = docs.iter().find(|doc| doc.name == "seq").expect("core");
         assert_eq!((seq.kind, seq.text), ("int", "number in vehicle, boot and lane"));
@@ -251,12 +270,12 @@ mod tests {
 
     #[test]
     fn a_layout_is_known_by_its_number_and_a_newer_one_is_refused() {
-        for layout in [Layout::One, Layout::Two] {
+        for layout in [Layout::One, Layout::Two, Layout::Three] {
             let number = layout.number().to_string();
             assert_eq!(Layout::of_property(Some(&number)).expect("known"), layout);
         }
         assert_eq!(Layout::of_property(None).expect("the first had no property"), Layout::One);
-        let error = Layout::of_property(Some("3")).expect_err("a later program's");
+        let error = Layout::of_property(Some("4")).expect_err("a later program's");
         assert_eq!((error.code(), error.class()), ("lake.layout", crate::ErrorClass::Config));
     }
 

@@ -25,8 +25,19 @@ pub(crate) enum Counted {
     Events,
     /// Distinct vehicles.
     Vehicles,
-    /// Distinct values of a field.
+    /// Distinct values of a field, or tuples of several.
     Values,
+    /// Distinct rules that match.
+    Steps,
+    /// All rules, one after the other.
+    OrderedSteps,
+}
+
+impl Counted {
+    /// Returns whether the same event may be there once for each value.
+    pub(crate) const fn is_by_rule(self) -> bool {
+        matches!(self, Self::Steps | Self::OrderedSteps)
+    }
 }
 
 /// How cells of one rule behave.
@@ -268,7 +279,9 @@ impl Cell {
 pub(crate) fn key_of(entry: &Entry, counted: Counted) -> u64 {
     match counted {
         Counted::Events => entry.event.word(),
-        Counted::Vehicles | Counted::Values => u64::from(entry.value),
+        Counted::Vehicles | Counted::Values | Counted::Steps | Counted::OrderedSteps => {
+            u64::from(entry.value)
+        }
     }
 }
 
@@ -307,7 +320,7 @@ impl Dense {
         let count = match counted {
             Counted::Events => self.events.len() as u64,
             Counted::Vehicles => self.vehicles.len(),
-            Counted::Values => self.values.len(),
+            Counted::Values | Counted::Steps | Counted::OrderedSteps => self.values.len(),
         };
         u32::try_from(count).unwrap_or(u32::MAX)
     }

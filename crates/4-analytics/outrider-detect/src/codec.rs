@@ -94,6 +94,14 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
+    /// Reads a byte string of fixed length.
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], SaveError> {
+        let rest = self.bytes.get(self.offset..).unwrap_or_default();
+        let array = *rest.first_chunk::<N>().ok_or_else(|| self.damaged())?;
+        self.offset += N;
+        Ok(array)
+    }
+
     pub(crate) fn text(&mut self) -> Result<String, SaveError> {
         let bytes = self.bytes()?;
         core::str::from_utf8(bytes).map(str::to_owned).map_err(|_| self.damaged())

@@ -3,6 +3,7 @@
 use roaring::RoaringBitmap;
 
 use crate::cell::{Agreed, Body, Cell, Counted, Dense, Extreme};
+use crate::intern::Interner;
 use crate::names::{EventKey, Names};
 use crate::table::Table;
 
@@ -35,8 +36,8 @@ impl Live {
     }
 }
 
-/// Old number → new number; ascending in both, so that sorted lists stay sorted.
-struct Renumbered {
+/// Old number → new number.
+pub(crate) struct Renumbered {
     streams: Vec<u32>,
     vehicles: Vec<u32>,
     values: Vec<u32>,
@@ -55,16 +56,27 @@ pub(crate) fn compact(names: &mut Names, tables: &mut [Table]) {
         live.models.extend(episodes.filter_map(|episode| episode.stated.model.model()));
     }
     let (fresh, renumbered) = rebuild(names, &live);
-    for table in tables {
-        let counted = table.spec.shape.counted;
-        for episode in table.groups.iter_mut().flat_map(|group| &mut group.episodes) {
-            episode.stated.model = renumbered.model(episode.stated.model);
-        }
-        for cell in table.groups.iter_mut().flat_map(|group| group.panes.values_mut()) {
-            renumbered.apply(cell, counted);
+    tables.iter_mut().for_each(|table| renumbered.table(table));
+    *names = fresh;
+}
+
+/// Adds a dictionary to another and returns the numbers that its names have there; `None` if there is no room.
+pub(crate) fn merge(names: &mut Names, from: &Names) -> Option<Renumbered> {
+    let all = |from: &Interner, into: &mut Interner| -> Option<Vec<u32>> {
+        from.iter().map(|text| into.intern(text)).collect()
+    };
+    let vehicles = all(&from.vehicles, &mut names.vehicles)?;
+    let values = all(&from.values, &mut names.values)?;
+    let models = all(&from.models, &mut names.models)?;
+    let mut streams = Vec::with_capacity(from.streams.len());
+    for (stream, vehicle) in from.streams.iter().zip(&from.stream_vehicle) {
+        let known = names.streams.len();
+        streams.push(names.streams.intern(stream)?);
+        if names.streams.len() > known {
+            names.stream_vehicle.push(vehicles[*vehicle as usize]);
         }
     }
-    *names = fresh;
+    Some(Renumbered { streams, vehicles, values, models })
 }
 
 fn rebuild(names: &Names, live: &Live) -> (Names, Renumbered) {
@@ -96,6 +108,17 @@ fn rebuild(names: &Names, live: &Live) -> (Names, Renumbered) {
 }
 
 impl Renumbered {
+    /// Puts the new numbers in the place of the old ones.
+    pub(crate) fn table(&self, table: &mut Table) {
+        let counted = table.spec.shape.counted;
+        for episode in table.groups.iter_mut().flat_map(|group| &mut group.episodes) {
+            episode.stated.model = self.model(episode.stated.model);
+        }
+        for cell in table.groups.iter_mut().flat_map(|group| group.panes.values_mut()) {
+            self.apply(cell, counted);
+        }
+    }
+
     fn event(&self, event: EventKey) -> EventKey {
         EventKey { stream: self.streams[event.stream as usize], ..event }
     }
@@ -106,7 +129,7 @@ impl Renumbered {
 
     fn value(&self, value: u32, counted: Counted) -> u32 {
         match counted {
-            Counted::Events => value,
+            Counted::Events | Counted::Steps | Counted::OrderedSteps => value,
             Counted::Vehicles => self.vehicles[value as usize],
             Counted::Values => self.values[value as usize],
         }
@@ -120,7 +143,8 @@ impl Renumbered {
                     entry.value = self.value(entry.value, counted);
                     entry.event = self.event(entry.event);
                 }
-                assert!(entries.is_sorted(), "ascending numbers keep the order");
+                // Numbers of a rebuilt dictionary ascend with the old ones; those of another one do not.
+                entries.sort_unstable();
             }
             Body::Dense(dense) => self.apply_dense(dense, counted),
         }
@@ -139,11 +163,12 @@ impl Renumbered {
         for (key, _) in &mut extreme.items {
             *key = match counted {
                 Counted::Events => self.event(EventKey::from_word(*key)).word(),
-                Counted::Vehicles | Counted::Values => {
+                Counted::Vehicles | Counted::Values | Counted::Steps | Counted::OrderedSteps => {
                     let value = u32::try_from(*key).expect("the key is a value's number");
                     u64::from(self.value(value, counted))
                 }
             };
         }
+        extreme.items.sort_unstable();
     }
 }

@@ -121,16 +121,20 @@ impl Interner {
         self.slots = slots;
     }
 
-    /// Multiplies and folds eight bytes at a time.
     fn hash(&self, bytes: &[u8]) -> u64 {
-        let mut state = self.key ^ 0x9E37_79B9_7F4A_7C15 ^ bytes.len() as u64;
-        for chunk in bytes.chunks(8) {
-            let mut word = [0u8; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            state = fold(state ^ u64::from_le_bytes(word), 0xD6E8_FEB8_6659_FD93);
-        }
-        fold(state, 0xA076_1D64_78BD_642F)
+        hash(self.key, bytes)
     }
+}
+
+/// Multiplies and folds eight bytes at a time; the same on every machine.
+pub(crate) fn hash(key: u64, bytes: &[u8]) -> u64 {
+    let mut state = key ^ 0x9E37_79B9_7F4A_7C15 ^ bytes.len() as u64;
+    for chunk in bytes.chunks(8) {
+        let mut word = [0u8; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        state = fold(state ^ u64::from_le_bytes(word), 0xD6E8_FEB8_6659_FD93);
+    }
+    fold(state, 0xA076_1D64_78BD_642F)
 }
 
 const LOW: u64 = 0xFFFF_FFFF;

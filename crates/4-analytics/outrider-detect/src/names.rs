@@ -96,9 +96,9 @@ impl Names {
         VehicleId(id)
     }
 
-    /// Returns the number of a model line; an unknown one is a model line of its own.
-    pub(crate) fn model_number(&mut self, model_line: Option<&str>) -> Option<u32> {
-        self.models.intern(model_line.unwrap_or_default().as_bytes())
+    /// Returns the number of a model line; an unknown one is a model line of its own, with an empty name.
+    pub(crate) fn model_number(&mut self, model_line: &str) -> Option<u32> {
+        self.models.intern(model_line.as_bytes())
     }
 
     /// Returns the text of a model line.
@@ -146,8 +146,8 @@ mod tests {
         };
         let (key, vehicle) = names.event(id).expect("there is room");
         assert_eq!((names.event_id(key), names.vehicle(vehicle)), (id, id.vehicle));
-        let known = names.model_number(Some("b")).expect("there is room");
-        let unknown = names.model_number(None).expect("there is room");
+        let known = names.model_number("b").expect("there is room");
+        let unknown = names.model_number("").expect("there is room");
         assert_eq!((names.model(known), names.model(unknown)), (Some("b".to_owned()), None));
     }
 }

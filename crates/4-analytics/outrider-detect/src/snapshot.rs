@@ -79,6 +79,8 @@ fn meaning(spec: &Spec) -> Vec<u8> {
         (Windows::Sliding, Counted::Events) => 1,
         (Windows::Sliding, Counted::Vehicles) => 2,
         (Windows::Sliding, Counted::Values) => 3,
+        (Windows::Sliding, Counted::Steps) => 4,
+        (Windows::Sliding, Counted::OrderedSteps) => 5,
     });
     writer.signed(spec.length_us);
     writer.signed(spec.pane_us);
@@ -86,6 +88,10 @@ fn meaning(spec: &Spec) -> Vec<u8> {
     writer.bytes(spec.counted_name.as_bytes());
     for field in &spec.group_by {
         writer.bytes(field.name.as_bytes());
+    }
+    // The numbers of rules are positions, so the rules and their order belong to the meaning.
+    for rule in &spec.fed_by {
+        writer.bytes(rule.0.as_bytes());
     }
     bytes
 }
@@ -183,7 +189,7 @@ fn load_table(reader: &mut Reader<'_>, table: &mut Table, names: &Names) -> Resu
 }
 
 /// Returns whether times in and around a pane can be computed without overflow.
-fn fits(pane: i64, pane_us: i64) -> bool {
+pub(crate) fn fits(pane: i64, pane_us: i64) -> bool {
     let margin = i64::MAX / 4;
     pane.checked_mul(pane_us).is_some_and(|start| (-margin..=margin).contains(&start))
 }
@@ -307,6 +313,7 @@ fn load_entries(reader: &mut Reader<'_>, spec: &Spec, names: &Names) -> Result<V
             Counted::Events => value == 0,
             Counted::Vehicles => value == names.vehicle_of(event.stream),
             Counted::Values => (value as usize) < names.values.len(),
+            Counted::Steps | Counted::OrderedSteps => (value as usize) < spec.fed_by.len(),
         };
         reader.require(known && i64::from(time) < spec.pane_us)?;
         reader.require(entries.last().is_none_or(|last| *last < entry))?;

@@ -1,7 +1,7 @@
 //! What a rule asks for, as the tables read it.
 
 use outrider_model::RuleId;
-use outrider_rules::{CoreField, Correlation, CorrelationKind, FieldRef, Header, Rule};
+use outrider_rules::{CoreField, Correlation, CorrelationKind, FieldRef, Header, Rule, RuleSet};
 use outrider_types::Severity;
 
 use crate::cell::{CellShape, Counted};
@@ -35,7 +35,9 @@ pub(crate) struct Spec {
     pub(crate) pane_us: i64,
     pub(crate) need: u64,
     pub(crate) group_by: Vec<GroupField>,
-    pub(crate) counted_name: &'static str,
+    pub(crate) counted_name: String,
+    /// Rules that a temporal correlation names, in its order; empty for others.
+    pub(crate) fed_by: Vec<RuleId>,
     pub(crate) shape: CellShape,
     pub(crate) groups_max: usize,
     pub(crate) entries_max: u64,
@@ -56,6 +58,7 @@ impl Spec {
     /// Why the correlation is not evaluated, in words.
     pub(crate) fn of_correlation(
         correlation: &Correlation,
+        rules: &RuleSet,
         config: &DetectorConfig,
     ) -> Result<Self, &'static str> {
         let condition = correlation.condition;
@@ -70,16 +73,29 @@ impl Spec {
         if condition.at_least > u64::from(u32::MAX) {
             return Err("the threshold is above 2^32");
         }
-        let (counted, counted_name) = match correlation.kind {
-            CorrelationKind::EventCount => (Counted::Events, "events"),
-            CorrelationKind::ValueCount { field: FieldRef::Core(CoreField::VehicleId) } => {
-                (Counted::Vehicles, CoreField::VehicleId.name())
+        let (counted, counted_name) = match &correlation.kind {
+            CorrelationKind::EventCount => (Counted::Events, "events".to_owned()),
+            CorrelationKind::ValueCount { fields } => {
+                let name = fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ");
+                let vehicles = **fields == [FieldRef::Core(CoreField::VehicleId)];
+                (if vehicles { Counted::Vehicles } else { Counted::Values }, name)
             }
-            CorrelationKind::ValueCount { field } => (Counted::Values, field.name()),
+            CorrelationKind::Temporal => (Counted::Steps, "rules".to_owned()),
+            CorrelationKind::TemporalOrdered => (Counted::OrderedSteps, "rules in order".to_owned()),
         };
         let need = condition.at_least;
         let spec = Self::new(&correlation.header, &correlation.group_by, (counted, need), config);
-        Ok(Self { length_us, pane_us: pane_us(length_us), counted_name, ..spec })
+        let spec = Self { length_us, pane_us: pane_us(length_us), counted_name, ..spec };
+        if !counted.is_by_rule() {
+            return Ok(spec);
+        }
+        let fed_by = correlation.rules.iter().filter_map(|rule| rules.rule(*rule));
+        Ok(Self {
+            fed_by: fed_by.map(|rule| rule.header.id.clone()).collect(),
+            // An event counts once for each rule that it matches, which sets of events do not tell apart.
+            shape: CellShape { dense_above: usize::MAX, ..spec.shape },
+            ..spec
+        })
     }
 
     fn new(
@@ -101,7 +117,8 @@ impl Spec {
             pane_us: 1,
             need,
             group_by: group_by.iter().map(group_field).collect(),
-            counted_name: "events",
+            counted_name: "events".to_owned(),
+            fed_by: Vec::new(),
             shape: CellShape {
                 counted,
                 dense_above: need_here.max(config.dense_above),

@@ -1,5 +1,7 @@
 //! Counts and examples of one episode.
 
+use std::collections::BTreeSet;
+
 use outrider_model::{Evidence, Matched};
 use outrider_types::{EventId, VehicleId};
 use roaring::RoaringBitmap;
@@ -31,6 +33,8 @@ pub(crate) fn summarise(group: &Group, spec: &Spec, span: Span, names: &Names) -
     let mut sparse_vehicles = RoaringBitmap::new();
     let mut uncertain = false;
     let mut model = Agreed::NONE;
+    // One event may be there for several rules.
+    let mut by_rule = BTreeSet::new();
     for (pane, cell) in panes {
         uncertain |= cell.uncertain;
         model = model.and(cell.model);
@@ -40,6 +44,10 @@ pub(crate) fn summarise(group: &Group, spec: &Spec, span: Span, names: &Names) -
                 for entry in entries {
                     let time = start + i64::from(entry.time);
                     if time < span.from || time > span.to {
+                        continue;
+                    }
+                    if spec.shape.counted.is_by_rule() && !by_rule.insert(entry.event) {
+                        values.insert(entry.value);
                         continue;
                     }
                     events += 1;
@@ -68,7 +76,7 @@ pub(crate) fn summarise(group: &Group, spec: &Spec, span: Span, names: &Names) -
     let distinct = match spec.shape.counted {
         Counted::Events => events,
         Counted::Vehicles => vehicles.len(),
-        Counted::Values => values.len(),
+        Counted::Values | Counted::Steps | Counted::OrderedSteps => values.len(),
     };
     let matched = match spec.windows {
         Windows::Sliding => vec![counted_condition(spec, distinct)],

@@ -47,6 +47,35 @@ pub(crate) fn qualifying(points: &mut Vec<(i64, u64)>, starts: Span, length: i64
     spans
 }
 
+/// Finds every window in which keys 0 to `need` − 1 follow each other, and joins those that overlap.
+///
+/// Windows, spans and `starts` are those of [`qualifying`]. Keys at one time follow each other either way round.
+/// Sorts `points`; O(n · need · log n).
+pub(crate) fn in_order(points: &mut Vec<(i64, u64)>, starts: Span, length: i64, need: u64) -> Vec<Span> {
+    points.sort_unstable();
+    points.dedup();
+    let steps: Vec<Vec<i64>> = (0..need)
+        .map(|step| points.iter().filter(|point| point.1 == step).map(|point| point.0).collect())
+        .collect();
+    let next = |times: &Vec<i64>, from: i64| times.get(times.partition_point(|at| *at < from)).copied();
+    let mut spans: Vec<Span> = Vec::new();
+    let mut end = 0usize;
+    for (index, (from, _)) in points.iter().enumerate() {
+        let repeated = index.checked_sub(1).is_some_and(|before| points[before].0 == *from);
+        if repeated || *from < starts.from || *from > starts.to {
+            continue;
+        }
+        let Some(done) = steps.iter().try_fold(*from, |at, times| next(times, at)) else { break };
+        while end < points.len() && reaches(*from, points[end].0, length) {
+            end += 1;
+        }
+        if reaches(*from, done, length) {
+            join(&mut spans, Span { from: *from, to: points[end - 1].0 });
+        }
+    }
+    spans
+}
+
 /// Counts the most distinct keys that any window of this length holds, with the window. Sorts `points`.
 pub(crate) fn fullest(points: &mut Vec<(i64, u64)>, length: i64) -> Option<(u64, Span)> {
     points.sort_unstable();

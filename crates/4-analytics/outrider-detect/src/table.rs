@@ -6,7 +6,7 @@ use outrider_model::{Finding, FindingId, GroupKey, Matched, RuleId, Window};
 use outrider_types::{EventId, TenantId, UnixMicros, VehicleId};
 use sha2::{Digest, Sha256};
 
-use crate::cell::{Agreed, Cell, Entry, Inserted};
+use crate::cell::{Agreed, Cell, Counted, Entry, Inserted};
 use crate::intern::Interner;
 use crate::names::{EventKey, Names};
 use crate::spec::{Spec, Windows};
@@ -15,7 +15,7 @@ use crate::sweep::{self, Span};
 
 /// One match of a rule, ready to be counted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sighting {
+pub(crate) struct Numbered {
     pub(crate) time: UnixMicros,
     pub(crate) event: EventKey,
     pub(crate) vehicle: u32,
@@ -100,7 +100,7 @@ impl Table {
     }
 
     /// Counts a match, idempotently.
-    pub(crate) fn insert(&mut self, key: &[u8], it: Sighting, names: &Names) -> Outcome {
+    pub(crate) fn insert(&mut self, key: &[u8], it: Numbered, names: &Names) -> Outcome {
         if it.time.0 < self.floor {
             return Outcome::BeyondHorizon;
         }
@@ -156,11 +156,13 @@ impl Table {
         group: u32,
         pane: i64,
         event: EventId,
-        explain: impl FnOnce() -> Vec<Matched>,
+        explain: impl FnOnce() -> Option<Vec<Matched>>,
     ) {
         let Some(state) = self.groups.get_mut(group as usize) else { return };
-        if state.explained.get(&pane).is_none_or(|known| event < known.event) {
-            state.explained.insert(pane, Explained { event, matched: explain() });
+        if state.explained.get(&pane).is_none_or(|known| event < known.event)
+            && let Some(matched) = explain()
+        {
+            state.explained.insert(pane, Explained { event, matched });
         }
     }
 
@@ -205,7 +207,12 @@ impl Table {
                 cell.points(pane * pane_us, self.spec.shape.counted, &mut points);
             }
             let starts = Span { from: (low - reach) * pane_us, to: (high + 1) * pane_us - 1 };
-            spans.append(&mut sweep::qualifying(&mut points, starts, length, self.spec.need));
+            spans.append(&mut match self.spec.shape.counted {
+                Counted::OrderedSteps => sweep::in_order(&mut points, starts, length, self.spec.need),
+                Counted::Events | Counted::Vehicles | Counted::Values | Counted::Steps => {
+                    sweep::qualifying(&mut points, starts, length, self.spec.need)
+                }
+            });
         }
         spans
     }

@@ -9,3 +9,6 @@ mod limits;
 mod order;
 mod reference;
 mod saved;
+mod stages;
+mod temporal;
+mod wire;

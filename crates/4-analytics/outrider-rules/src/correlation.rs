@@ -16,6 +16,8 @@ const TIMESPAN_US_MAX: u64 = 30 * 86_400 * 1_000_000;
 const EVENTS_MAX: u64 = 1_000_000;
 /// Highest count of distinct values; each is kept by itself, because the count must be exact.
 const VALUES_MAX: u64 = 100_000;
+/// Most fields of a tuple whose values are counted.
+const TUPLE_MAX: usize = 4;
 /// Most rules of one correlation.
 const RULES_MAX: usize = 64;
 
@@ -53,13 +55,21 @@ pub(crate) fn read(top: Top<'_>, source: SourceText, report: &mut Report<'_>) ->
     let group = header::get(entries, "group-by");
     let group_by = group.map_or_else(|| Some(Vec::new()), |entry| header::read_group(entry, report));
     let timespan_us = read_timespan(entries, at, report);
-    let condition = read_condition(entries, at, kind, report);
+    let rule_count = rules.as_ref().map_or(0, Vec::len);
+    let condition = match &kind {
+        Some(kind @ (CorrelationKind::Temporal | CorrelationKind::TemporalOrdered)) => {
+            read_temporal(entries, at, kind, rule_count, report).map(|threshold| (threshold, None))
+        }
+        Some(CorrelationKind::EventCount | CorrelationKind::ValueCount { .. }) | None => {
+            read_condition(entries, at, kind.as_ref(), report)
+        }
+    };
     let generate = top.get("generate").or_else(|| header::get(entries, "generate"));
     let generate = generate.is_some_and(|entry| header::text(entry, report) == Some("true"));
     let (kind, condition) = (kind?, condition?);
     Some(Draft {
         header: header?,
-        kind: condition.1.map_or(kind, |field| CorrelationKind::ValueCount { field }),
+        kind: condition.1.map_or(kind, |fields| CorrelationKind::ValueCount { fields }),
         rules: rules?,
         group_by: group_by?,
         group_at: group.map_or(at, |entry| entry.value.at),
@@ -84,11 +94,10 @@ fn check_keys(entries: &[Entry], report: &mut Report<'_>) {
     }
 }
 
-/// Returns the kind; the field of a `value_count` is filled in by the condition.
+/// Returns the kind; the fields of a `value_count` are filled in by the condition.
 fn read_kind(entries: &[Entry], at: Position, report: &mut Report<'_>) -> Option<CorrelationKind> {
-    const LATER: [&str; 6] =
-        ["temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile", "value_median"];
-    let hint = "one of event_count and value_count";
+    const LATER: [&str; 4] = ["value_sum", "value_avg", "value_percentile", "value_median"];
+    let hint = "one of event_count, value_count, temporal and temporal_ordered";
     let Some(entry) = header::get(entries, "type") else {
         report.error(at, "correlation.type", "`type` is missing", hint);
         return None;
@@ -96,15 +105,63 @@ fn read_kind(entries: &[Entry], at: Position, report: &mut Report<'_>) -> Option
     let word = header::text(entry, report)?;
     match word {
         "event_count" => Some(CorrelationKind::EventCount),
-        "value_count" => {
-            Some(CorrelationKind::ValueCount { field: FieldRef::Core(crate::field::CoreField::VehicleId) })
-        }
+        "value_count" => Some(CorrelationKind::ValueCount { fields: Vec::new() }),
+        "temporal" => Some(CorrelationKind::Temporal),
+        "temporal_ordered" => Some(CorrelationKind::TemporalOrdered),
         _ => {
             let state = if LATER.contains(&word) { "is not supported" } else { "is not a correlation type" };
             report.error(entry.value.at, "correlation.type", format!("`{word}` {state}"), hint);
             None
         }
     }
+}
+
+/// Reads how many of the rules must match: all, unless a condition of a `temporal` asks for fewer.
+fn read_temporal(
+    entries: &[Entry],
+    at: Position,
+    kind: &CorrelationKind,
+    rules: usize,
+    report: &mut Report<'_>,
+) -> Option<Threshold> {
+    let all = rules as u64;
+    if rules == 1 {
+        let hint = "name two or more, or use event_count";
+        report.error(at, "correlation.rules", "one rule has no order and no company", hint);
+    }
+    let Some(entry) = header::get(entries, "condition") else {
+        return Some(Threshold { at_least: all, at_most: None, except: None });
+    };
+    if *kind == CorrelationKind::TemporalOrdered {
+        let message = "`temporal_ordered` takes no condition";
+        report.error(entry.key_at, "correlation.condition", message, "all rules must match in their order");
+        return None;
+    }
+    let Value::Map(bounds) = &entry.value.value else {
+        let hint = "such as condition: {gte: 2}";
+        report.error(entry.value.at, "correlation.condition", "`condition` must be a map of bounds", hint);
+        return None;
+    };
+    let mut need = 0;
+    for bound in bounds {
+        match (bound.key.as_str(), read_number(bound, report)) {
+            (_, None) => {}
+            ("gte", Some(number)) => need = need.max(number),
+            ("gt", Some(number)) => need = need.max(number.saturating_add(1)),
+            ("eq", Some(number)) if number == all => need = all,
+            (other, Some(_)) => {
+                let message = format!("`temporal` cannot be bounded by `{other}`");
+                let hint = "gte or gt: how many of the rules must match; all if left out";
+                report.error(bound.key_at, "correlation.condition", message, hint);
+            }
+        }
+    }
+    if need < 2 || need > all {
+        let message = format!("{need} of {all} rules cannot be asked for");
+        report.error(entry.value.at, "correlation.condition", message, format!("2 to {all}"));
+        return None;
+    }
+    Some(Threshold { at_least: need, at_most: None, except: None })
 }
 
 fn read_rules(entries: &[Entry], at: Position, report: &mut Report<'_>) -> Option<Vec<(String, Position)>> {
@@ -163,13 +220,13 @@ fn read_timespan(entries: &[Entry], at: Position, report: &mut Report<'_>) -> Op
     }
 }
 
-/// Reads the bounds, and the field of a `value_count`.
+/// Reads the bounds, and the fields of a `value_count`.
 fn read_condition(
     entries: &[Entry],
     at: Position,
-    kind: Option<CorrelationKind>,
+    kind: Option<&CorrelationKind>,
     report: &mut Report<'_>,
-) -> Option<(Threshold, Option<FieldRef>)> {
+) -> Option<(Threshold, Option<Vec<FieldRef>>)> {
     let Some(entry) = header::get(entries, "condition") else {
         report.error(at, "correlation.condition", "`condition` is missing", "such as condition: {gte: 50}");
         return None;
@@ -184,7 +241,7 @@ fn read_condition(
     let mut lowest = 0;
     for bound in bounds {
         if bound.key == "field" {
-            field = read_field(bound, kind, report);
+            field = read_fields(bound, kind, report);
             continue;
         }
         let Some(number) = read_number(bound, report) else { continue };
@@ -208,7 +265,7 @@ fn read_condition(
     }
     range.at_least = lowest.max(1);
     check_range(entry, bounds, &range, kind, report);
-    if let (Some(CorrelationKind::ValueCount { .. }), None) = (kind, field) {
+    if let (Some(CorrelationKind::ValueCount { .. }), None) = (kind, &field) {
         if header::get(bounds, "field").is_none() {
             let hint = "such as condition: {field: vehicle_id, gte: 50}";
             report.error(entry.value.at, "correlation.condition", "`field` is missing", hint);
@@ -222,7 +279,7 @@ fn check_range(
     entry: &Entry,
     bounds: &[Entry],
     range: &Threshold,
-    kind: Option<CorrelationKind>,
+    kind: Option<&CorrelationKind>,
     report: &mut Report<'_>,
 ) {
     let at = entry.value.at;
@@ -235,7 +292,8 @@ fn check_range(
     }
     let most = match kind {
         Some(CorrelationKind::ValueCount { .. }) => VALUES_MAX,
-        Some(CorrelationKind::EventCount) | None => EVENTS_MAX,
+        Some(CorrelationKind::EventCount | CorrelationKind::Temporal | CorrelationKind::TemporalOrdered)
+        | None => EVENTS_MAX,
     };
     let highest = range.at_least.max(range.at_most.unwrap_or(0)).max(range.except.unwrap_or(0));
     if highest > most {
@@ -254,8 +312,12 @@ fn read_number(bound: &Entry, report: &mut Report<'_>) -> Option<u64> {
     number
 }
 
-fn read_field(bound: &Entry, kind: Option<CorrelationKind>, report: &mut Report<'_>) -> Option<FieldRef> {
-    if kind == Some(CorrelationKind::EventCount) {
+fn read_fields(
+    bound: &Entry,
+    kind: Option<&CorrelationKind>,
+    report: &mut Report<'_>,
+) -> Option<Vec<FieldRef>> {
+    if kind == Some(&CorrelationKind::EventCount) {
         report.error(
             bound.key_at,
             "correlation.condition",
@@ -264,12 +326,22 @@ fn read_field(bound: &Entry, kind: Option<CorrelationKind>, report: &mut Report<
         );
         return None;
     }
-    let Value::Scalar(scalar) = &bound.value.value else {
-        let message = "counting tuples of fields is not supported";
-        report.error(bound.value.at, "rule.unsupported", message, "name one field");
+    let names = header::texts(bound, report);
+    if names.is_empty() || names.len() > TUPLE_MAX {
+        let message = format!("`field` names 1 to {TUPLE_MAX} fields");
+        report.error(bound.value.at, "correlation.condition", message, "several count as one tuple");
         return None;
-    };
-    header::find_field(&scalar.text, bound.value.at, report)
+    }
+    let mut fields = Vec::with_capacity(names.len());
+    for (name, at) in names {
+        let field = header::find_field(name, at, report)?;
+        if fields.contains(&field) {
+            report.error(at, "correlation.condition", format!("`{name}` appears twice"), "");
+            return None;
+        }
+        fields.push(field);
+    }
+    Some(fields)
 }
 
 /// Returns the positions of rules by id and by name.
@@ -346,11 +418,11 @@ pub(crate) fn resolve(
 }
 
 fn check_fields(draft: &Draft, name: &str, rule: &Rule, report: &mut Report<'_>) {
-    let counted = match draft.kind {
-        CorrelationKind::EventCount => None,
-        CorrelationKind::ValueCount { field } => Some(field),
+    let counted: &[FieldRef] = match &draft.kind {
+        CorrelationKind::EventCount | CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => &[],
+        CorrelationKind::ValueCount { fields } => fields,
     };
-    for field in draft.group_by.iter().copied().chain(counted) {
+    for field in draft.group_by.iter().chain(counted).copied() {
         if !carries(field, &rule.event_types) {
             let message = format!("no event of rule `{name}` carries `{field}`, so it could never count");
             report.error(

@@ -244,7 +244,7 @@ impl Builder<'_, '_> {
             ValueKind::Text => Test::Text(self.text(subject, values)?),
         };
         let expected = expected(&test, values);
-        self.predicate(subject, test, subject.operation.word(), expected)
+        self.predicate(subject, test, &subject.operator(), expected)
     }
 
     fn predicate(&mut self, subject: &Subject, test: Test, operator: &str, expected: String) -> Option<Expr> {

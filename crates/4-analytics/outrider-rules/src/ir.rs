@@ -135,15 +135,20 @@ impl Rule {
 }
 
 /// What a correlation counts within its timespan, by group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CorrelationKind {
     /// Events; the sum of [`crate::CoreField::Count`] is not used, one event counts once.
     EventCount,
-    /// Distinct values of a field; events without the field do not count.
+    /// Distinct values of a field, or distinct tuples of several; events without one of the fields do not count.
     ValueCount {
-        /// Field whose distinct values count.
-        field: FieldRef,
+        /// Fields whose distinct values count together; never empty, without repeats.
+        fields: Vec<FieldRef>,
     },
+    /// Rules that match; one event may match several.
+    Temporal,
+    /// As [`CorrelationKind::Temporal`], all of them, and in the order of [`Correlation::rules`]. Events at one
+    /// time are in order, whichever way round they are.
+    TemporalOrdered,
 }
 
 /// Range that a counted value must lie in.

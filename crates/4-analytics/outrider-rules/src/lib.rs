@@ -3,6 +3,7 @@
 mod condition;
 mod correlation;
 mod detection;
+mod encoding;
 mod explain;
 mod expr;
 mod field;

@@ -1,5 +1,6 @@
 //! What follows a field name: `speed_kmh|gte`.
 
+use crate::encoding::{Base64, Encoding, Utf16};
 use crate::field::{FieldRef, ValueKind};
 use crate::header::find_field;
 use crate::pattern::Place;
@@ -57,14 +58,28 @@ pub(crate) struct Subject {
     pub(crate) all: bool,
     /// Case counts.
     pub(crate) cased: bool,
+    /// A hyphen or slash that begins a word stands for every dash.
+    pub(crate) dashes: bool,
+    /// How values are encoded first.
+    pub(crate) encoding: Encoding,
     /// The whole is negated.
     pub(crate) negated: bool,
     /// Where the key was written.
     pub(crate) at: Position,
 }
 
-const KNOWN: [&str; 16] = [
+impl Subject {
+    /// Returns the operator in explanations.
+    pub(crate) fn operator(&self) -> String {
+        let dashes = if self.dashes { "windash|" } else { "" };
+        format!("{}{dashes}{}", self.encoding.word(), self.operation.word())
+    }
+}
+
+const KNOWN: [&str; 23] = [
     "all",
+    "base64",
+    "base64offset",
     "cased",
     "cidr",
     "contains",
@@ -80,26 +95,15 @@ const KNOWN: [&str; 16] = [
     "re",
     "s",
     "startswith",
+    "utf16",
+    "utf16be",
+    "utf16le",
+    "wide",
+    "windash",
 ];
 
 /// Modifiers of Sigma 2.1 that are not evaluated.
-const NOT_SUPPORTED: [&str; 15] = [
-    "windash",
-    "base64",
-    "base64offset",
-    "utf16le",
-    "utf16be",
-    "utf16",
-    "wide",
-    "minute",
-    "hour",
-    "day",
-    "week",
-    "month",
-    "year",
-    "expand",
-    "fieldref",
-];
+const NOT_SUPPORTED: [&str; 8] = ["minute", "hour", "day", "week", "month", "year", "expand", "fieldref"];
 
 /// Reads `field|modifier|modifier`; `None` after an error was reported.
 pub(crate) fn read(key: &str, at: Position, report: &mut Report<'_>) -> Option<Subject> {
@@ -127,10 +131,12 @@ pub(crate) fn read(key: &str, at: Position, report: &mut Report<'_>) -> Option<S
         operation: chain.operation.unwrap_or(Operation::Equal(Place::Whole)),
         all: chain.all,
         cased: chain.cased,
+        dashes: chain.dashes,
+        encoding: chain.encoding,
         negated: chain.negated,
         at,
     };
-    check_kind(&subject, report).then_some(subject)
+    (check_rewriting(&subject, report) && check_kind(&subject, report)).then_some(subject)
 }
 
 #[derive(Default)]
@@ -138,6 +144,8 @@ struct Chain {
     operation: Option<Operation>,
     all: bool,
     cased: bool,
+    dashes: bool,
+    encoding: Encoding,
     negated: bool,
 }
 
@@ -155,6 +163,11 @@ impl Chain {
             "lt" => Operation::Compare(Comparison::Less),
             "lte" => Operation::Compare(Comparison::AtMost),
             "exists" => Operation::Exists,
+            "utf16le" | "wide" => return self.add_utf16(Utf16::Little, word, at, report),
+            "utf16be" => return self.add_utf16(Utf16::Big, word, at, report),
+            "utf16" => return self.add_utf16(Utf16::Marked, word, at, report),
+            "base64" => return self.add_base64(Base64::Alone, word, at, report),
+            "base64offset" => return self.add_base64(Base64::Anywhere, word, at, report),
             _ => return self.add_option(word, at, report),
         };
         if let Some(before) = self.operation {
@@ -166,10 +179,35 @@ impl Chain {
         true
     }
 
+    fn add_utf16(&mut self, utf16: Utf16, word: &str, at: Position, report: &mut Report<'_>) -> bool {
+        let is_first = self.operation.is_none() && self.encoding == Encoding::default();
+        if !is_first {
+            report.error(
+                at,
+                "rule.modifier",
+                format!("`{word}` comes first"),
+                format!("write {word}|base64|…"),
+            );
+        }
+        self.encoding.utf16 = Some(utf16);
+        is_first
+    }
+
+    fn add_base64(&mut self, base64: Base64, word: &str, at: Position, report: &mut Report<'_>) -> bool {
+        let is_fine = self.operation.is_none() && self.encoding.base64.is_none();
+        if !is_fine {
+            let message = format!("`{word}` comes once, before what is compared");
+            report.error(at, "rule.modifier", message, format!("write {word}|contains"));
+        }
+        self.encoding.base64 = Some(base64);
+        is_fine
+    }
+
     fn add_option(&mut self, word: &str, at: Position, report: &mut Report<'_>) -> bool {
         let repeated = match word {
             "all" => std::mem::replace(&mut self.all, true),
             "cased" => std::mem::replace(&mut self.cased, true),
+            "windash" => std::mem::replace(&mut self.dashes, true),
             "neq" => std::mem::replace(&mut self.negated, true),
             "i" | "m" | "s" => {
                 let Some(Operation::Regex { i, m, s }) = &mut self.operation else {
@@ -205,6 +243,28 @@ impl Chain {
         }
         !repeated
     }
+}
+
+/// Checks what is done with values before they are compared.
+fn check_rewriting(subject: &Subject, report: &mut Report<'_>) -> bool {
+    let is_rewritten = subject.dashes || subject.encoding != Encoding::default();
+    let refuse = |report: &mut Report<'_>, message: &str, hint: &str| {
+        report.error(subject.at, "rule.modifier", message, hint);
+        false
+    };
+    if is_rewritten
+        && (subject.field.kind() != ValueKind::Text || !matches!(subject.operation, Operation::Equal(_)))
+    {
+        let message = "only text that is compared as it stands is encoded or has dashes";
+        return refuse(report, message, "with equality, contains, startswith or endswith");
+    }
+    if subject.encoding.utf16.is_some() && subject.encoding.base64.is_none() {
+        return refuse(report, "a text field holds no bytes of UTF-16", "add base64 or base64offset");
+    }
+    if subject.dashes && subject.encoding.base64.is_some() {
+        return refuse(report, "`windash` and base64 exclude each other", "");
+    }
+    true
 }
 
 /// Checks that the kind of the field can be compared so.

@@ -11,7 +11,13 @@ pub(crate) enum Token {
     One,
     /// `*`: any characters, or none.
     Many,
+    /// One of the characters that begin an option of a command ([`DASHES`]).
+    Dash,
 }
+
+/// Characters that command lines take for the beginning of an option (Sigma 2.1, `windash`): hyphen, slash, en dash, em
+/// dash, horizontal bar.
+const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
 
 /// How a value must relate to the pattern's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +57,15 @@ impl Pattern {
     ///
     /// A backslash before any other character stands for itself.
     pub(crate) fn new(text: &str, place: Place, cased: bool) -> Self {
+        Self::read(text, place, cased, false)
+    }
+
+    /// Reads a value in which a hyphen or slash that begins a word stands for all of [`DASHES`].
+    pub(crate) fn with_dashes(text: &str, place: Place, cased: bool) -> Self {
+        Self::read(text, place, cased, true)
+    }
+
+    fn read(text: &str, place: Place, cased: bool, dashes: bool) -> Self {
         let text = if cased { Cow::Borrowed(text) } else { Cow::Owned(fold_case(text)) };
         let mut tokens = Vec::new();
         let mut literal = String::new();
@@ -58,13 +73,19 @@ impl Pattern {
             push(&mut tokens, &mut literal, Some(Token::Many));
         }
         let mut rest = text.chars().peekable();
+        let is_word = |character: &char| character.is_alphanumeric() || *character == '_';
+        let mut follows_word = false;
         while let Some(character) = rest.next() {
             match character {
                 '\\' if matches!(rest.peek(), Some('*' | '?' | '\\')) => literal.extend(rest.next()),
                 '*' => push(&mut tokens, &mut literal, Some(Token::Many)),
                 '?' => push(&mut tokens, &mut literal, Some(Token::One)),
+                '-' | '/' if dashes && !follows_word && rest.peek().is_some_and(is_word) => {
+                    push(&mut tokens, &mut literal, Some(Token::Dash));
+                }
                 other => literal.push(other),
             }
+            follows_word = is_word(&character);
         }
         push(&mut tokens, &mut literal, None);
         if matches!(place, Place::Start | Place::Inside) {
@@ -100,6 +121,7 @@ impl Pattern {
                     Some(rest)
                 }
                 Some(Token::One) => rest.chars().next().map(|first| &rest[first.len_utf8()..]),
+                Some(Token::Dash) => rest.strip_prefix(DASHES),
                 Some(Token::Literal(text)) => rest.strip_prefix(text.as_str()),
             };
             match step {
@@ -134,7 +156,7 @@ impl Pattern {
                 .iter()
                 .filter_map(|token| match token {
                     Token::Literal(text) => Some(text.as_str()),
-                    Token::One | Token::Many => None,
+                    Token::One | Token::Many | Token::Dash => None,
                 })
                 .max_by_key(|text| text.len())
                 .map(|text| Literal::Contains { text, exact: None }),
@@ -188,6 +210,20 @@ mod tests {
         let folded = Pattern::new("ÄBc", Place::Inside, false);
         assert!(folded.matches(&fold_case("xäbCx")));
         assert!(!Pattern::new("ABC", Place::Whole, true).matches("abc"));
+    }
+
+    #[test]
+    fn a_dash_that_begins_a_word_stands_for_every_dash() {
+        let pattern = Pattern::with_dashes("cmd -a x-y", Place::Inside, true);
+        for dash in DASHES {
+            assert!(pattern.matches(&format!("cmd {dash}a x-y")), "{dash}");
+        }
+        assert!(!pattern.matches("cmd a x-y") && !pattern.matches("cmd _a x-y"));
+        assert!(!pattern.matches("cmd -a x/y"), "inside of a word it is a hyphen");
+        let first = Pattern::with_dashes("/f*", Place::Whole, true);
+        assert!(first.matches("-force") && first.matches("/f") && !first.matches("f"));
+        assert!(!Pattern::with_dashes("a - b", Place::Whole, true).matches("a / b"), "no word follows");
+        assert!(!Pattern::new("-a", Place::Whole, true).matches("/a"));
     }
 
     #[test]

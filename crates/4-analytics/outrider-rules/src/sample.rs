@@ -231,14 +231,30 @@ pub fn groups_that_fire(rules: &RuleSet, correlation: &Correlation, batch: &Even
             groups.entry(group).or_default().push((batch.event_time[row], row));
         }
     }
+    let steps = |inside: &[(i64, usize)]| {
+        members.iter().filter(|rule| inside.iter().any(|(_, row)| rule.matches(batch, *row))).count()
+    };
     let fires = |events: &[(i64, usize)]| {
         events.iter().any(|(from, _)| {
-            let inside =
-                events.iter().filter(|(at, _)| at >= from && at.abs_diff(*from) <= correlation.timespan_us);
-            let value = match correlation.kind {
-                CorrelationKind::EventCount => inside.count(),
-                CorrelationKind::ValueCount { field } => {
-                    inside.filter_map(|(_, row)| field.text_of(batch, *row)).collect::<BTreeSet<_>>().len()
+            let within = |at: i64| at >= *from && at.abs_diff(*from) <= correlation.timespan_us;
+            let inside: Vec<(i64, usize)> = events.iter().filter(|(at, _)| within(*at)).copied().collect();
+            let value = match &correlation.kind {
+                CorrelationKind::EventCount => inside.len(),
+                CorrelationKind::ValueCount { fields } => {
+                    let tuple = |row: usize| -> Option<Vec<_>> {
+                        fields.iter().map(|field| field.text_of(batch, row)).collect()
+                    };
+                    inside.iter().filter_map(|(_, row)| tuple(*row)).collect::<BTreeSet<_>>().len()
+                }
+                CorrelationKind::Temporal => steps(&inside),
+                CorrelationKind::TemporalOrdered => {
+                    let first = |rule: &Rule, from: i64| {
+                        let later =
+                            inside.iter().filter(|(at, row)| *at >= from && rule.matches(batch, *row));
+                        later.map(|(at, _)| *at).min()
+                    };
+                    let end = members.iter().try_fold(*from, |at, rule| first(rule, at));
+                    if end.is_some() { members.len() } else { 0 }
                 }
             };
             correlation.condition.holds(value as u64)

@@ -163,10 +163,18 @@ impl Builder<'_, '_> {
                 Some(TextTest::Networks(any))
             }
             Operation::Equal(place) => {
-                let any = values
-                    .iter()
-                    .map(|(scalar, _)| Pattern::new(&scalar.text, place, subject.cased))
-                    .collect();
+                let mut any = Vec::new();
+                for (scalar, at) in values {
+                    let texts = match subject.encoding.texts(&scalar.text) {
+                        Ok(texts) => texts,
+                        Err((message, hint)) => {
+                            self.bad_value(*at, message, hint);
+                            return None;
+                        }
+                    };
+                    let read = if subject.dashes { Pattern::with_dashes } else { Pattern::new };
+                    any.extend(texts.iter().map(|text| read(text, place, subject.cased)));
+                }
                 Some(TextTest::Patterns { cased: subject.cased, any })
             }
             Operation::Compare(_) | Operation::Exists => None,

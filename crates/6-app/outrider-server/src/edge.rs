@@ -11,7 +11,7 @@ use crate::notices::NoNotices;
 use crate::pipeline::Doorbell;
 use crate::port::{Ports, draw};
 use crate::server::{ServerConfig, StartError, io, listen, vehicle_tls};
-use crate::store::{Scope, SqliteStore};
+use crate::store::{Scope, SqlStore};
 use crate::tasks::Tasks;
 use crate::vehicle::{
     ArtifactVault, Directory, EvidenceVault, Exchange, ExchangeParts, Keys, Links, RunningListener,
@@ -28,7 +28,7 @@ pub struct RunningEdge {
     /// Where vehicles connect with MQTT.
     pub mqtt_addr: SocketAddr,
     exchange: Arc<Exchange>,
-    sqlite: SqliteStore,
+    sqlite: SqlStore,
     listener: RunningListener,
     mqtt: RunningListener,
     tasks: Tasks,
@@ -44,7 +44,7 @@ pub async fn start(
     log: Arc<dyn EventLog>,
 ) -> Result<RunningEdge, StartError> {
     std::fs::create_dir_all(&config.folder).map_err(io(config.folder.display()))?;
-    let sqlite = SqliteStore::open(&config.folder.join("cases.sqlite")).await?;
+    let sqlite = Box::pin(SqlStore::of_folder(&config.folder)).await?;
     let secrets = config.folder.join("secrets");
     let directory = Arc::new(Directory::default());
     let scope = Scope { tenant: config.tenant, now: ports.clock.now() };

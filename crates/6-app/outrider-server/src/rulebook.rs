@@ -13,7 +13,9 @@ use crate::server::RuleText;
 pub struct Counting {
     /// Length of the window in microseconds.
     pub timespan_us: u64,
-    /// Field whose different values count, if it does not count events.
+    /// What it counts.
+    pub kind: RuleKind,
+    /// Field, or fields together, whose different values count, if it counts values.
     pub field: Option<String>,
     /// Lowest number at which it fires.
     pub at_least: u64,
@@ -87,8 +89,7 @@ impl RuleBook {
             tags: header.tags.clone(),
             kind: match &entry.counting {
                 None => RuleKind::Match,
-                Some(counting) if counting.field.is_some() => RuleKind::ValueCount,
-                Some(_) => RuleKind::EventCount,
+                Some(counting) => counting.kind,
             },
             yaml: header.source.yaml.to_string(),
             problems: self.problems.get(&file).cloned().unwrap_or_default(),
@@ -128,9 +129,19 @@ fn entries(rules: &RuleSet) -> BTreeMap<RuleId, Entry> {
         header: correlation.header.clone(),
         counting: Some(Counting {
             timespan_us: correlation.timespan_us,
+            kind: match &correlation.kind {
+                CorrelationKind::EventCount => RuleKind::EventCount,
+                CorrelationKind::ValueCount { .. } => RuleKind::ValueCount,
+                CorrelationKind::Temporal => RuleKind::Temporal,
+                CorrelationKind::TemporalOrdered => RuleKind::TemporalOrdered,
+            },
             field: match &correlation.kind {
-                CorrelationKind::EventCount => None,
-                CorrelationKind::ValueCount { field } => Some(field.name().to_owned()),
+                CorrelationKind::EventCount
+                | CorrelationKind::Temporal
+                | CorrelationKind::TemporalOrdered => None,
+                CorrelationKind::ValueCount { fields } => {
+                    Some(fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(", "))
+                }
             },
             at_least: correlation.condition.at_least,
         }),

@@ -29,7 +29,7 @@ use crate::notices::WakingNotices;
 use crate::pipeline::{self, Doorbell, PipelineError, PipelineParts, RunningPipeline};
 use crate::port::{EventHistory, Ports, draw};
 use crate::rulebook::{self, RuleBook};
-use crate::store::{Scope, SqliteStore, Store, StoreError, VehicleEntry};
+use crate::store::{Scope, SqlStore, Store, StoreError, VehicleEntry};
 use crate::tasks::Tasks;
 use crate::update::{UpdateDesk, UpdateParts};
 use crate::vault::{Vault, VaultError, VaultNames};
@@ -104,7 +104,7 @@ pub struct RunningServer {
     /// Password of the administrator made at the first start; to be shown once.
     pub first_admin_password: Option<String>,
     app: Arc<App>,
-    sqlite: SqliteStore,
+    sqlite: SqlStore,
     keys: Arc<Keys>,
     ca: Arc<VehicleCa>,
     listener: RunningListener,
@@ -128,7 +128,7 @@ pub async fn start(
     backends: Backends,
 ) -> Result<RunningServer, StartError> {
     std::fs::create_dir_all(&config.folder).map_err(io(config.folder.display()))?;
-    let sqlite = SqliteStore::open(&config.folder.join("cases.sqlite")).await?;
+    let sqlite = Box::pin(SqlStore::of_folder(&config.folder)).await?;
     let store: Arc<dyn Store> = Arc::new(sqlite.clone());
     let now = ports.clock.now();
     let hub = Arc::new(Hub::new(u64::try_from(now.0).unwrap_or(0)));

@@ -1,4 +1,4 @@
-//! Case database behind traits: SQLite here, other databases by the same conformance suite.
+//! Case database behind traits: SQLite, or PostgreSQL where several nodes serve, with one conformance suite for both.
 //!
 //! Every call is one transaction. Findings are written idempotently, so that a replayed part of the event log
 //! changes nothing, and never touch what an analyst decided.
@@ -14,7 +14,7 @@ mod progress;
 mod quarantine;
 mod registry;
 mod reveal;
-mod sqlite;
+mod sql;
 mod stop;
 mod update;
 
@@ -39,7 +39,7 @@ pub use progress::{Progress, ProgressStore, QuarantineEntry, SavedProgress};
 pub use quarantine::{QuarantineFilter, QuarantineStore, REPLAYS_MAX, RequestedReplay};
 pub use registry::{MERGE_MAX, Merged, RegistryStore, Selection, StageChange};
 pub use reveal::{NewReveal, REVEALS_OPEN_MAX, RevealStore};
-pub use sqlite::SqliteStore;
+pub use sql::{PostgresUrl, SqlStore};
 pub use stop::StopStore;
 pub use update::{
     ARTIFACT_KEYS_MAX, ARTIFACTS_MAX, Decision, NewRollout, OrderChange, StoredArtifactKey, UpdateStore,

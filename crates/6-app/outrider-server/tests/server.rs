@@ -32,10 +32,16 @@ mod mqtt_suite_attack;
 mod mqtt_suite_cases;
 #[path = "server/mqtt_suite_rules.rs"]
 mod mqtt_suite_rules;
+#[path = "server/nodes.rs"]
+mod nodes;
 #[path = "server/pipeline.rs"]
 mod pipeline;
 #[path = "server/policy.rs"]
 mod policy;
+#[path = "server/postgres.rs"]
+mod postgres;
+#[path = "server/postgres_server.rs"]
+mod postgres_server;
 #[path = "server/registry.rs"]
 mod registry;
 #[path = "server/reveal.rs"]

@@ -27,6 +27,8 @@ use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
+use crate::traces::TraceArgs;
+
 /// How a command ends, for `--help`.
 const EXIT_CODES: &str = "\
 Every command with --json prints one JSON object as the last line of standard output; progress goes to standard error.
@@ -118,6 +120,31 @@ impl Arguments {
     /// Returns what is logged.
     pub(crate) fn log_filter(&self) -> tracing_subscriber::EnvFilter {
         tracing_subscriber::EnvFilter::new(&self.log)
+    }
+
+    /// Returns where traces go.
+    pub(crate) fn traces(&self) -> TraceArgs {
+        let traces = match &self.command {
+            Command::Serve(serve) => Some(serve.traces()),
+            Command::Demo(demo) => Some(demo.traces()),
+            Command::Sql(_)
+            | Command::Lake(_)
+            | Command::Provision(_)
+            | Command::EnrollToken(_)
+            | Command::Vehicle(_)
+            | Command::Vault(_)
+            | Command::Ca(_)
+            | Command::Update(_)
+            | Command::Decoder(_)
+            | Command::Feed(_)
+            | Command::Quarantine(_)
+            | Command::Log(_)
+            | Command::Bench(_)
+            | Command::Crash(_)
+            | Command::Sim(_)
+            | Command::Openapi => None,
+        };
+        traces.cloned().unwrap_or_default()
     }
 }
 

@@ -290,10 +290,48 @@ fn a_shadow_run_counts_what_a_new_version_changes() {
     assert_eq!((report.inputs, report.same, report.changed, report.lost, report.gained), (2, 0, 2, 0, 2));
     assert_eq!(report.places.get("fields.can_id"), Some(&2));
     assert_eq!(report.refused, 2, "the cut document at the end of each");
+    let vehicle = report.examples.iter().find(|(_, difference)| difference.path.starts_with("vehicle"));
+    let shown = format!("{vehicle:?}");
+    assert!(shown.contains("(vehicle)"), "both versions name it, in two ways: {shown}");
+    let bytes = String::from_utf8_lossy(INPUT);
+    let all = format!("{:?} {:?}", report.examples, report.places);
+    let name = bytes.split(|sign: char| !sign.is_ascii_alphanumeric()).find(|word| word.len() == 17);
+    assert!(name.is_some_and(|name| !all.contains(name)), "{all}");
     let mut same = Shadow::new(old.as_ref(), old.as_ref());
     same.input(INPUT);
     let report = same.finish();
     assert_eq!((report.same, report.changed, report.refused), (1, 0, 2));
+}
+
+#[test]
+fn a_report_of_a_shadow_run_stays_small_whatever_names_a_source_invents() {
+    let json = |space: &str| {
+        let mapping = format!(
+            "namespace = \"{space}\"\nvehicle = {{ path = \"vin\", kind = \"vin\" }}\n\
+             type = {{ path = \"event\", values = {{ door = \"can.unknown_id\" }} }}\n"
+        );
+        let manifest = "name = \"acme.json\"\nversion = \"1.0.0\"\nformat = \"acme.json\"\nnamespace = \"acme\"\n\
+             owner = \"ACME\"\nlicence = \"proprietary\"\nmapping = \"mapping.toml\"\n[reader]\nformat = \"json\"\n";
+        let parts = [
+            ("decoder.toml", manifest.to_owned()),
+            ("mapping.toml", mapping),
+            ("golden/one.in", "{}".to_owned()),
+            ("golden/one.json", "{}".to_owned()),
+        ];
+        let files = parts.map(|(name, text)| (name.to_owned(), text.into_bytes()));
+        Package::from_files(files.into()).expect("a package").decoder()
+    };
+    let (old, new) = (json("acme"), json("other"));
+    let mut shadow = Shadow::new(old.as_ref(), new.as_ref());
+    for at in 0..400 {
+        let input =
+            format!("{{\"vin\":\"WVWZZZ1JZ3W386752\",\"event\":\"door\",\"n{at}-wvwzzz1jz3w386752\":{at}}}");
+        shadow.input(input.as_bytes());
+    }
+    let report = shadow.finish();
+    assert_eq!((report.inputs, report.changed, report.examples.len()), (400, 400, 32));
+    assert_eq!((report.places.len(), report.places.get("…")), (257, Some(&272)));
+    assert!(!format!("{report:?}").to_ascii_uppercase().contains("WVWZZZ"), "{report:?}");
 }
 
 proptest! {

@@ -250,7 +250,7 @@ impl Lake {
             (state.table.object_store(), table::layout(&state.table)?)
         };
         let mut actions = Vec::new();
-        for part in parts(batch)? {
+        for part in parts(batch, layout)? {
             // Encoding is pure work: it runs outside the lock, so that workers of other partitions go on.
             let encoded = encode(&part)?;
             let name = format!("p{:05}-{:020}", partition.0, next.0);

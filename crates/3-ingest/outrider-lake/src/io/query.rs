@@ -1,15 +1,18 @@
 //! Read-only SQL over the events.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deltalake_core::arrow::datatypes::DataType;
 use deltalake_core::datafusion::common::ScalarValue;
 use deltalake_core::datafusion::error::DataFusionError;
 use deltalake_core::datafusion::execution::context::{SQLOptions, SessionConfig, SessionContext};
 use deltalake_core::datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use deltalake_core::datafusion::execution::memory_pool::GreedyMemoryPool;
 use deltalake_core::datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use deltalake_core::datafusion::prelude::{DataFrame, Expr, col, lit};
+use deltalake_core::datafusion::logical_expr::Cast;
+use deltalake_core::datafusion::prelude::{DataFrame, Expr, coalesce, col, ident, lit};
 use deltalake_core::datafusion::sql::parser::{DFParser, Statement};
 use deltalake_core::datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use futures::StreamExt;
@@ -19,7 +22,7 @@ use serde_json::Value;
 use super::lake::Lake;
 use super::table::attach;
 use crate::error::QueryError;
-use crate::schema::CORE;
+use crate::schema::{CORE, DIFFERENCES, VEHICLE_TIMES};
 use crate::value::{kind, values};
 
 /// Name of the only table.
@@ -168,11 +171,32 @@ impl Lake {
         let provider = table.table_provider().with_session(session).await;
         let provider = provider.map_err(|error| QueryError::Failed(error.strip_backtrace()))?;
         attach(&table, &context)?;
-        context
-            .register_table(TABLE, provider)
+        let table = context.read_table(provider).and_then(in_full);
+        table
+            .and_then(|table| context.register_table(TABLE, table.into_view()))
             .map_err(|error| QueryError::Failed(error.strip_backtrace()))?;
         Ok(context)
     }
+}
+
+/// Returns the table as queries see it: vehicle times in full, whichever way a file keeps them.
+fn in_full(table: DataFrame) -> Result<DataFrame, DataFusionError> {
+    let names: Vec<String> = table.schema().fields().iter().map(|field| field.name().clone()).collect();
+    // Only an older program's table that is open for reading lacks them.
+    if !DIFFERENCES.iter().all(|name| names.iter().any(|there| there == name)) {
+        return Ok(table);
+    }
+    let [offset, before, after] = DIFFERENCES.map(ident);
+    let [vehicle, first, last] = VEHICLE_TIMES.map(ident);
+    let event = Expr::Cast(Cast::new(Box::new(ident("event_time")), DataType::Int64));
+    let vehicle = coalesce(vec![vehicle, event - offset]);
+    let first = coalesce(vec![first, vehicle.clone() - before]);
+    let last = coalesce(vec![last, vehicle.clone() + after]);
+    let times = VEHICLE_TIMES.into_iter().zip([vehicle, first, last]);
+    let mut times: BTreeMap<&str, Expr> = times.map(|(name, time)| (name, time.alias(name))).collect();
+    let seen = names.iter().filter(|name| !DIFFERENCES.contains(&name.as_str()));
+    let columns = seen.map(|name| times.remove(name.as_str()).unwrap_or_else(|| ident(name)));
+    table.select(columns.collect::<Vec<Expr>>())
 }
 
 async fn within<T>(

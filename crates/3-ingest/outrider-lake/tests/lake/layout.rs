@@ -34,7 +34,7 @@ fn rows_come_without_a_bucket_and_are_split_by_the_first_digit_of_the_vehicle() 
     let (runtime, folder) = (runtime(), tempfile::tempdir().expect("a temporary folder"));
     let path = folder.path().join("lake");
     let lake = open(&runtime, &path);
-    assert_eq!(lake.layout().expect("known"), Layout::Two);
+    assert_eq!(lake.layout().expect("known"), Layout::Three);
     for turn in 0..3 {
         let rows = spread_batch(turn * 1_000..(turn + 1) * 1_000);
         lake.sink().store(P0, LogOffset(turn + 1), &rows).expect("stores");
@@ -103,8 +103,9 @@ fn is_golden(lake: &Lake, layout: u32) {
     let wrong =
         format!("SELECT count(*) FROM events WHERE seq < 40 AND ({first} <> seq OR ecu <> 'gateway')");
     assert_eq!(number(lake, &wrong), 0);
-    let time = "SELECT event_time, context, lane FROM events WHERE seq = 37";
-    let expected = [json!("2026-01-05T00:00:37.000037Z"), json!("0102"), json!("batched")];
+    let time = "SELECT event_time, vehicle_us, first_us, last_us, context, lane FROM events WHERE seq = 37";
+    let expected = json!(["2026-01-05T00:00:37.000037Z", 370, 370, 373, "0102", "batched"]);
+    let expected = expected.as_array().expect("a list").clone();
     assert_eq!(ask(lake, time).rows, [expected], "layout {layout}");
 }
 
@@ -147,6 +148,51 @@ fn a_table_of_every_layout_is_read_written_compacted_and_upgraded() {
         let report = open(&runtime, &path).verify(depth, &unwatched).expect("verifies");
         assert!(report.is_sound() && report.rows == 110, "layout {layout}: {report:?}");
     }
+}
+
+#[test]
+fn any_times_of_a_vehicle_come_back_in_full_from_rows_of_both_kinds() {
+    let (runtime, folder) = (runtime(), tempfile::tempdir().expect("a temporary folder"));
+    let path = golden(2, folder.path());
+    let lake = open(&runtime, &path);
+    // Event time, vehicle time, first and last: ordinary ones, and what only a broken or hostile sender states.
+    let times = [
+        (DAY + 7_000, 7_000, 6_990, 7_020),
+        (i64::MIN, u64::MAX, 0, 1),
+        (i64::MAX, 0, u64::MAX, 0),
+        (-1, 1 << 63, 5, 1 << 63),
+    ];
+    let rows = |base: u64| {
+        let mut batch = EventBatch::new();
+        for (seq, (best, mono, first, last)) in (base..).zip(times) {
+            batch.push(&EventRow {
+                time: EventTime { best: UnixMicros(best), error_us: 1 },
+                mono: VehicleMicros(mono),
+                span: (VehicleMicros(first), VehicleMicros(last)),
+                ..row(vehicle(9), seq)
+            });
+        }
+        batch.seal();
+        batch
+    };
+    lake.sink().store(P0, LogOffset(40), &rows(1_000)).expect("stores in layout 2");
+    assert!(lake.upgrade().expect("upgrades"));
+    lake.sink().store(P0, LogOffset(50), &rows(2_000)).expect("stores in layout 3");
+    for _ in 0..2 {
+        for base in [1_000, 2_000] {
+            let query = format!(
+                "SELECT vehicle_us, first_us, last_us FROM events WHERE seq BETWEEN {base} AND {base} + 3 ORDER BY seq"
+            );
+            let expected = times.map(|(_, mono, first, last)| {
+                [mono, first, last].map(|time| json!(time.cast_signed())).to_vec()
+            });
+            assert_eq!(ask(&lake, &query).rows, expected, "{base}");
+        }
+        lake.compact_with(Compaction::Whole, &unwatched).expect("puts both kinds into one file");
+    }
+    let seen = ask(&lake, "SELECT * FROM events LIMIT 1").columns;
+    assert!(seen.iter().any(|column| column.name == "vehicle_us"));
+    assert!(!seen.iter().any(|column| column.name == "clock_offset_us"), "how they are kept is not seen");
 }
 
 /// Writes the golden table of the newest layout into the folder that a variable names; run once a layout, by hand.

@@ -32,7 +32,7 @@ fn other_programs_read_the_same_rows() {
     let ours = ask(
         &lake,
         "SELECT count(*), sum(seq), count(DISTINCT vehicle_id), min(event_time), max(event_time), sum(severity), \
-         count(bucket), count(context) FROM events",
+         count(bucket), count(context), sum(vehicle_us), sum(first_us), sum(last_us) FROM events",
     );
     let ours = Value::Array(ours.rows[0].clone());
     assert_eq!(ours[0], json!(8_701));

@@ -7,7 +7,7 @@ use super::events::{DAY, Event, HOUR, SECOND, START, batch_of, rules, vehicle};
 use crate::cell::{CellShape, Counted};
 use crate::names::Names;
 use crate::spec::{GroupField, Spec, Windows};
-use crate::table::{Outcome, Sighting, Table};
+use crate::table::{Numbered, Outcome, Table};
 use crate::{Detector, DetectorConfig};
 
 /// Returns nanoseconds that this thread ran on a processor.
@@ -31,7 +31,8 @@ fn table(need: u64) -> Table {
         pane_us: HOUR,
         need,
         group_by: vec![GroupField { name: "model_line", is_vehicle: false }],
-        counted_name: "vehicle_id",
+        counted_name: "vehicle_id".to_owned(),
+        fed_by: Vec::new(),
         shape: CellShape {
             counted: Counted::Vehicles,
             dense_above: usize::try_from(need).expect("small").max(128),
@@ -85,7 +86,7 @@ fn window(vehicles: u64, groups: u64, events: u64, need: u64) {
         let begin = cpu_ns();
         for (id, at, key) in &batch {
             let (event, vehicle) = names.event(*id).expect("there is room");
-            let sighting = Sighting {
+            let sighting = Numbered {
                 time: UnixMicros(*at),
                 event,
                 vehicle,

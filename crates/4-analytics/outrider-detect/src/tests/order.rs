@@ -10,11 +10,11 @@ use super::reference::{self, Expected};
 use crate::sweep::flaw;
 use crate::{Detector, DetectorConfig};
 
-const EVENTS: &str =
+pub(super) const EVENTS: &str =
     "type: event_count\nrules: [denied]\ngroup-by: [model_line]\ntimespan: 1h\ncondition:\n  gte: 4";
-const VEHICLES: &str = "type: value_count\nrules: [denied]\ngroup-by: [model_line]\ntimespan: 24h\ncondition:\n  \
+pub(super) const VEHICLES: &str = "type: value_count\nrules: [denied]\ngroup-by: [model_line]\ntimespan: 24h\ncondition:\n  \
                         field: vehicle_id\n  gte: 3";
-const SERVICES: &str = "type: value_count\nrules: [denied]\ngroup-by: [vehicle_id]\ntimespan: 10s\ncondition:\n  \
+pub(super) const SERVICES: &str = "type: value_count\nrules: [denied]\ngroup-by: [vehicle_id]\ntimespan: 10s\ncondition:\n  \
                         field: uds_nrc\n  gt: 1";
 
 /// Times that crowd around the edges of windows and panes.
@@ -53,7 +53,7 @@ pub(super) fn cut(events: &[Event], seed: &mut Seed) -> Vec<Vec<Event>> {
     batches
 }
 
-fn said(findings: &[Finding], rule: &str) -> Vec<Expected> {
+pub(super) fn said(findings: &[Finding], rule: &str) -> Vec<Expected> {
     let mut said: Vec<Expected> = standing(findings)
         .into_iter()
         .filter(|finding| finding.rule.0.ends_with(rule))

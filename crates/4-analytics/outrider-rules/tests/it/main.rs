@@ -3,4 +3,5 @@
 mod agree;
 mod content;
 mod corpus;
+mod encoded;
 mod problems;

@@ -53,15 +53,64 @@ fn missing_parts_are_reported_together() {
 }
 
 #[test]
+fn encodings_say_what_they_need() {
+    let item = |item: &str| rule(&format!("  s:\n    {item}: 'abc'\n  condition: s\n"));
+    check(
+        &item("process_name|wide|contains"),
+        expect![
+            "a.yml:9:5: error [rule.modifier] a text field holds no bytes of UTF-16 (add base64 or base64offset)"
+        ],
+    );
+    check(
+        &item("process_name|contains|base64"),
+        expect![
+            "a.yml:9:27: error [rule.modifier] `base64` comes once, before what is compared (write base64|contains)"
+        ],
+    );
+    check(
+        &item("process_name|base64|utf16"),
+        expect!["a.yml:9:25: error [rule.modifier] `utf16` comes first (write utf16|base64|…)"],
+    );
+    check(
+        &item("process_name|windash|re"),
+        expect![
+            "a.yml:9:5: error [rule.modifier] only text that is compared as it stands is encoded or has dashes (with equality, contains, startswith or endswith)"
+        ],
+    );
+    check(
+        &item("process_name|windash|base64"),
+        expect!["a.yml:9:5: error [rule.modifier] `windash` and base64 exclude each other"],
+    );
+    check(
+        &item("user_id|base64"),
+        expect![
+            "a.yml:9:5: error [rule.modifier] only text that is compared as it stands is encoded or has dashes (with equality, contains, startswith or endswith)"
+        ],
+    );
+    check(
+        &rule("  s: {process_name|base64: 'a*'}\n  condition: s\n"),
+        expect![[
+            r#"a.yml:8:28: error [rule.value] a wildcard cannot be encoded (write \* for a star that is meant)"#
+        ]],
+    );
+    check(
+        &rule("  s: {process_name|base64offset|contains: 'a'}\n  condition: s\n"),
+        expect![
+            "a.yml:8:43: error [rule.value] `a` is too short to be found in base64 (two bytes are the least)"
+        ],
+    );
+}
+
+#[test]
 fn unknown_names_are_reported_at_their_place_with_the_nearest_name() {
     check(
         &rule(
-            "  s:\n    can_di: 1\n    can_id|contians: 2\n    'can_id|base64': 3\n    event_type: can.busoff\n  condition: s\n",
+            "  s:\n    can_di: 1\n    can_id|contians: 2\n    'can_id|fieldref': 3\n    event_type: can.busoff\n  condition: s\n",
         ),
         expect![[r#"
             a.yml:9:5: error [rule.unknown_field] unknown field `can_di` (did you mean `can_id`?)
             a.yml:10:12: error [rule.unknown_modifier] unknown modifier `contians` (did you mean `contains`?)
-            a.yml:11:13: error [rule.unsupported_modifier] modifier `base64` is not supported (see docs/book/rules.md for the subset)
+            a.yml:11:13: error [rule.unsupported_modifier] modifier `fieldref` is not supported (see docs/book/rules.md for the subset)
             a.yml:12:17: error [rule.value] no event type matches `can.busoff` (did you mean `can.bus_off`?)"#]],
     );
     check(
@@ -144,9 +193,9 @@ fn conditions_name_the_column() {
 #[test]
 fn correlations_must_be_bounded_and_possible() {
     check(
-        &correlation("  type: temporal\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 2}\n"),
+        &correlation("  type: value_sum\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 2}\n"),
         expect![
-            "a.yml:18:9: error [correlation.type] `temporal` is not supported (one of event_count and value_count)"
+            "a.yml:18:9: error [correlation.type] `value_sum` is not supported (one of event_count, value_count, temporal and temporal_ordered)"
         ],
     );
     check(
@@ -195,6 +244,81 @@ fn correlations_must_be_bounded_and_possible() {
         ),
         expect![
             "a.yml:20:13: error [correlation.impossible] no event of rule `base` carries `campaign`, so it could never count (use a field that every rule has)"
+        ],
+    );
+}
+
+/// A second rule under the name of `other`, and a correlation over both.
+fn pair(block: &str) -> String {
+    let second = rule("  s: {event_type: can.bus_off}\n  condition: s\n").replace("5c8f4e0a", "5c8f4e0b");
+    format!("{second}name: other\n---\n{}", correlation(block))
+}
+
+#[test]
+fn a_temporal_correlation_asks_for_two_rules_or_more() {
+    let right = [
+        "  type: temporal\n  rules: [base, other]\n  timespan: 5m\n",
+        "  type: temporal\n  rules: [base, other]\n  timespan: 5m\n  condition: {gte: 2}\n",
+        "  type: temporal\n  rules: [base, other]\n  timespan: 5m\n  condition: {eq: 2}\n",
+        "  type: temporal\n  rules: [base, other]\n  timespan: 5m\n  condition: {gt: 1}\n",
+        "  type: temporal_ordered\n  rules: [base, other]\n  timespan: 5m\n",
+    ];
+    for block in right {
+        let loaded = load(&[RuleFile { name: "a.yml", text: &pair(block) }]);
+        assert_eq!(loaded.problems, []);
+        assert_eq!(loaded.rules.correlations()[0].condition.at_least, 2);
+    }
+    check(
+        &pair("  type: temporal\n  rules: [base]\n  timespan: 5m\n"),
+        expect![
+            "a.yml:28:1: error [correlation.rules] one rule has no order and no company (name two or more, or use event_count)"
+        ],
+    );
+    check(
+        &pair("  type: temporal\n  rules: [base, other]\n  timespan: 5m\n  condition: {gte: 3}\n"),
+        expect!["a.yml:32:14: error [correlation.condition] 3 of 2 rules cannot be asked for (2 to 2)"],
+    );
+    check(
+        &pair("  type: temporal\n  rules: [base, other]\n  timespan: 5m\n  condition: {gte: 1}\n"),
+        expect!["a.yml:32:14: error [correlation.condition] 1 of 2 rules cannot be asked for (2 to 2)"],
+    );
+    check(
+        &pair("  type: temporal\n  rules: [base, other]\n  timespan: 5m\n  condition: {gte: 2, lt: 9}\n"),
+        expect![
+            "a.yml:32:23: error [correlation.condition] `temporal` cannot be bounded by `lt` (gte or gt: how many of the rules must match; all if left out)"
+        ],
+    );
+    check(
+        &pair("  type: temporal_ordered\n  rules: [base, other]\n  timespan: 5m\n  condition: {gte: 2}\n"),
+        expect![
+            "a.yml:32:3: error [correlation.condition] `temporal_ordered` takes no condition (all rules must match in their order)"
+        ],
+    );
+}
+
+#[test]
+fn tuples_of_fields_are_counted_together() {
+    let block = |fields: &str| {
+        format!(
+            "  type: value_count\n  rules: [base]\n  timespan: 5m\n  condition: {{field: {fields}, gte: 2}}\n"
+        )
+    };
+    let loaded = load(&[RuleFile { name: "a.yml", text: &correlation(&block("[vehicle_id, bus]")) }]);
+    assert_eq!(loaded.problems, []);
+    check(
+        &correlation(&block("[bus, bus]")),
+        expect!["a.yml:21:28: error [correlation.condition] `bus` appears twice"],
+    );
+    check(
+        &correlation(&block("[bus, vehicle_id, ecu, lane, region]")),
+        expect![
+            "a.yml:21:22: error [correlation.condition] `field` names 1 to 4 fields (several count as one tuple)"
+        ],
+    );
+    check(
+        &correlation(&block("[bus, campaign]")),
+        expect![
+            "a.yml:17:1: error [correlation.impossible] no event of rule `base` carries `campaign`, so it could never count (use a field that every rule has)"
         ],
     );
 }

@@ -1,6 +1,6 @@
 //! Why a rule fired, in words and numbers.
 
-use super::dto::{Alert, Explanation, MatchedCondition, Timestamp, WindowExplanation};
+use super::dto::{Alert, Explanation, MatchedCondition, RuleKind, Timestamp, WindowExplanation};
 use crate::rulebook::{Counting, Entry};
 use crate::store::StoredFinding;
 
@@ -41,9 +41,13 @@ fn counted(alert: &Alert, counting: &Counting, finding: &StoredFinding) -> (Stri
     let span = duration(counting.timespan_us);
     let threshold = finding.threshold.unwrap_or(counting.at_least);
     let observed = finding.value.unwrap_or(finding.event_count);
-    let what = match &counting.field {
-        Some(field) => format!("different values of {field}"),
-        None => "events".to_owned(),
+    let what = match (counting.kind, &counting.field) {
+        (RuleKind::Temporal, _) => "of the rules matched".to_owned(),
+        (RuleKind::TemporalOrdered, _) => "of the rules matched in their order".to_owned(),
+        (RuleKind::Match | RuleKind::EventCount | RuleKind::ValueCount, Some(field)) => {
+            format!("different values of {field}")
+        }
+        (RuleKind::Match | RuleKind::EventCount | RuleKind::ValueCount, None) => "events".to_owned(),
     };
     let group =
         alert.group.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ");

@@ -11,6 +11,7 @@ use outrider_model::{
     EventBatch, Finding, LogOffset, LogRecord, OwnerEpoch, Partition, RuleId, Stage, Watermark,
 };
 use outrider_types::{IngestTime, VehicleId};
+use tracing::field::Empty;
 
 use super::card::cards;
 use super::intake::{Intake, take};
@@ -206,27 +207,42 @@ impl Run {
         };
         let Some(last) = records.last() else { return Ok(0) };
         let next = LogOffset(last.offset.0 + 1);
-        let bytes = records.iter().map(|record| record.bytes.len()).sum();
+        let bytes: usize = records.iter().map(|record| record.bytes.len()).sum();
         let now = records.iter().map(|record| record.ingest).max().unwrap_or_default();
         self.is_torn = true;
         lap.end(&mut self.busy.read);
         let (total, is_replayed) =
             (self.places.total_with(index, next), self.places.is_replayed_with(index, next));
-        let (batch, quarantined) = self.decode(&records);
+        let span = tracing::debug_span!(
+            "batch",
+            partition = place.partition.0,
+            offset = last.offset.0,
+            records = records.len(),
+            bytes,
+            rows = Empty,
+            findings = Empty
+        );
+        let _batch = span.enter();
+        let (batch, quarantined) = tracing::debug_span!("decode").in_scope(|| self.decode(&records));
         lap.end(&mut self.busy.decode);
-        let findings = self.detect(&batch, now);
+        let findings = tracing::debug_span!("detect").in_scope(|| self.detect(&batch, now));
+        span.record("rows", batch.rows()).record("findings", findings.len());
         lap.end(&mut self.busy.detect);
         // From here on the states are ahead of the checkpoint; each write is repeated until it succeeds, because
         // the records cannot be taken a second time.
-        self.until_done(stop, |run| run.record(&findings, total))?;
-        self.until_done(stop, |run| run.withdraw_unconfirmed(&findings, total, is_replayed))?;
+        tracing::debug_span!("record").in_scope(|| {
+            self.until_done(stop, |run| run.record(&findings, total))?;
+            self.until_done(stop, |run| run.withdraw_unconfirmed(&findings, total, is_replayed))
+        })?;
         lap.end(&mut self.busy.record);
         let is_stored = place.covered() > 0;
         if !is_stored {
-            self.until_done(stop, |run| {
-                run.parts.sink.store(place.partition, next, &batch)?;
-                run.places.at_mut(index).lake_next = next;
-                Ok(())
+            tracing::debug_span!("store").in_scope(|| {
+                self.until_done(stop, |run| {
+                    run.parts.sink.store(place.partition, next, &batch)?;
+                    run.places.at_mut(index).lake_next = next;
+                    Ok(())
+                })
             })?;
         }
         lap.end(&mut self.busy.store);
@@ -407,7 +423,7 @@ impl Run {
 
     fn checkpoint(&mut self) -> Result<(), PipelineError> {
         let mut lap = Lap::begin();
-        let done = self.write_checkpoint();
+        let done = tracing::debug_span!("checkpoint").in_scope(|| self.write_checkpoint());
         lap.end(&mut self.busy.checkpoint);
         done
     }

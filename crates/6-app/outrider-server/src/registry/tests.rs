@@ -6,7 +6,7 @@ use outrider_types::{Seed, TenantId, UnixMicros};
 use super::*;
 use crate::port::Random;
 use crate::store::{
-    FleetStore as _, RegistryMark, RegistryStore as _, Selection, SqliteStore, StageChange, VehicleFilter,
+    FleetStore as _, RegistryMark, RegistryStore as _, Selection, SqlStore, StageChange, VehicleFilter,
     VehicleOrder,
 };
 use crate::vault::MasterKey;
@@ -26,14 +26,14 @@ const HEAD: &str = "vin,model_line,platform,model_year,hardware,release,region,h
 
 struct Bench {
     folder: tempfile::TempDir,
-    store: SqliteStore,
+    store: SqlStore,
     vault: Vault,
 }
 
 impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let store = SqliteStore::open(&folder.path().join("cases.sqlite")).await.expect("a database");
+        let store = SqlStore::of_folder(folder.path()).await.expect("a database");
         let random: Arc<dyn Random> = Arc::new(Seeded(Mutex::new(Seed::new(1))));
         let master = Arc::new(MasterKey::generate(&*random));
         let path = folder.path().join("vault/vins.sqlite");

@@ -1,5 +1,5 @@
 -- Case database, version 2. Ids and JSON are TEXT, times are microseconds since 1970 in UTC, every row names its
--- tenant. The same statements, but for AUTOINCREMENT, run on PostgreSQL.
+-- tenant. sql/tables.rs makes statements for PostgreSQL of them.
 
 CREATE TABLE vehicle (
     tenant INTEGER NOT NULL,

@@ -366,6 +366,8 @@ impl World {
             sink: Box::new(MemorySink { lake: self.lake.clone(), begins: Stored::new() }),
             history: Arc::new(self.lake.clone()),
         };
+        std::fs::create_dir_all(&config.folder).expect("a folder");
+        crate::postgres::place(&config.folder).await;
         let server = server::start(config, ports, backends).await.expect("the server starts");
         let problems: Vec<_> =
             server.app().rules.rules().into_iter().flat_map(|rule| rule.problems).collect();

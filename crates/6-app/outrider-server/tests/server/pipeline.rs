@@ -8,7 +8,7 @@ use outrider_model::{
 };
 use outrider_server::server::RunningServer;
 use outrider_server::store::{
-    AlertFilter, AlertOrder, AlertStore as _, FindingInput, ProgressStore as _, RuleCard, Scope, SqliteStore,
+    AlertFilter, AlertOrder, AlertStore as _, FindingInput, ProgressStore as _, RuleCard, Scope, SqlStore,
 };
 use serde_json::json;
 
@@ -17,12 +17,13 @@ use crate::client::vehicle_stream;
 use crate::harness::{NOW, TENANT, TestVehicle, World, running, settle};
 
 /// Copies the case database with its journal.
-fn copy(from: &Path, to: &Path) {
+async fn copy(from: &Path, to: &Path) {
     for name in ["cases.sqlite", "cases.sqlite-wal"] {
         if from.join(name).exists() {
             std::fs::copy(from.join(name), to.join(name)).expect("it is copied");
         }
     }
+    crate::postgres::copy(from, to).await;
 }
 
 /// What an analyst sees of all alerts, without what only counts writes.
@@ -78,7 +79,7 @@ async fn replay(world: World) {
     settle(&server, &world).await;
     server.shutdown().await;
     // The state of now is what a crash later throws the database back to.
-    copy(folder.path(), old.path());
+    copy(folder.path(), old.path()).await;
     let server = world.start(folder.path()).await;
     for vehicle in &vehicles {
         send(&server, vehicle, &vehicle.batch(2..=9)).await;
@@ -112,7 +113,7 @@ async fn records_that_are_gone_although_the_lake_had_them_stop_nothing() {
     send(&server, &vehicle, &vehicle.batch(1..=3)).await;
     settle(&server, &world).await;
     server.shutdown().await;
-    copy(folder.path(), old.path());
+    copy(folder.path(), old.path()).await;
     let server = world.start(folder.path()).await;
     send(&server, &vehicle, &vehicle.batch(4..=6)).await;
     settle(&server, &world).await;
@@ -259,14 +260,14 @@ async fn a_finding_that_only_a_step_before_the_crash_stated_is_taken_back() {
     send(&server, &vehicle, &vehicle.batch(1..=3)).await;
     settle(&server, &world).await;
     server.shutdown().await;
-    copy(folder.path(), old.path());
+    copy(folder.path(), old.path()).await;
     let server = world.start(folder.path()).await;
     send(&server, &vehicle, &vehicle.batch(4..=6)).await;
     settle(&server, &world).await;
     server.shutdown().await;
     // The database goes back to the checkpoint, but what was stated after it is there: one statement within the part
     // of the log that is replayed, one of a record that never came.
-    let store = SqliteStore::open(&old.path().join("cases.sqlite")).await.expect("it opens");
+    let store = SqlStore::of_folder(old.path()).await.expect("it opens");
     let rule = RuleCard {
         id: RuleId("rule-ghost".to_owned()),
         title: "Ghost".to_owned(),

@@ -8,23 +8,31 @@ use outrider_server::api::dto::{
 };
 use outrider_server::store::{
     AccountChange, AlertFilter, AlertOrder, CaseFilter, FindingInput, NewCase, Progress, QuarantineEntry,
-    QuarantineFilter, RuleCard, Scope, SqliteStore, Store, StoreError,
+    QuarantineFilter, RuleCard, Scope, SqlStore, Store, StoreError,
 };
 use outrider_types::{TenantId, UnixMicros, VehicleId};
 
 use crate::harness::NOW;
+use crate::postgres::Fresh;
 
-const SCOPE: Scope = Scope { tenant: TenantId(1), now: NOW };
+pub(crate) const SCOPE: Scope = Scope { tenant: TenantId(1), now: NOW };
 const OTHER: Scope = Scope { tenant: TenantId(2), now: NOW };
-
-async fn open(folder: &tempfile::TempDir) -> SqliteStore {
-    SqliteStore::open(&folder.path().join("cases.sqlite")).await.expect("it opens")
-}
 
 #[tokio::test]
 async fn sqlite_conforms() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = open(&folder).await;
+    let path = folder.path().join("cases.sqlite");
+    conforms(async || SqlStore::open(&path).await.expect("it opens")).await;
+}
+
+#[tokio::test]
+async fn postgres_conforms() {
+    let Some(fresh) = Fresh::new().await else { return };
+    conforms(async || fresh.open().await).await;
+}
+
+async fn conforms(open: impl AsyncFn() -> SqlStore) {
+    let store = open().await;
     findings_are_idempotent(&store).await;
     pages_hold_every_alert_once(&store).await;
     a_quiet_group_begins_a_new_alert(&store).await;
@@ -35,7 +43,7 @@ async fn sqlite_conforms() {
     a_former_owner_writes_nothing_any_more(&store).await;
     a_former_owner_states_and_takes_back_nothing(&store).await;
     store.close().await;
-    let again = open(&folder).await;
+    let again = open().await;
     let kept = again.saved_progress_of().await;
     assert_eq!(kept, LogOffset(7), "what was written survives the program");
 }
@@ -51,7 +59,7 @@ impl<T: Store> SavedOffset for T {
     }
 }
 
-fn card() -> RuleCard {
+pub(crate) fn card() -> RuleCard {
     RuleCard {
         id: RuleId("rule-1".to_owned()),
         title: "Injection".to_owned(),
@@ -60,7 +68,7 @@ fn card() -> RuleCard {
     }
 }
 
-fn finding(number: u8, group: &str, revision: u32) -> Finding {
+pub(crate) fn finding(number: u8, group: &str, revision: u32) -> Finding {
     Finding {
         id: FindingId([number; 16]),
         tenant: SCOPE.tenant,
@@ -154,7 +162,7 @@ async fn findings_are_idempotent(store: &dyn Store) {
     assert_eq!(record(store, &[finding(3, "a", 3)]).await, 0, "what was taken back stays so");
 }
 
-fn action(action: AlertActionKind, ids: Vec<String>) -> AlertActionRequest {
+pub(crate) fn action(action: AlertActionKind, ids: Vec<String>) -> AlertActionRequest {
     AlertActionRequest {
         action,
         selection: AlertSelection { ids: Some(ids), ..AlertSelection::default() },

@@ -1,5 +1,6 @@
 //! `outrider bench`.
 
+mod correlate;
 mod lake;
 mod uplink;
 
@@ -49,6 +50,8 @@ enum What {
     Edge(EdgeArguments),
     /// What leaves a vehicle, byte for byte, and what its gateway takes for it.
     Uplink(uplink::Uplink),
+    /// Fleet correlation alone: counting sightings of a fleet of which a part is weeks late.
+    Correlate(correlate::Correlate),
     /// The lake: storing, compaction, one vehicle's history, questions over the fleet.
     Lake(lake::BenchLake),
 }
@@ -82,6 +85,7 @@ impl Bench {
             What::Spine(spine) => spine.run(),
             What::Uplink(uplink) => uplink.run(),
             What::Lake(lake) => lake.run(),
+            What::Correlate(correlate) => correlate.run(),
             What::Edge(arguments) => arguments.run(&mut std::io::stdout().lock()).map_err(Failure::failed),
         }
     }

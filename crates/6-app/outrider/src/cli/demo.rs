@@ -31,6 +31,7 @@ use super::serve::{announce, open, stop_signal};
 use super::{Failure, print, runtime};
 use crate::content::rules;
 use crate::ports::SystemClock;
+use crate::traces::TraceArgs;
 
 /// Marks a folder as one that a demo may empty.
 const MARK: &str = "this-is-a-demo";
@@ -73,6 +74,8 @@ pub(crate) struct Demo {
     ready_file: Option<PathBuf>,
     #[command(flatten)]
     log: EventLogArgs,
+    #[command(flatten)]
+    traces: TraceArgs,
     /// Print one JSON object (headless).
     #[arg(long)]
     json: bool,
@@ -99,6 +102,11 @@ struct Stage {
 }
 
 impl Demo {
+    /// Returns where traces go.
+    pub(super) const fn traces(&self) -> &TraceArgs {
+        &self.traces
+    }
+
     pub(super) fn run(self) -> Result<(), Failure> {
         let runtime = runtime()?;
         self.clear_folder()?;

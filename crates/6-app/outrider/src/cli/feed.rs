@@ -15,7 +15,7 @@ use outrider_server::feeds::{new_token, secret_hash};
 use outrider_server::identity::CLI;
 use outrider_server::port::EventHistory as _;
 use outrider_server::store::{
-    AuditEntry, FeedSetup, FeedStore as _, IdentityStore as _, Scope, SqliteStore, StoreResult, StoredFeed,
+    AuditEntry, FeedSetup, FeedStore as _, IdentityStore as _, Scope, SqlStore, StoreResult, StoredFeed,
 };
 use outrider_server::vehicle::open_name_key;
 use outrider_types::{Clock as _, TenantId, VehicleId};
@@ -39,10 +39,9 @@ struct Installation {
 
 impl Installation {
     /// Opens the database, does something, and closes it.
-    fn with<T>(&self, work: impl AsyncFnOnce(&SqliteStore, Scope) -> StoreResult<T>) -> Result<T, Failure> {
+    fn with<T>(&self, work: impl AsyncFnOnce(&SqlStore, Scope) -> StoreResult<T>) -> Result<T, Failure> {
         runtime()?.block_on(async {
-            let store =
-                SqliteStore::open(&self.folder.join("cases.sqlite")).await.map_err(Failure::failed)?;
+            let store = SqlStore::of_folder(&self.folder).await.map_err(Failure::failed)?;
             let scope = Scope { tenant: TenantId(self.tenant), now: SystemClock.now() };
             let done = work(&store, scope).await;
             store.close().await;

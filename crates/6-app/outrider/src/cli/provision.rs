@@ -12,7 +12,7 @@ use outrider_server::api::dto::BusHealth;
 use outrider_server::port::Random as _;
 use outrider_server::store::{
     BatchKey, EnrolmentPermit, EnrolmentStore as _, FleetStore as _, IdentityNote, PermitKind, Scope,
-    SqliteStore, StoreResult, UpdateStore as _, VehicleEntry,
+    SqlStore, StoreResult, UpdateStore as _, VehicleEntry,
 };
 use outrider_server::vehicle::est::token_hash;
 use outrider_server::vehicle::{Keys, TlsFiles, VehicleCa};
@@ -131,8 +131,7 @@ impl Provision {
         let (files, issued) = ca.make_vehicle(vehicle).map_err(Failure::failed)?;
         let token = self.enroll_token.map(|_| new_token());
         runtime()?.block_on(async {
-            let store =
-                SqliteStore::open(&self.folder.join("cases.sqlite")).await.map_err(Failure::failed)?;
+            let store = SqlStore::of_folder(&self.folder).await.map_err(Failure::failed)?;
             let scope = Scope { tenant: TenantId(1), now: SystemClock.now() };
             store.put_vehicles(scope, &[entry]).await.map_err(Failure::failed)?;
             for key in &self.artifact_key {
@@ -197,7 +196,7 @@ pub(super) fn new_token() -> String {
 /// # Errors
 /// As of the store.
 pub(super) async fn permit(
-    store: &SqliteStore,
+    store: &SqlStore,
     scope: Scope,
     vehicle: VehicleId,
     token: &str,

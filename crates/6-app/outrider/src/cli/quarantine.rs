@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use outrider_server::store::{QuarantineFilter, QuarantineStore as _, Scope, SqliteStore, StoreResult};
+use outrider_server::store::{QuarantineFilter, QuarantineStore as _, Scope, SqlStore, StoreResult};
 use outrider_types::{Clock as _, TenantId};
 use serde_json::json;
 
@@ -23,10 +23,9 @@ struct Installation {
 
 impl Installation {
     /// Opens the database, does something, and closes it.
-    fn with<T>(&self, work: impl AsyncFnOnce(&SqliteStore, Scope) -> StoreResult<T>) -> Result<T, Failure> {
+    fn with<T>(&self, work: impl AsyncFnOnce(&SqlStore, Scope) -> StoreResult<T>) -> Result<T, Failure> {
         runtime()?.block_on(async {
-            let store =
-                SqliteStore::open(&self.folder.join("cases.sqlite")).await.map_err(Failure::failed)?;
+            let store = SqlStore::of_folder(&self.folder).await.map_err(Failure::failed)?;
             let scope = Scope { tenant: TenantId(self.tenant), now: SystemClock.now() };
             let done = work(&store, scope).await;
             store.close().await;

@@ -11,7 +11,7 @@ use outrider_model::{MonitoringStage, Registration};
 use outrider_server::api::dto::{self, VehicleImport};
 use outrider_server::registry::{H3_RESOLUTION_MAX, ImportOptions, ImportProgress, ImportTarget, import};
 use outrider_server::store::{
-    EnrolmentStore as _, FleetStore as _, RegistryStore as _, Scope, Selection, SqliteStore, StageChange,
+    EnrolmentStore as _, FleetStore as _, RegistryStore as _, Scope, Selection, SqlStore, StageChange,
     VehicleFilter, VehicleOrder,
 };
 use outrider_types::{Clock as _, TenantId, VehicleId};
@@ -94,7 +94,7 @@ impl Import {
         let folder = &self.installation.folder;
         let report = runtime()?.block_on(async {
             let vault = self.vault.open(folder).await?;
-            let store = SqliteStore::open(&folder.join("cases.sqlite")).await.map_err(Failure::failed)?;
+            let store = SqlStore::of_folder(folder).await.map_err(Failure::failed)?;
             let scope = Scope { tenant: TenantId(self.installation.tenant), now: SystemClock.now() };
             let target = ImportTarget { store: &store, vault: vault.as_ref(), scope };
             let report = import(reader, target, &options, &mut show).await;

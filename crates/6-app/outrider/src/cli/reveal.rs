@@ -3,7 +3,7 @@
 use clap::Args;
 use outrider_server::identity::CLI;
 use outrider_server::port::Random as _;
-use outrider_server::store::{NewReveal, RevealStore as _, Scope, SqliteStore};
+use outrider_server::store::{NewReveal, RevealStore as _, Scope, SqlStore};
 use outrider_server::vault::{RevealPolicy, Vault};
 use outrider_types::{Clock as _, TenantId, VehicleId};
 use serde_json::json;
@@ -41,7 +41,7 @@ impl Reveal {
         let object = runtime()?.block_on(async {
             let vault = self.vault.open(folder).await?;
             let vault = vault.ok_or_else(|| Failure::input("--vault-key is needed"))?;
-            let store = SqliteStore::open(&folder.join("cases.sqlite")).await.map_err(Failure::failed)?;
+            let store = SqlStore::of_folder(folder).await.map_err(Failure::failed)?;
             let scope = Scope { tenant: TenantId(self.installation.tenant), now: SystemClock.now() };
             let done = match (&self.request, self.vehicle, &self.reason) {
                 (Some(request), _, _) => open(&store, &vault, scope, request).await,
@@ -59,7 +59,7 @@ impl Reveal {
 
     async fn ask(
         &self,
-        store: &SqliteStore,
+        store: &SqlStore,
         vault: &Vault,
         scope: Scope,
         (vehicle, reason): (VehicleId, &str),
@@ -83,7 +83,7 @@ impl Reveal {
 
 /// Shows a VIN; the trace is durable before the vault is asked.
 async fn open(
-    store: &SqliteStore,
+    store: &SqlStore,
     vault: &Vault,
     scope: Scope,
     request: &str,

@@ -25,6 +25,7 @@ use super::vault::{NEEDS_KEY, VaultFiles};
 use super::{Failure, print, runtime};
 use crate::content::{decoders, rules};
 use crate::ports::{SystemClock, system};
+use crate::traces::TraceArgs;
 
 /// How long the worker waits before it looks into a log that other processes write, too.
 const REMOTE_IDLE: std::time::Duration = std::time::Duration::from_millis(200);
@@ -113,12 +114,19 @@ pub(crate) struct Serve {
     /// Browsers reach the API over TLS (a proxy in front), so that cookies are marked Secure.
     #[arg(long)]
     behind_tls: bool,
+    #[command(flatten)]
+    traces: TraceArgs,
     /// File that is written with the addresses as JSON when everything listens.
     #[arg(long)]
     ready_file: Option<PathBuf>,
 }
 
 impl Serve {
+    /// Returns where traces go.
+    pub(super) const fn traces(&self) -> &TraceArgs {
+        &self.traces
+    }
+
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.role {
             // Feeds would give vehicles pseudonyms that are not the vault's.

@@ -9,7 +9,7 @@ use outrider_server::api::dto::{ProposeRolloutRequest, Role, Rollout};
 use outrider_server::identity::{Identity, SessionPolicy};
 use outrider_server::notices::NoNotices;
 use outrider_server::port::Ports;
-use outrider_server::store::{Decision, Scope, SqliteStore, UpdateStore as _};
+use outrider_server::store::{Decision, Scope, SqlStore, UpdateStore as _};
 use outrider_server::update::{UpdateDesk, UpdateParts};
 use outrider_server::vehicle::{ArtifactVault, Directory, Keys};
 use outrider_types::{Clock as _, TenantId, VehicleId, hex_decode};
@@ -152,7 +152,7 @@ fn public_key(text: &str) -> Result<[u8; 32], String> {
 
 /// An installation that is open.
 struct Open {
-    store: SqliteStore,
+    store: SqlStore,
     scope: Scope,
 }
 
@@ -160,8 +160,7 @@ impl Installation {
     /// Opens the database, does something, prints what comes of it, and closes.
     fn with(&self, work: impl AsyncFnOnce(&Open) -> Result<Value, Failure>) -> Result<(), Failure> {
         let value = runtime()?.block_on(async {
-            let path = self.folder.join("cases.sqlite");
-            let store = SqliteStore::open(&path).await.map_err(Failure::failed)?;
+            let store = SqlStore::of_folder(&self.folder).await.map_err(Failure::failed)?;
             let scope = Scope { tenant: TenantId(self.tenant), now: SystemClock.now() };
             let open = Open { store, scope };
             let done = work(&open).await;

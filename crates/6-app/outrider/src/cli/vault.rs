@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand, ValueEnum};
 use outrider_ingest::NameKey;
 use outrider_server::identity::CLI;
-use outrider_server::store::{AuditEntry, FeedStore as _, IdentityStore as _, Scope, SqliteStore};
+use outrider_server::store::{AuditEntry, FeedStore as _, IdentityStore as _, Scope, SqlStore};
 use outrider_server::vault::{Linking, MasterKey, Vault, VaultConfig, VaultError};
 use outrider_server::vehicle::open_name_key;
 use outrider_types::{Clock as _, TenantId, VehicleId};
@@ -181,10 +181,9 @@ impl VaultCommand {
 
 /// Reads the key under which feeds' VINs have been hashed so far, if they are to keep those pseudonyms.
 fn former_names(folder: &Path, tenant: TenantId, feeds: Option<Word>) -> Result<Option<NameKey>, Failure> {
-    let cases = folder.join("cases.sqlite");
-    let known = if cases.exists() {
+    let known = if SqlStore::is_in(folder) {
         runtime()?.block_on(async {
-            let store = SqliteStore::open(&cases).await.map_err(Failure::failed)?;
+            let store = SqlStore::of_folder(folder).await.map_err(Failure::failed)?;
             let feeds = store.feeds(Scope { tenant, now: SystemClock.now() }).await;
             store.close().await;
             feeds.map_err(Failure::failed)
@@ -336,7 +335,7 @@ mod tests {
         let scope = Scope { tenant: TenantId(1), now: SystemClock.now() };
         let block = runtime().expect("a runtime");
         block.block_on(async {
-            let store = SqliteStore::open(&folder.join("cases.sqlite")).await.expect("a database");
+            let store = SqlStore::of_folder(&folder).await.expect("a database");
             let setup = FeedSetup::try_from(CreateFeedRequest {
                 name: "backend".to_owned(),
                 format: "outrider.json".to_owned(),

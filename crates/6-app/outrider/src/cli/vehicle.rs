@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use outrider_server::api::dto::VehicleState;
 use outrider_server::port::Random as _;
 use outrider_server::store::{
-    EnrolmentPermit, EnrolmentStore as _, PermitKind, Scope, SqliteStore, StoreResult, Transfer,
+    EnrolmentPermit, EnrolmentStore as _, PermitKind, Scope, SqlStore, StoreResult, Transfer,
 };
 use outrider_server::vehicle::est::factory_hash;
 use outrider_server::vehicle::{Serial, pem};
@@ -32,11 +32,10 @@ impl Installation {
     /// Opens the database, does something, and closes it.
     pub(super) fn with<T>(
         &self,
-        work: impl AsyncFnOnce(&SqliteStore, Scope) -> StoreResult<T>,
+        work: impl AsyncFnOnce(&SqlStore, Scope) -> StoreResult<T>,
     ) -> Result<T, Failure> {
         runtime()?.block_on(async {
-            let store =
-                SqliteStore::open(&self.folder.join("cases.sqlite")).await.map_err(Failure::failed)?;
+            let store = SqlStore::of_folder(&self.folder).await.map_err(Failure::failed)?;
             let scope = Scope { tenant: TenantId(self.tenant), now: SystemClock.now() };
             let done = work(&store, scope).await;
             store.close().await;

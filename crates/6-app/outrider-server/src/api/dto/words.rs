@@ -295,6 +295,10 @@ words! {
         EventCount = "event_count",
         /// Counts different values in a window.
         ValueCount = "value_count",
+        /// Several rules match in a window.
+        Temporal = "temporal",
+        /// Several rules match in a window, in their order.
+        TemporalOrdered = "temporal_ordered",
     }
 }
 

@@ -16,7 +16,7 @@ use super::{BenchError, Child, failed, key, vehicle};
 use crate::notices::NoNotices;
 use crate::pipeline::Doorbell;
 use crate::port::{Random, draw};
-use crate::store::{SqliteStore, VehicleEntry};
+use crate::store::{SqlStore, VehicleEntry};
 use crate::vehicle::admission::{HandshakeLimits, Rate, VehicleRate};
 use crate::vehicle::mqtt::{MqttConfig, MqttListener, tls_config};
 use crate::vehicle::{
@@ -95,7 +95,7 @@ async fn exchange(
     directory.put((0..=order.vehicles).map(entry));
     let folder = order.folder.join(format!("child-{}", std::process::id()));
     std::fs::create_dir_all(&folder).map_err(failed("folder"))?;
-    let store = SqliteStore::open(&folder.join("cases.sqlite")).await.map_err(failed("store"))?;
+    let store = SqlStore::of_folder(&folder).await.map_err(failed("store"))?;
     let rate = Rate { per_second: u32::MAX, burst: u32::MAX };
     let exchange = Exchange::new(ExchangeParts {
         log,

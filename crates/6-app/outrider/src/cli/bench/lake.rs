@@ -1,7 +1,7 @@
 //! `outrider bench lake`.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use outrider_lake::{Compaction, Lake, LakeConfig, QueryLimits, Retention, unwatched};
@@ -22,6 +22,10 @@ use crate::cli::{Failure, print, runtime};
 const EVENTS_A_DAY: u64 = 100;
 /// Events that a vehicle sends at once.
 const EVENTS_AN_UPLOAD: u64 = 20;
+/// Events between two boots of a vehicle.
+const EVENTS_A_BOOT: u64 = 200;
+/// A drive: events happen up to four hours before they come in.
+const DRIVE_US: i64 = 14_400_000_000;
 /// Days over which the events come in.
 const DAYS: u64 = 10;
 /// Commits between two compactions, as the running system merges once a minute.
@@ -64,6 +68,8 @@ struct Fleet {
     models: Vec<VehicleRecord>,
     /// Next number of each vehicle.
     next: Vec<u64>,
+    /// When each vehicle's boot began, by the wall clock.
+    boots: Vec<UnixMicros>,
 }
 
 impl Fleet {
@@ -81,8 +87,9 @@ impl Fleet {
             connectivity: Connectivity::Cellular,
             ..VehicleRecord::default()
         };
-        let next = vec![1; usize::try_from(vehicles).unwrap_or(1)];
-        Self { vehicles, seed: Seed::new(5), models: (0..400).map(model).collect(), next }
+        let each = usize::try_from(vehicles).unwrap_or(1);
+        let (next, boots) = (vec![0; each], vec![START; each]);
+        Self { vehicles, seed: Seed::new(5), models: (0..400).map(model).collect(), next, boots }
     }
 
     /// Pseudonym of a vehicle: as even as a keyed hash.
@@ -104,8 +111,9 @@ impl Fleet {
             let number = upload % self.vehicles;
             let day_us = i128::from(DAYS) * i128::from(DAY_US) * i128::from(at) / i128::from(rows.max(1));
             let ingest = START.saturating_add(i64::try_from(day_us).unwrap_or(0));
+            let clock = self.clock(usize::try_from(number).unwrap_or(0), ingest);
             for _ in 0..EVENTS_AN_UPLOAD.min(to - at) {
-                self.push(&mut batch, number, ingest);
+                self.push(&mut batch, number, ingest, clock);
             }
             at += EVENTS_AN_UPLOAD;
         }
@@ -113,7 +121,18 @@ impl Fleet {
         batch
     }
 
-    fn push(&mut self, batch: &mut EventBatch, number: u64, ingest: UnixMicros) {
+    /// Returns the wall time at which a vehicle's clock was 0, as it is known at an upload: each upload brings a fix of the
+    /// clock that is a few milliseconds off.
+    fn clock(&mut self, index: usize, ingest: UnixMicros) -> UnixMicros {
+        let below = |seed: &mut Seed, bound| i64::try_from(seed.below(bound)).unwrap_or(0);
+        if self.next[index].is_multiple_of(EVENTS_A_BOOT) {
+            let before = DRIVE_US + below(&mut self.seed, DRIVE_US.unsigned_abs());
+            self.boots[index] = ingest.saturating_add(-before);
+        }
+        self.boots[index].saturating_add(below(&mut self.seed, 10_000) - 5_000)
+    }
+
+    fn push(&mut self, batch: &mut EventBatch, number: u64, ingest: UnixMicros, clock: UnixMicros) {
         let index = usize::try_from(number).unwrap_or(0);
         let seq = self.next[index];
         self.next[index] += 1;
@@ -128,11 +147,9 @@ impl Fleet {
                 | event::CAN_UNKNOWN_ID
                 | event::DIAG_SECURITY_ACCESS_DENIED
         );
-        // A drive: up to four hours before the upload.
-        let ago = i64::try_from(seed.below(14_400_000_000)).unwrap_or(0);
+        let ago = i64::try_from(seed.below(DRIVE_US.unsigned_abs())).unwrap_or(0);
         let best = ingest.saturating_add(-ago);
-        let boot = START.saturating_add(-i64::from(u32::try_from(number % 86_400).unwrap_or(0)) * 1_000_000);
-        let mono = VehicleMicros(u64::try_from(best.micros_since(boot)).unwrap_or(0));
+        let mono = VehicleMicros(u64::try_from(best.micros_since(clock)).unwrap_or(0));
         // One in ten was folded from several observations.
         let (count, first) = if seed.below(10) == 0 {
             (
@@ -147,7 +164,7 @@ impl Fleet {
             tenant: TenantId(1),
             id: EventId {
                 vehicle: Self::name(number),
-                epoch: BootEpoch(seq / 200),
+                epoch: BootEpoch(seq / EVENTS_A_BOOT),
                 lane: Lane::Batched,
                 seq: Seq(seq),
             },
@@ -201,7 +218,9 @@ impl BenchLake {
 
     fn measure(&self, folder: &Path) -> Result<Map<String, Value>, Failure> {
         let runtime = runtime()?;
-        let config = LakeConfig::new(folder.to_string_lossy());
+        // Nothing reads meanwhile, so files that were replaced go at once, as in the running system a day later.
+        let config =
+            LakeConfig { retention_min: Duration::ZERO, ..LakeConfig::new(folder.to_string_lossy()) };
         let lake = Lake::open(&config, runtime.handle().clone()).map_err(Failure::failed)?;
         let mut figures = Map::new();
         let mut fleet = Fleet::new(self.rows);
@@ -249,6 +268,7 @@ impl BenchLake {
             compact_cpu += cpu_seconds()? - cpu;
             compact_wall += wall.elapsed().as_secs_f64();
             rewritten += report.rows;
+            lake.vacuum(Duration::ZERO).map_err(Failure::failed)?;
             Ok(())
         };
         while from < self.rows {
@@ -301,7 +321,7 @@ fn histories(lake: &Lake, fleet: &Fleet, figures: &mut Map<String, Value>) -> Re
         let found = history(lake, number)?;
         times.push(millis(begin));
         bytes_max = bytes_max.max(lake.reads().1 - before);
-        let expected = fleet.next.get(usize::try_from(number).unwrap_or(0)).map_or(0, |next| next - 1);
+        let expected = fleet.next.get(usize::try_from(number).unwrap_or(0)).copied().unwrap_or(0);
         if found != expected {
             return Err(Failure::failed(format!("{found} events of {expected} are in a vehicle's history")));
         }
@@ -334,7 +354,7 @@ fn group_by(lake: &Lake, figures: &mut Map<String, Value>) -> Result<(), Failure
     let mut all = Map::new();
     // The fleet of a large run does not fit into what a person's query may use.
     let limits = QueryLimits {
-        time_max: std::time::Duration::from_secs(600),
+        time_max: Duration::from_secs(600),
         memory_bytes_max: 4 * 1_024 * 1_024 * 1_024,
         ..QueryLimits::default()
     };
