@@ -142,6 +142,7 @@ const decoder = (name, format, more) => ({
   description: "Events of telematics units, one a line.",
   samples: 3,
   feeds: [],
+  documents: stage(40_120, 40_000, { ignored: 7 }, { "map.time": 113 }),
   ...more,
 });
 

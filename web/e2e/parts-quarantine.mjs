@@ -73,6 +73,10 @@ export async function quarantineParts({ mock, page, part, equal, truly, shots, p
       (await page.textContent("section[aria-label=Decoders] tbody tr:last-child")).includes("2026.1 – …"),
       "releases of a decoder",
     );
+    truly(
+      (await page.textContent("section[aria-label=Decoders] tbody tr:first-child")).endsWith("40,000113"),
+      "what became of a decoder's documents",
+    );
     equal(await axe(page), [], "axe");
     await page.screenshot({ path: `${shots}feeds-1280-dark.png` });
     await page.selectOption("label:has-text('of the last') select", "1");

@@ -1925,6 +1925,8 @@ export interface components {
         Decoder: {
             /** @description What it is, in a sentence; may be empty. */
             description: string;
+            /** @description What became of the documents that this version decoded since the program started, those of a replay included. */
+            documents: components["schemas"]["StageBalance"];
             /** @description Feeds of its format, ascending by name: for a vehicle of theirs another package of the format may say more. */
             feeds: string[];
             /** @description Format that it decodes. */

@@ -1057,7 +1057,7 @@ export const en = {
   "reason_word.map.output": "results too large",
 
   "decoder.title": "Decoders",
-  "decoder.note": "read when the server starts",
+  "decoder.note": "read when the server starts; counts since then",
   "decoder.none": "No decoder is in use",
   "decoder.name": "Package",
   "decoder.any": "any",

@@ -53,6 +53,8 @@ pub(crate) struct Foreign {
     bodies: Seen,
     keys: Seen,
     counts: BTreeMap<FeedId, FeedCounts>,
+    /// By name and version: as many as packages were ever in use.
+    decoders: BTreeMap<String, Balance>,
 }
 
 impl Default for Foreign {
@@ -62,6 +64,7 @@ impl Default for Foreign {
             bodies: Seen::new(BODY_SEGMENTS),
             keys: Seen::new(KEY_SEGMENTS),
             counts: BTreeMap::new(),
+            decoders: BTreeMap::new(),
         }
     }
 }
@@ -80,6 +83,8 @@ struct Body<'a> {
     digest: BodyDigest,
     ingest: IngestTime,
     counts: Balance,
+    /// Those of `counts` that a decoder saw, by its name and version.
+    decoders: BTreeMap<String, Balance>,
     entries: usize,
     inner: (u64, usize),
 }
@@ -140,8 +145,20 @@ impl Foreign {
         let input = Input { bytes: parsed.body, format: &feed.format, envelope: None };
         let mut sinks = Sinks { registry, batch, quarantine };
         body.decode(&input, &mut self.keys, &mut sinks);
-        let counts = body.counts;
-        self.counts.entry(parsed.feed).or_default().documents.merge(&counts);
+        let (counts, decoders) = (body.counts, body.decoders);
+        self.add(parsed.feed, &counts, decoders);
+    }
+
+    /// Adds what became of the documents of a body.
+    fn add(&mut self, feed: FeedId, counts: &Balance, decoders: BTreeMap<String, Balance>) {
+        self.counts.entry(feed).or_default().documents.merge(counts);
+        for (decoder, counts) in decoders {
+            self.decoders.entry(decoder).or_default().merge(&counts);
+        }
+    }
+
+    pub(crate) const fn decoder_counts(&self) -> &BTreeMap<String, Balance> {
+        &self.decoders
     }
 
     pub(crate) const fn counts(&self) -> &BTreeMap<FeedId, FeedCounts> {
@@ -175,7 +192,15 @@ fn first_eight(digest: BodyDigest) -> [u8; 8] {
 
 impl<'a> Body<'a> {
     fn new(feed: &'a Feed, feeds: &'a Feeds, digest: BodyDigest, ingest: IngestTime) -> Self {
-        Self { feed, feeds, digest, ingest, counts: Balance::default(), entries: 0, inner: (0, 0) }
+        let (counts, decoders) = (Balance::default(), BTreeMap::new());
+        Self { feed, feeds, digest, ingest, counts, decoders, entries: 0, inner: (0, 0) }
+    }
+
+    /// Counts for a decoder what was counted since `before` was taken out of the counts, and for the body both.
+    fn attribute(&mut self, decoder: &str, before: Balance) {
+        let own = std::mem::replace(&mut self.counts, before);
+        self.counts.merge(&own);
+        self.decoders.entry(decoder.to_owned()).or_default().merge(&own);
     }
 
     /// Decodes the body, and the payloads in it once.
@@ -276,6 +301,7 @@ impl<'a> Body<'a> {
         let Taken { decoder, appended, declined: Declined { duplicates, mut refused } } = taken;
         let documents = appended.documents();
         let Appended { rows, others: decoded, .. } = appended;
+        let before = std::mem::take(&mut self.counts);
         self.counts.receive(documents);
         self.counts.drop_for("ignored", decoded.ignored);
         self.counts.pass(rows);
@@ -303,6 +329,7 @@ impl<'a> Body<'a> {
             self.set_aside(reason, place, units, (part, input.bytes), sinks);
         }
         self.set_refusals_aside(input, &decoder, documents, decoded.refusals, sinks);
+        self.attribute(&decoder, before);
         payloads
     }
 

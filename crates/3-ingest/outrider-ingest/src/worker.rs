@@ -273,6 +273,12 @@ impl Worker {
         self.foreign.counts()
     }
 
+    /// Returns what became of the documents that each decoder saw since the program began, by its name and version.
+    #[must_use]
+    pub const fn decoder_counts(&self) -> &BTreeMap<String, Balance> {
+        self.foreign.decoder_counts()
+    }
+
     /// Takes what changed of the memory of bodies and keys since the last call, by name, for the checkpoint.
     pub fn save_feeds(&mut self) -> Vec<(String, Vec<u8>)> {
         self.foreign.save_changed()

@@ -1,4 +1,5 @@
 import type { Decoder } from "../../api/types";
+import { sum } from "../../lib/counts";
 import { number, t } from "../../lib/i18n";
 import { Card, Scroll } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
@@ -23,6 +24,8 @@ const Row = ({ decoder }: { decoder: Decoder }) => (
     </td>
     <td className="num">{number(decoder.samples)}</td>
     <td>{decoder.feeds.join(", ") || "—"}</td>
+    <td className="num">{number(decoder.documents.passed)}</td>
+    <td className="num">{number(sum(decoder.documents.quarantined))}</td>
   </tr>
 );
 
@@ -48,6 +51,8 @@ export function Decoders() {
                     <th>{t("decoder.owner")}</th>
                     <th className="num">{t("decoder.samples")}</th>
                     <th>{t("feed.title")}</th>
+                    <th className="num">{t("health.passed")}</th>
+                    <th className="num">{t("health.quarantined")}</th>
                   </tr>
                 </thead>
                 <tbody>

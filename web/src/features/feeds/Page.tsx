@@ -2,6 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Feed, Stage, UnclassifiedType } from "../../api/types";
 import { granted } from "../../app/actions/types";
+import { sum } from "../../lib/counts";
 import { counted, number, t, word } from "../../lib/i18n";
 import { Age, Card, Scroll, Tag } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
@@ -10,9 +11,6 @@ import { useFeeds, useUnclassified } from "./api";
 import { Decoders } from "./Decoders";
 
 const DAYS = [1, 7, 30, 366] as const;
-
-const sum = (counts: Record<string, number>): number =>
-  Object.values(counts).reduce((all, each) => all + each, 0);
 
 /** The reasons that were counted, in words. */
 const words = (counts: Record<string, number>): string =>

@@ -10,11 +10,12 @@ export const useFeeds = () =>
     refetchInterval: POLL_MS,
   });
 
-/** Decoders are read when the server starts. */
+/** Decoders are read when the server starts; their counts move on. */
 export const useDecoders = () =>
   useQuery({
     queryKey: ["decoders"],
     queryFn: ({ signal }) => ask(http.GET("/api/v1/decoders", { signal })),
+    refetchInterval: POLL_MS,
   });
 
 export const useUnclassified = (days: number) =>

@@ -1,14 +1,12 @@
 import { Link } from "@tanstack/react-router";
 import type { Health, Stage } from "../../api/types";
+import { sum } from "../../lib/counts";
 import { bytes, counted, number, t, word } from "../../lib/i18n";
 import { formatSpan } from "../../lib/time";
 import { Age, Card, Scroll, Tag } from "../../ui/parts";
 import { Await, Empty } from "../../ui/states";
 import { useHealth } from "./api";
 import { Detection } from "./Detection";
-
-const sum = (counts: Record<string, number>): number =>
-  Object.values(counts).reduce((all, each) => all + each, 0);
 
 const Reasons = ({ counts }: { counts: Record<string, number> }) => (
   <>

@@ -70,8 +70,8 @@ impl Foreign {
         } else {
             body.replay(part, &input, &mut self.keys, &mut sinks);
         }
-        let counts = body.counts;
-        self.counts.entry(part.feed).or_default().documents.merge(&counts);
+        let (counts, decoders) = (body.counts, body.decoders);
+        self.add(part.feed, &counts, decoders);
     }
 }
 
@@ -91,6 +91,7 @@ impl Body<'_> {
             part.refused.as_ref().map(|refused| refused.iter().copied().collect());
         let is_open = |number: u32| open.as_ref().is_none_or(|open| open.contains(&number));
         let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let counted = std::mem::take(&mut self.counts);
         self.counts.receive(decoded.documents());
         self.counts.drop_for("ignored", decoded.ignored);
         let (open, before): (Vec<_>, Vec<_>) =
@@ -126,12 +127,13 @@ impl Body<'_> {
                 self.counts.drop_for("taken_before", 1);
             }
         }
+        for (_, reason, _) in &refused {
+            self.counts.quarantine_for(reason, 1);
+        }
+        self.attribute(&decoder, counted);
         self.decode_payloads(payloads, keys, sinks);
         refused.sort_by_key(|(number, ..)| *number);
         if let Some((_, reason, place)) = refused.first().cloned() {
-            for (_, reason, _) in &refused {
-                self.counts.quarantine_for(reason, 1);
-            }
             let numbers: Vec<u32> = refused.iter().map(|(number, ..)| *number).collect();
             let units = numbers.len() as u64;
             let again = ForeignPart { decoder, refused: Some(numbers), ..part.clone() };

@@ -21,10 +21,14 @@ const ENVELOPE: &str = "namespace = \"acme\"\nvehicle = { path = \"unit\", kind 
     payload = { path = \"data\", format_path = \"format\" }\n";
 
 fn package(format: &str, reader: &str, mapping: &str) -> Package {
+    version("1.0.0", format, reader, mapping)
+}
+
+fn version(version: &str, format: &str, reader: &str, mapping: &str) -> Package {
     let end = if mapping.starts_with("namespace") { "toml" } else { "vrl" };
     let name = format.replace('/', ".");
     let manifest = format!(
-        "name = \"{name}\"\nversion = \"1.0.0\"\nformat = \"{format}\"\nnamespace = \"acme\"\nowner = \"x\"\n\
+        "name = \"{name}\"\nversion = \"{version}\"\nformat = \"{format}\"\nnamespace = \"acme\"\nowner = \"x\"\n\
          licence = \"x\"\nmapping = \"mapping.{end}\"\nreader = {reader}\n"
     );
     Package::from_files(Files::from([
@@ -134,6 +138,9 @@ impl Bench {
         assert_eq!(units, self.quarantine.iter().map(|entry| entry.units).sum::<u64>());
         let passed: u64 = self.worker.feed_counts().values().map(|counts| counts.documents.passed()).sum();
         assert_eq!(passed, self.batch.rows() as u64);
+        let decoders = self.worker.decoder_counts();
+        assert!(decoders.values().all(|counts| counts.difference() == 0), "{decoders:?}");
+        assert_eq!(passed, decoders.values().map(Balance::passed).sum::<u64>());
         assert!(!format!("{:?}{:?}", self.quarantine, self.batch.extensions).contains(VIN));
     }
 

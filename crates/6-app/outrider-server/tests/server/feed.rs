@@ -87,6 +87,8 @@ async fn a_feeds_events_reach_rules_and_lake_under_the_vehicles_pseudonym() {
     assert!(stages.iter().all(|stage| stage["balanced"] == json!(true)), "{health}");
     let documents = stages.iter().find(|stage| stage["stage"] == json!("feed_documents")).expect("a stage");
     assert_eq!((&documents["received"], &documents["passed"]), (&json!(2), &json!(2)));
+    let decoder = running.admin.get("/api/v1/decoders").await.json()[0]["documents"].clone();
+    assert_eq!((&decoder["received"], &decoder["passed"]), (&json!(2), &json!(2)), "{decoder}");
     running.server.shutdown().await;
 }
 
@@ -319,4 +321,5 @@ async fn decoders_are_listed_with_the_feeds_of_their_format() {
     assert_eq!(decoder["format"], json!("outrider.json"));
     assert_eq!((&decoder["samples"], &decoder["feeds"]), (&json!(1), &json!(["backend"])));
     assert!(decoder.get("release_from").is_none(), "any release");
+    assert_eq!(decoder["documents"]["received"], json!(0));
 }

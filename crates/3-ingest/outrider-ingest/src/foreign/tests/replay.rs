@@ -47,7 +47,8 @@ fn after_a_fix_refused_documents_pass_once_under_the_identity_that_they_would_ha
     assert_eq!((bench.batch.rows(), bench.quarantine.len()), (5, 6));
     let entries = std::mem::take(&mut bench.quarantine);
     let before = bench.worker.feed_counts()[&FeedId(1)].documents.quarantined().values().sum::<u64>();
-    decoders(&mut bench, vec![package("acme/1", LINES, MAPPING)], vec![feed(1, "acme/1", false)]);
+    let fixed = vec![version("1.0.1", "acme/1", LINES, MAPPING)];
+    decoders(&mut bench, fixed, vec![feed(1, "acme/1", false)]);
     // `check` compares all counts with all entries: these stand for those that were taken out.
     bench.quarantine.push(Quarantined { units: before, ..entries[0].clone() });
     for (number, entry) in entries.iter().enumerate() {
@@ -61,6 +62,13 @@ fn after_a_fix_refused_documents_pass_once_under_the_identity_that_they_would_ha
     whole.send(1, body.as_bytes());
     assert_eq!(ids(&bench), ids(&whole), "as if the fix had been there at once");
     assert_eq!(bench.batch.ingest_time, whole.batch.ingest_time, "they came when they came");
+    let counts = |bench: &Bench, version: &str| {
+        let counts = bench.worker.decoder_counts().iter().find(|(id, _)| id.ends_with(version));
+        counts.map(|(_, it)| (it.received(), it.passed(), it.quarantined().values().sum::<u64>()))
+    };
+    assert_eq!(counts(&bench, "@1.0.0"), Some((11, 5, 6)));
+    assert_eq!(counts(&bench, "@1.0.1"), Some((6, 5, 1)), "each is counted for the version that decoded it");
+    assert_eq!(counts(&whole, "@1.0.0"), Some((11, 10, 1)));
 }
 
 #[test]

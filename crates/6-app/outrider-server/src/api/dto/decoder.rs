@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::StageBalance;
+
 /// Decoder package that this server uses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Decoder {
@@ -32,4 +34,6 @@ pub struct Decoder {
     pub samples: u64,
     /// Feeds of its format, ascending by name: for a vehicle of theirs another package of the format may say more.
     pub feeds: Vec<String>,
+    /// What became of the documents that this version decoded since the program started, those of a replay included.
+    pub documents: StageBalance,
 }

@@ -6,6 +6,7 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::{Extension, Json};
 use outrider_decode::{Package, Release};
+use outrider_model::Balance;
 
 use super::platform::stage;
 use super::text;
@@ -44,6 +45,7 @@ pub(crate) async fn list(state: Shared) -> Result<Json<Vec<Feed>>, ApiFailure> {
 /// Lists decoders.
 pub(crate) async fn decoders(state: Shared) -> Result<Json<Vec<Decoder>>, ApiFailure> {
     let feeds = state.store.feeds(state.scope()).await?;
+    let counts = state.pipeline.with_ingest(|worker| worker.decoder_counts().clone());
     let shown = |package: &Arc<Package>| {
         let manifest = package.manifest();
         let release = |bound: &Option<Release>| bound.as_ref().map(|release| release.0.clone());
@@ -66,6 +68,11 @@ pub(crate) async fn decoders(state: Shared) -> Result<Json<Vec<Decoder>>, ApiFai
             description: manifest.description.clone(),
             samples: package.samples() as u64,
             feeds,
+            documents: stage(
+                "decoder_documents",
+                "documents",
+                counts.get(package.decoder().id()).unwrap_or(&Balance::default()),
+            ),
         }
     };
     Ok(Json(state.feeds.decoders().packages().map(shown).collect()))
