@@ -7,8 +7,8 @@ use outrider_server::api::dto::{
     AlertActionKind, AlertActionRequest, AlertSelection, AlertStatus, CaseStatus, Disposition, Role, Severity,
 };
 use outrider_server::store::{
-    AccountChange, AlertFilter, AlertOrder, CaseFilter, FindingInput, NewCase, Progress, QuarantineEntry,
-    QuarantineFilter, RuleCard, Scope, SqlStore, Store, StoreError,
+    AccountChange, AlertFilter, AlertOrder, CaseFilter, FindingInput, FindingOwner, NewCase, Progress,
+    QuarantineEntry, QuarantineFilter, RuleCard, Scope, SqlStore, Store, StoreError,
 };
 use outrider_types::{TenantId, UnixMicros, VehicleId};
 
@@ -108,7 +108,11 @@ pub(crate) fn finding(number: u8, group: &str, revision: u32) -> Finding {
 async fn record(store: &dyn Store, findings: &[Finding]) -> usize {
     let card = card();
     let inputs: Vec<_> = findings.iter().map(|finding| FindingInput { finding, rule: &card }).collect();
-    store.record_findings(SCOPE, OwnerEpoch(0), &inputs, LogOffset(1)).await.expect("it writes").len()
+    store
+        .record_findings(SCOPE, FindingOwner::Whole(OwnerEpoch(0)), &inputs, LogOffset(1))
+        .await
+        .expect("it writes")
+        .len()
 }
 
 async fn findings_are_idempotent(store: &dyn Store) {
@@ -246,7 +250,7 @@ async fn episodes(store: &dyn Store, tenant: u32, times: &[i64]) -> Vec<(i64, i6
         let input = FindingInput { finding: &found, rule: &card };
         assert_eq!(
             store
-                .record_findings(scope, OwnerEpoch(0), &[input], LogOffset(1))
+                .record_findings(scope, FindingOwner::Whole(OwnerEpoch(0)), &[input], LogOffset(1))
                 .await
                 .expect("it writes")
                 .len(),
@@ -356,9 +360,16 @@ async fn a_former_owner_states_and_takes_back_nothing(store: &dyn Store) {
     let finding = finding(77, "fenced", 1);
     let card = card();
     let input = FindingInput { finding: &finding, rule: &card };
-    let refused = store.record_findings(SCOPE, former, &[input], LogOffset(1)).await;
+    let refused = store.record_findings(SCOPE, FindingOwner::Whole(former), &[input], LogOffset(1)).await;
     assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
-    assert_eq!(store.record_findings(SCOPE, owner, &[input], LogOffset(1)).await.expect("writes").len(), 1);
+    assert_eq!(
+        store
+            .record_findings(SCOPE, FindingOwner::Whole(owner), &[input], LogOffset(1))
+            .await
+            .expect("writes")
+            .len(),
+        1
+    );
     let ids = [finding.id.to_string()];
     let refused = store.withdraw_findings(SCOPE, former, &ids).await;
     assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
