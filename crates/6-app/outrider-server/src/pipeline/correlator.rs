@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use outrider_detect::{Correlator, DetectorConfig, Route, SightingsRecord};
 use outrider_model::{
-    AppendError, Balance, EventLog, Finding, LogOffset, LogRecord, OwnerEpoch, Partition, RuleId, Watermark,
+    Balance, EventLog, Finding, LogOffset, LogRecord, OwnerEpoch, Partition, RuleId, Watermark,
 };
 use outrider_rules::RuleSet;
 use outrider_types::{Clock, IngestTime, TenantId, UnixMicros};
@@ -71,6 +71,9 @@ struct Run {
     findings: (u64, u64),
     rate: BTreeMap<i64, (u64, u64)>,
     busy: BusyTimes,
+    /// Whether the state holds sightings of which the findings are not written. Such a state is never written down: a replay
+    /// would take those sightings for known, and say nothing.
+    is_torn: bool,
 }
 
 /// Takes over a part, restores its last checkpoint and starts the correlator. Blocks.
@@ -115,6 +118,7 @@ impl Run {
             findings: (0, 0),
             rate: BTreeMap::new(),
             busy: BusyTimes::default(),
+            is_torn: false,
             parts,
         };
         run.publish(None);
@@ -145,7 +149,10 @@ impl Run {
                 Err(error) => self.trouble(&error),
             }
         }
-        if dirty && let Err(error) = self.checkpoint() {
+        if dirty
+            && !self.is_torn
+            && let Err(error) = self.checkpoint()
+        {
             tracing::error!(%error, "last checkpoint failed; the rest is replayed at the next start");
         }
     }
@@ -184,6 +191,7 @@ impl Run {
         let mut lap = Lap::begin();
         let mut findings = Vec::new();
         self.records.receive(1);
+        self.is_torn = true;
         match SightingsRecord::decode(&record.bytes) {
             Ok(said) => {
                 self.records.pass(1);
@@ -209,7 +217,7 @@ impl Run {
         self.findings.0 += findings.len() as u64;
         self.findings.1 += findings.iter().filter(|finding| finding.late).count() as u64;
         self.rate.entry(record.ingest.0.0.div_euclid(60_000_000)).or_default().1 += findings.len() as u64;
-        (self.next, self.ingested) = (next, Some(record.ingest));
+        (self.next, self.ingested, self.is_torn) = (next, Some(record.ingest), false);
         Ok(())
     }
 
@@ -319,15 +327,4 @@ fn inherit(parts: &CorrelatorParts, scope: Scope, correlator: &mut Correlator) -
     let count = NonZeroU32::new(u32::from(parts.sightings.partitions())).unwrap_or(NonZeroU32::MIN);
     let groups = Route::range(u32::from(parts.part.0), count);
     Ok(correlator.import(&groups, &whole)?)
-}
-
-/// Asks how far a part of the sightings is behind.
-///
-/// # Errors
-/// [`AppendError`].
-pub fn lag(sightings: &dyn EventLog, status: &PipelineStatus) -> Result<u64, AppendError> {
-    status
-        .partitions
-        .iter()
-        .try_fold(0, |sum, part| Ok(sum + sightings.end(part.partition)?.0.saturating_sub(part.next.0)))
 }
