@@ -234,7 +234,7 @@ async fn roles_apart_say_what_one_process_says_while_partitions_move() {
     cluster.settle(&api, &[&left, &right]).await;
     let (said, mut ids) = (alerts(&api).await, cluster.world.lake.ids());
     ids.sort();
-    let (expected, rows) = alone(12).await;
+    let (expected, rows) = Box::pin(alone(12)).await;
     assert_eq!(ids, rows, "every row once");
     assert_eq!(said, expected);
     assert!(said.iter().any(|alert| alert["vehicle_count"] == 6), "the fleet's alert: {said:?}");

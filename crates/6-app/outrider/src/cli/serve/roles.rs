@@ -41,7 +41,7 @@ impl Serve {
             let ports = system(Arc::new(SystemClock));
             let log = self.log.open(&config.folder).await?;
             let backends = Backends::of_others(log, lake, ports.clock.clone(), config.tenant).await;
-            let server = start(config, ports, backends.map_err(Failure::failed)?).await;
+            let server = Box::pin(start(config, ports, backends.map_err(Failure::failed)?)).await;
             let server = server.map_err(Failure::failed)?;
             announce(&server, self.ready_file.as_deref())?;
             stop_signal().await;
@@ -59,7 +59,7 @@ impl Serve {
             let lake = open_lake(lake).await.map_err(Failure::failed)?;
             let sinks = Arc::new(move || Box::new(lake.sink()) as _);
             let ports = system(Arc::new(SystemClock));
-            let role = start_workers(config, ports, logs, sinks).await.map_err(Failure::failed)?;
+            let role = Box::pin(start_workers(config, ports, logs, sinks)).await.map_err(Failure::failed)?;
             self.take_part(role).await
         })
     }
@@ -70,7 +70,7 @@ impl Serve {
         runtime()?.block_on(async {
             let logs = self.logs().await?;
             let ports = system(Arc::new(SystemClock));
-            let role = start_correlators(config, ports, logs).await.map_err(Failure::failed)?;
+            let role = Box::pin(start_correlators(config, ports, logs)).await.map_err(Failure::failed)?;
             self.take_part(role).await
         })
     }
