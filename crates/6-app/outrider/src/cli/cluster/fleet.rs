@@ -38,7 +38,7 @@ detection:
   selection:
     event_type: can.unknown_id
   condition: selection
-group-by: [model_line, ecu_id]
+group-by: [model_line, ecu]
 level: low
 ---
 title: Denied again and again
