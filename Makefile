@@ -1,8 +1,9 @@
 # Outrider: the two commands a newcomer needs are `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup build web demo test soak crash fuzz static fmt clean
+.PHONY: help setup build web demo test soak crash cluster fuzz static fmt clean
 
 SECONDS_CRASH ?= 60
+SECONDS_CLUSTER ?= 300
 DATA ?=
 
 help: ## Show this list
@@ -25,6 +26,10 @@ test: ## Everything that CI runs
 
 crash: build ## kill -9 of server and agent in a loop under load; SECONDS_CRASH=60
 	@target=$${CARGO_TARGET_DIR:-target}; $$target/release/outrider crash --seconds $(SECONDS_CRASH) --json
+
+cluster: web setup ## All roles on this machine over Kafka, S3 and PostgreSQL, killed in a loop; SECONDS_CLUSTER=300
+	@cargo build --release --locked -p outrider --features kafka
+	@target=$${CARGO_TARGET_DIR:-target}; bash scripts/cluster.sh $$target/release/outrider --seconds $(SECONDS_CLUSTER) --json
 
 static: ## The vehicle program as one static file; STATIC_TARGET=aarch64-unknown-linux-musl for another processor
 	@bash scripts/static.sh

@@ -5,11 +5,15 @@ use core::num::NonZeroU32;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use outrider_detect::{Correlator, DetectorConfig, Sightings};
+use outrider_detect::{Correlator, DetectorConfig, Sightings, SightingsRecord};
 use outrider_rules::{RuleFile, load};
 use outrider_types::{IngestTime, UnixMicros};
 
 fuzz_target!(|body: &[u8]| {
+    // The head that a record of the topic has before them.
+    if let Ok(record) = SightingsRecord::decode(body) {
+        assert_eq!(SightingsRecord::decode(&record.encode()), Ok(record));
+    }
     // With its checksum, so that the checks behind it are reached.
     let mut bytes = body.to_vec();
     bytes.extend_from_slice(&crc32c::crc32c(body).to_le_bytes());

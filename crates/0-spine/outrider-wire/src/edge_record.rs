@@ -72,6 +72,12 @@ impl<'a> SealedEdgeRecord<'a> {
         Ok(Self { record, signed, signature })
     }
 
+    /// Returns the vehicle that it claims to be of, unverified.
+    #[must_use]
+    pub const fn claimed(&self) -> VehicleId {
+        self.record.vehicle
+    }
+
     /// Checks the edge's signature and gives out the record.
     ///
     /// # Errors

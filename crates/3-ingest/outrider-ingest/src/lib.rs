@@ -34,7 +34,7 @@ pub use foreign::{EnvelopePart, FEED_EPOCH, FeedCounts, ForeignPart};
 pub use interval::IntervalSet;
 pub use ledger::{Account, Balancing, GapEnd, LaneTombstone, Ledger};
 pub use note::{NOTE_MAGIC, Note, NoteRecord};
-pub use open::{IngestError, KeyRing, Opened, Opener};
+pub use open::{IngestError, KeyRing, Opened, Opener, claimed_vehicle};
 pub use received::{LaneReceived, LaneWatermark, Received};
 pub use replay::{REPLAY_MAGIC, ReplayRecord, Replayed};
 pub use short::{ShortLedger, ShortRow, ShortSession, ShortVerdict};

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use outrider_types::{BootEpoch, TenantId, VehicleId};
 use outrider_wire::{
-    Batch, BatchError, DictId, EDGE_MAGIC, EnvelopeHeader, FrameError, SealedEnvelope, Verifier, dictionary,
+    Batch, BatchError, DictId, EDGE_MAGIC, EnvelopeHeader, FrameError, SealedEdgeRecord, SealedEnvelope,
+    Verifier, dictionary,
 };
 
 use crate::foreign::FEED_EPOCH;
+use crate::note::NoteRecord;
 
 /// Why an uplink batch is refused as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +135,19 @@ impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Opener").field("dictionaries", &self.decompressors.len()).finish()
     }
+}
+
+/// Returns the vehicle that a record of the event log claims to be of, unverified; `None` if it names none. It decides in which
+/// partition the record is taken again.
+#[must_use]
+pub fn claimed_vehicle(bytes: &[u8]) -> Option<VehicleId> {
+    if NoteRecord::is_note(bytes) {
+        return Some(NoteRecord::parse(bytes)?.vehicle);
+    }
+    if bytes.starts_with(&EDGE_MAGIC) {
+        return Some(SealedEdgeRecord::parse(bytes).ok()?.claimed());
+    }
+    Some(SealedEnvelope::parse(bytes).ok()?.claimed().vehicle)
 }
 
 impl Opener {

@@ -428,13 +428,15 @@ impl Worker {
             .collect()
     }
 
-    /// Restores one vehicle from a checkpoint.
+    /// Restores one vehicle from a checkpoint, in the place of what is known of it.
     ///
     /// # Errors
     /// [`SaveError`]; the vehicle is as it was before.
     pub fn load_vehicle(&mut self, vehicle: VehicleId, bytes: &[u8]) -> Result<(), SaveError> {
         let state = VehicleState::load(bytes)?;
-        if !state.received.is_whole() {
+        if state.received.is_whole() {
+            self.gapped.remove(&vehicle);
+        } else {
             self.gapped.insert(vehicle);
         }
         self.totals.insert(vehicle, state.totals());

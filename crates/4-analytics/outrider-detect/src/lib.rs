@@ -28,5 +28,5 @@ pub use correlator::{BelowThreshold, Correlator, RuleLoad};
 pub use detector::Detector;
 pub use plan::{NotEvaluated, RuleVersion};
 pub use route::Route;
-pub use sighting::{Sightings, SightingsError};
+pub use sighting::{Sightings, SightingsError, SightingsRecord};
 pub use spotter::Spotter;

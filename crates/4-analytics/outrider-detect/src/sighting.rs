@@ -1,5 +1,6 @@
 //! Sightings: what one part of the fleet saw, for a correlator in another process.
 
+mod record;
 mod wire;
 
 use core::num::NonZeroU32;
@@ -13,6 +14,7 @@ use crate::intern::Interner;
 use crate::plan::RuleVersion;
 use crate::route::Route;
 
+pub use record::SightingsRecord;
 pub use wire::SightingsError;
 
 /// Matches that count, of one batch of one part of the fleet.

@@ -11,7 +11,7 @@ use outrider_lake::{
     Compaction, Lake, LakeConfig, LakeError, QueryError, QueryLimits, QueryResult, Retention, unwatched,
 };
 use outrider_log::{EmbeddedConfig, EmbeddedLog, OpenError};
-use outrider_model::{EventLog, catalogue};
+use outrider_model::{EventLog, Sink, catalogue};
 use outrider_types::{Clock, EventId, EventTypeId, TenantId, UnixMicros, VehicleId};
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -68,7 +68,7 @@ impl Backends {
             Ok((log, lake))
         });
         let (log, lake) = opened.await??;
-        let sink = Box::new(lake.sink());
+        let sink: Option<Box<dyn Sink + Send>> = Some(Box::new(lake.sink()));
         Ok(Self { log: Arc::new(log), sink, history: Arc::new(LakeHistory::new(lake, clock, tenant)) })
     }
 }
@@ -84,11 +84,33 @@ impl Backends {
         clock: Arc<dyn Clock>,
         tenant: TenantId,
     ) -> Result<Self, EmbeddedError> {
-        let runtime = Handle::current();
-        let lake = tokio::task::spawn_blocking(move || Lake::open(&lake, runtime)).await??;
-        let sink = Box::new(lake.sink());
+        let lake = open_lake(lake).await?;
+        let sink: Option<Box<dyn Sink + Send>> = Some(Box::new(lake.sink()));
         Ok(Self { log, sink, history: Arc::new(LakeHistory::new(lake, clock, tenant)) })
     }
+
+    /// The same for a process that writes nothing into the lake: others work.
+    ///
+    /// # Errors
+    /// [`EmbeddedError`].
+    pub async fn of_others(
+        log: Arc<dyn EventLog>,
+        lake: LakeConfig,
+        clock: Arc<dyn Clock>,
+        tenant: TenantId,
+    ) -> Result<Self, EmbeddedError> {
+        let lake = open_lake(lake).await?;
+        Ok(Self { log, sink: None, history: Arc::new(LakeHistory::new(lake, clock, tenant)) })
+    }
+}
+
+/// Opens the lake.
+///
+/// # Errors
+/// [`EmbeddedError`].
+pub async fn open_lake(config: LakeConfig) -> Result<Lake, EmbeddedError> {
+    let runtime = Handle::current();
+    Ok(tokio::task::spawn_blocking(move || Lake::open(&config, runtime)).await??)
 }
 
 /// Opens the event log below a folder, without the lake; for a process that only takes frames.

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrider_ingest::{Note, ReplayRecord};
-use outrider_model::Partition;
+use outrider_ingest::{Note, ReplayRecord, claimed_vehicle};
+use outrider_model::{AppendError, Partition};
 use outrider_types::IngestTime;
 
 use crate::api::dto::Overview;
@@ -221,18 +221,27 @@ async fn replays(app: Arc<App>, mut stopped: Stopped) {
     }
 }
 
+/// Returns the partition in which an entry is taken again: that of its vehicle, whose numbers only one worker knows. What a feed
+/// brought, and what names no vehicle, stands in the first.
+fn partition_of(replay: &RequestedReplay, partitions: u16) -> Partition {
+    let vehicle = if replay.part.is_none() { claimed_vehicle(&replay.content) } else { None };
+    vehicle.map_or(Partition(0), |vehicle| Partition::of(vehicle, partitions))
+}
+
 /// Appends replays to the event log; false if it failed.
 async fn append(app: &Arc<App>, replays: Vec<RequestedReplay>) -> bool {
     let (app, numbers) = (app.clone(), replays.len());
     // Appending waits for the disk.
     let appended = tokio::task::spawn_blocking(move || {
-        let record = |replay: RequestedReplay| {
+        for replay in replays {
+            let partition = partition_of(&replay, app.log.partitions());
             let RequestedReplay { number, at, part, content } = replay;
-            ReplayRecord { tenant: app.tenant, entry: number, received: at, part, bytes: content }.emit()
-        };
-        let records: Vec<Vec<u8>> = replays.into_iter().map(record).collect();
-        let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
-        app.log.append(Partition(0), IngestTime(app.clock.now()), &records, &[]).map(|_| app.feeds.wake())
+            let record =
+                ReplayRecord { tenant: app.tenant, entry: number, received: at, part, bytes: content };
+            app.log.append(partition, IngestTime(app.clock.now()), &[&record.emit()], &[])?;
+        }
+        app.feeds.wake();
+        Ok::<_, AppendError>(())
     })
     .await;
     match appended {
@@ -263,6 +272,23 @@ async fn maintain(app: Arc<App>, mut stopped: Stopped) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_entry_is_taken_again_where_its_vehicle_is() {
+        let vehicle = outrider_types::VehicleId([7; 16]);
+        let note = Note::CertificateUsedTwice { before: String::new(), now: String::new() };
+        let record = outrider_ingest::NoteRecord { tenant: outrider_types::TenantId(1), vehicle, note };
+        let replay = |content: Vec<u8>| RequestedReplay {
+            number: 1,
+            at: outrider_types::UnixMicros(0),
+            part: None,
+            content,
+        };
+        let partition = partition_of(&replay(record.emit()), 64);
+        assert_eq!(partition, Partition::of(vehicle, 64));
+        assert_ne!(partition, Partition(0), "so that the test can fail");
+        assert_eq!(partition_of(&replay(b"nothing that names one".to_vec()), 64), Partition(0));
+    }
 
     #[test]
     fn an_address_is_told_as_its_network() {

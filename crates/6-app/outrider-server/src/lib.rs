@@ -15,6 +15,7 @@ pub mod notices;
 pub mod pipeline;
 pub mod port;
 pub mod registry;
+pub mod roles;
 pub mod rulebook;
 pub mod server;
 pub mod store;

@@ -3,14 +3,13 @@
 mod config;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use outrider_decode::DecoderTable;
 use outrider_detect::DetectorConfig;
 use outrider_ingest::Pseudonyms;
-use outrider_model::{EventLog, Sink};
+use outrider_model::{EventLog, Partition, Sink};
 use outrider_respond::SafetyGate;
 use outrider_rules::Loaded;
 use tokio::net::TcpListener;
@@ -26,7 +25,7 @@ use crate::hub::Hub;
 use crate::identity::{Identity, IdentityError};
 use crate::metrics::{ScrapeToken, TokenError};
 use crate::notices::WakingNotices;
-use crate::pipeline::{self, Doorbell, PipelineError, PipelineParts, RunningPipeline};
+use crate::pipeline::{self, Doorbell, FollowParts, PipelineError, PipelineParts, RunningPipeline};
 use crate::port::{EventHistory, Ports, draw};
 use crate::rulebook::{self, RuleBook};
 use crate::store::{Scope, SqlStore, Store, StoreError, VehicleEntry};
@@ -45,8 +44,8 @@ use crate::vehicle::{
 pub struct Backends {
     /// Event log.
     pub log: Arc<dyn EventLog>,
-    /// Where rows go.
-    pub sink: Box<dyn Sink + Send>,
+    /// Where rows go; `None` if other processes work, and this one serves API and dashboard alone.
+    pub sink: Option<Box<dyn Sink + Send>>,
     /// Where rows are read.
     pub history: Arc<dyn EventHistory>,
 }
@@ -95,10 +94,10 @@ pub enum StartError {
 pub struct RunningServer {
     /// Where browsers and programs connect.
     pub api_addr: SocketAddr,
-    /// Where vehicles connect with HTTPS.
-    pub vehicle_addr: SocketAddr,
-    /// Where vehicles connect with MQTT.
-    pub mqtt_addr: SocketAddr,
+    /// Where vehicles connect with HTTPS, unless other processes take frames.
+    pub vehicle_addr: Option<SocketAddr>,
+    /// Where vehicles connect with MQTT, unless other processes take frames.
+    pub mqtt_addr: Option<SocketAddr>,
     /// Where vehicles enrol.
     pub enrolment_addr: Option<SocketAddr>,
     /// Password of the administrator made at the first start; to be shown once.
@@ -107,8 +106,7 @@ pub struct RunningServer {
     sqlite: SqlStore,
     keys: Arc<Keys>,
     ca: Arc<VehicleCa>,
-    listener: RunningListener,
-    mqtt: RunningListener,
+    listeners: Option<(RunningListener, RunningListener)>,
     tasks: Tasks,
 }
 
@@ -128,6 +126,7 @@ pub async fn start(
     backends: Backends,
 ) -> Result<RunningServer, StartError> {
     std::fs::create_dir_all(&config.folder).map_err(io(config.folder.display()))?;
+    let takes_frames = backends.sink.is_some();
     let sqlite = Box::pin(SqlStore::of_folder(&config.folder)).await?;
     let store: Arc<dyn Store> = Arc::new(sqlite.clone());
     let now = ports.clock.now();
@@ -160,9 +159,12 @@ pub async fn start(
         links: Arc::new(Links::new(config.vehicle_rate)),
     };
     let doorbell = Arc::new(Doorbell::default());
-    let feeds = Arc::new(open_feeds(&shared, backends.log.clone(), doorbell.clone(), &secrets).await?);
+    let feeds = Arc::new(open_feeds(shared.feeds(), backends.log.clone(), doorbell.clone()).await?);
     let worker = (feeds.clone(), doorbell.clone());
-    let pipeline = start_worker(&shared, &loaded, backends.log.clone(), backends.sink, worker).await?;
+    let pipeline = match backends.sink {
+        Some(sink) => start_worker(&shared, &loaded, backends.log.clone(), sink, worker).await?,
+        None => start_follower(&shared, &*backends.log).await?,
+    };
     let exchange = Exchange::new(ExchangeParts {
         log: backends.log.clone(),
         store: shared.store.clone(),
@@ -176,11 +178,14 @@ pub async fn start(
         tenant: config.tenant,
     });
     let exchange = Arc::new(exchange.with_links(shared.links.clone()));
-    let tls = Arc::new(vehicle_tls(&config, &ports, &ca)?);
-    let (listener, mqtt) = listen(&config, &tls, &exchange).await?;
+    let (mut identities, mut listeners) = (Vec::new(), None);
+    if takes_frames {
+        let tls = Arc::new(vehicle_tls(&config, &ports, &ca)?);
+        listeners = Some(listen(&config, &tls, &exchange).await?);
+        identities.push(tls);
+    }
     let tasks = Tasks::default();
     let enrolment = open_enrolment(&shared, &ca).await?;
-    let mut identities = vec![tls];
     let mut enrolment_addr = None;
     if let Some((est, tls)) = enrolment {
         enrolment_addr = Some(est.address().map_err(io("enrolment listener"))?);
@@ -194,13 +199,14 @@ pub async fn start(
     let socket = TcpListener::bind(config.http.address).await.map_err(io(config.http.address))?;
     let api_addr = socket.local_addr().map_err(io("API listener"))?;
     tasks.spawn("api listener", serve(socket, api::router(app.clone()), config.http, tasks.stopped()));
-    if let Some(broker) = config.broker.clone() {
+    if let Some(broker) = config.broker.clone().filter(|_| takes_frames) {
         let crypto = ports.crypto.clone();
         tasks.spawn("broker", broker::run(broker, crypto, app.exchange.clone(), tasks.stopped()));
     }
     crate::housekeeping::start(&tasks, &app, ca.clone(), identities);
     let keys = shared.keys.clone();
-    let (vehicle_addr, mqtt_addr) = (listener.address, mqtt.address);
+    let addresses = listeners.as_ref().map(|(https, mqtt)| (https.address, mqtt.address));
+    let (vehicle_addr, mqtt_addr) = addresses.unzip();
     Ok(RunningServer {
         api_addr,
         vehicle_addr,
@@ -211,8 +217,7 @@ pub async fn start(
         sqlite,
         keys,
         ca,
-        listener,
-        mqtt,
+        listeners,
         tasks,
     })
 }
@@ -284,6 +289,16 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
+    fn feeds(&self) -> FeedsFrom<'_> {
+        FeedsFrom {
+            config: self.config,
+            ports: self.ports,
+            store: self.store.clone(),
+            directory: self.directory.clone(),
+            vin_vault: self.vin_vault.clone(),
+        }
+    }
+
     fn app(
         &self,
         rules: RuleBook,
@@ -346,33 +361,38 @@ impl Shared<'_> {
     }
 }
 
+/// What feeds are opened from.
+pub(crate) struct FeedsFrom<'a> {
+    pub(crate) config: &'a ServerConfig,
+    pub(crate) ports: &'a Ports,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) vin_vault: Option<Arc<Vault>>,
+}
+
 /// Opens the feeds with the decoders of the configuration.
-async fn open_feeds(
-    shared: &Shared<'_>,
+pub(crate) async fn open_feeds(
+    from: FeedsFrom<'_>,
     log: Arc<dyn EventLog>,
     doorbell: Arc<Doorbell>,
-    secrets: &Path,
 ) -> Result<FeedDesk, StartError> {
-    let ports = shared.ports;
-    let names = open_name_key(secrets, &mut || draw(&*ports.random))?;
-    let names: Arc<dyn Pseudonyms> = match &shared.vin_vault {
+    let FeedsFrom { config, ports, store, directory, vin_vault } = from;
+    let names = open_name_key(&config.folder.join("secrets"), &mut || draw(&*ports.random))?;
+    let names: Arc<dyn Pseudonyms> = match vin_vault {
         None => Arc::new(names),
-        Some(vault) => Arc::new(VaultNames::new(
-            (vault.clone(), names),
-            shared.directory.clone(),
-            ports.clock.clone(),
-            Handle::current(),
-        )),
+        Some(vault) => {
+            Arc::new(VaultNames::new((vault, names), directory, ports.clock.clone(), Handle::current()))
+        }
     };
     Ok(FeedDesk::open(FeedParts {
-        store: shared.store.clone(),
+        store,
         log,
         doorbell,
         clock: ports.clock.clone(),
         random: ports.random.clone(),
-        tenant: shared.config.tenant,
+        tenant: config.tenant,
         names,
-        decoders: Arc::new(DecoderTable::new(shared.config.decoders.iter().cloned())),
+        decoders: Arc::new(DecoderTable::new(config.decoders.iter().cloned())),
     })
     .await?)
 }
@@ -387,6 +407,8 @@ async fn start_worker(
 ) -> Result<RunningPipeline, StartError> {
     let hash_key = u64::from_le_bytes(draw(&*shared.ports.random));
     let parts = PipelineParts {
+        partitions: (0..log.partitions()).map(Partition).collect(),
+        sightings: None,
         log,
         store: shared.store.clone(),
         directory: shared.directory.clone(),
@@ -402,6 +424,19 @@ async fn start_worker(
         config: shared.config.pipeline,
     };
     let started = tokio::task::spawn_blocking(move || pipeline::start(parts)).await;
+    Ok(started.map_err(|error| PipelineError::Thread(std::io::Error::other(error)))??)
+}
+
+/// Follows the workers of other processes.
+async fn start_follower(shared: &Shared<'_>, log: &dyn EventLog) -> Result<RunningPipeline, StartError> {
+    let parts = FollowParts {
+        partitions: log.partitions(),
+        store: shared.store.clone(),
+        clock: shared.ports.clock.clone(),
+        runtime: Handle::current(),
+        tenant: shared.config.tenant,
+    };
+    let started = tokio::task::spawn_blocking(move || pipeline::follow(parts)).await;
     Ok(started.map_err(|error| PipelineError::Thread(std::io::Error::other(error)))??)
 }
 
@@ -437,7 +472,9 @@ impl RunningServer {
 
     /// Ends listeners, tasks and worker in this order, after a last checkpoint.
     pub async fn shutdown(self) {
-        tokio::join!(self.listener.stop(), self.mqtt.stop());
+        if let Some((https, mqtt)) = self.listeners {
+            tokio::join!(https.stop(), mqtt.stop());
+        }
         self.tasks.stop(Duration::from_secs(3)).await;
         let pipeline = self.app.pipeline.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || pipeline.stop()).await {

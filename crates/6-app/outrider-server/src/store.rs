@@ -6,6 +6,7 @@
 mod alert;
 mod case;
 mod command;
+mod correlation;
 mod enrolment;
 mod feed;
 mod fleet;
@@ -22,9 +23,12 @@ use std::collections::BTreeMap;
 
 use outrider_types::{TenantId, UnixMicros};
 
-pub use alert::{AlertFilter, AlertOrder, AlertStore, FindingInput, Page, RuleCard, StoredFinding};
+pub use alert::{
+    AlertFilter, AlertOrder, AlertStore, FindingInput, FindingOwner, Page, RuleCard, StoredFinding,
+};
 pub use case::{CaseFilter, CaseStore, EvidenceChange, NewCase, NewEvidenceRequest};
 pub use command::{CommandDraft, CommandLoad, CommandStore, LeavingCommands, Voided};
+pub use correlation::{CorrelationStore, PartProgress, SavedPart, Watermarks};
 pub use enrolment::{
     EnrolmentPermit, EnrolmentStore, IdentityChanges, IdentityNote, PermitKind, RevokedCertificate,
     SecretHash, StoredBatchKey, Transfer,
@@ -50,6 +54,7 @@ pub trait Store:
     AlertStore
     + CaseStore
     + CommandStore
+    + CorrelationStore
     + EnrolmentStore
     + FeedStore
     + FleetStore
@@ -67,6 +72,7 @@ impl<T> Store for T where
     T: AlertStore
         + CaseStore
         + CommandStore
+        + CorrelationStore
         + EnrolmentStore
         + FeedStore
         + FleetStore

@@ -46,6 +46,8 @@ mod postgres_server;
 mod registry;
 #[path = "server/reveal.rs"]
 mod reveal;
+#[path = "server/roles.rs"]
+mod roles;
 #[path = "server/session.rs"]
 mod session;
 #[path = "server/short.rs"]

@@ -1,6 +1,7 @@
 //! Command line of `outrider`.
 
 mod bench;
+mod cluster;
 mod crash;
 mod decoder;
 mod demo;
@@ -53,7 +54,7 @@ pub(crate) struct Arguments {
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the cloud in role `all`: vehicle listener, worker, API and dashboard.
+    /// Run the cloud: vehicle listener, worker, API and dashboard in one process, or one of its roles.
     Serve(Box<serve::Serve>),
     /// Run the cloud with a simulated fleet under attack.
     Demo(Box<demo::Demo>),
@@ -85,6 +86,8 @@ pub(crate) enum Command {
     Bench(bench::Bench),
     /// Kill server and agent with `kill -9` in a loop under load and count what is lost or duplicated.
     Crash(crash::Crash),
+    /// Run all roles as processes of their own, kill them in a loop under load, and compare them with one process.
+    Cluster(Box<cluster::Cluster>),
     /// Run scenarios of faults and attacks between vehicle and cloud, and account for every observation.
     Sim(sim::Sim),
     /// Print the OpenAPI document.
@@ -141,6 +144,7 @@ impl Arguments {
             | Command::Log(_)
             | Command::Bench(_)
             | Command::Crash(_)
+            | Command::Cluster(_)
             | Command::Sim(_)
             | Command::Openapi => None,
         };
@@ -169,6 +173,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Quarantine(quarantine) => quarantine.run(),
         Command::Log(log) => log.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Cluster(cluster) => cluster.run(),
         Command::Crash(crash) => crash.run(),
         Command::Sim(sim) => sim.run(),
         Command::Openapi => print(&outrider_server::api::openapi_json()),

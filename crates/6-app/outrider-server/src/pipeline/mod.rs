@@ -10,8 +10,12 @@
 
 mod backlog;
 mod card;
+pub mod correlator;
+mod detection;
 mod doorbell;
+mod follow;
 mod intake;
+mod owners;
 mod parts;
 mod places;
 mod restore;
@@ -20,7 +24,10 @@ mod status;
 mod worker;
 
 pub use backlog::{Backlog, PartitionBacklog};
+pub use correlator::CorrelatorParts;
 pub use doorbell::Doorbell;
+pub use follow::{FollowParts, follow};
+pub use owners::Owners;
 pub use parts::{PipelineConfig, PipelineError, PipelineParts};
 pub use running::{RunningPipeline, start};
 pub use status::{BusyTimes, PartitionStatus, PipelineStatus};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrider_detect::DetectorConfig;
-use outrider_model::{AppendError, EventLog, SaveError, Sink, SinkError};
+use outrider_model::{AppendError, EventLog, Partition, SaveError, Sink, SinkError};
 use outrider_rules::RuleSet;
 use outrider_types::{Clock, TenantId};
 use tokio::runtime::Handle;
@@ -47,6 +47,10 @@ impl Default for PipelineConfig {
 pub struct PipelineParts {
     /// Where records come from.
     pub log: Arc<dyn EventLog>,
+    /// The partitions to work off; all of them, unless correlators count.
+    pub partitions: Vec<Partition>,
+    /// Where correlators take what counts from; `None` if this process counts itself.
+    pub sightings: Option<Arc<dyn EventLog>>,
     /// Where findings and checkpoints go.
     pub store: Arc<dyn Store>,
     /// Keys and registry.
@@ -90,7 +94,13 @@ impl PipelineError {
         match self {
             Self::Store(StoreError::Fenced { .. }) => Some(End::Fenced),
             Self::Lake(SinkError::Moved { .. }) => Some(End::Overtaken),
-            Self::Store(_) | Self::Lake(_) | Self::Log(_) | Self::Checkpoint(_) | Self::Thread(_) => None,
+            Self::Store(_)
+            | Self::Lake(_)
+            | Self::Log(_)
+            | Self::Checkpoint(_)
+            | Self::Thread(_)
+            | Self::Correlators
+            | Self::Unfinished => None,
         }
     }
 }
@@ -110,6 +120,12 @@ pub enum PipelineError {
     /// A checkpoint cannot be read.
     #[error("checkpoint: {0}")]
     Checkpoint(#[from] SaveError),
+    /// Correlators have taken over the state of detection; it does not come back into one process.
+    #[error("this installation counts in correlators; run the roles worker and correlator here")]
+    Correlators,
+    /// A process with all roles has not ended in order, so that nobody knows which of its last statements stand.
+    #[error("the last process with all roles has not ended in order; start it once more, and stop it")]
+    Unfinished,
     /// The thread cannot be started.
     #[error("thread: {0}")]
     Thread(#[from] std::io::Error),

@@ -37,10 +37,21 @@ impl RunningPipeline {
         read(&self.ingest.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Finishes the step at hand, writes a checkpoint and ends the thread. Must not run on the runtime's own thread.
-    pub fn stop(&self) {
+    /// Returns whether its thread has ended by itself.
+    pub(super) fn is_over(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
+    }
+
+    /// Tells the thread to end, and does not wait for it.
+    pub(super) fn ask_to_stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
         self.doorbell.ring();
+    }
+
+    /// Finishes the step at hand, writes a checkpoint and ends the thread. Must not run on the runtime's own thread.
+    pub fn stop(&self) {
+        self.ask_to_stop();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("worker thread panicked");
@@ -55,10 +66,25 @@ impl RunningPipeline {
 pub fn start(parts: PipelineParts) -> Result<RunningPipeline, PipelineError> {
     let ingest = Arc::new(Mutex::new(Worker::default()));
     let status = Arc::new(Mutex::new(PipelineStatus::default()));
-    let stop = Arc::new(AtomicBool::new(false));
     let doorbell = Arc::clone(&parts.doorbell);
     let mut run = Run::begin(parts, Arc::clone(&ingest), Arc::clone(&status))?;
+    spawn("worker", (ingest, status, doorbell), move |stop| run.work(stop))
+}
+
+/// What a thread shows of itself, and what wakes it.
+pub(super) type Shown = (Arc<Mutex<Worker>>, Arc<Mutex<PipelineStatus>>, Arc<Doorbell>);
+
+/// Starts a thread that works until it is told to stop.
+///
+/// # Errors
+/// [`PipelineError::Thread`].
+pub(super) fn spawn(
+    name: &str,
+    (ingest, status, doorbell): Shown,
+    mut work: impl FnMut(&AtomicBool) + Send + 'static,
+) -> Result<RunningPipeline, PipelineError> {
+    let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
-    let thread = std::thread::Builder::new().name("worker".to_owned()).spawn(move || run.work(&stopped))?;
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&stopped))?;
     Ok(RunningPipeline { ingest, status, stop, doorbell, thread: Mutex::new(Some(thread)) })
 }

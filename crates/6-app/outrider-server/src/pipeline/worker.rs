@@ -5,28 +5,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outrider_detect::Detector;
 use outrider_ingest::{Quarantined, Worker};
-use outrider_model::{
-    EventBatch, Finding, LogOffset, LogRecord, OwnerEpoch, Partition, RuleId, Stage, Watermark,
-};
+use outrider_model::{EventBatch, Finding, LogOffset, LogRecord, OwnerEpoch, Partition, RuleId};
 use outrider_types::{IngestTime, VehicleId};
 use tracing::field::Empty;
 
 use super::card::cards;
+use super::detection::{Detected, Detection};
 use super::intake::{Intake, take};
 use super::parts::{End, PipelineError, PipelineParts};
 use super::places::Places;
 use super::restore::Restored;
 use super::status::{BusyTimes, Lap, PipelineStatus};
-use crate::store::{Activity, FindingInput, Progress, QuarantineEntry, RuleCard, Scope};
+use crate::store::{Activity, FindingInput, FindingOwner, Progress, QuarantineEntry, RuleCard, Scope};
 
 /// State of a worker, and what it works with.
 pub(super) struct Run {
     parts: PipelineParts,
     ingest: Arc<Mutex<Worker>>,
     status: Arc<Mutex<PipelineStatus>>,
-    detector: Detector,
+    detection: Detection,
     cards: BTreeMap<RuleId, RuleCard>,
     /// Right to write, until another worker takes over.
     epoch: OwnerEpoch,
@@ -44,22 +42,24 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Takes over all partitions and begins at their last checkpoint.
+    /// Takes over its partitions and begins at their last checkpoint.
     pub(super) fn begin(
         mut parts: PipelineParts,
         ingest: Arc<Mutex<Worker>>,
         status: Arc<Mutex<PipelineStatus>>,
     ) -> Result<Self, PipelineError> {
         let scope = Scope { tenant: parts.tenant, now: parts.clock.now() };
-        let partitions: Vec<Partition> = (0..parts.log.partitions()).map(Partition).collect();
-        let epoch = parts.runtime.block_on(parts.store.take_over(scope, &partitions))?;
+        if parts.sightings.is_none() && parts.runtime.block_on(parts.store.is_correlated(scope))? {
+            return Err(PipelineError::Correlators);
+        }
+        let epoch = parts.runtime.block_on(parts.store.take_over(scope, &parts.partitions))?;
         let restored = Restored::read(&mut parts, &ingest, epoch)?;
         let cards = cards(&parts.rules);
         let run = Self {
             parts,
             ingest,
             status,
-            detector: restored.detector,
+            detection: restored.detection,
             cards,
             epoch,
             places: restored.places,
@@ -96,7 +96,7 @@ impl Run {
             self.parts.runtime.block_on(checked)?;
         }
         let restored = Restored::read(&mut self.parts, &self.ingest, self.epoch)?;
-        (self.detector, self.places) = (restored.detector, restored.places);
+        (self.detection, self.places) = (restored.detection, restored.places);
         self.unconfirmed = restored.unconfirmed;
         (self.progress, self.ingested, self.is_torn) = (Progress::default(), None, false);
         self.publish(None);
@@ -179,7 +179,7 @@ impl Run {
             if stop.load(Ordering::SeqCst) {
                 break;
             }
-            match self.step(index, stop) {
+            match self.step(index, stop).and_then(|step| self.tell(index, step)) {
                 Ok(step) => bytes += step,
                 Err(error) => {
                     let is_over = error.end().is_some();
@@ -194,6 +194,21 @@ impl Run {
             self.publish(None);
         }
         (bytes, trouble)
+    }
+
+    /// Tells the correlators how far a partition has come; returns the bytes of its step.
+    fn tell(&mut self, index: usize, bytes: usize) -> Result<usize, PipelineError> {
+        let place = self.places.at(index);
+        if !self.detection.is_due(place.partition) {
+            return Ok(bytes);
+        }
+        // Where nothing waits, whatever comes is accepted now or later.
+        let now = self.parts.clock.now();
+        let waits = self.parts.log.end(place.partition)? > place.next;
+        if let Some(at) = if waits { place.ingested } else { Some(now) } {
+            self.detection.tell(place.partition, at)?;
+        }
+        Ok(bytes)
     }
 
     /// Works off the next records of a partition; returns their bytes, 0 if there are none.
@@ -225,14 +240,17 @@ impl Run {
         let _batch = span.enter();
         let (batch, quarantined) = tracing::debug_span!("decode").in_scope(|| self.decode(&records));
         lap.end(&mut self.busy.decode);
-        let findings = tracing::debug_span!("detect").in_scope(|| self.detect(&batch, now));
+        let detected =
+            tracing::debug_span!("detect").in_scope(|| self.detection.take(place.partition, &batch, now));
+        let Detected { findings, sightings } = detected;
         span.record("rows", batch.rows()).record("findings", findings.len());
         lap.end(&mut self.busy.detect);
         // From here on the states are ahead of the checkpoint; each write is repeated until it succeeds, because
         // the records cannot be taken a second time.
         tracing::debug_span!("record").in_scope(|| {
             self.until_done(stop, |run| run.record(&findings, total))?;
-            self.until_done(stop, |run| run.withdraw_unconfirmed(&findings, total, is_replayed))
+            self.until_done(stop, |run| run.withdraw_unconfirmed(&findings, total, is_replayed))?;
+            self.until_done(stop, |run| Ok(run.detection.send(&sightings, now)?))
         })?;
         lap.end(&mut self.busy.record);
         let is_stored = place.covered() > 0;
@@ -279,13 +297,6 @@ impl Run {
         (batch, quarantined)
     }
 
-    fn detect(&mut self, batch: &EventBatch, now: IngestTime) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        self.detector.on_batch(batch, now, &mut findings);
-        self.detector.on_watermark(Watermark(now.0), now, &mut findings);
-        findings
-    }
-
     /// Repeats a write until it succeeds or the program stops; a stop leaves the checkpoint where it was.
     fn until_done(
         &mut self,
@@ -310,10 +321,12 @@ impl Run {
             return Ok(());
         }
         let scope = self.scope();
-        let changed = self
-            .parts
-            .runtime
-            .block_on(self.parts.store.record_findings(scope, self.epoch, &inputs, next))?;
+        let changed = self.parts.runtime.block_on(self.parts.store.record_findings(
+            scope,
+            FindingOwner::Whole(self.epoch),
+            &inputs,
+            next,
+        ))?;
         changed.iter().for_each(|alert| self.parts.notices.alert(alert));
         Ok(())
     }
@@ -408,12 +421,7 @@ impl Run {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.rows = rows;
         status.batches = batches;
-        status.detect = self.detector.balance();
-        status.rules = self.detector.loads();
-        status.degraded =
-            self.detector.degraded().into_iter().map(|(rule, count)| (rule.to_string(), count)).collect();
-        let idle = self.detector.not_evaluated().iter();
-        status.not_evaluated = idle.map(|note| (note.rule.to_string(), note.reason.to_owned())).collect();
+        self.detection.describe(&mut status);
         status.next = self.places.total_next();
         status.lake_next = self.places.total_lake();
         status.busy = self.busy;
@@ -430,8 +438,7 @@ impl Run {
 
     /// Writes offset, ingestion state and detection state in one transaction, then lets the log forget.
     fn write_checkpoint(&mut self) -> Result<(), PipelineError> {
-        let mut detect = Vec::new();
-        self.detector.save(&mut detect);
+        let detect = self.detection.save();
         // States of vehicles that a failed attempt took out stay in `progress` until an attempt succeeds.
         let (changed, feeds) = {
             let mut worker = self.ingest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -451,7 +458,7 @@ impl Run {
         self.progress.vehicles = vehicles.into_iter().map(with_partition).collect();
         self.progress.epoch = self.epoch;
         self.progress.next = self.places.next();
-        self.progress.detect = Some(detect);
+        self.progress.detect = detect;
         let scope = self.scope();
         self.parts.runtime.block_on(self.parts.store.commit_progress(scope, &self.progress))?;
         self.progress = Progress::default();

@@ -1,7 +1,7 @@
 //! Alerts and the findings behind them.
 
 use async_trait::async_trait;
-use outrider_model::{Finding, LogOffset, Matched, OwnerEpoch, RuleId};
+use outrider_model::{Finding, LogOffset, Matched, OwnerEpoch, Partition, RuleId};
 use outrider_types::{EventId, UnixMicros, VehicleId};
 
 use super::{Counts, Scope, StoreResult};
@@ -30,6 +30,15 @@ pub struct FindingInput<'a> {
     pub finding: &'a Finding,
     /// Its rule.
     pub rule: &'a RuleCard,
+}
+
+/// Who states findings, with the right to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindingOwner {
+    /// The owner of all partitions of the event log, which counts for itself.
+    Whole(OwnerEpoch),
+    /// The correlator of a part of the groups.
+    Part(Partition, OwnerEpoch),
 }
 
 /// Finding as stored.
@@ -118,14 +127,14 @@ pub trait AlertStore: Send + Sync {
     /// Writes findings that are new or of a higher revision and brings their alerts up to date; returns the
     /// alerts that changed. Findings already known at this revision change nothing but the offset they were stated at.
     ///
-    /// `next` is the first record of the event log that the statements do not rest on; `epoch` the right to make them.
+    /// `next` is the first record that the statements do not rest on: of the event log, or of a part's sightings.
     ///
     /// # Errors
     /// [`super::StoreError::Fenced`], [`super::StoreError::Database`]; nothing was written.
     async fn record_findings(
         &self,
         scope: Scope,
-        epoch: OwnerEpoch,
+        owner: FindingOwner,
         findings: &[FindingInput<'_>],
         next: LogOffset,
     ) -> StoreResult<Vec<Alert>>;

@@ -6,6 +6,7 @@ mod alert_filter;
 mod alert_finding;
 mod case;
 mod command;
+mod correlation;
 mod engine;
 mod enrolment;
 mod enrolment_read;

@@ -35,7 +35,9 @@ impl Vehicle {
             certificate: files.certificate.as_bytes(),
             key: files.key.as_bytes(),
         };
-        let dial = TlsDial::new(&format!("mqtts://{}", running.server.mqtt_addr), &files).expect("own files");
+        let dial =
+            TlsDial::new(&format!("mqtts://{}", running.server.mqtt_addr.expect("it takes frames")), &files)
+                .expect("own files");
         let identity = Identity {
             version,
             client_id: vehicle.id.to_string(),

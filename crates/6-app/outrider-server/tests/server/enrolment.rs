@@ -112,7 +112,10 @@ async fn a_token_gives_one_key_a_certificate_with_the_pseudonym_as_its_only_name
     assert_eq!((other.status, other.code().as_str()), (403, "est.refused"));
     // The certificate opens a session.
     let files = running.files(&request, &der);
-    let stream = vehicle_stream(running.server.vehicle_addr, Some(&files), &files.ca).await.expect("TLS");
+    let stream =
+        vehicle_stream(running.server.vehicle_addr.expect("it takes frames"), Some(&files), &files.ca)
+            .await
+            .expect("TLS");
     let sent = exchange(stream, "POST /v1/uplink HTTP/1.1\r\n", &vehicle.batch(1..=2)).await;
     assert_eq!(sent.status, 200);
     let log = running.log(vehicle.id).await;
@@ -215,9 +218,13 @@ async fn the_next_certificate_needs_the_one_before_within_its_grace() {
 
 /// Whether the data listener answers a session with this certificate.
 async fn is_let_in(running: &Running, files: &TlsFiles) -> bool {
-    read(running.server.vehicle_addr, files, "GET /v1/livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        .await
-        .starts_with("HTTP/1.1 200")
+    read(
+        running.server.vehicle_addr.expect("it takes frames"),
+        files,
+        "GET /v1/livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    )
+    .await
+    .starts_with("HTTP/1.1 200")
 }
 
 /// Whether the listener for enrolment renews this certificate.
@@ -244,7 +251,7 @@ async fn a_suspended_vehicles_running_session_is_closed_and_its_frames_are_refus
     let running = running().await;
     let vehicle = running.vehicle(1).await;
     let files = running.server.ca().issue_vehicle(vehicle.id).expect("a certificate");
-    let address = running.server.vehicle_addr;
+    let address = running.server.vehicle_addr.expect("it takes frames");
     let mut stream = vehicle_stream(address, Some(&files), &files.ca).await.expect("TLS");
     stream.write_all(b"GET /v1/livez HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("it writes");
     let mut some = [0; 512];

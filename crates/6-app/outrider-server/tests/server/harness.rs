@@ -334,6 +334,11 @@ impl World {
         world
     }
 
+    /// Returns what one more process writes into the lake with.
+    pub(crate) fn sink(&self) -> Box<dyn Sink + Send> {
+        Box::new(MemorySink { lake: self.lake.clone(), begins: Stored::new() })
+    }
+
     /// Moves the clock.
     pub(crate) fn wait_seconds(&self, seconds: i64) {
         use outrider_types::Clock as _;
@@ -361,11 +366,8 @@ impl World {
             random: Arc::new(SeededRandom(Mutex::new(Seed::new(7)))),
             crypto: Arc::new(rustls::crypto::ring::default_provider()),
         };
-        let backends = Backends {
-            log: self.log.clone(),
-            sink: Box::new(MemorySink { lake: self.lake.clone(), begins: Stored::new() }),
-            history: Arc::new(self.lake.clone()),
-        };
+        let backends =
+            Backends { log: self.log.clone(), sink: Some(self.sink()), history: Arc::new(self.lake.clone()) };
         std::fs::create_dir_all(&config.folder).expect("a folder");
         crate::postgres::place(&config.folder).await;
         let server = server::start(config, ports, backends).await.expect("the server starts");
@@ -429,7 +431,11 @@ impl Running {
     /// Sends any request as a vehicle.
     pub(crate) async fn request(&self, vehicle: &TestVehicle, head: &str, body: &[u8]) -> Answer {
         let files = self.server.ca().issue_vehicle(vehicle.id).expect("a certificate is issued");
-        let stream = vehicle_stream(self.server.vehicle_addr, Some(&files), self.server.ca().certificate());
+        let stream = vehicle_stream(
+            self.server.vehicle_addr.expect("it takes frames"),
+            Some(&files),
+            self.server.ca().certificate(),
+        );
         exchange(stream.await.expect("the listener admits it"), head, body).await
     }
 

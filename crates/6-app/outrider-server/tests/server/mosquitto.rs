@@ -68,14 +68,16 @@ async fn its_clients_publish_frames_and_get_replies() {
         let files = files_of(&running, &vehicle);
         let frame = running.folder.path().join("frame");
         std::fs::write(&frame, vehicle.batch(1..=3)).expect("it writes");
-        let mut command = client(PUB, running.server.mqtt_addr, &vehicle, &files, version);
+        let mut command =
+            client(PUB, running.server.mqtt_addr.expect("it takes frames"), &vehicle, &files, version);
         let output = command.args(["-t", "v1/up", "-f"]).arg(&frame).output().await.expect("it runs");
         assert!(output.status.success(), "{version}: {}", String::from_utf8_lossy(&output.stderr));
         // mosquitto_pub ends when its PUBACK came: the frame is durable.
         running.settle().await;
         assert_eq!(running.world.lake.ids().len(), 3, "{version}");
         // One that is only subscribed gets the command that begins to wait meanwhile.
-        let mut command = client(SUB, running.server.mqtt_addr, &vehicle, &files, version);
+        let mut command =
+            client(SUB, running.server.mqtt_addr.expect("it takes frames"), &vehicle, &files, version);
         let listening =
             command.args(["-t", "v1/down", "-C", "1", "-N", "-W", "20"]).spawn().expect("it runs");
         let links = running.server.app().exchange.links();
@@ -102,7 +104,7 @@ async fn its_clients_are_told_what_is_refused() {
     let running = running().await;
     let vehicle = running.vehicle(1).await;
     let files = files_of(&running, &vehicle);
-    let address = running.server.mqtt_addr;
+    let address = running.server.mqtt_addr.expect("it takes frames");
     let cases: [(&str, &[&str]); 2] = [
         ("a will", &["-t", "v1/up", "-m", "x", "--will-topic", "v1/up", "--will-payload", "x"]),
         ("another client id", &["-t", "v1/up", "-m", "x", "-i", "somebody"]),

@@ -70,8 +70,11 @@ impl Client {
     /// Makes the TLS connection of a vehicle.
     pub(crate) async fn open(running: &Running, vehicle: &TestVehicle) -> Self {
         let files = running.server.ca().issue_vehicle(vehicle.id).expect("a certificate is issued");
-        let stream =
-            vehicle_stream(running.server.mqtt_addr, Some(&files), running.server.ca().certificate());
+        let stream = vehicle_stream(
+            running.server.mqtt_addr.expect("it takes frames"),
+            Some(&files),
+            running.server.ca().certificate(),
+        );
         Self { stream: stream.await.expect("the listener admits it") }
     }
 
@@ -232,7 +235,13 @@ async fn two_places_that_throw_each_other_out_are_a_finding() {
     let mut sessions = Vec::new();
     for number in 0..4u8 {
         let source = if number % 2 == 0 { [127, 0, 0, 2] } else { [127, 0, 0, 1] };
-        let stream = crate::client::vehicle_stream_from(source, running.server.mqtt_addr, &files, ca).await;
+        let stream = crate::client::vehicle_stream_from(
+            source,
+            running.server.mqtt_addr.expect("it takes frames"),
+            &files,
+            ca,
+        )
+        .await;
         let mut client = Client { stream: stream.expect("the listener admits it") };
         client.send(&connect5(&vehicle.id.to_string(), 2, 60, &[])).await;
         assert_eq!(client.packet().await.expect("CONNACK").0, 0x20);
@@ -334,7 +343,12 @@ async fn handshakes_above_the_bound_are_refused_before_they_cost_anything() {
     let files = running.server.ca().issue_vehicle(vehicle.id).expect("a certificate is issued");
     let (mut admitted, mut refused) = (0, 0);
     for _ in 0..10 {
-        match vehicle_stream(running.server.mqtt_addr, Some(&files), running.server.ca().certificate()).await
+        match vehicle_stream(
+            running.server.mqtt_addr.expect("it takes frames"),
+            Some(&files),
+            running.server.ca().certificate(),
+        )
+        .await
         {
             Ok(_) => admitted += 1,
             Err(_) => refused += 1,

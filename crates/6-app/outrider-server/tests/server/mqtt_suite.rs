@@ -71,7 +71,7 @@ impl Tester {
             contract: Contract { id: vehicle.id.to_string(), frame: vehicle.batch(1..=1) },
             vehicle: vehicle.id,
             tls: client_config(Some(&files), running.server.ca().certificate()).into(),
-            address: running.server.mqtt_addr,
+            address: running.server.mqtt_addr.expect("it takes frames"),
         }
     }
 

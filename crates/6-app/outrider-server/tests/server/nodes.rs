@@ -6,10 +6,10 @@ use outrider_model::{LogOffset, OwnerEpoch, Partition};
 use outrider_server::api::dto::{AlertActionKind, Role};
 use outrider_server::store::{
     AccountChange, AlertFilter, AlertOrder, AlertStore as _, CommandStore as _, EnrolmentPermit,
-    EnrolmentStore as _, FEEDS_MAX, FeedSecretHash, FeedSetup, FeedStore as _, FindingInput, FleetStore as _,
-    IdentityNote, IdentityStore as _, NewReveal, PermitKind, Progress, ProgressStore as _, QuarantineEntry,
-    QuarantineFilter, QuarantineStore as _, REVEALS_OPEN_MAX, RegistryMark, RevealStore as _, Scope,
-    SecretHash, SqlStore, StopStore as _, StoreError, StoreResult, StoredBatchKey,
+    EnrolmentStore as _, FEEDS_MAX, FeedSecretHash, FeedSetup, FeedStore as _, FindingInput, FindingOwner,
+    FleetStore as _, IdentityNote, IdentityStore as _, NewReveal, PermitKind, Progress, ProgressStore as _,
+    QuarantineEntry, QuarantineFilter, QuarantineStore as _, REVEALS_OPEN_MAX, RegistryMark,
+    RevealStore as _, Scope, SecretHash, SqlStore, StopStore as _, StoreError, StoreResult, StoredBatchKey,
 };
 use outrider_server::vehicle::{Issued, Serial, Suite};
 use outrider_types::{BootEpoch, TenantId, UnixMicros, VehicleId};
@@ -119,7 +119,7 @@ async fn findings_of_one_group_share_an_alert(nodes: &Nodes) {
                 let finding = finding(if is_same { 100 } else { 101 + number }, group, 1);
                 let card = card();
                 let input = [FindingInput { finding: &finding, rule: &card }];
-                store.record_findings(SCOPE, OwnerEpoch(0), &input, LogOffset(1)).await
+                store.record_findings(SCOPE, FindingOwner::Whole(OwnerEpoch(0)), &input, LogOffset(1)).await
             })
             .await;
         assert_eq!(done(&recorded), usize::from(RACERS));

@@ -8,7 +8,8 @@ use outrider_model::{
 };
 use outrider_server::server::RunningServer;
 use outrider_server::store::{
-    AlertFilter, AlertOrder, AlertStore as _, FindingInput, ProgressStore as _, RuleCard, Scope, SqlStore,
+    AlertFilter, AlertOrder, AlertStore as _, FindingInput, FindingOwner, ProgressStore as _, RuleCard,
+    Scope, SqlStore,
 };
 use serde_json::json;
 
@@ -46,7 +47,12 @@ async fn alerts(server: &RunningServer) -> Vec<serde_json::Value> {
 
 async fn send(server: &RunningServer, vehicle: &TestVehicle, frame: &[u8]) {
     let files = server.ca().issue_vehicle(vehicle.id).expect("a certificate");
-    let stream = vehicle_stream(server.vehicle_addr, Some(&files), server.ca().certificate()).await;
+    let stream = vehicle_stream(
+        server.vehicle_addr.expect("it takes frames"),
+        Some(&files),
+        server.ca().certificate(),
+    )
+    .await;
     let answer = exchange(stream.expect("it is let in"), "POST /v1/uplink HTTP/1.1\r\n", frame).await;
     assert_eq!(answer.status, 200);
 }
@@ -279,7 +285,14 @@ async fn a_finding_that_only_a_step_before_the_crash_stated_is_taken_back() {
     for (number, next) in [(7, LogOffset(2)), (8, LogOffset(9))] {
         let finding = ghost(number);
         let input = FindingInput { finding: &finding, rule: &rule };
-        assert_eq!(store.record_findings(scope, epoch, &[input], next).await.expect("it writes").len(), 1);
+        assert_eq!(
+            store
+                .record_findings(scope, FindingOwner::Whole(epoch), &[input], next)
+                .await
+                .expect("it writes")
+                .len(),
+            1
+        );
     }
     store.close().await;
     let server = world.start(old.path()).await;

@@ -7,8 +7,8 @@ use outrider_server::api::dto::{
     AlertActionKind, AlertActionRequest, AlertSelection, AlertStatus, CaseStatus, Disposition, Role, Severity,
 };
 use outrider_server::store::{
-    AccountChange, AlertFilter, AlertOrder, CaseFilter, FindingInput, NewCase, Progress, QuarantineEntry,
-    QuarantineFilter, RuleCard, Scope, SqlStore, Store, StoreError,
+    AccountChange, AlertFilter, AlertOrder, CaseFilter, FindingInput, FindingOwner, NewCase, PartProgress,
+    Progress, QuarantineEntry, QuarantineFilter, RuleCard, SavedPart, Scope, SqlStore, Store, StoreError,
 };
 use outrider_types::{TenantId, UnixMicros, VehicleId};
 
@@ -42,6 +42,7 @@ async fn conforms(open: impl AsyncFn() -> SqlStore) {
     accounts_keep_an_administrator(&store).await;
     a_former_owner_writes_nothing_any_more(&store).await;
     a_former_owner_states_and_takes_back_nothing(&store).await;
+    a_former_correlator_writes_and_states_nothing(&store).await;
     store.close().await;
     let again = open().await;
     let kept = again.saved_progress_of().await;
@@ -108,7 +109,11 @@ pub(crate) fn finding(number: u8, group: &str, revision: u32) -> Finding {
 async fn record(store: &dyn Store, findings: &[Finding]) -> usize {
     let card = card();
     let inputs: Vec<_> = findings.iter().map(|finding| FindingInput { finding, rule: &card }).collect();
-    store.record_findings(SCOPE, OwnerEpoch(0), &inputs, LogOffset(1)).await.expect("it writes").len()
+    store
+        .record_findings(SCOPE, FindingOwner::Whole(OwnerEpoch(0)), &inputs, LogOffset(1))
+        .await
+        .expect("it writes")
+        .len()
 }
 
 async fn findings_are_idempotent(store: &dyn Store) {
@@ -246,7 +251,7 @@ async fn episodes(store: &dyn Store, tenant: u32, times: &[i64]) -> Vec<(i64, i6
         let input = FindingInput { finding: &found, rule: &card };
         assert_eq!(
             store
-                .record_findings(scope, OwnerEpoch(0), &[input], LogOffset(1))
+                .record_findings(scope, FindingOwner::Whole(OwnerEpoch(0)), &[input], LogOffset(1))
                 .await
                 .expect("it writes")
                 .len(),
@@ -356,13 +361,58 @@ async fn a_former_owner_states_and_takes_back_nothing(store: &dyn Store) {
     let finding = finding(77, "fenced", 1);
     let card = card();
     let input = FindingInput { finding: &finding, rule: &card };
-    let refused = store.record_findings(SCOPE, former, &[input], LogOffset(1)).await;
+    let refused = store.record_findings(SCOPE, FindingOwner::Whole(former), &[input], LogOffset(1)).await;
     assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
-    assert_eq!(store.record_findings(SCOPE, owner, &[input], LogOffset(1)).await.expect("writes").len(), 1);
+    assert_eq!(
+        store
+            .record_findings(SCOPE, FindingOwner::Whole(owner), &[input], LogOffset(1))
+            .await
+            .expect("writes")
+            .len(),
+        1
+    );
     let ids = [finding.id.to_string()];
     let refused = store.withdraw_findings(SCOPE, former, &ids).await;
     assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
     assert_eq!(store.withdraw_findings(SCOPE, owner, &ids).await.expect("writes").len(), 1);
+}
+
+async fn a_former_correlator_writes_and_states_nothing(store: &dyn Store) {
+    assert!(!store.is_correlated(SCOPE).await.expect("it reads"));
+    let (part, other) = (Partition(3), Partition(4));
+    let former = store.take_over_part(SCOPE, part).await.expect("it takes over");
+    assert!(
+        store.is_correlated(SCOPE).await.expect("it reads")
+            && !store.is_correlated(OTHER).await.expect("it reads")
+    );
+    let progress = |epoch, next| PartProgress {
+        part,
+        epoch,
+        next: LogOffset(next),
+        watermarks: [(Partition(0), NOW), (Partition(9), UnixMicros(-1))].into(),
+        detect: vec![7; 3],
+        ..PartProgress::default()
+    };
+    store.commit_part(SCOPE, &progress(former, 5)).await.expect("it is the owner");
+    let owner = store.take_over_part(SCOPE, part).await.expect("it takes over");
+    let refused = store.commit_part(SCOPE, &progress(former, 9)).await;
+    assert!(matches!(refused, Err(StoreError::Fenced { partition: 3, .. })), "{refused:?}");
+    let finding = finding(78, "fenced part", 1);
+    let card = card();
+    let input = FindingInput { finding: &finding, rule: &card };
+    let stated = async |of, epoch| {
+        store.record_findings(SCOPE, FindingOwner::Part(of, epoch), &[input], LogOffset(1)).await
+    };
+    assert!(matches!(stated(part, former).await, Err(StoreError::Fenced { .. })));
+    assert!(matches!(stated(other, owner).await, Err(StoreError::Fenced { .. })), "of that part only");
+    assert_eq!(stated(part, owner).await.expect("it writes").len(), 1);
+    let saved = store.saved_part(SCOPE, part).await.expect("it reads");
+    assert_eq!((saved.next, saved.detect, saved.watermarks.len()), (LogOffset(5), Some(vec![7; 3]), 2));
+    let behind = store.commit_part(SCOPE, &progress(owner, 4)).await;
+    assert!(matches!(behind, Err(StoreError::Conflict(_))), "{behind:?}");
+    assert_eq!(store.saved_part(SCOPE, other).await.expect("it reads"), SavedPart::default());
+    // The partitions of the event log have epochs and places of their own.
+    assert_eq!(store.saved_progress(SCOPE, part).await.expect("it reads").detect, None);
 }
 
 async fn progress_is_all_or_nothing(store: &dyn Store) {

@@ -62,7 +62,8 @@ impl Machine {
             certificate: files.certificate.as_bytes(),
             key: files.key.as_bytes(),
         };
-        let address = format!("https://localhost:{}", running.server.vehicle_addr.port());
+        let address =
+            format!("https://localhost:{}", running.server.vehicle_addr.expect("it takes frames").port());
         let link = HttpsLink::new(&address, &files).expect("own files");
         Self { vehicle: machine, link, at: 1, _state: state }
     }

@@ -108,7 +108,7 @@ async fn every_bad_input_has_its_code_is_counted_and_stops_nobody() {
 async fn only_clients_of_the_installation_are_let_in() {
     let running = running().await;
     let vehicle = running.vehicle(1).await;
-    let address = running.server.vehicle_addr;
+    let address = running.server.vehicle_addr.expect("it takes frames");
     let ca = running.server.ca().certificate().to_owned();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (clock, random) = (running.server.app().clock.clone(), running.server.app().random.clone());

@@ -270,7 +270,8 @@ async fn register(server: &RunningServer, world: &World) -> Result<FleetLinks, F
         let id = vehicle.record.vehicle;
         files.insert(id, server.ca().issue_vehicle(id).map_err(Failure::failed)?);
     }
-    Ok(FleetLinks::new(format!("https://{}", server.vehicle_addr), files))
+    let address = server.vehicle_addr.ok_or_else(|| Failure::failed("no frames are taken here"))?;
+    Ok(FleetLinks::new(format!("https://{address}"), files))
 }
 
 /// Stores a policy that somebody may propose for the fleet, signed by a key that ends with this function.

@@ -1,5 +1,7 @@
 //! Which event log a process uses, and how it is reached.
 
+mod group;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +10,11 @@ use outrider_model::EventLog;
 use outrider_server::embedded::open_log;
 
 use super::Failure;
+pub(crate) use group::Group;
+
+/// What a program without Kafka says.
+#[cfg(not(feature = "kafka"))]
+pub(crate) const NO_KAFKA: &str = "this program was built without Kafka; build it with --features kafka";
 
 /// Kind of event log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,6 +43,13 @@ pub(crate) struct EventLogArgs {
     /// Consumer group under which the worker says how far it is.
     #[arg(long, default_value = "outrider-workers")]
     pub(crate) kafka_group: String,
+    /// Parts into which correlators share the groups of the rules: partitions of the topic behind `.sightings`; fixed once
+    /// it exists.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) correlator_parts: u16,
+    /// Seconds of silence after which a worker or correlator has lost its partitions.
+    #[arg(long, default_value_t = 45, value_parser = clap::value_parser!(u64).range(6..=300))]
+    pub(crate) kafka_session: u64,
     /// Name of this listener: the same after a restart, and no other's.
     #[arg(long, default_value = "outrider")]
     pub(crate) kafka_writer: String,
@@ -76,7 +90,7 @@ impl EventLogArgs {
 
     #[cfg(not(feature = "kafka"))]
     async fn open_kafka(&self) -> Result<Arc<dyn EventLog>, Failure> {
-        Err(Failure::failed("this program was built without Kafka; build it with --features kafka"))
+        Err(Failure::failed(NO_KAFKA))
     }
 
     #[cfg(feature = "kafka")]
@@ -84,6 +98,82 @@ impl EventLogArgs {
         let config = self.kafka()?;
         let opened = tokio::task::spawn_blocking(move || outrider_log::kafka::KafkaLog::open(config)).await;
         Ok(Arc::new(opened.map_err(Failure::failed)?.map_err(Failure::failed)?))
+    }
+
+    /// Opens the log of events for a worker of some partitions: how far it is, the group's member says.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    #[cfg(feature = "kafka")]
+    pub(super) async fn open_to_read(&self) -> Result<Arc<dyn EventLog>, Failure> {
+        self.open_topic(self.kafka()?).await
+    }
+
+    /// Opens the log of sightings.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    #[cfg(feature = "kafka")]
+    pub(super) async fn open_sightings(&self) -> Result<Arc<dyn EventLog>, Failure> {
+        self.open_topic(self.sightings()?).await
+    }
+
+    #[cfg(feature = "kafka")]
+    async fn open_topic(
+        &self,
+        config: outrider_log::kafka::KafkaConfig,
+    ) -> Result<Arc<dyn EventLog>, Failure> {
+        use outrider_log::kafka::{KafkaConfig, KafkaLog};
+        let config = KafkaConfig { group: None, ..config };
+        let opened = tokio::task::spawn_blocking(move || KafkaLog::open(config)).await;
+        Ok(Arc::new(opened.map_err(Failure::failed)?.map_err(Failure::failed)?))
+    }
+
+    /// The topic from workers to correlators.
+    #[cfg(feature = "kafka")]
+    fn sightings(&self) -> Result<outrider_log::kafka::KafkaConfig, Failure> {
+        let mut config = self.kafka()?;
+        config.topic.push_str(".sightings");
+        config.partitions = self.correlator_parts;
+        Ok(config)
+    }
+
+    #[cfg(not(feature = "kafka"))]
+    pub(super) async fn open_to_read(&self) -> Result<Arc<dyn EventLog>, Failure> {
+        Err(Failure::failed(NO_KAFKA))
+    }
+
+    #[cfg(not(feature = "kafka"))]
+    pub(super) async fn open_sightings(&self) -> Result<Arc<dyn EventLog>, Failure> {
+        Err(Failure::failed(NO_KAFKA))
+    }
+
+    /// Returns the group of workers.
+    ///
+    /// # Errors
+    /// The password's file cannot be read.
+    pub(super) fn workers(&self) -> Result<Group, Failure> {
+        Ok(Group {
+            name: self.kafka_group.clone(),
+            #[cfg(feature = "kafka")]
+            topic: self.kafka()?,
+            #[cfg(feature = "kafka")]
+            session: std::time::Duration::from_secs(self.kafka_session),
+        })
+    }
+
+    /// Returns the group of correlators.
+    ///
+    /// # Errors
+    /// The password's file cannot be read.
+    pub(super) fn correlators(&self) -> Result<Group, Failure> {
+        Ok(Group {
+            name: format!("{}.correlators", self.kafka_group),
+            #[cfg(feature = "kafka")]
+            topic: self.sightings()?,
+            #[cfg(feature = "kafka")]
+            session: std::time::Duration::from_secs(self.kafka_session),
+        })
     }
 
     /// Settings for the brokers.

@@ -1,5 +1,7 @@
 //! `outrider serve`.
 
+mod roles;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,11 +39,11 @@ enum Role {
     All,
     /// Takes frames from vehicles into the event log: no worker, no API.
     Edge,
-    /// Decodes and detects; not there yet.
+    /// Decodes and matches the partitions that its group gives it: no listeners, no API.
     Worker,
-    /// Correlates over the fleet; not there yet.
+    /// Counts the parts of the groups that its group gives it: no listeners, no API, no lake.
     Correlator,
-    /// Serves API and dashboard; not there yet.
+    /// Serves API, dashboard and enrolment: no frames, no worker.
     Api,
 }
 
@@ -130,12 +132,14 @@ impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.role {
             // Feeds would give vehicles pseudonyms that are not the vault's.
-            Role::All if self.vault.needs_key(&self.folder) => Err(Failure::input(NEEDS_KEY)),
+            Role::All | Role::Worker | Role::Api if self.vault.needs_key(&self.folder) => {
+                Err(Failure::input(NEEDS_KEY))
+            }
             Role::All => self.run_all(),
             Role::Edge => self.run_edge(),
-            Role::Worker | Role::Correlator | Role::Api => Err(Failure::failed(
-                "this role is not there yet. Use --role all, or --role edge for a process that only takes frames",
-            )),
+            Role::Worker => self.run_worker(),
+            Role::Correlator => self.run_correlator(),
+            Role::Api => self.run_api(),
         }
     }
 
@@ -152,6 +156,18 @@ impl Serve {
             h3_resolution: self.h3_resolution,
             ..ServerConfig::loopback(&self.folder)
         })
+    }
+
+    fn http(&self) -> HttpConfig {
+        HttpConfig { address: self.api, is_behind_tls: self.behind_tls, ..HttpConfig::loopback() }
+    }
+
+    fn est(&self) -> Result<Option<EstConfig>, Failure> {
+        if self.no_enrolment {
+            return Ok(None);
+        }
+        let factories = read(&self.factory_ca)?;
+        Ok(Some(EstConfig { address: self.enrolment, factories, ..EstConfig::loopback() }))
     }
 
     fn broker(&self) -> Result<Option<BrokerConfig>, Failure> {
@@ -202,26 +218,11 @@ impl Serve {
         let runtime = runtime()?;
         let rules = rules(self.rules.as_deref())?;
         let decoders = decoders(self.decoders.as_deref(), &self.decoder_key)?;
-        let factories = read(&self.factory_ca)?;
-        let enrolment = (!self.no_enrolment).then(|| EstConfig {
-            address: self.enrolment,
-            factories,
-            ..EstConfig::loopback()
-        });
+        let enrolment = self.est()?;
         let config = self.config()?;
         let lake = self.lake.config(&self.folder)?;
         runtime.block_on(async {
-            let config = ServerConfig {
-                http: HttpConfig {
-                    address: self.api,
-                    is_behind_tls: self.behind_tls,
-                    ..HttpConfig::loopback()
-                },
-                rules,
-                decoders,
-                enrolment,
-                ..config
-            };
+            let config = ServerConfig { http: self.http(), rules, decoders, enrolment, ..config };
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             let server = open(config, lake, &self.log, clock).await?;
             announce(&server, self.ready_file.as_deref())?;
@@ -276,10 +277,13 @@ pub(super) async fn open(
 /// # Errors
 /// Nobody reads it, or the ready file cannot be written.
 pub(super) fn announce(server: &RunningServer, ready_file: Option<&Path>) -> Result<(), Failure> {
-    let mut text = format!(
-        "dashboard  http://{}\nvehicles   https://{}\nmqtt       mqtts://{}\n",
-        server.api_addr, server.vehicle_addr, server.mqtt_addr
-    );
+    let mut text = format!("dashboard  http://{}\n", server.api_addr);
+    if let Some(address) = server.vehicle_addr {
+        text.push_str(&format!("vehicles   https://{address}\n"));
+    }
+    if let Some(address) = server.mqtt_addr {
+        text.push_str(&format!("mqtt       mqtts://{address}\n"));
+    }
     if let Some(address) = server.enrolment_addr {
         text.push_str(&format!("enrolment  https://{address}\n"));
     }
@@ -292,8 +296,8 @@ pub(super) fn announce(server: &RunningServer, ready_file: Option<&Path>) -> Res
     if let Some(path) = ready_file {
         let object = json!({
             "api": format!("http://{}", server.api_addr),
-            "vehicles": format!("https://{}", server.vehicle_addr),
-            "mqtt": format!("mqtts://{}", server.mqtt_addr),
+            "vehicles": server.vehicle_addr.map(|address| format!("https://{address}")),
+            "mqtt": server.mqtt_addr.map(|address| format!("mqtts://{address}")),
             "enrolment": server.enrolment_addr.map(|address| format!("https://{address}")),
             "user": "admin",
             "password": server.first_admin_password,

@@ -7,6 +7,7 @@ use outrider_model::{LogOffset, Matched, OwnerEpoch};
 use outrider_types::{EventId, UnixMicros, VehicleId};
 
 use super::alert_filter::{order_column, order_value, push_filter};
+use super::correlation::fence_part;
 use super::engine::{self, Connection, QueryBuilder, Row};
 use super::progress::fence_detection;
 use super::{
@@ -17,8 +18,8 @@ use crate::api::dto::{
     SeverityCounts,
 };
 use crate::store::{
-    AlertFilter, AlertOrder, AlertStore, Counts, FindingInput, Page, Scope, StoreError, StoreResult,
-    StoredFinding,
+    AlertFilter, AlertOrder, AlertStore, Counts, FindingInput, FindingOwner, Page, Scope, StoreError,
+    StoreResult, StoredFinding,
 };
 
 /// Alerts of each kind that are compared when similar ones are looked for.
@@ -29,12 +30,16 @@ impl AlertStore for SqlStore {
     async fn record_findings(
         &self,
         scope: Scope,
-        epoch: OwnerEpoch,
+        owner: FindingOwner,
         findings: &[FindingInput<'_>],
         next: LogOffset,
     ) -> StoreResult<Vec<Alert>> {
         let mut transaction = self.begin().await?;
-        fence_detection(&mut transaction, i64::from(scope.tenant.0), epoch).await?;
+        let tenant = i64::from(scope.tenant.0);
+        match owner {
+            FindingOwner::Whole(epoch) => fence_detection(&mut transaction, tenant, epoch).await?,
+            FindingOwner::Part(part, epoch) => fence_part(&mut transaction, tenant, part, epoch).await?,
+        }
         let mut touched = BTreeSet::new();
         for input in findings {
             if let Some(alert) = alert_finding::record(&mut transaction, scope, input, next).await? {

@@ -1,5 +1,7 @@
 //! Checkpoints of the worker and the quarantine.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use outrider_model::{LogOffset, OwnerEpoch, Partition};
 use outrider_types::VehicleId;
@@ -9,17 +11,18 @@ use super::{SqlStore, count, int, number, quarantine};
 use crate::store::{Activity, Progress, ProgressStore, SavedProgress, Scope, StoreError, StoreResult};
 
 /// Name of the row that holds the offset.
-const OFFSET: &str = "offset";
+pub(super) const OFFSET: &str = "offset";
 /// Name of the row that holds the owner's epoch: eight bytes, the highest first.
-const OWNER: &str = "owner";
-/// Partition beside whose rows the states stand that are over all partitions: of detection, and of feeds.
-const SHARED_AT: Partition = Partition(0);
+pub(super) const OWNER: &str = "owner";
+/// Partition beside whose rows the states stand that are over all partitions, if one process has all: of detection, and
+/// of feeds. A worker of some partitions keeps its own memory of feeds beside the first of them.
+pub(super) const SHARED_AT: Partition = Partition(0);
 /// Beginning of the names of the rows that hold the state of detection, in order.
-const DETECT: &str = "detect.";
+pub(super) const DETECT: &str = "detect.";
 /// Beginning of the names of the rows that hold the memory of feeds.
-const FEEDS: &str = "feeds.";
+pub(super) const FEEDS: &str = "feeds.";
 /// Bytes of detection state in one row: SQLite holds at most 10⁹ in a value.
-const DETECT_PART_BYTES: usize = 256 << 20;
+pub(super) const DETECT_PART_BYTES: usize = 256 << 20;
 /// Hours of activity that are kept: a day and the hour that has begun.
 const HOURS_KEPT: i64 = 25;
 const HOUR_US: i64 = 3_600_000_000;
@@ -31,7 +34,7 @@ impl ProgressStore for SqlStore {
         let mut transaction = self.begin().await?;
         let mut epoch = OwnerEpoch(0);
         for partition in partitions {
-            epoch = epoch.max(owner(&mut transaction, tenant, *partition).await?);
+            epoch = epoch.max(owner(&mut transaction, tenant, i64::from(partition.0)).await?);
         }
         epoch.0 += 1;
         for partition in partitions {
@@ -44,21 +47,22 @@ impl ProgressStore for SqlStore {
 
     async fn check_owner(&self, scope: Scope, partition: Partition, epoch: OwnerEpoch) -> StoreResult<()> {
         let mut connection = self.read.acquire().await?;
-        fence(&mut connection, i64::from(scope.tenant.0), partition, epoch).await
+        fence(&mut connection, i64::from(scope.tenant.0), (i64::from(partition.0), partition), epoch).await
     }
 
     async fn commit_progress(&self, scope: Scope, progress: &Progress) -> StoreResult<()> {
         let tenant = i64::from(scope.tenant.0);
         let mut transaction = self.begin().await?;
         for partition in progress.next.keys() {
-            fence(&mut transaction, tenant, *partition, progress.epoch).await?;
+            fence(&mut transaction, tenant, (i64::from(partition.0), *partition), progress.epoch).await?;
         }
         for (partition, next) in &progress.next {
-            put_place(&mut transaction, tenant, *partition, *next).await?;
+            put_place(&mut transaction, tenant, i64::from(partition.0), *next).await?;
         }
-        let shared = int(progress.next.get(&SHARED_AT).map_or(0, |next| next.0));
+        let shared_at = progress.next.keys().next().copied().unwrap_or(SHARED_AT);
+        let shared = int(progress.next.get(&shared_at).map_or(0, |next| next.0));
         if let Some(detect) = &progress.detect {
-            let place = (tenant, i64::from(SHARED_AT.0), shared);
+            let place = (tenant, i64::from(shared_at.0), shared);
             put_detect(&mut transaction, place, detect, DETECT_PART_BYTES).await?;
         }
         for (partition, vehicle, state) in &progress.vehicles {
@@ -67,13 +71,13 @@ impl ProgressStore for SqlStore {
             put_state(&mut transaction, tenant, partition, &vehicle.to_string(), next, state).await?;
         }
         for (name, state) in &progress.feeds {
-            let (partition, name) = (i64::from(SHARED_AT.0), format!("{FEEDS}{name}"));
+            let (partition, name) = (i64::from(shared_at.0), format!("{FEEDS}{name}"));
             put_state(&mut transaction, tenant, partition, &name, shared, state).await?;
         }
         for (vehicle, activity) in &progress.activity {
             note_activity(&mut transaction, tenant, *vehicle, activity).await?;
         }
-        note_rate(&mut transaction, scope, progress).await?;
+        note_rate(&mut transaction, scope, &progress.rate).await?;
         for entry in &progress.quarantine {
             quarantine::put_aside(&mut transaction, tenant, entry).await?;
         }
@@ -95,37 +99,42 @@ impl ProgressStore for SqlStore {
         .bind(i64::from(partition.0))
         .fetch_all(&self.read)
         .await?;
-        let mut saved = SavedProgress::default();
-        for row in &rows {
-            let name: String = row.try_get("name")?;
-            match name.as_str() {
-                OFFSET => saved.next = LogOffset(number(row, "log_offset")?),
-                OWNER => {}
-                part if part.starts_with(FEEDS) => {
-                    saved.feeds.push((part[FEEDS.len()..].to_owned(), row.try_get("state")?));
-                }
-                part if part.starts_with(DETECT) => {
-                    saved.detect.get_or_insert_default().extend_from_slice(&row.try_get::<Vec<u8>>("state")?);
-                }
-                vehicle => {
-                    let vehicle: VehicleId = vehicle.parse().map_err(|_| StoreError::Damaged {
-                        what: "checkpoint name",
-                        value: vehicle.to_owned(),
-                    })?;
-                    saved.vehicles.push((vehicle, row.try_get("state")?));
-                }
-            }
-        }
-        Ok(saved)
+        saved(&rows)
     }
 }
 
+/// Reads the rows of a partition.
+pub(super) fn saved(rows: &[engine::Row]) -> StoreResult<SavedProgress> {
+    let mut saved = SavedProgress::default();
+    for row in rows {
+        let name: String = row.try_get("name")?;
+        match name.as_str() {
+            OFFSET => saved.next = LogOffset(number(row, "log_offset")?),
+            OWNER => {}
+            part if part.starts_with(FEEDS) => {
+                saved.feeds.push((part[FEEDS.len()..].to_owned(), row.try_get("state")?));
+            }
+            part if part.starts_with(DETECT) => {
+                saved.detect.get_or_insert_default().extend_from_slice(&row.try_get::<Vec<u8>>("state")?);
+            }
+            vehicle => {
+                let vehicle: VehicleId = vehicle.parse().map_err(|_| StoreError::Damaged {
+                    what: "checkpoint name",
+                    value: vehicle.to_owned(),
+                })?;
+                saved.vehicles.push((vehicle, row.try_get("state")?));
+            }
+        }
+    }
+    Ok(saved)
+}
+
 /// Returns the epoch of a partition's owner; 0 if nobody ever took it over.
-async fn owner(connection: &mut Connection, tenant: i64, partition: Partition) -> StoreResult<OwnerEpoch> {
+pub(super) async fn owner(connection: &mut Connection, tenant: i64, place: i64) -> StoreResult<OwnerEpoch> {
     let state: Option<Vec<u8>> =
         engine::query_scalar("SELECT state FROM checkpoint WHERE tenant = ? AND partition = ? AND name = ?")
             .bind(tenant)
-            .bind(i64::from(partition.0))
+            .bind(place)
             .bind(OWNER)
             .fetch_optional(connection)
             .await?;
@@ -141,13 +150,13 @@ async fn owner(connection: &mut Connection, tenant: i64, partition: Partition) -
 ///
 /// # Errors
 /// [`StoreError::Fenced`].
-async fn fence(
+pub(super) async fn fence(
     connection: &mut Connection,
     tenant: i64,
-    partition: Partition,
+    (place, partition): (i64, Partition),
     epoch: OwnerEpoch,
 ) -> StoreResult<()> {
-    let owner = owner(connection, tenant, partition).await?;
+    let owner = owner(connection, tenant, place).await?;
     if owner == epoch {
         return Ok(());
     }
@@ -163,32 +172,32 @@ pub(super) async fn fence_detection(
     tenant: i64,
     epoch: OwnerEpoch,
 ) -> StoreResult<()> {
-    fence(connection, tenant, SHARED_AT, epoch).await
+    fence(connection, tenant, (i64::from(SHARED_AT.0), SHARED_AT), epoch).await
 }
 
 /// Writes how far a partition is worked off.
-async fn put_place(
+pub(super) async fn put_place(
     connection: &mut Connection,
     tenant: i64,
-    partition: Partition,
+    place: i64,
     next: LogOffset,
 ) -> StoreResult<()> {
     let last: Option<i64> = engine::query_scalar(
         "SELECT log_offset FROM checkpoint WHERE tenant = ? AND partition = ? AND name = ?",
     )
     .bind(tenant)
-    .bind(i64::from(partition.0))
+    .bind(place)
     .bind(OFFSET)
     .fetch_optional(&mut *connection)
     .await?;
     if last.is_some_and(|last| count(last) > next.0) {
         return Err(StoreError::Conflict("another worker has come further".to_owned()));
     }
-    put_state(connection, tenant, i64::from(partition.0), OFFSET, int(next.0), &[]).await
+    put_state(connection, tenant, place, OFFSET, int(next.0), &[]).await
 }
 
 /// Writes the state of detection in parts and removes what a larger one left behind.
-async fn put_detect(
+pub(super) async fn put_detect(
     connection: &mut Connection,
     (tenant, partition, next): (i64, i64, i64),
     state: &[u8],
@@ -212,7 +221,7 @@ async fn put_detect(
 }
 
 /// Writes one named part of a checkpoint.
-async fn put_state(
+pub(super) async fn put_state(
     connection: &mut Connection,
     tenant: i64,
     partition: i64,
@@ -272,9 +281,13 @@ async fn note_activity(
 }
 
 /// Notes events and findings by minute and forgets what nobody asks for any more.
-async fn note_rate(connection: &mut Connection, scope: Scope, progress: &Progress) -> StoreResult<()> {
+pub(super) async fn note_rate(
+    connection: &mut Connection,
+    scope: Scope,
+    rate: &BTreeMap<i64, (u64, u64)>,
+) -> StoreResult<()> {
     let tenant = i64::from(scope.tenant.0);
-    for (minute, (events, findings)) in &progress.rate {
+    for (minute, (events, findings)) in rate {
         engine::query(
             "INSERT INTO rate_minute (tenant, minute, events, findings) VALUES (?, ?, ?, ?) \
              ON CONFLICT (tenant, minute) DO UPDATE SET events = rate_minute.events + excluded.events, \

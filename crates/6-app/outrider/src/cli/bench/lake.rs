@@ -15,7 +15,7 @@ use outrider_types::{
 use outrider_wire::catalogue::{event, field};
 use serde_json::{Map, Value, json};
 
-use super::{START, cpu_seconds, draw_kind};
+use super::{START, cpu_seconds, draw_kind, float};
 use crate::cli::{Failure, print, runtime};
 
 /// Events of a vehicle on one day.
@@ -192,11 +192,6 @@ impl Fleet {
         let model = usize::try_from(number % 400).unwrap_or(0);
         batch.enrich_last(self.models.get(model), Some(ecu));
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures for a person")]
-const fn float(number: u64) -> f64 {
-    number as f64
 }
 
 fn millis(since: Instant) -> f64 {

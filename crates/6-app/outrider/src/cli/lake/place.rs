@@ -42,6 +42,17 @@ fn environment(name: &str) -> Option<String> {
 }
 
 impl LakeAt {
+    /// Returns the same options for another process.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let given = [
+            ("--lake-url", &self.lake_url),
+            ("--s3-endpoint", &self.s3_endpoint),
+            ("--s3-region", &self.s3_region),
+        ];
+        let pairs = given.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value.clone()?]));
+        pairs.flatten().collect()
+    }
+
     /// Returns the lake of an installation.
     ///
     /// # Errors

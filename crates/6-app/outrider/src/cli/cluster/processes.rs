@@ -1,0 +1,288 @@
+//! Processes of `outrider cluster`: started, killed and stopped.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use outrider_agent::io::https::{HttpsLink, LinkFiles};
+use outrider_gateway::uplink::Transport as _;
+use outrider_server::vehicle::TlsFiles;
+use outrider_types::Seed;
+
+use super::Cluster;
+use super::fleet::RULES;
+use crate::cli::Failure;
+
+/// Folders of the two installations.
+pub(super) struct Places {
+    /// Of the cluster: settings and secrets that its processes share, and their logs.
+    pub(super) cluster: PathBuf,
+    /// Of the one process.
+    pub(super) alone: PathBuf,
+    rules: PathBuf,
+}
+
+impl Places {
+    /// Makes them.
+    ///
+    /// # Errors
+    /// The file system.
+    pub(super) fn make(folder: &Path, cases_url: Option<&Path>) -> Result<Self, Failure> {
+        let places = Self {
+            cluster: folder.join("cluster"),
+            alone: folder.join("alone"),
+            rules: folder.join("rules"),
+        };
+        for folder in [&places.cluster, &places.alone, &places.rules] {
+            std::fs::create_dir_all(folder).map_err(Failure::failed)?;
+        }
+        std::fs::write(places.rules.join("cluster.yml"), RULES).map_err(Failure::failed)?;
+        if let Some(url) = cases_url {
+            let text =
+                std::fs::read(url).map_err(|error| Failure::input(format!("{}: {error}", url.display())))?;
+            let mut options = std::fs::OpenOptions::new();
+            let file = options.write(true).create(true).mode(0o600).open(places.cluster.join("cases.url"));
+            std::io::Write::write_all(&mut file.map_err(Failure::failed)?, &text).map_err(Failure::failed)?;
+        }
+        Ok(places)
+    }
+}
+
+/// One process, with how it is started again.
+struct Process {
+    name: String,
+    arguments: Vec<String>,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Process {
+    fn start(&mut self) -> Result<(), Failure> {
+        let log = File::options().create(true).append(true).open(&self.log).map_err(Failure::failed)?;
+        let program = std::env::current_exe().map_err(Failure::failed)?;
+        let child = Command::new(program)
+            .args(&self.arguments)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(Failure::failed)?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // A process that has ended by itself is found by what it has lost.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Asks it to end, and kills it if it does not.
+    fn stop(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        for _ in 0..300 {
+            if asked.is_err() || matches!(child.try_wait(), Ok(Some(_)) | Err(_)) {
+                break;
+            }
+            pause(Duration::from_millis(100));
+        }
+        self.kill();
+    }
+}
+
+/// All processes of an installation.
+pub(super) struct Processes {
+    all: Vec<Process>,
+    edges: Vec<String>,
+    brokers: Option<PathBuf>,
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        self.all.iter_mut().for_each(Process::kill);
+    }
+}
+
+impl Processes {
+    /// Starts the roles apart.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub(super) fn start(cluster: &Cluster, places: &Places) -> Result<Self, Failure> {
+        let mut processes =
+            Self { all: Vec::new(), edges: Vec::new(), brokers: cluster.kill_brokers.clone() };
+        let log = &cluster.log;
+        let mut common = shared(&places.cluster, places);
+        common.extend(
+            ["--event-log", "kafka", "--kafka-create", "--kafka-session", "6", "--kafka-brokers"]
+                .map(str::to_owned),
+        );
+        common.push(log.kafka_brokers.clone());
+        common.extend(["--kafka-topic".to_owned(), log.kafka_topic.clone()]);
+        common.extend(["--kafka-partitions".to_owned(), log.kafka_partitions.to_string()]);
+        common.extend(["--correlator-parts".to_owned(), log.correlator_parts.to_string()]);
+        common.extend(cluster.lake.arguments());
+        let roles = [
+            ("edge", cluster.edges),
+            ("worker", cluster.workers),
+            ("correlator", cluster.correlators),
+            ("api", 1),
+        ];
+        for (role, count) in roles {
+            for number in 1..=count {
+                let name = format!("{role}-{number}");
+                let mut arguments = common.clone();
+                arguments.extend(["--role", role, "--kafka-writer", &name].map(str::to_owned));
+                match role {
+                    "edge" => processes.edges.push(listeners(&mut arguments)?),
+                    "api" => arguments.extend(["--api", "127.0.0.1:0", "--no-enrolment"].map(str::to_owned)),
+                    _ => {}
+                }
+                processes.add(&name, arguments, &places.cluster)?;
+                if processes.all.len() == 1 {
+                    // The first one makes topics and tables; the others find them.
+                    pause(Duration::from_secs(5));
+                }
+            }
+        }
+        Ok(processes)
+    }
+
+    /// Starts one process with all roles.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub(super) fn alone(places: &Places) -> Result<Self, Failure> {
+        let mut processes = Self { all: Vec::new(), edges: Vec::new(), brokers: None };
+        let mut arguments = shared(&places.alone, places);
+        arguments.extend(["--api", "127.0.0.1:0", "--no-enrolment"].map(str::to_owned));
+        processes.edges.push(listeners(&mut arguments)?);
+        processes.add("all", arguments, &places.alone)?;
+        Ok(processes)
+    }
+
+    fn add(&mut self, name: &str, arguments: Vec<String>, folder: &Path) -> Result<(), Failure> {
+        let log = folder.join(format!("{name}.log"));
+        let mut process = Process { name: name.to_owned(), arguments, log, child: None };
+        process.start()?;
+        self.all.push(process);
+        Ok(())
+    }
+
+    /// Returns where vehicles connect.
+    pub(super) fn edges(&self) -> Vec<String> {
+        self.edges.clone()
+    }
+
+    /// Kills one process after the other at random moments and starts it again; returns how often each was killed.
+    ///
+    /// # Errors
+    /// A process cannot be started again.
+    pub(super) fn kill_for(&mut self, length: Duration, seed: u64) -> Result<BTreeMap<String, u64>, Failure> {
+        let (mut draw, begun) = (Seed::new(seed), Instant::now());
+        let mut kills: BTreeMap<String, u64> = BTreeMap::new();
+        let brokers = self.brokers();
+        // Everything is up before the first is killed.
+        pause(Duration::from_secs(10));
+        while begun.elapsed() < length {
+            pause(Duration::from_millis(500 + draw.below(3000)));
+            let choice = draw.below((self.all.len() + brokers.len()) as u64);
+            let choice = usize::try_from(choice).unwrap_or(0);
+            let down = Duration::from_millis(draw.below(2000));
+            let name = match self.all.get_mut(choice) {
+                Some(process) => {
+                    process.kill();
+                    pause(down);
+                    process.start()?;
+                    process.name.clone()
+                }
+                None => self.kill_broker(&brokers[choice - self.all.len()], down)?,
+            };
+            *kills.entry(name).or_default() += 1;
+        }
+        Ok(kills)
+    }
+
+    /// Returns the numbers of the brokers that may be killed.
+    fn brokers(&self) -> Vec<String> {
+        let Some(folder) = &self.brokers else { return Vec::new() };
+        let numbers = (1..=9).map(|number: u32| number.to_string());
+        numbers.filter(|number| folder.join(number).join("pid").exists()).collect()
+    }
+
+    fn kill_broker(&self, number: &str, down: Duration) -> Result<String, Failure> {
+        let folder = self.brokers.as_deref().unwrap_or(Path::new("."));
+        let pid = std::fs::read_to_string(folder.join(number).join("pid")).map_err(Failure::failed)?;
+        Command::new("kill").args(["-KILL", pid.trim()]).status().map_err(Failure::failed)?;
+        pause(down);
+        let mut again = Command::new("bash");
+        again.args(["scripts/kafka.sh", "restart"]).arg(folder).arg(number).stdout(Stdio::null());
+        let status = again.status().map_err(Failure::failed)?;
+        if !status.success() {
+            return Err(Failure::failed(format!("broker {number} does not come back")));
+        }
+        Ok(format!("broker-{number}"))
+    }
+
+    /// Ends all in order.
+    pub(super) fn stop(&mut self) {
+        self.all.iter_mut().for_each(Process::stop);
+    }
+}
+
+/// Arguments that all processes of an installation share.
+fn shared(folder: &Path, places: &Places) -> Vec<String> {
+    let mut arguments = ["--log", "warn", "serve", "--folder"].map(str::to_owned).to_vec();
+    arguments.push(folder.to_string_lossy().into_owned());
+    arguments.extend(["--rules".to_owned(), places.rules.to_string_lossy().into_owned()]);
+    arguments
+}
+
+/// Adds listeners of vehicles on free ports, the same after a restart; returns the address.
+fn listeners(arguments: &mut Vec<String>) -> Result<String, Failure> {
+    // Free now, and nobody else asks for it by number until the process does.
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    let address = port.map_err(Failure::failed)?.to_string();
+    arguments.extend(["--vehicles".to_owned(), address.clone()]);
+    arguments.extend(["--mqtt", "127.0.0.1:0"].map(str::to_owned));
+    Ok(format!("https://{address}"))
+}
+
+/// Sends a frame to one edge after the other until one of them acknowledges it.
+///
+/// # Errors
+/// Nobody did in time.
+pub(super) fn post(
+    edges: &[String],
+    files: &TlsFiles,
+    frame: &[u8],
+    draw: &mut Seed,
+    patience: Duration,
+) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let files = LinkFiles {
+        ca: files.ca.as_bytes(),
+        certificate: files.certificate.as_bytes(),
+        key: files.key.as_bytes(),
+    };
+    loop {
+        let edge = usize::try_from(draw.below(edges.len() as u64)).unwrap_or(0);
+        let mut link = HttpsLink::new(&edges[edge], &files).map_err(Failure::failed)?;
+        match link.exchange(frame) {
+            Ok(_) => return Ok(()),
+            Err(error) if begun.elapsed() > patience => return Err(Failure::failed(error)),
+            Err(_) => pause(Duration::from_millis(50 + draw.below(200))),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the harness waits for real processes")]
+pub(super) fn pause(length: Duration) {
+    std::thread::sleep(length);
+}
