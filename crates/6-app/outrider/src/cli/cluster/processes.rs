@@ -244,14 +244,22 @@ fn shared(folder: &Path, places: &Places) -> Vec<String> {
     arguments
 }
 
+/// Ports that Linux does not hand out to outgoing connections: else a client could take that of a killed process.
+const PORTS: std::ops::Range<u16> = 12_000..20_000;
+
 /// Adds listeners of vehicles on free ports, the same after a restart; returns the address.
 fn listeners(arguments: &mut Vec<String>) -> Result<String, Failure> {
-    // Free now, and nobody else asks for it by number until the process does.
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-    let address = port.map_err(Failure::failed)?.to_string();
-    arguments.extend(["--vehicles".to_owned(), address.clone()]);
-    arguments.extend(["--mqtt", "127.0.0.1:0"].map(str::to_owned));
-    Ok(format!("https://{address}"))
+    let mut draw = Seed::new(u64::from(std::process::id()) ^ (arguments.len() as u64) << 32);
+    for _ in 0..1_000 {
+        let port = PORTS.start + u16::try_from(draw.below(PORTS.len() as u64)).unwrap_or(0);
+        // Free now, and nobody else asks for it by number until the process does.
+        let Ok(socket) = TcpListener::bind(("127.0.0.1", port)) else { continue };
+        let address = socket.local_addr().map_err(Failure::failed)?.to_string();
+        arguments.extend(["--vehicles".to_owned(), address.clone()]);
+        arguments.extend(["--mqtt", "127.0.0.1:0"].map(str::to_owned));
+        return Ok(format!("https://{address}"));
+    }
+    Err(Failure::failed("no free port on loopback"))
 }
 
 /// Sends a frame to one edge after the other until one of them acknowledges it.
