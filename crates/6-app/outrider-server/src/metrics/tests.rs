@@ -122,7 +122,8 @@ fn a_process_without_api_shows_what_runs_in_it_and_nothing_else() {
     let (whole, status) = (health(), PipelineStatus { owned: 2, ..PipelineStatus::default() });
     let role = |worker, links| {
         let (version, stages) = ("1.2.3", &whole.stages[..]);
-        let page = render_role(&RoleReadings { version, stages, worker, links, process, started: NOW, now: NOW });
+        let page =
+            render_role(&RoleReadings { version, stages, worker, links, process, started: NOW, now: NOW });
         assert!(!page.contains("NaN"));
         page
     };

@@ -63,7 +63,8 @@ pub(crate) async fn open(
     let bound = socket.local_addr().map_err(io("listener of the counters"))?;
     let (clock, started) = (ports.clock.clone(), ports.clock.now());
     let monitor = Monitor { watched, token, clock, started, turn: tokio::sync::Mutex::new(()) };
-    let http = HttpConfig { address, connections_max: CONNECTIONS_MAX, patience: PATIENCE, is_behind_tls: false };
+    let http =
+        HttpConfig { address, connections_max: CONNECTIONS_MAX, patience: PATIENCE, is_behind_tls: false };
     tasks.spawn("monitor", serve(socket, router(monitor), http, tasks.stopped()));
     Ok(Some(bound))
 }

@@ -1,12 +1,13 @@
 //! Workers, correlators and API in processes of their own say what one process says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use outrider_model::{EventLog, LogOffset, OwnerEpoch, Partition};
 use outrider_server::edge::{self, RunningEdge};
+use outrider_server::hub::Resume;
 use outrider_server::pipeline::PipelineError;
 use outrider_server::port::Ports;
 use outrider_server::roles::{Logs, RunningRole, start_correlators, start_workers};
@@ -166,6 +167,32 @@ async fn alerts(server: &RunningServer) -> Vec<serde_json::Value> {
     values
 }
 
+/// Waits until the live stream has told of every alert as it stands; none is told again as it was before.
+async fn hears_every_alert(server: &RunningServer, since: u64) {
+    let app = server.app();
+    let filter = AlertFilter::default();
+    let page = app.store.alerts(app.scope(), &filter, (AlertOrder::LastAt, false), None, 500).await;
+    let revision = |alert: &serde_json::Value| alert["revision"].as_u64().expect("a revision");
+    let expected: BTreeMap<String, u64> =
+        page.expect("they are listed").items.into_iter().map(|alert| (alert.id, alert.revision)).collect();
+    assert!(!expected.is_empty());
+    let mut told = BTreeMap::new();
+    for _ in 0..2000 {
+        let Resume::Messages(messages) = app.hub.after(since) else { panic!("the ring is large enough") };
+        told.clear();
+        for message in messages.iter().filter(|message| message.event == "alert") {
+            let alert: serde_json::Value = serde_json::from_str(&message.data).expect("an alert is JSON");
+            let before = told.insert(alert["id"].as_str().expect("an id").to_owned(), revision(&alert));
+            assert!(before < Some(revision(&alert)), "{alert} after {before:?}");
+        }
+        if told == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("told {told:?} of {expected:?}");
+}
+
 /// Batches of a round, of all vehicles.
 fn batches(round: u64) -> impl Iterator<Item = (TestVehicle, Vec<u8>)> {
     vehicles().into_iter().map(move |vehicle| {
@@ -201,6 +228,7 @@ async fn roles_apart_say_what_one_process_says_while_partitions_move() {
     let cluster = Cluster::new().await;
     let api = cluster.server(false).await.expect("the api starts");
     assert_eq!(api.vehicle_addr, None, "frames are taken elsewhere");
+    let heard_from = api.app().hub.latest();
     let edge = cluster.edge().await;
     let (one, two) = (cluster.workers().await, cluster.workers().await);
     let (left, right) = (cluster.correlators().await, cluster.correlators().await);
@@ -238,6 +266,7 @@ async fn roles_apart_say_what_one_process_says_while_partitions_move() {
     assert_eq!(ids, rows, "every row once");
     assert_eq!(said, expected);
     assert!(said.iter().any(|alert| alert["vehicle_count"] == 6), "the fleet's alert: {said:?}");
+    hears_every_alert(&api, heard_from).await;
     // The api has what the workers wrote down of each vehicle.
     let vehicle = vehicles().remove(0).id;
     let lanes = api.app().pipeline.with_ingest(|worker| worker.lanes(vehicle));
@@ -354,7 +383,10 @@ async fn each_process_shows_its_counters_and_none_falls_when_partitions_move() {
     let after = page(one.monitor_addr).await;
     let counted = sum(&after, "outrider_stage_passed_units_total", "stage=\"ingest_events\"");
     assert!((counted - events).abs() < 0.5, "{after}");
-    assert!(sum(&after, "outrider_worker_busy_seconds_total", "") >= sum(&before, "outrider_worker_busy_seconds_total", ""));
+    assert!(
+        sum(&after, "outrider_worker_busy_seconds_total", "")
+            >= sum(&before, "outrider_worker_busy_seconds_total", "")
+    );
     assert!((sum(&after, "outrider_owned_partitions", "") - 2.0).abs() < 0.5, "{after}");
     for role in [one, two, left] {
         role.shutdown().await;

@@ -33,7 +33,8 @@ use crate::traces::TraceArgs;
 const REMOTE_IDLE: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Why a process with API has no listener for counters.
-const API_SHOWS: &str = "--metrics is for the roles edge, worker and correlator: the API itself serves /metrics";
+const API_SHOWS: &str =
+    "--metrics is for the roles edge, worker and correlator: the API itself serves /metrics";
 
 /// Part of the cloud that a process plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -10,7 +10,7 @@ use outrider_decode::{Package, Release};
 use super::text;
 use crate::api::app::{App, Shared};
 use crate::api::dto::{
-    CreateFeedRequest, CreatedFeed, Decoder, Feed, FeedReceipt, FeedStateRequest, Timestamp, StageBalance,
+    CreateFeedRequest, CreatedFeed, Decoder, Feed, FeedReceipt, FeedStateRequest, StageBalance, Timestamp,
 };
 use crate::api::error::ApiFailure;
 use crate::api::extract::{Body, By, Octets};
