@@ -7,6 +7,7 @@ use crate::correlation::{self, Draft, Referents};
 use crate::header::{self, Top};
 use crate::ir::{Correlation, Header, Rule, RuleIndex, RuleSet, SourceText, Status};
 use crate::problem::{Position, Problem, ProblemLevel, Report};
+use crate::taxonomy::Taxonomy;
 use crate::yaml::{self, Chunk, Value};
 use crate::{correlation::resolve, rule};
 
@@ -46,7 +47,13 @@ impl Loaded {
 /// disables no other, except correlations that name it.
 #[must_use]
 pub fn load(files: &[RuleFile<'_>]) -> Loaded {
-    let mut loader = Loader::default();
+    load_with(files, Taxonomy::Vehicle)
+}
+
+/// Reads rule files whose fields are those of a taxonomy, as [`load`] does.
+#[must_use]
+pub fn load_with(files: &[RuleFile<'_>], taxonomy: Taxonomy<'_>) -> Loaded {
+    let mut loader = Loader { taxonomy, ..Loader::default() };
     for file in files {
         loader.file(*file);
     }
@@ -57,7 +64,8 @@ pub fn load(files: &[RuleFile<'_>]) -> Loaded {
 type Taken = BTreeMap<String, (Arc<str>, u32)>;
 
 #[derive(Default)]
-struct Loader {
+struct Loader<'a> {
+    taxonomy: Taxonomy<'a>,
     rules: Vec<Rule>,
     drafts: Vec<Draft>,
     referents: Referents,
@@ -66,7 +74,7 @@ struct Loader {
     problems: Vec<Problem>,
 }
 
-impl Loader {
+impl Loader<'_> {
     fn file(&mut self, file: RuleFile<'_>) {
         let name: Arc<str> = Arc::from(file.name);
         if file.text.len() > FILE_BYTES_MAX {
@@ -120,7 +128,7 @@ impl Loader {
                 None => forget(top, &mut self.referents.broken),
             }
         } else {
-            let rule = rule::read(top, source, &mut report);
+            let rule = rule::read(top, source, self.taxonomy, &mut report);
             let usable = rule.filter(|rule| admit(&rule.header, top, &mut self.taken, &mut report));
             match usable {
                 Some(rule) => self.rules.push(rule),

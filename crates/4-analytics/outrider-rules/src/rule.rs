@@ -5,14 +5,21 @@ use outrider_types::EventTypeId;
 
 use crate::detection::{self, Detection};
 use crate::field::{CoreField, FieldRef};
+use crate::foreign;
 use crate::header::{self, Top};
 use crate::ir::{Rule, SourceText};
 use crate::problem::Report;
 use crate::suggest;
+use crate::taxonomy::{Scope, Taxonomy};
 use crate::yaml::{Entry, Value};
 
 /// Reads a rule; `None` after an error was reported.
-pub(crate) fn read(top: Top<'_>, source: SourceText, report: &mut Report<'_>) -> Option<Rule> {
+pub(crate) fn read(
+    top: Top<'_>,
+    source: SourceText,
+    taxonomy: Taxonomy<'_>,
+    report: &mut Report<'_>,
+) -> Option<Rule> {
     let header = header::read(top, source, report);
     if let Some(generate) = top.get("generate") {
         report.error(generate.key_at, "rule.shape", "`generate` belongs to a correlation", "leave it out");
@@ -29,18 +36,28 @@ pub(crate) fn read(top: Top<'_>, source: SourceText, report: &mut Report<'_>) ->
             "leave it out for vehicle_id",
         );
     }
-    let types = read_logsource(top, report);
+    let types = match taxonomy {
+        Taxonomy::Vehicle => read_logsource(top, report),
+        Taxonomy::Foreign(_) => Some(Vec::new()),
+    };
+    // Without a log source the items are still checked, so that all problems are reported at once.
+    let scope = Scope { taxonomy, types: types.as_deref().unwrap_or(&[]) };
     let detection = match top.get("detection") {
-        Some(entry) => detection::read(entry, report),
+        Some(entry) => detection::read(entry, scope, report),
         None => {
             report.error(top.at, "rule.missing_detection", "`detection` is missing", "");
             None
         }
     };
     let (types, detection) = (types?, detection?);
-    let event_types = reach(top, &types, &detection, report)?;
+    let event_types = match taxonomy {
+        Taxonomy::Vehicle => reach(top, &types, &detection, report)?,
+        Taxonomy::Foreign(_) => vec![foreign::EVENT_TYPE],
+    };
     let (header, group_by) = (header?, group_by?);
-    check_group(top, &group_by, &event_types, report);
+    if matches!(taxonomy, Taxonomy::Vehicle) {
+        check_group(top, &group_by, &event_types, report);
+    }
     let Detection { predicates, condition, .. } = detection;
     report.is_clean().then_some(Rule { header, group_by, generate: true, event_types, predicates, condition })
 }
@@ -114,7 +131,7 @@ fn reach(
     report: &mut Report<'_>,
 ) -> Option<Vec<EventTypeId>> {
     let Detection { predicates, condition, fields, condition_at } = detection;
-    let known = |test: u32, entry: &EventType| predicates.get(test as usize)?.known_for(entry);
+    let known = |test: u32, entry: &EventType| predicates.get(test as usize)?.known_for(entry.id);
     let possible: Vec<&'static EventType> = types
         .iter()
         .copied()
@@ -140,7 +157,7 @@ fn reach(
     }
     let carried = |test: u32, entry: &EventType| {
         let predicate = predicates.get(test as usize)?;
-        if predicate.field.carried_by(entry) { predicate.known_for(entry) } else { Some(false) }
+        if predicate.field.carried_by(entry) { predicate.known_for(entry.id) } else { Some(false) }
     };
     let satisfiable =
         possible.iter().any(|entry| condition.fold(&|test| carried(test, entry)) != Some(false));

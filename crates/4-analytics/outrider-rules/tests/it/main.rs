@@ -4,4 +4,5 @@ mod agree;
 mod content;
 mod corpus;
 mod encoded;
+mod modifiers;
 mod problems;

@@ -1,0 +1,108 @@
+//! What the names of fields mean.
+
+use std::collections::BTreeMap;
+
+use outrider_model::catalogue::{self, EventType, FieldKind};
+use outrider_types::FieldKey;
+
+use crate::field::FieldRef;
+use crate::header::find_field;
+use crate::problem::{Position, Report};
+
+/// Fields that rules may name.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Taxonomy<'a> {
+    /// Core columns and fields of the catalogue; a rule's log source is a category of events of vehicles.
+    #[default]
+    Vehicle,
+    /// Fields of foreign events, whatever their names. Every value is text and every log source is taken: who chooses
+    /// the events chooses the log source. For rules of others on events of others.
+    Foreign(&'a ForeignFields),
+}
+
+/// What the fields of one rule's items mean.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) taxonomy: Taxonomy<'a>,
+    /// Event types of the rule's log source.
+    pub(crate) types: &'a [&'static EventType],
+}
+
+impl Scope<'_> {
+    /// Finds the fields that a name means, never none; `None` after an error was reported.
+    pub(crate) fn find(&self, name: &str, at: Position, report: &mut Report<'_>) -> Option<Vec<FieldRef>> {
+        match self.taxonomy {
+            Taxonomy::Vehicle => find_field(name, at, report).map(|field| vec![field]),
+            Taxonomy::Foreign(fields) => Some(fields.find(name)),
+        }
+    }
+
+    /// Returns the fields in which keywords are searched.
+    pub(crate) fn message(&self) -> Vec<FieldRef> {
+        match self.taxonomy {
+            Taxonomy::Foreign(_) => vec![FieldRef::Catalogue(MESSAGE)],
+            Taxonomy::Vehicle => {
+                let mut keys: Vec<FieldKey> =
+                    self.types.iter().flat_map(|entry| entry.fields.iter().copied()).collect();
+                keys.sort_unstable();
+                keys.dedup();
+                let is_text = |key: &FieldKey| {
+                    catalogue::field(*key).is_some_and(|field| field.kind == FieldKind::Text)
+                };
+                keys.into_iter().filter(is_text).map(FieldRef::Catalogue).collect()
+            }
+        }
+    }
+}
+
+/// Lowest number of a foreign column; the catalogue stays far below.
+pub(crate) const FOREIGN_FIRST: u16 = 0x8000;
+/// Most foreign columns of a batch.
+const FOREIGN_MAX: u16 = 0x7000;
+/// Column that no batch has: a field that no event carries.
+const ABSENT: FieldKey = FieldKey(u16::MAX);
+/// Column with every value of an event, one a line.
+pub(crate) const MESSAGE: FieldKey = FieldKey(u16::MAX - 1);
+
+/// Names of the fields of foreign events, and the columns behind them.
+#[derive(Debug, Clone, Default)]
+pub struct ForeignFields {
+    /// Columns by name; several if an event has the name several times.
+    columns: BTreeMap<String, Vec<FieldKey>>,
+    /// Columns by the place in the event.
+    places: BTreeMap<String, FieldKey>,
+}
+
+impl ForeignFields {
+    /// Returns the column of a place, a new one if it was not seen; `None` if there are too many.
+    pub(crate) fn column(&mut self, place: &str) -> Option<FieldKey> {
+        if let Some(key) = self.places.get(place) {
+            return Some(*key);
+        }
+        let next = u16::try_from(self.places.len()).ok().filter(|next| *next < FOREIGN_MAX)?;
+        let key = FieldKey(FOREIGN_FIRST + next);
+        self.places.insert(place.to_owned(), key);
+        Some(key)
+    }
+
+    /// Lets a name mean a column, beside others that it means.
+    pub(crate) fn name(&mut self, name: String, key: FieldKey) {
+        let columns = self.columns.entry(name).or_default();
+        if !columns.contains(&key) {
+            columns.push(key);
+        }
+    }
+
+    /// Returns the columns that a name means; one that no event has, if it is unknown.
+    pub(crate) fn find(&self, name: &str) -> Vec<FieldRef> {
+        match self.columns.get(name) {
+            Some(keys) => keys.iter().map(|key| FieldRef::Catalogue(*key)).collect(),
+            None => vec![FieldRef::Catalogue(ABSENT)],
+        }
+    }
+
+    /// Returns the names of all fields, ascending.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.keys().map(String::as_str)
+    }
+}

@@ -1,0 +1,165 @@
+//! `outrider rule conformance`.
+
+use std::path::Path;
+
+use outrider_rules::conformance::{self, Case};
+use outrider_rules::{FILE_BYTES_MAX, ProblemLevel, RuleFile, foreign};
+use serde_json::json;
+
+use super::{sorted, text};
+use crate::cli::{Failure, print};
+
+/// Longest description of a case.
+const INFO_BYTES_MAX: usize = 1 << 20;
+
+/// What came of all cases.
+#[derive(Debug, Default)]
+struct Sums {
+    cases: usize,
+    events: usize,
+    events_fired: usize,
+    negatives: usize,
+    negatives_fired: usize,
+    positives: usize,
+    positives_silent: usize,
+    /// Name of the case, and why it failed.
+    failures: Vec<(String, String)>,
+}
+
+pub(super) fn run(folder: &Path, as_json: bool) -> Result<(), Failure> {
+    let mut sums = Sums::default();
+    for path in sorted(folder)?.into_iter().filter(|path| path.join("rule.yml").is_file()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        sums.cases += 1;
+        let (why, case) = judge(&path)?;
+        sums.events += case.events;
+        sums.events_fired += case.fired.len();
+        sums.negatives += case.negatives;
+        sums.positives += case.positives;
+        sums.negatives_fired += case.negatives_fired.len();
+        sums.positives_silent += case.positives_silent.len();
+        if let Some(why) = why {
+            sums.failures.push((name, why));
+        }
+    }
+    if sums.cases == 0 {
+        return Err(Failure::input(format!("{}: no folder in it has a rule.yml", folder.display())));
+    }
+    report(&sums, as_json)?;
+    let failed = sums.failures.len();
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Failure::failed(format!("{failed} of {} cases failed", sums.cases)))
+    }
+}
+
+fn report(sums: &Sums, as_json: bool) -> Result<(), Failure> {
+    let Sums {
+        cases,
+        events,
+        events_fired,
+        negatives,
+        negatives_fired,
+        positives,
+        positives_silent,
+        failures,
+    } = sums;
+    let passed = cases - failures.len();
+    if as_json {
+        let failures: Vec<_> =
+            failures.iter().map(|(case, why)| json!({ "case": case, "why": why })).collect();
+        let object = json!({
+            "cases": cases, "passed": passed, "failed": failures.len(), "events": events,
+            "events_fired": events_fired, "negatives": negatives, "negatives_fired": negatives_fired,
+            "positives": positives, "positives_silent": positives_silent, "failures": failures,
+        });
+        return print(&format!("{object}\n"));
+    }
+    let mut lines: String =
+        failures.iter().map(|(case, why)| format!("FAILED {case}\n       {why}\n")).collect();
+    lines.push_str(&format!(
+        "{passed} of {cases} cases passed: {events_fired} of {events} events fired; of those derived, \
+         {negatives_fired} of {negatives} fired that must not, {positives_silent} of {positives} were silent that must fire\n"
+    ));
+    print(&lines)
+}
+
+/// Runs one case; the text says why it failed.
+fn judge(folder: &Path) -> Result<(Option<String>, Case), Failure> {
+    let rule = text(&folder.join("rule.yml"), FILE_BYTES_MAX)?;
+    let events = text(&folder.join("event.json"), foreign::TEXT_BYTES_MAX)?;
+    let info = folder.join("info.yml");
+    let at_least = if info.is_file() { match_count(&text(&info, INFO_BYTES_MAX)?) } else { 1 };
+    let checked = foreign::parse(&events)
+        .and_then(|events| conformance::check(RuleFile { name: "rule.yml", text: &rule }, &events));
+    Ok(match checked {
+        Ok(case) => (why(&case, at_least), case),
+        Err(error) => (Some(cause(&error)), Case::default()),
+    })
+}
+
+fn cause(error: &dyn std::error::Error) -> String {
+    let source = error.source().map_or_else(String::new, |source| format!(": {source}"));
+    format!("{error}{source}")
+}
+
+fn why(case: &Case, at_least: usize) -> Option<String> {
+    if case.rules == 0 {
+        let error = case.problems.iter().find(|problem| problem.level == ProblemLevel::Error);
+        return Some(error.map_or_else(|| "the file has no rule".to_owned(), ToString::to_string));
+    }
+    if case.fired.len() < at_least {
+        return Some(format!(
+            "fired on {} of {} events, at least {at_least} expected",
+            case.fired.len(),
+            case.events
+        ));
+    }
+    case.negatives_fired.iter().chain(&case.positives_silent).next().cloned()
+}
+
+/// Returns on how many events the description says the rule fires; at least one. In some descriptions it is
+/// the number of alerts after suppression and not of events, so it is a lower bound.
+fn match_count(info: &str) -> usize {
+    let count = info.lines().find_map(|line| line.trim().strip_prefix("match_count:"));
+    count.and_then(|count| count.trim().parse().ok()).unwrap_or(1).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: &str = "title: t\nid: 5c8f4e0a-2f5b-4a7e-9a55-0d5a4c1f7b21\nlogsource: {product: windows}\n\
+                        detection:\n  s: {Image|endswith: '\\a.exe'}\n  condition: s\n";
+
+    fn case(folder: &Path, name: &str, rule: &str, events: &str, info: Option<&str>) {
+        let folder = folder.join(name);
+        std::fs::create_dir(&folder).expect("a temporary folder");
+        std::fs::write(folder.join("rule.yml"), rule).expect("a file");
+        std::fs::write(folder.join("event.json"), events).expect("a file");
+        if let Some(info) = info {
+            std::fs::write(folder.join("info.yml"), info).expect("a file");
+        }
+    }
+
+    #[test]
+    fn cases_pass_and_fail_for_their_reason() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert_eq!(run(folder.path(), true).expect_err("nothing is there").code, 3);
+        let hit = r#"{"Event": {"EventData": {"Image": "C:\\A.EXE"}}}"#;
+        case(folder.path(), "good", RULE, hit, Some("x:\n  - match_count: 1\n"));
+        assert!(run(folder.path(), true).is_ok() && run(folder.path(), false).is_ok());
+        let reason = |name: &str| judge(&folder.path().join(name)).expect("it can be read").0;
+        assert_eq!(reason("good"), None);
+        case(folder.path(), "silent", RULE, r#"{"Image": "b"}"#, None);
+        assert_eq!(reason("silent").as_deref(), Some("fired on 0 of 1 events, at least 1 expected"));
+        case(folder.path(), "twice", RULE, hit, Some("  match_count: 2\n"));
+        assert_eq!(reason("twice").as_deref(), Some("fired on 1 of 1 events, at least 2 expected"));
+        case(folder.path(), "rule", &RULE.replace("endswith", "nosuch"), hit, None);
+        assert!(reason("rule").is_some_and(|why| why.contains("unknown modifier `nosuch`")));
+        case(folder.path(), "json", RULE, "{", None);
+        assert!(reason("json").is_some_and(|why| why.starts_with("event 1 is not valid JSON: ")));
+        assert_eq!(run(folder.path(), false).expect_err("some fail").code, 1);
+    }
+}
