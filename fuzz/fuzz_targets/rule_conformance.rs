@@ -8,7 +8,7 @@ use outrider_rules::{RuleFile, conformance, foreign};
 fuzz_target!(|text: &str| {
     let Some((rule, events)) = text.split_once('\0') else { return };
     let Ok(events) = foreign::parse(events) else { return };
-    if let Ok(case) = conformance::check(RuleFile { name: "fuzz.yml", text: rule }, &events) {
+    if let Ok(case) = conformance::check(&[RuleFile { name: "fuzz.yml", text: rule }], &events) {
         assert_eq!(case.negatives_fired, [""; 0]);
         assert_eq!(case.positives_silent, [""; 0]);
     }

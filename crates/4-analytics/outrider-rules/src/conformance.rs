@@ -62,18 +62,19 @@ enum Change {
     Other,
 }
 
-/// Matches the rules of a file against events and against what is derived from them.
+/// Matches the rules of files, with the pipelines and filters among them, against events and against what is derived
+/// from them.
 ///
 /// # Errors
 /// [`ForeignError`] if an event cannot be read.
-pub fn check(file: RuleFile<'_>, events: &[Value]) -> Result<Case, ForeignError> {
+pub fn check(files: &[RuleFile<'_>], events: &[Value]) -> Result<Case, ForeignError> {
     let given = ForeignEvents::from_values(events)?;
-    let loaded = load_with(&[file], Taxonomy::Foreign(&given.fields));
+    let loaded = load_with(files, Taxonomy::Foreign(&given.fields));
     let mut case = Case { problems: loaded.problems, events: given.batch.rows(), ..Case::default() };
     let mut fired = BTreeSet::new();
     for rule in loaded.rules.rules() {
         case.rules += 1;
-        fired.extend(check_rule(file, rule, events, &mut case)?);
+        fired.extend(check_rule(files, rule, events, &mut case)?);
     }
     case.fired = fired.into_iter().collect();
     Ok(case)
@@ -81,7 +82,7 @@ pub fn check(file: RuleFile<'_>, events: &[Value]) -> Result<Case, ForeignError>
 
 /// Returns the given events on which the rule fires.
 fn check_rule(
-    file: RuleFile<'_>,
+    files: &[RuleFile<'_>],
     wanted: &Rule,
     events: &[Value],
     case: &mut Case,
@@ -94,7 +95,7 @@ fn check_rule(
     }
     all.batch.seal();
     // The derived events may have columns at other places, so the rule is compiled anew against them.
-    let loaded = load_with(&[file], Taxonomy::Foreign(&all.fields));
+    let loaded = load_with(files, Taxonomy::Foreign(&all.fields));
     let rules = loaded.rules.rules();
     let Some(position) = rules.iter().position(|rule| rule.header.id == wanted.header.id) else {
         return Ok(Vec::new());
@@ -189,6 +190,45 @@ fn others(value: &str) -> Vec<String> {
     texts
 }
 
+/// What came of many rules over many events at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pack {
+    /// Rules that could be used together.
+    pub rules: usize,
+    /// Events.
+    pub events: usize,
+    /// Pairs of a rule and an event on which it fired.
+    pub fired: usize,
+    /// Pairs of which the matcher said something else than the rule's tests one by one.
+    pub disagreements: Vec<String>,
+}
+
+/// Matches all rules of files over all events at once, as the product matches a pack, and compares each pair of a rule
+/// and an event with the rule's tests one by one.
+///
+/// # Errors
+/// [`ForeignError`] if an event cannot be read.
+pub fn check_pack(files: &[RuleFile<'_>], events: &[Value]) -> Result<Pack, ForeignError> {
+    let events = ForeignEvents::from_values(events)?;
+    let loaded = load_with(files, Taxonomy::Foreign(&events.fields));
+    let mut pack = Pack { rules: loaded.rules.rules().len(), events: events.batch.rows(), ..Pack::default() };
+    let mut matches = Matches::new();
+    loaded.rules.evaluate(&events.batch, &mut matches);
+    for (index, rule) in loaded.rules.rules().iter().enumerate() {
+        let index = RuleIndex(u32::try_from(index).expect("rules of a load are capped far below 2^32"));
+        let rows = matches.of(index);
+        pack.fired += rows.len();
+        for row in 0..events.batch.rows() {
+            let is_fired = u32::try_from(row).is_ok_and(|row| rows.binary_search(&row).is_ok());
+            if is_fired != rule.matches(&events.batch, row) {
+                let verb = if is_fired { "fires" } else { "is silent" };
+                pack.disagreements.push(format!("`{}` {verb} on event {}", rule.header.title, row + 1));
+            }
+        }
+    }
+    Ok(pack)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,7 +239,7 @@ mod tests {
     fn case(detection: &str, events: &str) -> Case {
         let text = format!("{HEAD}{detection}");
         let events = crate::foreign::parse(events).expect("the test writes events");
-        check(RuleFile { name: "rule.yml", text: &text }, &events).expect("the events can be read")
+        check(&[RuleFile { name: "rule.yml", text: &text }], &events).expect("the events can be read")
     }
 
     #[test]
@@ -232,6 +272,22 @@ mod tests {
             r#"{"a": "one", "b": "two"} {"a": "one"}"#,
         );
         assert_eq!(all.fired, [0]);
+    }
+
+    #[test]
+    fn rules_together_say_what_they_say_alone() {
+        let rule = |id: &str, detection: &str| format!("{HEAD}{detection}").replace("7b21", id);
+        let texts = [
+            rule("7b21", "  s: {a|contains: needle}\n  condition: s\n"),
+            rule("7b22", "  s: {a|contains: eedl, b: 1}\n  condition: s\n"),
+            rule("7b23", "  s: {a|re: '^n.*e$'}\n  condition: not s\n"),
+            rule("7b23", "  s: {a: the id is taken}\n  condition: s\n"),
+        ];
+        let files: Vec<RuleFile<'_>> = texts.iter().map(|text| RuleFile { name: "r.yml", text }).collect();
+        let events =
+            crate::foreign::parse(r#"{"a": "needle", "b": 1} {"a": "Needle"} {"b": 1}"#).expect("events");
+        let pack = check_pack(&files, &events).expect("the events can be read");
+        assert_eq!((pack.rules, pack.events, pack.fired, pack.disagreements.len()), (3, 3, 5, 0));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::field::{FieldRef, ValueKind};
 use crate::header;
 use crate::modifier::{self, Operation, Subject};
 use crate::pattern::Place;
+use crate::placeholder::{self, ExpandError};
 use crate::predicate::{Predicate, Same, Test, TextTest};
 use crate::problem::{Position, Report};
 use crate::taxonomy::Scope;
@@ -17,7 +18,7 @@ use crate::yaml::{Entry, Node, Scalar, Value};
 /// Most values of one item; the longest list of the public collection, names of malicious packages, has 1,092.
 const VALUES_MAX: usize = 4_096;
 /// Most predicates of one rule.
-const PREDICATES_MAX: usize = 512;
+pub(crate) const PREDICATES_MAX: usize = 512;
 /// Most parts of a condition once the selections stand in it.
 const EXPRESSION_NODES_MAX: usize = 8_192;
 
@@ -229,6 +230,11 @@ impl Builder<'_, '_> {
             };
             values.push((scalar, item.at));
         }
+        let written;
+        if subject.expand {
+            written = self.expand(&values)?;
+            values = written.iter().map(|(scalar, at)| (scalar, *at)).collect();
+        }
         if values.is_empty() || values.len() > VALUES_MAX {
             let message = format!("an item needs 1 to {VALUES_MAX} values");
             self.report.error(entry.value.at, "rule.values", message, "");
@@ -248,6 +254,31 @@ impl Builder<'_, '_> {
         }
         let expr = self.values(&subjects, &values)?;
         Some(if subject.negated { Expr::Not(Box::new(expr)) } else { expr })
+    }
+
+    /// Writes out the placeholders of values.
+    fn expand(&mut self, values: &[(&Scalar, Position)]) -> Option<Vec<(Scalar, Position)>> {
+        let mut written = Vec::new();
+        for (scalar, at) in values {
+            let texts =
+                placeholder::expand(&scalar.text, VALUES_MAX, &|name| self.scope.applied.placeholder(name));
+            let (message, hint) = match texts {
+                Ok(texts) if written.len() + texts.len() <= VALUES_MAX => {
+                    written.extend(texts.into_iter().map(|text| (Scalar { text, ..(*scalar).clone() }, *at)));
+                    continue;
+                }
+                Ok(_) | Err(ExpandError::TooMany) => {
+                    (format!("placeholders stand for more than {VALUES_MAX} values"), "shorten their lists")
+                }
+                Err(ExpandError::Unknown(name)) => {
+                    let hint = "a pipeline with value_placeholders gives them in its vars";
+                    (format!("placeholder `{name}` has no values"), hint)
+                }
+            };
+            self.report.error(*at, "rule.placeholder", message, hint);
+            return None;
+        }
+        Some(written)
     }
 
     /// Remembers where a field was first named.
@@ -369,7 +400,7 @@ impl Builder<'_, '_> {
         let Operation::Equal(place) = subject.operation else { return None };
         let mut parts = Vec::new();
         for (scalar, at) in values {
-            for other in self.scope.find(&scalar.text, *at, self.report)? {
+            for (other, _) in self.scope.find(&scalar.text, *at, self.report)? {
                 self.name(other, *at);
                 let (left, right) = (subject.field.kind(), other.kind());
                 let is_number = |kind| matches!(kind, ValueKind::Int | ValueKind::Float);

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod collection;
 mod condition;
 pub mod conformance;
 mod correlation;
@@ -8,15 +9,19 @@ mod encoding;
 mod explain;
 mod expr;
 mod field;
+mod filter;
 pub mod foreign;
 mod header;
 mod ir;
 mod literals;
 mod load;
+mod logsource;
 mod matcher;
 mod modifier;
 mod moment;
 mod pattern;
+mod pipeline;
+mod placeholder;
 mod plan;
 mod predicate;
 mod problem;

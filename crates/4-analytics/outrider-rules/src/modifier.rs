@@ -61,6 +61,8 @@ pub(crate) struct Subject {
     pub(crate) part: Option<DatePart>,
     /// Values are names of fields.
     pub(crate) reference: bool,
+    /// Placeholders in values are written out.
+    pub(crate) expand: bool,
     /// All values must hold, not one.
     pub(crate) all: bool,
     /// Case counts.
@@ -85,7 +87,7 @@ impl Subject {
     }
 }
 
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 31] = [
     "all",
     "base64",
     "base64offset",
@@ -95,6 +97,7 @@ const KNOWN: [&str; 30] = [
     "day",
     "endswith",
     "exists",
+    "expand",
     "fieldref",
     "gt",
     "gte",
@@ -117,9 +120,6 @@ const KNOWN: [&str; 30] = [
     "windash",
     "year",
 ];
-
-/// Modifiers of Sigma 2.1 that are not evaluated.
-const NOT_SUPPORTED: [&str; 1] = ["expand"];
 
 /// Reads `field|modifier|modifier`, one subject for each field that the name means; `None` after an error was
 /// reported. Without a name the values are keywords.
@@ -156,13 +156,14 @@ pub(crate) fn read(
     }
     let usual = Operation::Equal(if is_keywords { Place::Inside } else { Place::Whole });
     let mut subjects = Vec::new();
-    for field in fields {
+    for (field, name) in fields {
         let subject = Subject {
             field,
-            name: if is_keywords { field_name(field) } else { name.to_owned() },
+            name,
             operation: chain.operation.unwrap_or(usual),
             part: chain.part,
             reference: chain.reference,
+            expand: chain.expand,
             all: chain.all,
             cased: chain.cased,
             dashes: chain.dashes,
@@ -181,16 +182,12 @@ pub(crate) fn read(
     Some(subjects)
 }
 
-/// Returns the name of a field in which keywords are searched.
-fn field_name(field: FieldRef) -> String {
-    if field.is_foreign() { "message".to_owned() } else { field.name().to_owned() }
-}
-
 #[derive(Default)]
 struct Chain {
     operation: Option<Operation>,
     part: Option<DatePart>,
     reference: bool,
+    expand: bool,
     all: bool,
     cased: bool,
     dashes: bool,
@@ -259,6 +256,7 @@ impl Chain {
             "windash" => std::mem::replace(&mut self.dashes, true),
             "neq" => std::mem::replace(&mut self.negated, true),
             "fieldref" => std::mem::replace(&mut self.reference, true),
+            "expand" => std::mem::replace(&mut self.expand, true),
             "i" | "m" | "s" => {
                 let Some(Operation::Regex { i, m, s }) = &mut self.operation else {
                     let message = format!("`{word}` is a flag of `re`");
@@ -279,16 +277,6 @@ impl Chain {
                     return false;
                 }
                 std::mem::replace(&mut self.part, DatePart::from_word(word)).is_some()
-            }
-            _ if NOT_SUPPORTED.contains(&word) => {
-                let message = format!("modifier `{word}` is not supported");
-                report.error(
-                    at,
-                    "rule.unsupported_modifier",
-                    message,
-                    "see docs/book/rules.md for the subset",
-                );
-                return false;
             }
             _ => {
                 let message = format!("unknown modifier `{word}`");
@@ -376,7 +364,7 @@ fn check_kind(subject: &Subject, report: &mut Report<'_>) -> bool {
     match subject.operation {
         Operation::Equal(Place::Whole) => true,
         Operation::Exists => {
-            if subject.negated || subject.all {
+            if subject.negated || subject.all || subject.expand {
                 return refuse("`exists` takes no other modifier".to_owned(), "write exists: false");
             }
             true

@@ -66,7 +66,6 @@ impl fmt::Display for Problem {
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
     file: Arc<str>,
-    first_line: u32,
     problems: &'a mut Vec<Problem>,
     errors: usize,
 }
@@ -75,9 +74,9 @@ impl<'a> Report<'a> {
     /// Problems kept of one document; a thousand-line mistake needs no more to be understood.
     const PER_DOCUMENT_MAX: usize = 64;
 
-    /// Begins a document at a line of a file.
-    pub(crate) fn new(file: Arc<str>, first_line: u32, problems: &'a mut Vec<Problem>) -> Self {
-        Self { file, first_line, problems, errors: 0 }
+    /// Begins a document of a file.
+    pub(crate) fn new(file: Arc<str>, problems: &'a mut Vec<Problem>) -> Self {
+        Self { file, problems, errors: 0 }
     }
 
     /// Adds an error; the document will not be used.
@@ -106,7 +105,6 @@ impl<'a> Report<'a> {
     }
 
     fn add(&mut self, at: Position, level: ProblemLevel, code: &'static str, message: String, hint: String) {
-        let at = Position { line: at.line.saturating_add(self.first_line - 1), column: at.column };
         self.problems.push(Problem { file: Arc::clone(&self.file), at, level, code, message, hint });
     }
 

@@ -7,6 +7,7 @@ use outrider_types::FieldKey;
 
 use crate::field::FieldRef;
 use crate::header::find_field;
+use crate::pipeline::{Applied, NAMES_MAX};
 use crate::problem::{Position, Report};
 
 /// Fields that rules may name.
@@ -26,21 +27,42 @@ pub(crate) struct Scope<'a> {
     pub(crate) taxonomy: Taxonomy<'a>,
     /// Event types of the rule's log source.
     pub(crate) types: &'a [&'static EventType],
+    /// What pipelines do to the rule.
+    pub(crate) applied: &'a Applied<'a>,
 }
 
 impl Scope<'_> {
-    /// Finds the fields that a name means, never none; `None` after an error was reported.
-    pub(crate) fn find(&self, name: &str, at: Position, report: &mut Report<'_>) -> Option<Vec<FieldRef>> {
-        match self.taxonomy {
-            Taxonomy::Vehicle => find_field(name, at, report).map(|field| vec![field]),
-            Taxonomy::Foreign(fields) => Some(fields.find(name)),
+    /// Finds the fields that a name means, with the names that they have here, never none; `None` after an error was
+    /// reported.
+    pub(crate) fn find(
+        &self,
+        name: &str,
+        at: Position,
+        report: &mut Report<'_>,
+    ) -> Option<Vec<(FieldRef, String)>> {
+        let mut found: Vec<(FieldRef, String)> = Vec::new();
+        let names = self.applied.names(name);
+        if names.len() > NAMES_MAX {
+            let message = format!("pipelines give `{name}` more than {NAMES_MAX} meanings");
+            report.error(at, "rule.too_large", message, "map it to fewer fields");
+            return None;
         }
+        for name in names {
+            let fields = match self.taxonomy {
+                Taxonomy::Vehicle => vec![find_field(&name, at, report)?],
+                Taxonomy::Foreign(fields) => fields.find(&name),
+            };
+            let fresh = fields.into_iter().filter(|field| found.iter().all(|(known, _)| known != field));
+            let fresh: Vec<_> = fresh.map(|field| (field, name.clone())).collect();
+            found.extend(fresh);
+        }
+        Some(found)
     }
 
     /// Returns the fields in which keywords are searched.
-    pub(crate) fn message(&self) -> Vec<FieldRef> {
+    pub(crate) fn message(&self) -> Vec<(FieldRef, String)> {
         match self.taxonomy {
-            Taxonomy::Foreign(_) => vec![FieldRef::Catalogue(MESSAGE)],
+            Taxonomy::Foreign(_) => vec![(FieldRef::Catalogue(MESSAGE), MESSAGE_NAME.to_owned())],
             Taxonomy::Vehicle => {
                 let mut keys: Vec<FieldKey> =
                     self.types.iter().flat_map(|entry| entry.fields.iter().copied()).collect();
@@ -49,7 +71,8 @@ impl Scope<'_> {
                 let is_text = |key: &FieldKey| {
                     catalogue::field(*key).is_some_and(|field| field.kind == FieldKind::Text)
                 };
-                keys.into_iter().filter(is_text).map(FieldRef::Catalogue).collect()
+                let fields = keys.into_iter().filter(is_text).map(FieldRef::Catalogue);
+                fields.map(|field| (field, field.name().to_owned())).collect()
             }
         }
     }
@@ -63,6 +86,8 @@ const FOREIGN_MAX: u16 = 0x7000;
 const ABSENT: FieldKey = FieldKey(u16::MAX);
 /// Column with every value of an event, one a line.
 pub(crate) const MESSAGE: FieldKey = FieldKey(u16::MAX - 1);
+/// What explanations call it.
+pub(crate) const MESSAGE_NAME: &str = "message";
 
 /// Names of the fields of foreign events, and the columns behind them.
 #[derive(Debug, Clone, Default)]

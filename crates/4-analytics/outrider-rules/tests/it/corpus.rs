@@ -32,7 +32,7 @@ fn the_corpus_loads_or_says_why_not() {
 fn survive_events(text: &str) -> Option<usize> {
     let (rule, events) = text.split_once('\0')?;
     let events = foreign::parse(events).ok()?;
-    let case = conformance::check(RuleFile { name: "corpus.yml", text: rule }, &events).ok()?;
+    let case = conformance::check(&[RuleFile { name: "corpus.yml", text: rule }], &events).ok()?;
     assert_eq!(case.negatives_fired, [""; 0], "{text}");
     assert_eq!(case.positives_silent, [""; 0], "{text}");
     Some(case.fired.len())
@@ -105,7 +105,8 @@ proptest! {
         "title: ", "id: ", "detection:", "\n", "  ", "condition: ", "s", "not ", "(", ")", "1 of ", "them", "---\n", "- ",
         "[", "]", "{", "}", ": ", ", ", "can_id", "|gte", "|re", "|all", "'", "\"", "*", "?", "\\", "null", "&a", "*a", "!!x",
         "correlation:", "type: ", "event_count", "rules: ", "timespan: ", "99999999999999999999d", "logsource: ",
-        "{product: vehicle}", "0x", "-", "\u{feff}", "é", "\t", "|", ">", "%YAML 1.2\n", "...\n",
+        "{product: vehicle}", "0x",
+        "filter:", "rules: any", "action: global\n", "action: repeat\n", "transformations:\n", "- type: field_name_prefix\n", "prefix: x\n", "|expand", "%x%", "-", "\u{feff}", "é", "\t", "|", ">", "%YAML 1.2\n", "...\n",
     ]), 0..60)) {
         survive(&words.concat());
     }

@@ -5,4 +5,5 @@ mod content;
 mod corpus;
 mod encoded;
 mod modifiers;
+mod packs;
 mod problems;

@@ -34,10 +34,14 @@ enum Act {
     /// them so that it must not.
     ///
     /// JSON fields: cases, passed, failed, events, events_fired, negatives, negatives_fired, positives,
-    /// positives_silent, failures (case, why). Exit code 1 if a case failed.
+    /// positives_silent, failures (case, why), and of all rules over all events at once pack (rules, events, fired,
+    /// disagreements). Exit code 1 if a case failed or the pack disagrees with its rules one by one.
     Conformance {
         /// Folder of cases: a folder each, with rule.yml, event.json and, if there is one, info.yml.
         folder: PathBuf,
+        /// Pipeline that says what the fields of the rules are called in the events; several times.
+        #[arg(long)]
+        pipeline: Vec<PathBuf>,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -48,7 +52,7 @@ impl Rule {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.act {
             Act::Test { folder, json } => samples::run(&folder, json),
-            Act::Conformance { folder, json } => conformance::run(&folder, json),
+            Act::Conformance { folder, pipeline, json } => conformance::run(&folder, &pipeline, json),
         }
     }
 }

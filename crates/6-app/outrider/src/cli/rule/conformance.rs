@@ -1,8 +1,8 @@
 //! `outrider rule conformance`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use outrider_rules::conformance::{self, Case};
+use outrider_rules::conformance::{self, Case, Pack};
 use outrider_rules::{FILE_BYTES_MAX, ProblemLevel, RuleFile, foreign};
 use serde_json::json;
 
@@ -24,14 +24,25 @@ struct Sums {
     positives_silent: usize,
     /// Name of the case, and why it failed.
     failures: Vec<(String, String)>,
+    /// Rules of all cases, for the run of all together.
+    rules: Vec<(String, String)>,
+    /// Their events, as far as they can be read.
+    together: Vec<serde_json::Value>,
 }
 
-pub(super) fn run(folder: &Path, as_json: bool) -> Result<(), Failure> {
+pub(super) fn run(folder: &Path, pipelines: &[PathBuf], as_json: bool) -> Result<(), Failure> {
     let mut sums = Sums::default();
+    let mut shared = Vec::new();
+    for path in pipelines {
+        shared.push((path.display().to_string(), text(path, FILE_BYTES_MAX)?));
+    }
     for path in sorted(folder)?.into_iter().filter(|path| path.join("rule.yml").is_file()) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         sums.cases += 1;
-        let (why, case) = judge(&path)?;
+        let (why, case) = judge(&path, &shared)?;
+        sums.rules.push((format!("{name}/rule.yml"), text(&path.join("rule.yml"), FILE_BYTES_MAX)?));
+        let events = text(&path.join("event.json"), foreign::TEXT_BYTES_MAX)?;
+        sums.together.extend(foreign::parse(&events).unwrap_or_default());
         sums.events += case.events;
         sums.events_fired += case.fired.len();
         sums.negatives += case.negatives;
@@ -45,26 +56,23 @@ pub(super) fn run(folder: &Path, as_json: bool) -> Result<(), Failure> {
     if sums.cases == 0 {
         return Err(Failure::input(format!("{}: no folder in it has a rule.yml", folder.display())));
     }
-    report(&sums, as_json)?;
-    let failed = sums.failures.len();
-    if failed == 0 {
-        Ok(())
-    } else {
-        Err(Failure::failed(format!("{failed} of {} cases failed", sums.cases)))
+    let files = sums.rules.iter().chain(&shared).map(|(name, text)| RuleFile { name, text });
+    let pack = conformance::check_pack(&files.collect::<Vec<_>>(), &sums.together)
+        .unwrap_or_else(|error| Pack { disagreements: vec![cause(&error)], ..Pack::default() });
+    report(&sums, &pack, as_json)?;
+    let (failed, strange) = (sums.failures.len(), pack.disagreements.len());
+    if failed + strange == 0 {
+        return Ok(());
     }
+    Err(Failure::failed(format!(
+        "{failed} of {} cases failed, {strange} disagreements of all together",
+        sums.cases
+    )))
 }
 
-fn report(sums: &Sums, as_json: bool) -> Result<(), Failure> {
-    let Sums {
-        cases,
-        events,
-        events_fired,
-        negatives,
-        negatives_fired,
-        positives,
-        positives_silent,
-        failures,
-    } = sums;
+fn report(sums: &Sums, pack: &Pack, as_json: bool) -> Result<(), Failure> {
+    let Sums { cases, events, events_fired, failures, .. } = sums;
+    let Sums { negatives, negatives_fired, positives, positives_silent, .. } = sums;
     let passed = cases - failures.len();
     if as_json {
         let failures: Vec<_> =
@@ -73,6 +81,10 @@ fn report(sums: &Sums, as_json: bool) -> Result<(), Failure> {
             "cases": cases, "passed": passed, "failed": failures.len(), "events": events,
             "events_fired": events_fired, "negatives": negatives, "negatives_fired": negatives_fired,
             "positives": positives, "positives_silent": positives_silent, "failures": failures,
+            "pack": {
+                "rules": pack.rules, "events": pack.events, "fired": pack.fired,
+                "disagreements": pack.disagreements,
+            },
         });
         return print(&format!("{object}\n"));
     }
@@ -82,17 +94,25 @@ fn report(sums: &Sums, as_json: bool) -> Result<(), Failure> {
         "{passed} of {cases} cases passed: {events_fired} of {events} events fired; of those derived, \
          {negatives_fired} of {negatives} fired that must not, {positives_silent} of {positives} were silent that must fire\n"
     ));
+    lines.extend(pack.disagreements.iter().map(|it| format!("DISAGREES {it}\n")));
+    let (rules, events, fired) = (pack.rules, pack.events, pack.fired);
+    let strange = pack.disagreements.len();
+    lines.push_str(&format!(
+        "all at once: {rules} rules over {events} events fired {fired} times, {strange} disagreements\n"
+    ));
     print(&lines)
 }
 
 /// Runs one case; the text says why it failed.
-fn judge(folder: &Path) -> Result<(Option<String>, Case), Failure> {
+fn judge(folder: &Path, shared: &[(String, String)]) -> Result<(Option<String>, Case), Failure> {
     let rule = text(&folder.join("rule.yml"), FILE_BYTES_MAX)?;
     let events = text(&folder.join("event.json"), foreign::TEXT_BYTES_MAX)?;
     let info = folder.join("info.yml");
     let at_least = if info.is_file() { match_count(&text(&info, INFO_BYTES_MAX)?) } else { 1 };
-    let checked = foreign::parse(&events)
-        .and_then(|events| conformance::check(RuleFile { name: "rule.yml", text: &rule }, &events));
+    let rule = RuleFile { name: "rule.yml", text: &rule };
+    let shared = shared.iter().map(|(name, text)| RuleFile { name, text });
+    let files: Vec<RuleFile<'_>> = [rule].into_iter().chain(shared).collect();
+    let checked = foreign::parse(&events).and_then(|events| conformance::check(&files, &events));
     Ok(match checked {
         Ok(case) => (why(&case, at_least), case),
         Err(error) => (Some(cause(&error)), Case::default()),
@@ -146,11 +166,11 @@ mod tests {
     #[test]
     fn cases_pass_and_fail_for_their_reason() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        assert_eq!(run(folder.path(), true).expect_err("nothing is there").code, 3);
+        assert_eq!(run(folder.path(), &[], true).expect_err("nothing is there").code, 3);
         let hit = r#"{"Event": {"EventData": {"Image": "C:\\A.EXE"}}}"#;
         case(folder.path(), "good", RULE, hit, Some("x:\n  - match_count: 1\n"));
-        assert!(run(folder.path(), true).is_ok() && run(folder.path(), false).is_ok());
-        let reason = |name: &str| judge(&folder.path().join(name)).expect("it can be read").0;
+        assert!(run(folder.path(), &[], true).is_ok() && run(folder.path(), &[], false).is_ok());
+        let reason = |name: &str| judge(&folder.path().join(name), &[]).expect("it can be read").0;
         assert_eq!(reason("good"), None);
         case(folder.path(), "silent", RULE, r#"{"Image": "b"}"#, None);
         assert_eq!(reason("silent").as_deref(), Some("fired on 0 of 1 events, at least 1 expected"));
@@ -160,6 +180,11 @@ mod tests {
         assert!(reason("rule").is_some_and(|why| why.contains("unknown modifier `nosuch`")));
         case(folder.path(), "json", RULE, "{", None);
         assert!(reason("json").is_some_and(|why| why.starts_with("event 1 is not valid JSON: ")));
-        assert_eq!(run(folder.path(), false).expect_err("some fail").code, 1);
+        assert_eq!(run(folder.path(), &[], false).expect_err("some fail").code, 1);
+        case(folder.path(), "foreign", &RULE.replace("Image", "path"), hit, None);
+        assert!(reason("foreign").is_some(), "the event has no `path`");
+        let mapping = "name: p\ntransformations:\n  - {type: field_name_mapping, mapping: {path: Image}}\n";
+        let mapped = judge(&folder.path().join("foreign"), &[("p.yml".to_owned(), mapping.to_owned())]);
+        assert_eq!(mapped.expect("it can be read").0, None);
     }
 }
