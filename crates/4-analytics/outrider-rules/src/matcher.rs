@@ -82,7 +82,7 @@ pub(crate) enum Probe {
     Bool(u32, bool),
     Codes(u32, u8),
     EventTypes(Box<[EventTypeId]>),
-    Part(DatePart, Numbers),
+    Part(DatePart, Box<Numbers>),
     Same(FieldRef, Same),
     Fast(u32, u32),
     Slow(u32, u32),
@@ -179,7 +179,7 @@ impl Matcher {
             Test::Bool(wanted) => Probe::Bool(slot, *wanted),
             Test::Codes(mask) => Probe::Codes(slot, *mask),
             Test::EventTypes(types) => Probe::EventTypes(types.clone().into()),
-            Test::Part(part, numbers) => Probe::Part(*part, numbers.clone()),
+            Test::Part(part, numbers) => Probe::Part(*part, Box::new(numbers.clone())),
             Test::Same(same) => Probe::Same(predicate.field, *same),
             Test::Text(test) => match self.texts[slot as usize].add(test) {
                 TextSlot::Fast(index) => Probe::Fast(slot, index),

@@ -17,6 +17,10 @@ use crate::yaml::Scalar;
 
 /// Largest compiled regular expression; the default of the library is 10 MiB.
 const REGEX_BYTES_MAX: usize = 256 * 1024;
+/// Most wildcards of one value; patterns that people write have fewer than ten, masks of identifiers 36.
+const WILDCARDS_MAX: usize = 64;
+/// Longest value with wildcards inside.
+const PATTERN_BYTES_MAX: usize = 4_096;
 /// Most regular expressions of one rule.
 const REGEXES_MAX: usize = 64;
 
@@ -178,7 +182,11 @@ impl Builder<'_, '_> {
                         }
                     };
                     let read = if subject.dashes { Pattern::with_dashes } else { Pattern::new };
-                    any.extend(texts.iter().map(|text| read(text, place, subject.cased)));
+                    for text in texts {
+                        let pattern = read(&text, place, subject.cased);
+                        self.check_wildcards(&pattern, &text, *at)?;
+                        any.push(pattern);
+                    }
                 }
                 Some(TextTest::Patterns { cased: subject.cased, any })
             }
@@ -218,6 +226,20 @@ impl Builder<'_, '_> {
         wanted.sort_unstable();
         wanted.dedup();
         Some(Numbers::In(wanted))
+    }
+
+    /// Refuses patterns whose wildcards would be tried in too many ways.
+    fn check_wildcards(&mut self, pattern: &Pattern, text: &str, at: Position) -> Option<()> {
+        let wildcards = pattern.wildcards();
+        let message = if wildcards > WILDCARDS_MAX {
+            format!("value has {wildcards} wildcards, more than {WILDCARDS_MAX}")
+        } else if pattern.is_tried() && text.len() > PATTERN_BYTES_MAX {
+            format!("value with wildcards has {} bytes, more than {PATTERN_BYTES_MAX}", text.len())
+        } else {
+            return Some(());
+        };
+        self.report.error(at, "rule.too_large", message, "every place of a value would be tried for it");
+        None
     }
 
     fn regex(&mut self, text: &str, (i, m, s): (bool, bool, bool), at: Position) -> Option<Regex> {

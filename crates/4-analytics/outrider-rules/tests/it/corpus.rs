@@ -3,14 +3,20 @@
 use std::fs;
 use std::path::Path;
 
-use outrider_model::EventBatch;
-use outrider_rules::{Matches, RuleFile, conformance, foreign, load};
+use outrider_rules::{Matches, RuleFile, RuleIndex, conformance, foreign, load, sample};
 use proptest::prelude::*;
 
 /// What the fuzz target does as well.
 fn survive(text: &str) -> usize {
     let loaded = load(&[RuleFile { name: "corpus.yml", text }]);
-    loaded.rules.evaluate(&EventBatch::new(), &mut Matches::new());
+    let batch =
+        sample::read(include_str!("../../../../../fuzz/corpus/rule_parser.toml")).expect("it is valid").batch;
+    let mut matches = Matches::new();
+    loaded.rules.evaluate(&batch, &mut matches);
+    for (index, rule) in (0..).zip(loaded.rules.rules()) {
+        let rows = (0..).take(batch.rows()).filter(|row| rule.matches(&batch, *row as usize));
+        assert_eq!(matches.of(RuleIndex(index)), rows.collect::<Vec<u32>>(), "{text}");
+    }
     assert!(loaded.problems.iter().all(|problem| problem.at.line >= 1 && problem.at.column >= 1));
     loaded.rules.rules().len() + loaded.rules.correlations().len() + loaded.problems.len()
 }

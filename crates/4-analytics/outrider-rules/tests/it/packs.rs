@@ -252,6 +252,39 @@ fn a_hundred_mistakes_are_a_hundred_reports() {
     assert_eq!(lines.len(), 100, "each at its own line");
 }
 
+#[test]
+fn a_document_lists_a_thousand_errors_and_says_when_there_are_more() {
+    let items = |count: usize| (0..count).map(|index| format!("    x{index}: 1\n")).collect::<String>();
+    let errors = |count: usize| {
+        let loaded = read(&rule(ID[0], "r", &format!("  s:\n{}  condition: s\n", items(count))));
+        let last = loaded.problems.last().map(|problem| problem.message.clone()).unwrap_or_default();
+        (loaded.errors().count(), last)
+    };
+    assert_eq!(errors(1_000).0, 1_000);
+    assert_eq!(errors(1_003), (1_001, "the document has more than 1000 errors".to_owned()));
+}
+
+#[test]
+fn patterns_that_explode_are_refused_with_the_reason() {
+    let of = |value: &str| {
+        let detection = format!("  s: {{event_type: can.bus_off, detector: '{value}'}}\n  condition: s\n");
+        let loaded = read(&rule(ID[0], "r", &detection));
+        loaded
+            .errors()
+            .filter(|it| it.code == "rule.too_large")
+            .map(|it| it.message.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of(&"a*".repeat(64)), [""; 0]);
+    assert_eq!(of(&"a*".repeat(65)), ["value has 65 wildcards, more than 64"]);
+    assert_eq!(of(&"?".repeat(65)), ["value has 65 wildcards, more than 64"]);
+    assert_eq!(of(&format!("*{}*", "a".repeat(5_000))), [""; 0], "nothing is tried there");
+    assert_eq!(of(&format!("*{}?", "a".repeat(4_094))), [""; 0]);
+    let long = of(&format!("*{}?", "a".repeat(4_095)));
+    assert_eq!(long, ["value with wildcards has 4097 bytes, more than 4096"]);
+    assert_eq!(of("\\*".repeat(100).as_str()), [""; 0], "these are stars");
+}
+
 const SELECTIONS: [&str; 6] =
     ["{a: x}", "{a: y, b: null}", "{b|contains: e}", "{a|neq: x}", "{a|exists: true}", "[x, {b: test}]"];
 
