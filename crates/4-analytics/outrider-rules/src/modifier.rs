@@ -154,6 +154,11 @@ pub(crate) fn read(
         report.error(at, "rule.keywords", "there is nothing in which keywords can be found", hint);
         return None;
     }
+    if is_keywords && !chain.is_for_keywords() {
+        let hint = "with all, cased, re, windash, base64 or base64offset, contains, startswith or endswith";
+        report.error(at, "rule.keywords", "keywords are compared as text", hint);
+        return None;
+    }
     let usual = Operation::Equal(if is_keywords { Place::Inside } else { Place::Whole });
     let mut subjects = Vec::new();
     for (field, name) in fields {
@@ -196,6 +201,12 @@ struct Chain {
 }
 
 impl Chain {
+    /// Returns whether words that are searched in the whole event can be compared so.
+    fn is_for_keywords(&self) -> bool {
+        let is_text = matches!(self.operation, None | Some(Operation::Equal(_) | Operation::Regex { .. }));
+        is_text && self.part.is_none() && !self.reference
+    }
+
     /// Adds one modifier; false after an error was reported.
     fn add(&mut self, word: &str, at: Position, report: &mut Report<'_>) -> bool {
         let operation = match word {

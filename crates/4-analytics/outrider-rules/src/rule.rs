@@ -60,6 +60,7 @@ pub(crate) fn read(
             return None;
         }
     }
+    check_taxonomy(top, &applied, report);
     let header = header::read(top, source, report);
     if let Some(generate) = top.get("generate") {
         report.error(generate.key_at, "rule.shape", "`generate` belongs to a correlation", "leave it out");
@@ -96,6 +97,16 @@ pub(crate) fn read(
     let generate = true;
     let rule = Rule { header, group_by, generate, event_types, logsource, predicates, condition };
     report.is_clean().then_some(rule)
+}
+
+/// Warns of a rule whose names are those of another taxonomy, if no pipeline does anything about it.
+fn check_taxonomy(top: Top<'_>, applied: &Applied<'_>, report: &mut Report<'_>) {
+    let Some(taxonomy) = top.text("taxonomy", report) else { return };
+    if taxonomy != "sigma" && applied.texts(false).is_empty() {
+        let at = top.get("taxonomy").map_or(top.at, |entry| entry.value.at);
+        let message = format!("no pipeline maps the taxonomy `{taxonomy}`");
+        report.warning(at, "lint.taxonomy", message, "names are taken as those of the catalogue");
+    }
 }
 
 /// Returns the event types that can meet the condition, or reports why there is none.

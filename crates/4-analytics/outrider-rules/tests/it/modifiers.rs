@@ -71,7 +71,7 @@ fn keywords_and_conditions_of_the_wrong_shape_are_refused_at_their_place() {
          \u{20} condition: 1 of them\n",
         expect![[r#"
             a.yml:8:13: error [rule.shape] this is neither a map nor a keyword (a list holds maps of fields, or keywords)
-            a.yml:10:6: error [rule.kind] `gte` needs a number, but `detector` is text
+            a.yml:10:6: error [rule.keywords] keywords are compared as text (with all, cased, re, windash, base64 or base64offset, contains, startswith or endswith)
             a.yml:12:13: error [rule.modifier] `all` needs several values (leave `all` out)
             a.yml:13:22: error [rule.value] `x` is not an integer, but `can_id` is int (write 53 or 0x35; numbers have no wildcards)
             a.yml:14:6: error [rule.shape] selection is empty (name at least one field)"#]],

@@ -208,6 +208,22 @@ fn pipelines_rename_in_the_order_of_their_priority() {
 }
 
 #[test]
+fn a_taxonomy_that_nobody_maps_is_a_warning() {
+    let text = rule(ID[0], "r", "  s: {event_type: can.bus_off}\n  condition: s\n")
+        .replace("level:", "taxonomy: ecs\nlevel:");
+    let warned = |text: &str| read(text).problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        warned(&text),
+        [
+            "a.yml:4:11: warning [lint.taxonomy] no pipeline maps the taxonomy `ecs` (names are taken as those of the catalogue)"
+        ]
+    );
+    assert_eq!(warned(&text.replace("ecs", "sigma")), [""; 0]);
+    let pipeline = "name: ecs\ntransformations:\n  - {type: field_name_mapping, mapping: {event.type: event_type}}\n---\n";
+    assert_eq!(warned(&format!("{pipeline}{text}")), [""; 0]);
+}
+
+#[test]
 fn what_a_pipeline_cannot_say_here_is_refused_at_its_line() {
     check(
         "name: p\npriority: high\npostprocessing: []\nallowed_backends: [splunk]\nvars: {x: []}\ntransformations:\n\

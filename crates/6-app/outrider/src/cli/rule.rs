@@ -34,7 +34,7 @@ enum Act {
     /// them so that it must not.
     ///
     /// JSON fields: cases, passed, failed, events, events_fired, negatives, negatives_fired, positives,
-    /// positives_silent, failures (case, why), and of all rules over all events at once pack (rules, events, fired,
+    /// positives_silent, failures (case, why), without_negatives (cases), and of all rules over all events at once pack (rules, events, fired,
     /// disagreements). Exit code 1 if a case failed or the pack disagrees with its rules one by one.
     Conformance {
         /// Folder of cases: a folder each, with rule.yml, event.json and, if there is one, info.yml.

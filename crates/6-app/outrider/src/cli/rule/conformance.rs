@@ -24,6 +24,8 @@ struct Sums {
     positives_silent: usize,
     /// Name of the case, and why it failed.
     failures: Vec<(String, String)>,
+    /// Cases of which no event could be derived on which the rule must not fire.
+    without_negatives: Vec<String>,
     /// Rules of all cases, for the run of all together.
     rules: Vec<(String, String)>,
     /// Their events, as far as they can be read.
@@ -49,6 +51,9 @@ pub(super) fn run(folder: &Path, pipelines: &[PathBuf], as_json: bool) -> Result
         sums.positives += case.positives;
         sums.negatives_fired += case.negatives_fired.len();
         sums.positives_silent += case.positives_silent.len();
+        if case.negatives == 0 {
+            sums.without_negatives.push(name.clone());
+        }
         if let Some(why) = why {
             sums.failures.push((name, why));
         }
@@ -81,6 +86,7 @@ fn report(sums: &Sums, pack: &Pack, as_json: bool) -> Result<(), Failure> {
             "cases": cases, "passed": passed, "failed": failures.len(), "events": events,
             "events_fired": events_fired, "negatives": negatives, "negatives_fired": negatives_fired,
             "positives": positives, "positives_silent": positives_silent, "failures": failures,
+            "without_negatives": sums.without_negatives,
             "pack": {
                 "rules": pack.rules, "events": pack.events, "fired": pack.fired,
                 "disagreements": pack.disagreements,
@@ -94,6 +100,7 @@ fn report(sums: &Sums, pack: &Pack, as_json: bool) -> Result<(), Failure> {
         "{passed} of {cases} cases passed: {events_fired} of {events} events fired; of those derived, \
          {negatives_fired} of {negatives} fired that must not, {positives_silent} of {positives} were silent that must fire\n"
     ));
+    lines.extend(sums.without_negatives.iter().map(|case| format!("no negative could be derived: {case}\n")));
     lines.extend(pack.disagreements.iter().map(|it| format!("DISAGREES {it}\n")));
     let (rules, events, fired) = (pack.rules, pack.events, pack.fired);
     let strange = pack.disagreements.len();
