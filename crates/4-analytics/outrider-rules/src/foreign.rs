@@ -73,7 +73,8 @@ pub struct ForeignEvents {
 #[derive(Debug, Clone)]
 pub(crate) struct Leaf<'a> {
     path: Vec<Step<'a>>,
-    pub(crate) text: String,
+    /// The value; `None` for JSON's null, which is a field without a value.
+    pub(crate) text: Option<String>,
 }
 
 impl<'a> Leaf<'a> {
@@ -133,16 +134,20 @@ impl ForeignEvents {
             return Err(ForeignError::TooLarge { index, what: "events before it" });
         }
         self.push_row(index);
-        let message = leaves.iter().map(|leaf| leaf.text.as_str()).collect::<Vec<_>>().join("\n");
-        if !leaves.is_empty() {
+        let message = leaves.iter().filter_map(|leaf| leaf.text.as_deref()).collect::<Vec<_>>().join("\n");
+        if leaves.iter().any(|leaf| leaf.text.is_some()) {
             self.set(MESSAGE, &message);
         }
         for leaf in leaves {
-            let key = self.fields.column(&place(&leaf.path));
+            let mut place = place(&leaf.path);
+            if leaf.text.is_none() {
+                place.push('!');
+            }
+            let key = self.fields.column(&place);
             let key = key.ok_or(ForeignError::TooLarge { index, what: "different fields" })?;
-            self.set(key, &leaf.text);
+            self.set(key, leaf.text.as_deref().unwrap_or_default());
             for name in leaf.names() {
-                self.fields.name(name, key);
+                self.fields.name(name, key, leaf.text.is_some());
             }
         }
         Ok(())
@@ -206,7 +211,7 @@ fn leaves(event: &Value) -> Result<Vec<Leaf<'_>>, &'static str> {
             path
         };
         let text = match value {
-            Value::Null => continue,
+            Value::Null => None,
             Value::Object(entries) => {
                 for (key, value) in entries.iter().rev() {
                     let path = match key.as_str() {
@@ -225,9 +230,9 @@ fn leaves(event: &Value) -> Result<Vec<Leaf<'_>>, &'static str> {
                 }
                 continue;
             }
-            Value::Bool(truth) => truth.to_string(),
-            Value::Number(number) => canonical(&number.to_string()),
-            Value::String(text) => text.clone(),
+            Value::Bool(truth) => Some(truth.to_string()),
+            Value::Number(number) => Some(canonical(&number.to_string())),
+            Value::String(text) => Some(text.clone()),
         };
         found.push(Leaf { path, text });
         if found.len() > VALUES_MAX {

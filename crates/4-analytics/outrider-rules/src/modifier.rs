@@ -138,13 +138,17 @@ pub(crate) fn read(
     };
     let mut place = advance(name);
     let is_keywords = name.is_empty();
-    let fields = if is_keywords { Some(scope.message()) } else { scope.find(name, at, report) };
     let mut chain = Chain::default();
     let mut fine = true;
     for word in parts {
         fine &= chain.add(word, place, report);
         place = advance(word);
     }
+    let fields = match chain.operation {
+        _ if is_keywords => Some(scope.message()),
+        Some(Operation::Exists) => scope.find_present(name, at, report),
+        _ => scope.find(name, at, report),
+    };
     let fields = fields?;
     if !fine {
         return None;

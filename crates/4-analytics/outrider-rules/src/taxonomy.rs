@@ -40,6 +40,26 @@ impl Scope<'_> {
         at: Position,
         report: &mut Report<'_>,
     ) -> Option<Vec<(FieldRef, String)>> {
+        self.look_up(name, at, &ForeignFields::find, report)
+    }
+
+    /// As [`Scope::find`], with the columns that say where a foreign field stands without a value.
+    pub(crate) fn find_present(
+        &self,
+        name: &str,
+        at: Position,
+        report: &mut Report<'_>,
+    ) -> Option<Vec<(FieldRef, String)>> {
+        self.look_up(name, at, &ForeignFields::find_present, report)
+    }
+
+    fn look_up(
+        &self,
+        name: &str,
+        at: Position,
+        columns: &dyn Fn(&ForeignFields, &str) -> Vec<FieldRef>,
+        report: &mut Report<'_>,
+    ) -> Option<Vec<(FieldRef, String)>> {
         let mut found: Vec<(FieldRef, String)> = Vec::new();
         let names = self.applied.names(name);
         if names.len() > NAMES_MAX {
@@ -50,7 +70,7 @@ impl Scope<'_> {
         for name in names {
             let fields = match self.taxonomy {
                 Taxonomy::Vehicle => vec![find_field(&name, at, report)?],
-                Taxonomy::Foreign(fields) => fields.find(&name),
+                Taxonomy::Foreign(fields) => columns(fields, &name),
             };
             let fresh = fields.into_iter().filter(|field| found.iter().all(|(known, _)| known != field));
             let fresh: Vec<_> = fresh.map(|field| (field, name.clone())).collect();
@@ -94,6 +114,8 @@ pub(crate) const MESSAGE_NAME: &str = "message";
 pub struct ForeignFields {
     /// Columns by name; several if an event has the name several times.
     columns: BTreeMap<String, Vec<FieldKey>>,
+    /// Columns by name that say where the name stands without a value.
+    empty: BTreeMap<String, Vec<FieldKey>>,
     /// Columns by the place in the event.
     places: BTreeMap<String, FieldKey>,
 }
@@ -110,9 +132,10 @@ impl ForeignFields {
         Some(key)
     }
 
-    /// Lets a name mean a column, beside others that it means.
-    pub(crate) fn name(&mut self, name: String, key: FieldKey) {
-        let columns = self.columns.entry(name).or_default();
+    /// Lets a name mean a column, beside others that it means: of values, or of places without one.
+    pub(crate) fn name(&mut self, name: String, key: FieldKey, has_value: bool) {
+        let names = if has_value { &mut self.columns } else { &mut self.empty };
+        let columns = names.entry(name).or_default();
         if !columns.contains(&key) {
             columns.push(key);
         }
@@ -126,7 +149,14 @@ impl ForeignFields {
         }
     }
 
-    /// Returns the names of all fields, ascending.
+    /// Returns the columns of which one has an entry where an event has the name, with or without a value.
+    fn find_present(&self, name: &str) -> Vec<FieldRef> {
+        let keys = self.columns.get(name).into_iter().chain(self.empty.get(name)).flatten();
+        let found: Vec<FieldRef> = keys.map(|key| FieldRef::Catalogue(*key)).collect();
+        if found.is_empty() { vec![FieldRef::Catalogue(ABSENT)] } else { found }
+    }
+
+    /// Returns the names of all fields that have a value somewhere, ascending.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.columns.keys().map(String::as_str)
     }

@@ -124,7 +124,7 @@ fn a_name_with_several_values_means_one_of_them() {
     assert_eq!(rows("  s: {d: two}\n  condition: s\n", events), [0]);
     assert_eq!(rows("  s: {d|contains|all: [on, tw]}\n  condition: s\n", events), [0]);
     assert_eq!(rows("  s: {d: null}\n  condition: s\n", events), [2, 3]);
-    assert_eq!(rows("  s: {d|exists: true}\n  condition: s\n", events), [0, 1]);
+    assert_eq!(rows("  s: {d|exists: true}\n  condition: s\n", events), [0, 1, 3]);
     assert_eq!(rows("  s: {d|neq: two}\n  condition: s\n", events), [1, 2, 3]);
 }
 
@@ -137,7 +137,9 @@ fn numbers_of_foreign_events_compare_as_numbers_and_null_and_empty_differ() {
     assert_eq!(rows("  s: {t: ''}\n  condition: s\n", events), [0]);
     assert_eq!(rows("  s: {t: null}\n  condition: s\n", events), [1, 3]);
     assert_eq!(rows("  s: {t: [null, '']}\n  condition: s\n", events), [0, 1, 3]);
-    assert_eq!(rows("  s: {t|exists: false}\n  condition: s\n", events), [1, 3]);
+    // What is null is there, but has no value.
+    assert_eq!(rows("  s: {t|exists: false}\n  condition: s\n", events), [3]);
+    assert_eq!(rows("  s: {t|exists: true, t: null}\n  condition: s\n", events), [1]);
 }
 
 #[test]
