@@ -281,6 +281,31 @@ fn a_document_lists_a_thousand_errors_and_says_when_there_are_more() {
 }
 
 #[test]
+fn times_are_neither_counted_nor_grouped() {
+    let plain = rule(ID[0], "r", "  s: {event_type: can.bus_off}\n  condition: s\n");
+    let counted = |lines: &str| {
+        let text = format!(
+            "{plain}---\ntitle: c\nid: {}\ndescription: d\nlevel: low\ntags: [unr155.20.1]\ncorrelation:\n  rules: [r]\n\
+             \u{20} timespan: 1h\n{lines}",
+            ID[1]
+        );
+        read(&text)
+            .errors()
+            .map(|problem| format!("{} {}", problem.code, problem.message))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        counted("  type: value_count\n  condition: {field: event_time, gte: 5}\n"),
+        ["correlation.condition `event_time` is a time, of which hardly two are the same"]
+    );
+    assert_eq!(
+        counted("  type: event_count\n  group-by: [event_time]\n  condition: {gte: 5}\n"),
+        ["rule.group `event_time` is a time and cannot form groups"]
+    );
+    assert_eq!(counted("  type: event_count\n  group-by: [bus]\n  condition: {gte: 5}\n"), [""; 0]);
+}
+
+#[test]
 fn patterns_that_explode_are_refused_with_the_reason() {
     let of = |value: &str| {
         let detection = format!("  s: {{event_type: can.bus_off, detector: '{value}'}}\n  condition: s\n");
