@@ -32,6 +32,24 @@ struct Sums {
     together: Vec<serde_json::Value>,
 }
 
+/// Files of one case.
+struct Texts {
+    rule: String,
+    events: String,
+    /// Events on which the rule has to fire.
+    at_least: usize,
+}
+
+impl Texts {
+    fn read(folder: &Path) -> Result<Self, Failure> {
+        let rule = text(&folder.join("rule.yml"), FILE_BYTES_MAX)?;
+        let events = text(&folder.join("event.json"), foreign::TEXT_BYTES_MAX)?;
+        let info = folder.join("info.yml");
+        let at_least = if info.is_file() { match_count(&text(&info, INFO_BYTES_MAX)?) } else { 1 };
+        Ok(Self { rule, events, at_least })
+    }
+}
+
 pub(super) fn run(folder: &Path, pipelines: &[PathBuf], as_json: bool) -> Result<(), Failure> {
     let mut sums = Sums::default();
     let mut shared = Vec::new();
@@ -41,10 +59,16 @@ pub(super) fn run(folder: &Path, pipelines: &[PathBuf], as_json: bool) -> Result
     for path in sorted(folder)?.into_iter().filter(|path| path.join("rule.yml").is_file()) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         sums.cases += 1;
-        let (why, case) = judge(&path, &shared)?;
-        sums.rules.push((format!("{name}/rule.yml"), text(&path.join("rule.yml"), FILE_BYTES_MAX)?));
-        let events = text(&path.join("event.json"), foreign::TEXT_BYTES_MAX)?;
-        sums.together.extend(foreign::parse(&events).unwrap_or_default());
+        let texts = match Texts::read(&path) {
+            Ok(texts) => texts,
+            Err(failure) => {
+                sums.failures.push((name, failure.to_string()));
+                continue;
+            }
+        };
+        let (why, case) = judge(&texts, &shared);
+        sums.together.extend(foreign::parse(&texts.events).unwrap_or_default());
+        sums.rules.push((format!("{name}/rule.yml"), texts.rule));
         sums.events += case.events;
         sums.events_fired += case.fired.len();
         sums.negatives += case.negatives;
@@ -111,19 +135,15 @@ fn report(sums: &Sums, pack: &Pack, as_json: bool) -> Result<(), Failure> {
 }
 
 /// Runs one case; the text says why it failed.
-fn judge(folder: &Path, shared: &[(String, String)]) -> Result<(Option<String>, Case), Failure> {
-    let rule = text(&folder.join("rule.yml"), FILE_BYTES_MAX)?;
-    let events = text(&folder.join("event.json"), foreign::TEXT_BYTES_MAX)?;
-    let info = folder.join("info.yml");
-    let at_least = if info.is_file() { match_count(&text(&info, INFO_BYTES_MAX)?) } else { 1 };
-    let rule = RuleFile { name: "rule.yml", text: &rule };
+fn judge(texts: &Texts, shared: &[(String, String)]) -> (Option<String>, Case) {
+    let rule = RuleFile { name: "rule.yml", text: &texts.rule };
     let shared = shared.iter().map(|(name, text)| RuleFile { name, text });
     let files: Vec<RuleFile<'_>> = [rule].into_iter().chain(shared).collect();
-    let checked = foreign::parse(&events).and_then(|events| conformance::check(&files, &events));
-    Ok(match checked {
-        Ok(case) => (why(&case, at_least), case),
+    let checked = foreign::parse(&texts.events).and_then(|events| conformance::check(&files, &events));
+    match checked {
+        Ok(case) => (why(&case, texts.at_least), case),
         Err(error) => (Some(cause(&error)), Case::default()),
-    })
+    }
 }
 
 fn cause(error: &dyn std::error::Error) -> String {
@@ -177,7 +197,8 @@ mod tests {
         let hit = r#"{"Event": {"EventData": {"Image": "C:\\A.EXE"}}}"#;
         case(folder.path(), "good", RULE, hit, Some("x:\n  - match_count: 1\n"));
         assert!(run(folder.path(), &[], true).is_ok() && run(folder.path(), &[], false).is_ok());
-        let reason = |name: &str| judge(&folder.path().join(name), &[]).expect("it can be read").0;
+        let reason =
+            |name: &str| judge(&Texts::read(&folder.path().join(name)).expect("it can be read"), &[]).0;
         assert_eq!(reason("good"), None);
         case(folder.path(), "silent", RULE, r#"{"Image": "b"}"#, None);
         assert_eq!(reason("silent").as_deref(), Some("fired on 0 of 1 events, at least 1 expected"));
@@ -191,7 +212,15 @@ mod tests {
         case(folder.path(), "foreign", &RULE.replace("Image", "path"), hit, None);
         assert!(reason("foreign").is_some(), "the event has no `path`");
         let mapping = "name: p\ntransformations:\n  - {type: field_name_mapping, mapping: {path: Image}}\n";
-        let mapped = judge(&folder.path().join("foreign"), &[("p.yml".to_owned(), mapping.to_owned())]);
-        assert_eq!(mapped.expect("it can be read").0, None);
+        let foreign = Texts::read(&folder.path().join("foreign")).expect("it can be read");
+        let mapped = judge(&foreign, &[("p.yml".to_owned(), mapping.to_owned())]);
+        assert_eq!(mapped.0, None);
+        std::fs::create_dir(folder.path().join("bare")).expect("a folder");
+        std::fs::write(folder.path().join("bare/rule.yml"), RULE).expect("a file");
+        assert_eq!(
+            run(folder.path(), &[], false).expect_err("a file is missing").code,
+            1,
+            "the others are still run"
+        );
     }
 }
