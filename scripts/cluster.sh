@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All roles as processes of their own on this machine: three Kafka brokers, an S3-compatible server, PostgreSQL, two edges,
-# three workers, two correlators and an API, killed in a loop under load and compared with one process.
+# three workers, two correlators and an API, all but the S3 server killed in a loop under load and compared with one process.
+# (The S3 server of the tests keeps its objects in memory: killed, it would forget them.)
 #
 #   cluster.sh PROGRAM [ARGUMENTS]    PROGRAM is built with the feature `kafka`; ARGUMENTS are those of `outrider cluster`
 set -euo pipefail
@@ -35,5 +36,5 @@ done
 # The store asks for a key and takes any.
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 "$program" cluster --folder "$folder/cluster" --cases-url-file "$folder/postgres/url" --event-log kafka \
-    --kafka-brokers "$(paste -sd, "$folder/kafka/addresses")" --kill-brokers "$folder/kafka" \
+    --kafka-brokers "$(paste -sd, "$folder/kafka/addresses")" --kill-brokers "$folder/kafka" --kill-database "$folder/postgres" \
     --lake-url s3://fleet/lake --s3-endpoint "http://127.0.0.1:$port" --s3-region us-east-1 "${@:2}"

@@ -17,28 +17,31 @@ jars="${OUTRIDER_KAFKA_JARS:-${CARGO_TARGET_DIR:-target}/kafka-$version}"
 cluster=MkU3OEVBNTcwNTJENDM2Qg
 
 fetch() {
-    [ -f "$jars/complete" ] && return
+    [ -f "$jars/complete-2" ] && return
     mkdir -p "$jars"
     cat >"$jars/pom.xml" <<POM
 <project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>outrider</groupId><artifactId>kafka</artifactId><version>1</version>
-<dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$version</version></dependency></dependencies></project>
+<dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$version</version></dependency>
+<dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version></dependency></dependencies></project>
 POM
     mvn -q -B -f "$jars/pom.xml" dependency:copy-dependencies -DoutputDirectory="$(realpath "$jars")/lib" >&2
-    touch "$jars/complete"
+    touch "$jars/complete-2"
 }
 
-# Little memory and a quick start matter more here than throughput.
+# Errors go to the broker's `out`, by log4j's default settings. Little memory and a quick start matter more here than throughput.
 kafka() { # class, arguments…
     exec java -Xmx320m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.awt.headless=true -cp "$jars/lib/*" "$@"
 }
 
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# Below 32768, where Linux begins to hand out ports to outgoing connections: the port of a killed broker must not go to a
+# client before the broker is back.
 free_base() { # ports that are wanted in a row
     local base port
     for _ in $(seq 50); do
-        base=$((20000 + RANDOM % 30000))
+        base=$((20000 + RANDOM % 12000))
         for port in $(seq "$base" $((base + $1 - 1))); do is_free "$port" || continue 2; done
         echo "$base"
         return
@@ -101,8 +104,8 @@ await() { # folder, broker
     port=$(sed -n 's/^advertised.listeners=PLAINTEXT:..127.0.0.1:\([0-9]*\),.*/\1/p' "$1/$2/server.properties")
     while is_free "$port"; do
         if [ $SECONDS -gt $deadline ] || ! kill -0 "$(cat "$1/$2/pid")" 2>/dev/null; then
-            tail -20 "$1/$2/out" >&2
-            echo "broker $2 does not come up" >&2
+            tail -40 "$1/$2/out" >&2
+            echo "broker $2 does not come up on port $port" >&2
             return 1
         fi
         sleep 0.2

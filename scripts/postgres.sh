@@ -33,10 +33,11 @@ as_server() {
 
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# Below 32768, where Linux begins to hand out ports to outgoing connections: it must be free after a crash.
 free_port() {
     local port
     for _ in $(seq 50); do
-        port=$((20000 + RANDOM % 30000))
+        port=$((20000 + RANDOM % 12000))
         is_free "$port" && { echo "$port"; return; }
     done
     echo "no free port on loopback" >&2

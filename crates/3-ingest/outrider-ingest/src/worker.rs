@@ -273,6 +273,16 @@ impl Worker {
         self.foreign.counts()
     }
 
+    /// Returns what came of the bodies and of the documents of all feeds since the program began.
+    #[must_use]
+    pub fn feed_totals(&self) -> (Balance, Balance) {
+        self.feed_counts().values().fold((Balance::default(), Balance::default()), |mut sum, counts| {
+            sum.0.merge(&counts.bodies);
+            sum.1.merge(&counts.documents);
+            sum
+        })
+    }
+
     /// Takes what changed of the memory of bodies and keys since the last call, by name, for the checkpoint.
     pub fn save_feeds(&mut self) -> Vec<(String, Vec<u8>)> {
         self.foreign.save_changed()

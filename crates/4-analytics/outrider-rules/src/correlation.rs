@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::field::FieldRef;
+use crate::field::{FieldRef, ValueKind};
 use crate::header::{self, Top};
 use crate::ir::{Correlation, CorrelationKind, Header, Rule, RuleIndex, SourceText, Threshold};
 use crate::problem::{Position, Report};
@@ -335,6 +335,11 @@ fn read_fields(
     let mut fields = Vec::with_capacity(names.len());
     for (name, at) in names {
         let field = header::find_field(name, at, report)?;
+        if field.kind() == ValueKind::Time {
+            let message = format!("`{name}` is a time, of which hardly two are the same");
+            report.error(at, "correlation.condition", message, "use event_count");
+            return None;
+        }
         if fields.contains(&field) {
             report.error(at, "correlation.condition", format!("`{name}` appears twice"), "");
             return None;

@@ -46,7 +46,7 @@ impl Reason<'_> {
         self.seen.push((index, wanted));
         let observed = predicate.field.text_of(self.batch, self.row);
         self.found.push(Matched {
-            field: predicate.field.name().to_owned(),
+            field: predicate.name.clone(),
             operator: if wanted { predicate.operator.clone() } else { format!("not {}", predicate.operator) },
             expected: predicate.expected.clone(),
             observed: observed.map_or_else(|| "no value".to_owned(), |text| text.into_owned()),

@@ -27,6 +27,17 @@ impl Expr {
         }
     }
 
+    /// Returns the expression over tests that stand behind `offset` others.
+    pub(crate) fn shifted(&self, offset: u32) -> Self {
+        let all = |parts: &[Self]| parts.iter().map(|part| part.shifted(offset)).collect();
+        match self {
+            Self::And(parts) => Self::And(all(parts)),
+            Self::Or(parts) => Self::Or(all(parts)),
+            Self::Not(part) => Self::Not(Box::new(part.shifted(offset))),
+            Self::Test(index) => Self::Test(index + offset),
+        }
+    }
+
     /// Returns the deepest nesting.
     pub(crate) fn depth(&self) -> usize {
         match self {

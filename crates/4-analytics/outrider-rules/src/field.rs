@@ -5,7 +5,9 @@ use std::fmt;
 
 use outrider_model::catalogue::{self, FieldKind};
 use outrider_model::{EventBatch, FieldValues, TextColumn};
-use outrider_types::{EventTypeId, FieldKey, Lane, Severity};
+use outrider_types::{EventTypeId, FieldKey, Lane, Severity, UnixMicros};
+
+use crate::taxonomy::FOREIGN_FIRST;
 
 /// Core column of the event batch that every event has or may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,11 +40,13 @@ pub enum CoreField {
     H3,
     /// Observations that the event stands for.
     Count,
+    /// When it happened; rules compare parts of it, such as the hour in UTC.
+    EventTime,
 }
 
 impl CoreField {
     /// All core fields, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::VehicleId,
         Self::EventType,
         Self::Severity,
@@ -57,6 +61,7 @@ impl CoreField {
         Self::Monitoring,
         Self::H3,
         Self::Count,
+        Self::EventTime,
     ];
 
     /// Returns the name in rules; the lake's column has the same.
@@ -77,6 +82,7 @@ impl CoreField {
             Self::Monitoring => "monitoring",
             Self::H3 => "h3",
             Self::Count => "count",
+            Self::EventTime => "event_time",
         }
     }
 }
@@ -98,6 +104,8 @@ pub enum ValueKind {
     Lane,
     /// Name of an event type.
     EventType,
+    /// Point in time.
+    Time,
 }
 
 impl ValueKind {
@@ -112,6 +120,7 @@ impl ValueKind {
             Self::Severity => "severity",
             Self::Lane => "lane",
             Self::EventType => "event type",
+            Self::Time => "time",
         }
     }
 }
@@ -121,7 +130,7 @@ impl ValueKind {
 pub enum FieldRef {
     /// Core column.
     Core(CoreField),
-    /// Field of the catalogue.
+    /// Field of the catalogue; numbers far above it are columns of foreign events ([`crate::Taxonomy::Foreign`]).
     Catalogue(FieldKey),
 }
 
@@ -133,6 +142,11 @@ impl FieldRef {
             return Some(Self::Core(core));
         }
         catalogue::field_by_name(name).map(|field| Self::Catalogue(field.key))
+    }
+
+    /// Returns whether it is a column of foreign events.
+    pub(crate) const fn is_foreign(self) -> bool {
+        matches!(self, Self::Catalogue(key) if key.0 >= FOREIGN_FIRST)
     }
 
     /// Returns the name in rules, API and lake.
@@ -150,6 +164,7 @@ impl FieldRef {
         match self {
             Self::Core(core) => match core {
                 CoreField::EventType => ValueKind::EventType,
+                CoreField::EventTime => ValueKind::Time,
                 CoreField::Severity => ValueKind::Severity,
                 CoreField::Lane => ValueKind::Lane,
                 CoreField::Bus | CoreField::Count | CoreField::ModelYear => ValueKind::Int,
@@ -232,7 +247,8 @@ pub(crate) const fn core_text_column(core: CoreField, batch: &EventBatch) -> Opt
         | CoreField::Bus
         | CoreField::ModelYear
         | CoreField::H3
-        | CoreField::Count => None,
+        | CoreField::Count
+        | CoreField::EventTime => None,
     }
 }
 
@@ -263,6 +279,7 @@ fn core_text(core: CoreField, batch: &EventBatch, row: usize) -> Option<Cow<'_, 
             batch.h3.get(row).filter(|cell| **cell != 0).map(|cell| Cow::Owned(format!("{cell:x}")))
         }
         CoreField::Count => batch.count.get(row).map(|count| Cow::Owned(count.to_string())),
+        CoreField::EventTime => batch.event_time.get(row).map(|at| Cow::Owned(UnixMicros(*at).to_string())),
         CoreField::Ecu
         | CoreField::ModelLine
         | CoreField::Platform

@@ -3,7 +3,7 @@
 use outrider_model::RuleId;
 use outrider_types::Severity;
 
-use crate::field::FieldRef;
+use crate::field::{FieldRef, ValueKind};
 use crate::ir::{Header, SourceText, Status};
 use crate::problem::{Position, Report};
 use crate::suggest;
@@ -240,14 +240,11 @@ pub(crate) fn read_group(entry: &Entry, report: &mut Report<'_>) -> Option<Vec<F
     let mut fields = Vec::new();
     for (name, at) in names {
         let Some(field) = find_field(name, at, report) else { continue };
-        if field.kind() == crate::field::ValueKind::Float {
-            let hint = "measured values hardly ever repeat, so each would be a group of its own";
-            report.error(
-                at,
-                "rule.group",
-                format!("`{name}` is floating point and cannot form groups"),
-                hint,
-            );
+        let kind = field.kind();
+        if matches!(kind, ValueKind::Float | ValueKind::Time) {
+            let hint = "such values hardly ever repeat, so each would be a group of its own";
+            let word = if kind == ValueKind::Float { "floating point" } else { "a time" };
+            report.error(at, "rule.group", format!("`{name}` is {word} and cannot form groups"), hint);
         } else if fields.contains(&field) {
             report.error(at, "rule.group", format!("`{name}` appears twice"), "");
         } else {

@@ -7,6 +7,7 @@ use outrider_types::{EventTypeId, Severity};
 
 use crate::expr::Expr;
 use crate::field::FieldRef;
+use crate::logsource::Logsource;
 use crate::matcher::{Matcher, Matches};
 use crate::predicate::Predicate;
 
@@ -25,7 +26,8 @@ pub struct SourceText {
     pub file: Arc<str>,
     /// First line of the document in the file, from 1.
     pub line: u32,
-    /// The document's YAML, without the separators.
+    /// The document's YAML, without the separators. What else has a part in what it states, which is global documents,
+    /// pipelines and filters, follows as documents of their own, each behind a separator that says what it is.
     pub yaml: Arc<str>,
 }
 
@@ -107,6 +109,8 @@ pub struct Rule {
     pub generate: bool,
     /// Event types that can match, ascending by number; never empty.
     pub event_types: Vec<EventTypeId>,
+    /// Log source as the rule states it.
+    pub(crate) logsource: Logsource,
     pub(crate) predicates: Vec<Predicate>,
     pub(crate) condition: Expr,
 }

@@ -7,13 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use outrider_model::{EventBatch, catalogue};
+use outrider_model::EventBatch;
 use outrider_types::EventTypeId;
 
 use crate::field::FieldRef;
 use crate::ir::{Rule, RuleIndex};
+use crate::moment::DatePart;
 use crate::plan::{self, Plan};
-use crate::predicate::{Comparison, Predicate, Test};
+use crate::predicate::{self, Comparison, Numbers, Predicate, Same, Test};
 use crate::program::{self, ACCEPT, REJECT, Step};
 use crate::text_index::{TextIndex, TextSlot, TextTable};
 use crate::view::{Numbered, View};
@@ -81,6 +82,8 @@ pub(crate) enum Probe {
     Bool(u32, bool),
     Codes(u32, u8),
     EventTypes(Box<[EventTypeId]>),
+    Part(DatePart, Box<Numbers>),
+    Same(FieldRef, Same),
     Fast(u32, u32),
     Slow(u32, u32),
 }
@@ -97,7 +100,8 @@ impl Probe {
             | Self::Bool(..)
             | Self::Codes(..)
             | Self::EventTypes(_) => 1,
-            Self::Fast(..) => 2,
+            Self::Fast(..) | Self::Part(..) => 2,
+            Self::Same(..) => 8,
             Self::Slow(..) => 20,
         }
     }
@@ -137,8 +141,7 @@ impl Matcher {
             );
             matcher.entries.push(entry);
             for id in &rule.event_types {
-                let Some(entry) = catalogue::event_type(*id) else { continue };
-                let anchor = plan::anchor(rule, entry, &tests, &matcher.probes);
+                let anchor = plan::anchor(rule, *id, &tests, &matcher.probes);
                 plans.entry(*id).or_default().add(index, anchor);
             }
         }
@@ -176,6 +179,8 @@ impl Matcher {
             Test::Bool(wanted) => Probe::Bool(slot, *wanted),
             Test::Codes(mask) => Probe::Codes(slot, *mask),
             Test::EventTypes(types) => Probe::EventTypes(types.clone().into()),
+            Test::Part(part, numbers) => Probe::Part(*part, Box::new(numbers.clone())),
+            Test::Same(same) => Probe::Same(predicate.field, *same),
             Test::Text(test) => match self.texts[slot as usize].add(test) {
                 TextSlot::Fast(index) => Probe::Fast(slot, index),
                 TextSlot::Slow(index) => Probe::Slow(slot, index),
@@ -206,7 +211,7 @@ impl Matcher {
         for ((table, text), view) in tables.iter_mut().zip(&self.texts).zip(&views) {
             table.fill(text, view.values());
         }
-        let mut run = Run { matcher: self, views: &views, tables, seen, rows, touched };
+        let mut run = Run { matcher: self, batch, views: &views, tables, seen, rows, touched };
         for (row, id) in batch.event_type.iter().enumerate() {
             let plan = self.plan_of.get(usize::from(*id)).map_or(0, |plan| usize::from(*plan));
             if let Some(plan) = plan.checked_sub(1).and_then(|plan| self.plans.get(plan)) {
@@ -227,6 +232,7 @@ struct Known {
 /// Evaluation of one batch.
 struct Run<'a> {
     matcher: &'a Matcher,
+    batch: &'a EventBatch,
     views: &'a [View<'a>],
     tables: &'a mut [TextTable],
     seen: &'a mut [u32],
@@ -296,6 +302,10 @@ impl Run<'_> {
                 view(*slot).code(row).is_some_and(|code| code < 8 && mask >> code & 1 == 1)
             }
             Probe::EventTypes(types) => types.binary_search(&id).is_ok(),
+            Probe::Part(part, numbers) => {
+                predicate::part_of(*part, self.batch, row).is_some_and(|value| numbers.holds(value))
+            }
+            Probe::Same(field, same) => same.holds_at(*field, self.batch, row),
             Probe::Fast(slot, index) => view(*slot)
                 .text(row)
                 .is_some_and(|code| self.tables[*slot as usize].met(code).binary_search(index).is_ok()),

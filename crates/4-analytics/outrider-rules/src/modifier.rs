@@ -2,11 +2,12 @@
 
 use crate::encoding::{Base64, Encoding, Utf16};
 use crate::field::{FieldRef, ValueKind};
-use crate::header::find_field;
+use crate::moment::DatePart;
 use crate::pattern::Place;
 use crate::predicate::Comparison;
 use crate::problem::{Position, Report};
 use crate::suggest;
+use crate::taxonomy::Scope;
 
 /// How the values of an item are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +51,18 @@ impl Operation {
 }
 
 /// A field with its modifiers, checked against each other and against the kind of the field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subject {
     pub(crate) field: FieldRef,
+    /// Name of the field in the rule.
+    pub(crate) name: String,
     pub(crate) operation: Operation,
+    /// What of a date is compared.
+    pub(crate) part: Option<DatePart>,
+    /// Values are names of fields.
+    pub(crate) reference: bool,
+    /// Placeholders in values are written out.
+    pub(crate) expand: bool,
     /// All values must hold, not one.
     pub(crate) all: bool,
     /// Case counts.
@@ -72,25 +81,33 @@ impl Subject {
     /// Returns the operator in explanations.
     pub(crate) fn operator(&self) -> String {
         let dashes = if self.dashes { "windash|" } else { "" };
-        format!("{}{dashes}{}", self.encoding.word(), self.operation.word())
+        let part = self.part.map_or_else(String::new, |part| format!("{}|", part.word()));
+        let reference = if self.reference { "fieldref|" } else { "" };
+        format!("{}{dashes}{part}{reference}{}", self.encoding.word(), self.operation.word())
     }
 }
 
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 31] = [
     "all",
     "base64",
     "base64offset",
     "cased",
     "cidr",
     "contains",
+    "day",
     "endswith",
     "exists",
+    "expand",
+    "fieldref",
     "gt",
     "gte",
+    "hour",
     "i",
     "lt",
     "lte",
     "m",
+    "minute",
+    "month",
     "neq",
     "re",
     "s",
@@ -98,15 +115,20 @@ const KNOWN: [&str; 23] = [
     "utf16",
     "utf16be",
     "utf16le",
+    "week",
     "wide",
     "windash",
+    "year",
 ];
 
-/// Modifiers of Sigma 2.1 that are not evaluated.
-const NOT_SUPPORTED: [&str; 8] = ["minute", "hour", "day", "week", "month", "year", "expand", "fieldref"];
-
-/// Reads `field|modifier|modifier`; `None` after an error was reported.
-pub(crate) fn read(key: &str, at: Position, report: &mut Report<'_>) -> Option<Subject> {
+/// Reads `field|modifier|modifier`, one subject for each field that the name means; `None` after an error was
+/// reported. Without a name the values are keywords.
+pub(crate) fn read(
+    key: &str,
+    at: Position,
+    scope: Scope<'_>,
+    report: &mut Report<'_>,
+) -> Option<Vec<Subject>> {
     let mut parts = key.split('|');
     let name = parts.next().unwrap_or_default();
     let mut column = at.column;
@@ -115,33 +137,66 @@ pub(crate) fn read(key: &str, at: Position, report: &mut Report<'_>) -> Option<S
         Position { line: at.line, column }
     };
     let mut place = advance(name);
-    let field = find_field(name, at, report);
+    let is_keywords = name.is_empty();
     let mut chain = Chain::default();
     let mut fine = true;
     for word in parts {
         fine &= chain.add(word, place, report);
         place = advance(word);
     }
-    let field = field?;
+    let fields = match chain.operation {
+        _ if is_keywords => Some(scope.message()),
+        Some(Operation::Exists) => scope.find_present(name, at, report),
+        _ => scope.find(name, at, report),
+    };
+    let fields = fields?;
     if !fine {
         return None;
     }
-    let subject = Subject {
-        field,
-        operation: chain.operation.unwrap_or(Operation::Equal(Place::Whole)),
-        all: chain.all,
-        cased: chain.cased,
-        dashes: chain.dashes,
-        encoding: chain.encoding,
-        negated: chain.negated,
-        at,
-    };
-    (check_rewriting(&subject, report) && check_kind(&subject, report)).then_some(subject)
+    if fields.is_empty() {
+        let hint = "no event of the log source has text; name a field";
+        report.error(at, "rule.keywords", "there is nothing in which keywords can be found", hint);
+        return None;
+    }
+    if is_keywords && !chain.is_for_keywords() {
+        let hint = "with all, cased, re, windash, base64 or base64offset, contains, startswith or endswith";
+        report.error(at, "rule.keywords", "keywords are compared as text", hint);
+        return None;
+    }
+    let usual = Operation::Equal(if is_keywords { Place::Inside } else { Place::Whole });
+    let mut subjects = Vec::new();
+    for (field, name) in fields {
+        let subject = Subject {
+            field,
+            name,
+            operation: chain.operation.unwrap_or(usual),
+            part: chain.part,
+            reference: chain.reference,
+            expand: chain.expand,
+            all: chain.all,
+            cased: chain.cased,
+            dashes: chain.dashes,
+            encoding: chain.encoding,
+            negated: chain.negated,
+            at,
+        };
+        if !(check_rewriting(&subject, report)
+            && check_special(&subject, report)
+            && check_kind(&subject, report))
+        {
+            return None;
+        }
+        subjects.push(subject);
+    }
+    Some(subjects)
 }
 
 #[derive(Default)]
 struct Chain {
     operation: Option<Operation>,
+    part: Option<DatePart>,
+    reference: bool,
+    expand: bool,
     all: bool,
     cased: bool,
     dashes: bool,
@@ -150,6 +205,12 @@ struct Chain {
 }
 
 impl Chain {
+    /// Returns whether words that are searched in the whole event can be compared so.
+    fn is_for_keywords(&self) -> bool {
+        let is_text = matches!(self.operation, None | Some(Operation::Equal(_) | Operation::Regex { .. }));
+        is_text && self.part.is_none() && !self.reference
+    }
+
     /// Adds one modifier; false after an error was reported.
     fn add(&mut self, word: &str, at: Position, report: &mut Report<'_>) -> bool {
         let operation = match word {
@@ -209,6 +270,8 @@ impl Chain {
             "cased" => std::mem::replace(&mut self.cased, true),
             "windash" => std::mem::replace(&mut self.dashes, true),
             "neq" => std::mem::replace(&mut self.negated, true),
+            "fieldref" => std::mem::replace(&mut self.reference, true),
+            "expand" => std::mem::replace(&mut self.expand, true),
             "i" | "m" | "s" => {
                 let Some(Operation::Regex { i, m, s }) = &mut self.operation else {
                     let message = format!("`{word}` is a flag of `re`");
@@ -222,15 +285,13 @@ impl Chain {
                 };
                 std::mem::replace(flag, true)
             }
-            _ if NOT_SUPPORTED.contains(&word) => {
-                let message = format!("modifier `{word}` is not supported");
-                report.error(
-                    at,
-                    "rule.unsupported_modifier",
-                    message,
-                    "see docs/book/rules.md for the subset",
-                );
-                return false;
+            _ if DatePart::from_word(word).is_some() => {
+                if let Some(before) = self.part.filter(|part| part.word() != word) {
+                    let message = format!("`{word}` cannot follow `{}`", before.word());
+                    report.error(at, "rule.modifier", message, "use two items");
+                    return false;
+                }
+                std::mem::replace(&mut self.part, DatePart::from_word(word)).is_some()
             }
             _ => {
                 let message = format!("unknown modifier `{word}`");
@@ -267,6 +328,35 @@ fn check_rewriting(subject: &Subject, report: &mut Report<'_>) -> bool {
     true
 }
 
+/// Checks parts of dates and references to fields.
+fn check_special(subject: &Subject, report: &mut Report<'_>) -> bool {
+    let is_rewritten = subject.dashes || subject.encoding != Encoding::default();
+    let mut refuse = |code, message: String, hint: &str| {
+        report.error(subject.at, code, message, hint);
+        false
+    };
+    if let Some(part) = subject.part {
+        let is_number = matches!(subject.operation, Operation::Equal(Place::Whole) | Operation::Compare(_));
+        if !is_number || subject.reference || subject.cased || subject.all || is_rewritten {
+            let message = format!("`{}` gives a number", part.word());
+            return refuse("rule.modifier", message, "compare it with equality, neq, gt, gte, lt or lte");
+        }
+        if !matches!(subject.field.kind(), ValueKind::Time | ValueKind::Text) {
+            let message = format!("`{}` is {} and no date", subject.name, subject.field.kind().word());
+            return refuse("rule.kind", message, "use event_time");
+        }
+    } else if subject.field.kind() == ValueKind::Time && subject.operation != Operation::Exists {
+        let words = DatePart::ALL.map(DatePart::word).join(", ");
+        let message = format!("`{}` is compared by its parts", subject.name);
+        return refuse("rule.kind", message, &format!("add one of {words}"));
+    }
+    if subject.reference && (is_rewritten || !matches!(subject.operation, Operation::Equal(_))) {
+        let message = "`fieldref` compares two fields as they stand".to_owned();
+        return refuse("rule.modifier", message, "with equality, neq, contains, startswith or endswith");
+    }
+    true
+}
+
 /// Checks that the kind of the field can be compared so.
 fn check_kind(subject: &Subject, report: &mut Report<'_>) -> bool {
     let kind = subject.field.kind();
@@ -282,20 +372,20 @@ fn check_kind(subject: &Subject, report: &mut Report<'_>) -> bool {
             "`re` minds case anyway",
         );
     }
-    if subject.all && (!is_text || matches!(subject.operation, Operation::Equal(Place::Whole))) {
+    if subject.all && !is_text {
         let hint = "`all` goes with contains, startswith, endswith, re or cidr";
         return refuse("a field has one value, which cannot equal all of several".to_owned(), hint);
     }
     match subject.operation {
         Operation::Equal(Place::Whole) => true,
         Operation::Exists => {
-            if subject.negated || subject.all {
+            if subject.negated || subject.all || subject.expand {
                 return refuse("`exists` takes no other modifier".to_owned(), "write exists: false");
             }
             true
         }
         Operation::Equal(_) | Operation::Regex { .. } | Operation::Network if !is_text => {
-            let message = format!("`{word}` needs text, but `{}` is {}", subject.field, kind.word());
+            let message = format!("`{word}` needs text, but `{}` is {}", subject.name, kind.word());
             refuse(message, "compare with equality, gt, gte, lt or lte")
         }
         Operation::Network if kind == ValueKind::EventType => {
@@ -304,8 +394,9 @@ fn check_kind(subject: &Subject, report: &mut Report<'_>) -> bool {
         Operation::Compare(_) if subject.negated => {
             refuse(format!("`neq` cannot follow `{word}`"), "use the opposite comparison")
         }
+        Operation::Compare(_) if subject.part.is_some() || subject.field.is_foreign() => true,
         Operation::Compare(_) if !matches!(kind, ValueKind::Int | ValueKind::Float | ValueKind::Severity) => {
-            refuse(format!("`{word}` needs a number, but `{}` is {}", subject.field, kind.word()), "")
+            refuse(format!("`{word}` needs a number, but `{}` is {}", subject.name, kind.word()), "")
         }
         Operation::Equal(_) | Operation::Regex { .. } | Operation::Network | Operation::Compare(_) => true,
     }

@@ -141,6 +141,16 @@ impl Pattern {
         }
     }
 
+    /// Returns how many wildcards there are.
+    pub(crate) fn wildcards(&self) -> usize {
+        self.tokens.iter().filter(|token| !matches!(token, Token::Literal(_))).count()
+    }
+
+    /// Returns whether a match may have to be tried at every place of a value, with work for each.
+    pub(crate) fn is_tried(&self) -> bool {
+        !matches!(self.literal(), None | Some(Literal::Equal(_) | Literal::Contains { exact: Some(_), .. }))
+    }
+
     /// Returns the text that every matching value has, or `None` if there is none.
     pub(crate) fn literal(&self) -> Option<Literal<'_>> {
         match self.tokens.as_slice() {

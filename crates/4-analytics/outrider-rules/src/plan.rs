@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use outrider_model::catalogue::EventType;
+use outrider_types::EventTypeId;
 
 use crate::expr::Expr;
 use crate::ir::Rule;
@@ -140,6 +140,8 @@ impl Builder {
                         | Probe::Bool(..)
                         | Probe::Codes(..)
                         | Probe::EventTypes(_)
+                        | Probe::Part(..)
+                        | Probe::Same(..)
                         | Probe::Slow(..),
                     )
                     | None => unreachable!("anchor() chooses only probes that can be looked up"),
@@ -183,7 +185,7 @@ fn text_anchor(slot: u32, tests: usize, by_test: &BTreeMap<u32, Vec<u32>>) -> Te
 }
 
 /// Chooses what leads to a rule on rows of one event type.
-pub(crate) fn anchor(rule: &Rule, event_type: &EventType, tests: &[u32], probes: &[Probe]) -> Anchor {
+pub(crate) fn anchor(rule: &Rule, event_type: EventTypeId, tests: &[u32], probes: &[Probe]) -> Anchor {
     let known = |test: u32| rule.predicates.get(test as usize)?.known_for(event_type);
     let weigh = |test: u32| {
         let probe = *tests.get(test as usize)?;
@@ -205,6 +207,8 @@ fn weight(probe: &Probe) -> Option<usize> {
         | Probe::Bool(..)
         | Probe::Codes(..)
         | Probe::EventTypes(_)
+        | Probe::Part(..)
+        | Probe::Same(..)
         | Probe::Slow(..) => None,
     }
 }

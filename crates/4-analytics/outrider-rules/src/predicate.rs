@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use outrider_model::catalogue;
 use outrider_model::{EventBatch, FieldValues};
-use outrider_types::EventTypeId;
+use outrider_types::{EventTypeId, UnixMicros};
 use regex::Regex;
 
 use crate::field::{CoreField, FieldRef};
-use crate::pattern::{Pattern, fold_case};
+use crate::moment::DatePart;
+use crate::pattern::{Pattern, Place, fold_case};
+use crate::values::parse_float;
 
 /// Order of a number to a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,51 @@ impl Comparison {
     }
 }
 
+/// Test on a whole number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// It is one of these, ascending.
+    In(Vec<i64>),
+    /// It compares.
+    Compare(Comparison, i64),
+}
+
+impl Numbers {
+    pub(crate) fn holds(&self, value: i64) -> bool {
+        match self {
+            Self::In(wanted) => wanted.binary_search(&value).is_ok(),
+            Self::Compare(comparison, bound) => comparison.holds(value, *bound),
+        }
+    }
+}
+
+/// Comparison of two fields of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Same {
+    /// The other field.
+    pub(crate) other: FieldRef,
+    /// Where the other value must be.
+    pub(crate) place: Place,
+    /// Whether case counts.
+    pub(crate) cased: bool,
+}
+
+impl Same {
+    /// Returns whether a row holds the other field's value in a field. An event without one of them does not.
+    pub(crate) fn holds_at(self, field: FieldRef, batch: &EventBatch, row: usize) -> bool {
+        let (Some(value), Some(other)) = (field.text_of(batch, row), self.other.text_of(batch, row)) else {
+            return false;
+        };
+        let compare = |value: &str, other: &str| match self.place {
+            Place::Whole => value == other,
+            Place::Start => value.starts_with(other),
+            Place::End => value.ends_with(other),
+            Place::Inside => value.contains(other),
+        };
+        if self.cased { compare(&value, &other) } else { compare(&fold_case(&value), &fold_case(&other)) }
+    }
+}
+
 /// Test on a value. A missing value meets none of them.
 #[derive(Debug, Clone)]
 pub(crate) enum Test {
@@ -56,6 +102,10 @@ pub(crate) enum Test {
     EventTypes(Vec<EventTypeId>),
     /// The text meets the test.
     Text(TextTest),
+    /// The part of the time meets the test.
+    Part(DatePart, Numbers),
+    /// The value of another field is the same, or in it.
+    Same(Same),
 }
 
 /// Test on text.
@@ -72,6 +122,10 @@ pub(crate) enum TextTest {
     Regexes(Vec<Regex>),
     /// The text is an address in one of the networks.
     Networks(Vec<IpNet>),
+    /// The text is a number that compares.
+    Number(Comparison, f64),
+    /// The text begins with a date of which the part meets the test.
+    Part(DatePart, Numbers),
 }
 
 impl TextTest {
@@ -87,6 +141,10 @@ impl TextTest {
             Self::Networks(any) => value
                 .parse::<IpAddr>()
                 .is_ok_and(|address| any.iter().any(|network| network.contains(&address))),
+            Self::Number(comparison, bound) => {
+                parse_float(value.trim()).is_some_and(|value| comparison.holds(value, *bound))
+            }
+            Self::Part(part, numbers) => part.of_text(value).is_some_and(|value| numbers.holds(value)),
         }
     }
 }
@@ -96,6 +154,8 @@ impl TextTest {
 pub(crate) struct Predicate {
     /// Field that is tested.
     pub(crate) field: FieldRef,
+    /// Name of the field as the explanation shows it.
+    pub(crate) name: String,
     /// The test.
     pub(crate) test: Test,
     /// Operator as the explanation shows it.
@@ -134,14 +194,16 @@ impl Predicate {
                 batch.event_type.get(row).is_some_and(|id| types.binary_search(&EventTypeId(*id)).is_ok())
             }
             Test::Text(test) => self.field.text_of(batch, row).is_some_and(|text| test.holds(&text)),
+            Test::Part(part, numbers) => part_of(*part, batch, row).is_some_and(|value| numbers.holds(value)),
+            Test::Same(same) => same.holds_at(self.field, batch, row),
         }
     }
 
     /// Returns what the test says of a row whose event type is known: for the event type's own field the
     /// answer, otherwise nothing.
-    pub(crate) fn known_for(&self, event_type: &catalogue::EventType) -> Option<bool> {
+    pub(crate) fn known_for(&self, event_type: EventTypeId) -> Option<bool> {
         match &self.test {
-            Test::EventTypes(types) => Some(types.binary_search(&event_type.id).is_ok()),
+            Test::EventTypes(types) => Some(types.binary_search(&event_type).is_ok()),
             Test::Exists if self.field == FieldRef::Core(CoreField::EventType) => Some(true),
             Test::Exists
             | Test::IntIn(_)
@@ -150,9 +212,16 @@ impl Predicate {
             | Test::FloatCompare(..)
             | Test::Bool(_)
             | Test::Codes(_)
-            | Test::Text(_) => None,
+            | Test::Text(_)
+            | Test::Part(..)
+            | Test::Same(_) => None,
         }
     }
+}
+
+/// Returns a part of the time at which the event of a row happened.
+pub(crate) fn part_of(part: DatePart, batch: &EventBatch, row: usize) -> Option<i64> {
+    part.of_time(UnixMicros(*batch.event_time.get(row)?))
 }
 
 fn int_of(field: FieldRef, batch: &EventBatch, row: usize) -> Option<i64> {

@@ -66,18 +66,20 @@ impl fmt::Display for Problem {
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
     file: Arc<str>,
-    first_line: u32,
     problems: &'a mut Vec<Problem>,
     errors: usize,
 }
 
 impl<'a> Report<'a> {
-    /// Problems kept of one document; a thousand-line mistake needs no more to be understood.
-    const PER_DOCUMENT_MAX: usize = 64;
+    /// Errors listed of one document. Whoever repairs a pack wants all of them at once; a document of 64 KiB
+    /// that has more is not a rule.
+    const PER_DOCUMENT_MAX: usize = 1_000;
+    /// Problems listed of a load.
+    const ALL_MAX: usize = 100_000;
 
-    /// Begins a document at a line of a file.
-    pub(crate) fn new(file: Arc<str>, first_line: u32, problems: &'a mut Vec<Problem>) -> Self {
-        Self { file, first_line, problems, errors: 0 }
+    /// Begins a document of a file.
+    pub(crate) fn new(file: Arc<str>, problems: &'a mut Vec<Problem>) -> Self {
+        Self { file, problems, errors: 0 }
     }
 
     /// Adds an error; the document will not be used.
@@ -91,6 +93,9 @@ impl<'a> Report<'a> {
         self.errors += 1;
         if self.errors <= Self::PER_DOCUMENT_MAX {
             self.add(at, ProblemLevel::Error, code, message.into(), hint.into());
+        } else if self.errors == Self::PER_DOCUMENT_MAX + 1 {
+            let message = format!("the document has more than {} errors", Self::PER_DOCUMENT_MAX);
+            self.add(at, ProblemLevel::Error, "rule.too_many", message, "the rest is not listed".to_owned());
         }
     }
 
@@ -106,7 +111,14 @@ impl<'a> Report<'a> {
     }
 
     fn add(&mut self, at: Position, level: ProblemLevel, code: &'static str, message: String, hint: String) {
-        let at = Position { line: at.line.saturating_add(self.first_line - 1), column: at.column };
+        let (level, code, message, hint) = match self.problems.len() {
+            listed if listed < Self::ALL_MAX => (level, code, message, hint),
+            Self::ALL_MAX => {
+                let message = format!("the files have more than {} problems", Self::ALL_MAX);
+                (ProblemLevel::Error, "rule.too_many", message, "the rest is not listed".to_owned())
+            }
+            _ => return,
+        };
         self.problems.push(Problem { file: Arc::clone(&self.file), at, level, code, message, hint });
     }
 

@@ -3,16 +3,64 @@
 use outrider_model::catalogue::{self, EventType};
 use outrider_types::EventTypeId;
 
+use crate::collection::Budget;
 use crate::detection::{self, Detection};
 use crate::field::{CoreField, FieldRef};
+use crate::foreign;
 use crate::header::{self, Top};
 use crate::ir::{Rule, SourceText};
+use crate::logsource::{self, Logsource, Written};
+use crate::pipeline::{Applied, Pipeline};
 use crate::problem::Report;
-use crate::suggest;
-use crate::yaml::{Entry, Value};
+use crate::taxonomy::{Scope, Taxonomy};
+
+/// What stands around the documents of a load.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) taxonomy: Taxonomy<'a>,
+    /// In the order in which they apply.
+    pub(crate) pipelines: &'a [Pipeline],
+}
+
+impl<'a> Context<'a> {
+    /// Finds what pipelines do to documents of a log source.
+    pub(crate) fn applied(&self, logsource: &Logsource) -> Applied<'a> {
+        Applied::new(self.pipelines, logsource)
+    }
+
+    /// Returns the event types of a log source, none for foreign events; `None` after an error was reported.
+    pub(crate) fn event_types(
+        &self,
+        applied: &Applied<'_>,
+        written: &Written,
+        report: &mut Report<'_>,
+    ) -> Option<Vec<&'static EventType>> {
+        match self.taxonomy {
+            Taxonomy::Vehicle => logsource::event_types(&applied.logsource, written, report),
+            Taxonomy::Foreign(_) => Some(Vec::new()),
+        }
+    }
+}
 
 /// Reads a rule; `None` after an error was reported.
-pub(crate) fn read(top: Top<'_>, source: SourceText, report: &mut Report<'_>) -> Option<Rule> {
+pub(crate) fn read(
+    top: Top<'_>,
+    mut source: SourceText,
+    context: Context<'_>,
+    budget: &mut Budget,
+    report: &mut Report<'_>,
+) -> Option<Rule> {
+    let written = logsource::read(top.get("logsource"), top.at, report);
+    let applied = written.as_ref().map(|written| context.applied(&written.words)).unwrap_or_default();
+    let has_placeholders = source.yaml.contains("|expand");
+    for text in applied.texts(has_placeholders) {
+        if !budget.append(&mut source.yaml, "pipeline", text) {
+            let message = "the texts of rules and pipelines are too large together";
+            report.error(top.at, "rule.too_many", message, "load fewer rules or shorter pipelines");
+            return None;
+        }
+    }
+    check_taxonomy(top, &applied, report);
     let header = header::read(top, source, report);
     if let Some(generate) = top.get("generate") {
         report.error(generate.key_at, "rule.shape", "`generate` belongs to a correlation", "leave it out");
@@ -22,87 +70,42 @@ pub(crate) fn read(top: Top<'_>, source: SourceText, report: &mut Report<'_>) ->
         None => Some(vec![FieldRef::Core(CoreField::VehicleId)]),
     };
     if let (Some(entry), Some([])) = (top.get("group-by"), group_by.as_deref()) {
-        report.error(
-            entry.value.at,
-            "rule.group",
-            "`group-by` of a rule is empty",
-            "leave it out for vehicle_id",
-        );
+        let message = "`group-by` of a rule is empty";
+        report.error(entry.value.at, "rule.group", message, "leave it out for vehicle_id");
     }
-    let types = read_logsource(top, report);
+    let types = written.as_ref().and_then(|written| context.event_types(&applied, written, report));
+    // Without a log source the items are still checked, so that all problems are reported at once.
+    let scope =
+        Scope { taxonomy: context.taxonomy, types: types.as_deref().unwrap_or(&[]), applied: &applied };
     let detection = match top.get("detection") {
-        Some(entry) => detection::read(entry, report),
+        Some(entry) => detection::read(entry, scope, report),
         None => {
             report.error(top.at, "rule.missing_detection", "`detection` is missing", "");
             None
         }
     };
-    let (types, detection) = (types?, detection?);
-    let event_types = reach(top, &types, &detection, report)?;
+    let (types, detection, logsource) = (types?, detection?, written?.words);
+    let event_types = match context.taxonomy {
+        Taxonomy::Vehicle => reach(top, &types, &detection, report)?,
+        Taxonomy::Foreign(_) => vec![foreign::EVENT_TYPE],
+    };
     let (header, group_by) = (header?, group_by?);
-    check_group(top, &group_by, &event_types, report);
+    if matches!(context.taxonomy, Taxonomy::Vehicle) {
+        check_group(top, &group_by, &event_types, report);
+    }
     let Detection { predicates, condition, .. } = detection;
-    report.is_clean().then_some(Rule { header, group_by, generate: true, event_types, predicates, condition })
+    let generate = true;
+    let rule = Rule { header, group_by, generate, event_types, logsource, predicates, condition };
+    report.is_clean().then_some(rule)
 }
 
-/// Finds the event types of the log source.
-fn read_logsource(top: Top<'_>, report: &mut Report<'_>) -> Option<Vec<&'static EventType>> {
-    let hint = "such as logsource: {product: vehicle, category: can}";
-    let Some(entry) = top.get("logsource") else {
-        report.error(top.at, "rule.missing_logsource", "`logsource` is missing", hint);
-        return None;
-    };
-    let Value::Map(entries) = &entry.value.value else {
-        report.error(entry.value.at, "rule.shape", "`logsource` must be a map", hint);
-        return None;
-    };
-    for entry in entries {
-        if !["product", "category", "service", "definition"].contains(&entry.key.as_str()) {
-            let message = format!("unknown key `{}` of the log source", entry.key);
-            report.warning(entry.key_at, "rule.unknown_key", message, "");
-        }
-    }
-    let product = header::get(entries, "product").and_then(|entry| header::text(entry, report));
-    if product != Some("vehicle") {
-        report.error(entry.value.at, "rule.logsource", "`product` must be vehicle", hint);
-        return None;
-    }
-    let category = optional(entries, "category", report)?;
-    let service = optional(entries, "service", report)?;
-    let domains = || catalogue::EVENT_TYPES.iter().filter_map(|entry| entry.name.split_once('.'));
-    if let Some((category, at)) = category
-        && !domains().any(|(domain, _)| domain == category)
-    {
-        let hint = suggest::nearest(category, domains().map(|(domain, _)| domain));
-        report.error(at, "rule.logsource", format!("no event type has the category `{category}`"), hint);
-        return None;
-    }
-    let types: Vec<_> = catalogue::EVENT_TYPES
-        .iter()
-        .filter(|entry| {
-            let (domain, fact) = entry.name.split_once('.').unwrap_or((entry.name, ""));
-            category.is_none_or(|(category, _)| category == domain)
-                && service.is_none_or(|(service, _)| service == fact)
-        })
-        .collect();
-    if let (Some((service, at)), true) = (service, types.is_empty()) {
-        let hint = suggest::nearest(service, domains().map(|(_, fact)| fact));
-        report.error(at, "rule.logsource", format!("no event type has the service `{service}`"), hint);
-        return None;
-    }
-    Some(types)
-}
-
-/// Returns the text of a key that may be left out; the outer `None` after an error was reported.
-#[expect(clippy::option_option, reason = "the outer option is the error, the inner one the absent key")]
-fn optional<'a>(
-    entries: &'a [Entry],
-    key: &str,
-    report: &mut Report<'_>,
-) -> Option<Option<(&'a str, crate::problem::Position)>> {
-    match header::get(entries, key) {
-        None => Some(None),
-        Some(entry) => header::text(entry, report).map(|text| Some((text, entry.value.at))),
+/// Warns of a rule whose names are those of another taxonomy, if no pipeline does anything about it.
+fn check_taxonomy(top: Top<'_>, applied: &Applied<'_>, report: &mut Report<'_>) {
+    let Some(taxonomy) = top.text("taxonomy", report) else { return };
+    if taxonomy != "sigma" && applied.texts(false).is_empty() {
+        let at = top.get("taxonomy").map_or(top.at, |entry| entry.value.at);
+        let message = format!("no pipeline maps the taxonomy `{taxonomy}`");
+        report.warning(at, "lint.taxonomy", message, "names are taken as those of the catalogue");
     }
 }
 
@@ -114,7 +117,7 @@ fn reach(
     report: &mut Report<'_>,
 ) -> Option<Vec<EventTypeId>> {
     let Detection { predicates, condition, fields, condition_at } = detection;
-    let known = |test: u32, entry: &EventType| predicates.get(test as usize)?.known_for(entry);
+    let known = |test: u32, entry: &EventType| predicates.get(test as usize)?.known_for(entry.id);
     let possible: Vec<&'static EventType> = types
         .iter()
         .copied()
@@ -140,7 +143,7 @@ fn reach(
     }
     let carried = |test: u32, entry: &EventType| {
         let predicate = predicates.get(test as usize)?;
-        if predicate.field.carried_by(entry) { predicate.known_for(entry) } else { Some(false) }
+        if predicate.field.carried_by(entry) { predicate.known_for(entry.id) } else { Some(false) }
     };
     let satisfiable =
         possible.iter().any(|entry| condition.fold(&|test| carried(test, entry)) != Some(false));

@@ -49,6 +49,7 @@ impl TextIndex {
                 any.iter().for_each(|network| self.networks.add(*network, index));
                 Some(())
             }
+            TextTest::Number(..) | TextTest::Part(..) => None,
         };
         if found.is_none() {
             self.slow.push(test.clone());

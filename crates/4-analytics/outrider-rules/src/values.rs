@@ -6,15 +6,21 @@ use outrider_types::{EventTypeId, Lane, Severity};
 use regex::{Regex, RegexBuilder};
 
 use crate::detection::Builder;
+use crate::foreign;
 use crate::modifier::{Operation, Subject};
+use crate::moment::DatePart;
 use crate::pattern::Pattern;
-use crate::predicate::{Comparison, Test, TextTest};
+use crate::predicate::{Comparison, Numbers, Test, TextTest};
 use crate::problem::Position;
 use crate::suggest;
 use crate::yaml::Scalar;
 
 /// Largest compiled regular expression; the default of the library is 10 MiB.
 const REGEX_BYTES_MAX: usize = 256 * 1024;
+/// Most wildcards of one value; patterns that people write have fewer than ten, masks of identifiers 36.
+const WILDCARDS_MAX: usize = 64;
+/// Longest value with wildcards inside.
+const PATTERN_BYTES_MAX: usize = 4_096;
 /// Most regular expressions of one rule.
 const REGEXES_MAX: usize = 64;
 
@@ -37,7 +43,7 @@ impl Builder<'_, '_> {
         let mut wanted = Vec::new();
         for (scalar, at) in values {
             let Some(value) = parse_int(&scalar.text) else {
-                let message = format!("`{}` is not an integer, but `{}` is int", scalar.text, subject.field);
+                let message = format!("`{}` is not an integer, but `{}` is int", scalar.text, subject.name);
                 self.bad_value(*at, message, "write 53 or 0x35; numbers have no wildcards");
                 return None;
             };
@@ -166,19 +172,74 @@ impl Builder<'_, '_> {
                 let mut any = Vec::new();
                 for (scalar, at) in values {
                     let texts = match subject.encoding.texts(&scalar.text) {
-                        Ok(texts) => texts,
+                        Ok(mut texts) => {
+                            texts.extend(number_text(subject, scalar));
+                            texts
+                        }
                         Err((message, hint)) => {
                             self.bad_value(*at, message, hint);
                             return None;
                         }
                     };
                     let read = if subject.dashes { Pattern::with_dashes } else { Pattern::new };
-                    any.extend(texts.iter().map(|text| read(text, place, subject.cased)));
+                    for text in texts {
+                        let pattern = read(&text, place, subject.cased);
+                        self.check_wildcards(&pattern, &text, *at)?;
+                        any.push(pattern);
+                    }
                 }
                 Some(TextTest::Patterns { cased: subject.cased, any })
             }
-            Operation::Compare(_) | Operation::Exists => None,
+            Operation::Compare(comparison) => {
+                let [(scalar, at)] = values else { return None };
+                let Some(bound) = parse_float(&scalar.text) else {
+                    self.bad_value(*at, format!("`{}` is not a number", scalar.text), "");
+                    return None;
+                };
+                Some(TextTest::Number(comparison, bound))
+            }
+            Operation::Exists => None,
         }
+    }
+
+    /// Reads the numbers with which a part of a date is compared.
+    pub(crate) fn part(
+        &mut self,
+        part: DatePart,
+        subject: &Subject,
+        values: &[(&Scalar, Position)],
+    ) -> Option<Numbers> {
+        let mut wanted = Vec::new();
+        let (lowest, highest) = part.range();
+        for (scalar, at) in values {
+            let number = parse_int(&scalar.text).filter(|number| (lowest..=highest).contains(number));
+            let Some(number) = number else {
+                let message = format!("`{}` is not a number of `{}`", scalar.text, part.word());
+                self.bad_value(*at, message, format!("{lowest} to {highest}"));
+                return None;
+            };
+            wanted.push(number);
+        }
+        if let (Operation::Compare(comparison), [bound]) = (subject.operation, wanted.as_slice()) {
+            return Some(Numbers::Compare(comparison, *bound));
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        Some(Numbers::In(wanted))
+    }
+
+    /// Refuses patterns whose wildcards would be tried in too many ways.
+    fn check_wildcards(&mut self, pattern: &Pattern, text: &str, at: Position) -> Option<()> {
+        let wildcards = pattern.wildcards();
+        let message = if wildcards > WILDCARDS_MAX {
+            format!("value has {wildcards} wildcards, more than {WILDCARDS_MAX}")
+        } else if pattern.is_tried() && text.len() > PATTERN_BYTES_MAX {
+            format!("value with wildcards has {} bytes, more than {PATTERN_BYTES_MAX}", text.len())
+        } else {
+            return Some(());
+        };
+        self.report.error(at, "rule.too_large", message, "every place of a value would be tried for it");
+        None
     }
 
     fn regex(&mut self, text: &str, (i, m, s): (bool, bool, bool), at: Position) -> Option<Regex> {
@@ -209,6 +270,12 @@ impl Builder<'_, '_> {
             }
         }
     }
+}
+
+/// Returns the one form of a fractional number, where numbers of events are compared as text.
+fn number_text(subject: &Subject, scalar: &Scalar) -> Option<String> {
+    let is_fraction = scalar.plain && scalar.text.contains('.') && parse_float(&scalar.text).is_some();
+    (subject.field.is_foreign() && is_fraction).then(|| foreign::canonical(&scalar.text))
 }
 
 /// Turns a fractional bound on integers into a whole one.
@@ -261,7 +328,7 @@ fn parse_int(text: &str) -> Option<i64> {
     if negative { value.checked_neg() } else { Some(value) }
 }
 
-fn parse_float(text: &str) -> Option<f64> {
+pub(crate) fn parse_float(text: &str) -> Option<f64> {
     if let Some(value) = parse_int(text) {
         #[expect(
             clippy::cast_precision_loss,

@@ -43,7 +43,7 @@ impl<'a> View<'a> {
                     CoreField::Bus => Self::Small(&batch.bus),
                     CoreField::ModelYear => Self::Small(&batch.model_year),
                     CoreField::Count => Self::Count(&batch.count),
-                    CoreField::EventType => Self::Always,
+                    CoreField::EventType | CoreField::EventTime => Self::Always,
                     CoreField::Ecu
                     | CoreField::ModelLine
                     | CoreField::Platform

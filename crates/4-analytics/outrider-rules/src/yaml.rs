@@ -62,10 +62,16 @@ pub(crate) struct YamlError {
     pub(crate) hint: &'static str,
 }
 
-/// Reads one document; `None` if it is empty.
-pub(crate) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
+/// Reads one document; `None` if it is empty. Positions are those in the file.
+pub(crate) fn parse(chunk: Chunk<'_>) -> Result<Option<Node>, YamlError> {
+    let Chunk { line, text } = chunk;
+    let position = |mark: Marker| {
+        let at = position(mark);
+        Position { line: at.line.saturating_add(line - 1), column: at.column }
+    };
     if text.len() > DOCUMENT_BYTES_MAX {
-        return Err(too_large(Position::START, format!("document has {} bytes", text.len())));
+        let at = Position { line, column: 1 };
+        return Err(too_large(at, format!("document has {} bytes", text.len())));
     }
     let mut tree = Tree { open: Vec::new(), nodes: 0, root: None, documents: 0 };
     for event in Parser::new_from_str(text) {
@@ -231,6 +237,10 @@ pub(crate) fn split(text: &str) -> Vec<Chunk<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Result<Option<Node>, YamlError> {
+        super::parse(Chunk { line: 1, text })
+    }
 
     fn code(text: &str) -> &'static str {
         parse(text).expect_err("the document is refused").code

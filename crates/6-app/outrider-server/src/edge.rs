@@ -10,6 +10,7 @@ use crate::housekeeping::certificates;
 use crate::notices::NoNotices;
 use crate::pipeline::Doorbell;
 use crate::port::{Ports, draw};
+use crate::roles::monitor::{self, Watched};
 use crate::server::{ServerConfig, StartError, io, listen, vehicle_tls};
 use crate::store::{Scope, SqlStore};
 use crate::tasks::Tasks;
@@ -27,6 +28,8 @@ pub struct RunningEdge {
     pub vehicle_addr: SocketAddr,
     /// Where vehicles connect with MQTT.
     pub mqtt_addr: SocketAddr,
+    /// Where it shows its counters, if it does.
+    pub monitor_addr: Option<SocketAddr>,
     exchange: Arc<Exchange>,
     sqlite: SqlStore,
     listener: RunningListener,
@@ -67,6 +70,7 @@ pub async fn start(
     let (listener, mqtt) = listen(&config, &tls, &exchange).await?;
     let tasks = Tasks::default();
     tasks.spawn("certificates", certificates(ca, vec![tls], tasks.stopped()));
+    let monitor_addr = monitor::open(&config, &ports, &tasks, Watched::Edge(exchange.clone())).await?;
     if let Some(broker) = config.broker {
         tasks.spawn("broker", broker::run(broker, ports.crypto, exchange.clone(), tasks.stopped()));
     }
@@ -84,7 +88,7 @@ pub async fn start(
         }
     });
     let (vehicle_addr, mqtt_addr) = (listener.address, mqtt.address);
-    Ok(RunningEdge { vehicle_addr, mqtt_addr, exchange, sqlite, listener, mqtt, tasks })
+    Ok(RunningEdge { vehicle_addr, mqtt_addr, monitor_addr, exchange, sqlite, listener, mqtt, tasks })
 }
 
 impl RunningEdge {

@@ -1,7 +1,7 @@
 //! Counters for a monitoring system: the text format 0.0.4 of Prometheus.
 //!
-//! **In:** the state of the installation as the health page shows it, times by stage of the worker, and what the kernel
-//! says of the process. **Out:** one page of text for whoever has the token. **Never:** a label whose values vehicles
+//! **In:** the state of the installation as the health page shows it, or of the parts that a process plays, times by stage
+//! of the worker, and what the kernel says of the process. **Out:** one page of text for whoever has the token. **Never:** a label whose values vehicles
 //! choose, so that the number of series is bounded by stages, reasons, rules, partitions and kinds of packets.
 //!
 //! Sources: Prometheus, *Exposition formats* (text format 0.0.4) and *Metric and label naming*.
@@ -11,7 +11,7 @@ mod render;
 mod token;
 
 pub use process::ProcessStatus;
-pub use render::{CONTENT_TYPE, Readings, render};
+pub use render::{CONTENT_TYPE, Readings, RoleReadings, WorkerReadings, render, render_role};
 pub use token::{ScrapeToken, TOKEN_FILE, TokenError};
 
 /// How a value moves.
@@ -71,9 +71,10 @@ metrics! {
     STAGE_DROPPED Counter "outrider_stage_dropped_units_total" ["stage", "unit", "reason"] "What a stage dropped, by reason.";
     STAGE_QUARANTINED Counter "outrider_stage_quarantined_units_total" ["stage", "unit", "reason"] "What a stage put aside, by reason.";
     STAGE_UNBALANCED Gauge "outrider_stage_unbalanced" ["stage"] "1 while received is not passed + dropped + quarantined; that is a bug.";
+    OWNED Gauge "outrider_owned_partitions" [] "Partitions that this process works off: of the event log, or for a correlator of the topic of sightings.";
     WORKER_BUSY Counter "outrider_worker_busy_seconds_total" ["stage"] "Time that the worker spent, by stage; waiting for records is not in it.";
     WORKER_STUCK Gauge "outrider_worker_stuck" [] "1 while the worker waits to get over something, or has ended.";
-    LOG_HEAD Gauge "outrider_log_head_records" ["partition"] "Offset after the newest record of a partition of the event log; absent while the log does not answer.";
+    LOG_HEAD Gauge "outrider_log_head_records" ["partition"] "Offset after the newest record of a partition of the event log, or for a correlator of the topic of sightings; absent while the log does not answer.";
     LOG_LAG Gauge "outrider_log_lag_records" ["partition"] "Records of a partition that the worker has not worked off; absent while the log does not answer.";
     LOG_BYTES Gauge "outrider_log_size_bytes" [] "Size of the event log on disk.";
     WATERMARK_AGE Gauge "outrider_ingest_watermark_age_seconds" ["partition"] "Age of the newest record of a partition that is worked off while others wait; 0 while none waits, absent before the first since the start.";

@@ -3,6 +3,9 @@
 //! They share the event log, the topic of sightings, the case database and the lake; who does which partition comes from
 //! outside, through [`PartitionOwner`], and an epoch in the case database keeps former owners out (ADR 0027).
 
+pub(crate) mod monitor;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +47,8 @@ pub struct Logs {
 
 /// A process with workers or correlators.
 pub struct RunningRole {
+    /// Where it shows its counters, if it does.
+    pub monitor_addr: Option<SocketAddr>,
     owners: Arc<Owners>,
     sqlite: SqlStore,
     vin_vault: Option<Arc<Vault>>,
@@ -152,11 +157,14 @@ pub async fn start_workers(
         vin_vault: vin_vault.clone(),
     };
     let feeds = Arc::new(open_feeds(from, logs.events.clone(), Arc::new(Doorbell::default())).await?);
+    let read = logs.events.clone();
     let common = Common::new(&config, &ports, logs, store.clone());
     let known = (directory.clone(), feeds.clone());
     let owners = Arc::new(Owners::new(move |part| common.work(part, (&known.0, &known.1), sinks())));
     let tasks = Tasks::default();
     tasks.spawn("partitions", tend(owners.clone(), tasks.stopped()));
+    let watched = monitor::Watched::Workers(owners.clone(), read);
+    let monitor_addr = monitor::open(&config, &ports, &tasks, watched).await?;
     let (clock, tenant, mut stopped) = (ports.clock, config.tenant, tasks.stopped());
     tasks.spawn("registry", async move {
         loop {
@@ -172,7 +180,7 @@ pub async fn start_workers(
             }
         }
     });
-    Ok(RunningRole { owners, sqlite, vin_vault, tasks })
+    Ok(RunningRole { monitor_addr, owners, sqlite, vin_vault, tasks })
 }
 
 /// Starts a process that counts the parts of the groups which it is given.
@@ -186,11 +194,14 @@ pub async fn start_correlators(
 ) -> Result<RunningRole, StartError> {
     std::fs::create_dir_all(&config.folder).map_err(io(config.folder.display()))?;
     let sqlite = Box::pin(SqlStore::of_folder(&config.folder)).await?;
+    let read = logs.sightings.clone();
     let common = Common::new(&config, &ports, logs, Arc::new(sqlite.clone()));
     let owners = Arc::new(Owners::new(move |part| common.correlate(part)));
     let tasks = Tasks::default();
     tasks.spawn("parts", tend(owners.clone(), tasks.stopped()));
-    Ok(RunningRole { owners, sqlite, vin_vault: None, tasks })
+    let watched = monitor::Watched::Correlators(owners.clone(), read);
+    let monitor_addr = monitor::open(&config, &ports, &tasks, watched).await?;
+    Ok(RunningRole { monitor_addr, owners, sqlite, vin_vault: None, tasks })
 }
 
 /// Starts what should run and does not.

@@ -432,6 +432,7 @@ async fn start_follower(shared: &Shared<'_>, log: &dyn EventLog) -> Result<Runni
     let parts = FollowParts {
         partitions: log.partitions(),
         store: shared.store.clone(),
+        notices: shared.hub.clone(),
         clock: shared.ports.clock.clone(),
         runtime: Handle::current(),
         tenant: shared.config.tenant,

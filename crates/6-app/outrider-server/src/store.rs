@@ -24,7 +24,8 @@ use std::collections::BTreeMap;
 use outrider_types::{TenantId, UnixMicros};
 
 pub use alert::{
-    AlertFilter, AlertOrder, AlertStore, FindingInput, FindingOwner, Page, RuleCard, StoredFinding,
+    AlertChange, AlertFilter, AlertOrder, AlertStore, FindingInput, FindingOwner, Page, RuleCard,
+    StoredFinding,
 };
 pub use case::{CaseFilter, CaseStore, EvidenceChange, NewCase, NewEvidenceRequest};
 pub use command::{CommandDraft, CommandLoad, CommandStore, LeavingCommands, Voided};

@@ -15,6 +15,7 @@ mod provision;
 mod quarantine;
 mod registry;
 mod reveal;
+mod rule;
 mod serve;
 mod sim;
 mod sql;
@@ -76,6 +77,8 @@ pub(crate) enum Command {
     Update(update::Update),
     /// Test, compare and sign decoders of foreign formats.
     Decoder(decoder::Decoder),
+    /// Test detection rules.
+    Rule(rule::Rule),
     /// Register, list and disable feeds of foreign events.
     Feed(feed::Feed),
     /// List what was set aside, and have it taken again.
@@ -139,6 +142,7 @@ impl Arguments {
             | Command::Ca(_)
             | Command::Update(_)
             | Command::Decoder(_)
+            | Command::Rule(_)
             | Command::Feed(_)
             | Command::Quarantine(_)
             | Command::Log(_)
@@ -169,6 +173,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Ca(ca) => ca.run(),
         Command::Update(update) => update.run(),
         Command::Decoder(decoder) => decoder.run(),
+        Command::Rule(rule) => rule.run(),
         Command::Feed(feed) => feed.run(),
         Command::Quarantine(quarantine) => quarantine.run(),
         Command::Log(log) => log.run(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use deltalake_core::datafusion::execution::context::SessionContext;
+use deltalake_core::kernel::transaction::CommitProperties;
 use deltalake_core::kernel::{Action, Metadata};
 use deltalake_core::logstore::{
     LogStoreFactory, LogStoreRef, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
@@ -121,9 +122,9 @@ pub(super) async fn open(storage: &Storage, fields: &[Field], write: bool) -> Re
         }
         match create(table.log_store(), fields).await {
             Ok(created) => return Ok(created),
-            // Another process was quicker; its table is as good.
-            Err(DeltaTableError::VersionAlreadyExists(_)) => {}
-            Err(error) => return Err(error.into()),
+            // Another process may have been quicker, which the library says in one of several ways; its table is as good.
+            Err(error) if !table.verify_deltatable_existence().await? => return Err(error.into()),
+            Err(_) => {}
         }
     }
     table.load().await?;
@@ -150,6 +151,8 @@ async fn create(log_store: LogStoreRef, fields: &[Field]) -> Result<DeltaTable, 
         .with_columns(columns(fields))
         .with_partition_columns(Layout::NEWEST.partition_columns().iter().copied())
         .with_save_mode(SaveMode::ErrorIfExists)
+        // Tried again, it would become a second description of a table that another process has made meanwhile.
+        .with_commit_properties(CommitProperties::default().with_max_retries(0))
         // Our own property is unknown to the library.
         .with_raise_if_key_not_exists(false)
         .with_configuration(properties.into_iter().chain([statistics, layout]))

@@ -591,3 +591,21 @@ fn figures() {
         query("compacted");
     }
 }
+
+#[test]
+fn processes_that_make_the_table_at_the_same_time_all_get_it() {
+    let runtime = runtime();
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let barrier = std::sync::Barrier::new(6);
+        let versions: Vec<_> = std::thread::scope(|scope| {
+            let open_one = || {
+                barrier.wait();
+                open(&runtime, folder.path()).stats().expect("it answers").version
+            };
+            let threads: Vec<_> = (0..6).map(|_| scope.spawn(open_one)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("it opens")).collect()
+        });
+        assert_eq!(versions, [0; 6], "one table, made once");
+    }
+}

@@ -33,7 +33,7 @@ struct ModelRule {
     condition: usize,
 }
 
-const CONDITIONS: [&str; 7] = [
+const CONDITIONS: [&str; 8] = [
     "s0",
     "s0 and not s1",
     "1 of s*",
@@ -41,6 +41,7 @@ const CONDITIONS: [&str; 7] = [
     "s0 or (s1 and not s2)",
     "not s0",
     "not (s0 or s1) or s2",
+    "[s0 and s1, not s2]",
 ];
 
 fn condition(index: usize, s: &[bool]) -> bool {
@@ -51,6 +52,7 @@ fn condition(index: usize, s: &[bool]) -> bool {
         3 => s[0] && s[1] && s[2],
         4 => s[0] || (s[1] && !s[2]),
         5 => !s[0],
+        7 => (s[0] && s[1]) || !s[2],
         _ => !(s[0] || s[1]) || s[2],
     }
 }
@@ -84,22 +86,71 @@ fn in_network(value: &str, network: &str) -> bool {
 
 impl Item {
     fn holds(&self, batch: &EventBatch, row: usize) -> bool {
+        if self.field.is_empty() {
+            return self.keywords_hold(batch, row);
+        }
         let field = FieldRef::from_name(self.field).expect("the generator knows the fields");
         let value = field.text_of(batch, row);
         let one = |wanted: &String| match &value {
             None => wanted == "null",
             Some(_) if wanted == "null" => false,
+            Some(value) if self.operator.starts_with("fieldref") => {
+                let other = FieldRef::from_name(wanted).expect("the generator knows the fields");
+                other.text_of(batch, row).is_some_and(|other| self.refer(value, &other))
+            }
             Some(value) => self.compare(value, wanted),
         };
         let holds = match (self.operator, &value) {
             ("exists", value) => (self.values[0] == "true") == value.is_some(),
-            (operator, _) if operator.ends_with("|all") => self.values.iter().all(one),
+            (operator, _) if operator.ends_with("all") => self.values.iter().all(one),
             _ => self.values.iter().any(one),
         };
         holds != self.negated
     }
 
+    /// Keywords are searched in every text of the event that is not about the vehicle.
+    fn keywords_hold(&self, batch: &EventBatch, row: usize) -> bool {
+        let texts = ["process_name", "parent_process", "source_ip"].map(|name| {
+            FieldRef::from_name(name).expect("the generator knows the fields").text_of(batch, row)
+        });
+        let one = |wanted: &String| texts.iter().flatten().any(|text| self.compare(text, wanted));
+        if self.operator == "all" { self.values.iter().all(one) } else { self.values.iter().any(one) }
+    }
+
+    /// Compares two fields of a row.
+    fn refer(&self, value: &str, other: &str) -> bool {
+        let is_cased = self.operator.contains("cased");
+        let form = |text: &str| if is_cased { text.to_owned() } else { text.to_lowercase() };
+        let (value, other) = (form(value), form(other));
+        match self.operator {
+            "fieldref" | "fieldref|cased" => value == other,
+            "fieldref|contains" => value.contains(&other),
+            "fieldref|startswith" => value.starts_with(&other),
+            "fieldref|endswith" => value.ends_with(&other),
+            other => unreachable!("the generator does not write `{other}`"),
+        }
+    }
+
+    /// Compares a part of the time, which is the first of [`TIMES`] with this text.
+    fn compare_part(&self, value: &str, wanted: &str) -> bool {
+        let (_, _, parts) =
+            TIMES.iter().find(|(_, text, _)| *text == value).expect("the generator chose a time");
+        let (part, operator) = self.operator.split_once('|').unwrap_or((self.operator, ""));
+        let names = ["minute", "hour", "day", "week", "month", "year"];
+        let position = names.iter().position(|name| *name == part).expect("the generator names parts");
+        let (value, wanted) = (parts[position], wanted.parse::<i64>().expect("the generator writes numbers"));
+        match operator {
+            "" => value == wanted,
+            "gte" => value >= wanted,
+            "lt" => value < wanted,
+            other => unreachable!("the generator does not write `{other}`"),
+        }
+    }
+
     fn compare(&self, value: &str, wanted: &str) -> bool {
+        if self.field == "event_time" {
+            return self.compare_part(value, wanted);
+        }
         let chars = |text: &str| -> Vec<char> {
             if self.operator.contains("cased") {
                 text.chars().collect()
@@ -114,8 +165,9 @@ impl Item {
             "" if matches!(self.field, "user_id" | "count" | "bus" | "voltage_v") => {
                 (number(value) - number(wanted)).abs() < 1e-9
             }
-            "" => text("", ""),
-            "contains" => text("*", "*"),
+            "all" if !self.field.is_empty() => text("", ""),
+            "" if !self.field.is_empty() => text("", ""),
+            "" | "all" | "contains" => text("*", "*"),
             "startswith" => text("", "*"),
             "endswith" => text("*", ""),
             "re" => regex::Regex::new(wanted).expect("the generator writes expressions").is_match(value),
@@ -139,6 +191,14 @@ impl Item {
         key
     }
 }
+
+/// Times, how they are written, and their minute, hour, day, week, month and year, from a calendar.
+const TIMES: [(i64, &str, [i64; 6]); 4] = [
+    (0, "1970-01-01T00:00:00.000000Z", [0, 0, 1, 1, 1, 1970]),
+    (1_767_571_200_000_000, "2026-01-05T00:00:00.000000Z", [0, 0, 5, 2, 1, 2026]),
+    (1_230_768_059_999_999, "2009-01-01T00:00:59.999999Z", [0, 0, 1, 1, 1, 2009]),
+    (1_262_476_799_000_000, "2010-01-02T23:59:59.000000Z", [59, 23, 2, 53, 1, 2010]),
+];
 
 fn yaml(number: usize, rule: &ModelRule) -> String {
     let mut text = format!(
@@ -182,6 +242,7 @@ fn text_item() -> impl Strategy<Value = Item> {
     let places = prop::sample::select(vec!["contains", "startswith", "endswith", "contains|cased"]);
     let placed = (places, texts("[abAB?*]{0,2}", 1..4));
     let all = texts("[abAB]{1,2}", 2..4).prop_map(|values| ("contains|all", values));
+    let globs = texts(r"[ab?]\*[abAB]?", 2..4).prop_map(|values| ("all", values));
     let regexes = prop::sample::select(vec![
         "^a",
         "b$",
@@ -195,7 +256,7 @@ fn text_item() -> impl Strategy<Value = Item> {
         "[aA]{2}",
     ]);
     let regex = regexes.prop_map(|text| ("re", vec![text.to_owned()]));
-    let operation = prop_oneof![3 => equal, 1 => cased, 3 => placed, 1 => all, 1 => regex];
+    let operation = prop_oneof![3 => equal, 1 => cased, 3 => placed, 1 => all, 1 => globs, 1 => regex];
     (fields, operation, prop::bool::weighted(0.15)).prop_map(|(field, (operator, values), negated)| Item {
         field,
         operator,
@@ -216,6 +277,44 @@ fn number_item() -> impl Strategy<Value = Item> {
         negated: false,
         values,
     })
+}
+
+fn keyword_item() -> impl Strategy<Value = Item> {
+    let any = texts("[abAB?]{1,3}", 1..3).prop_map(|values| ("contains", values));
+    let all = texts("[abAB]{1,2}", 2..3).prop_map(|values| ("all", values));
+    let regex = Just(("re", vec!["^[aA]".to_owned(), "bb$".to_owned()]));
+    prop_oneof![2 => any, 1 => all, 1 => regex].prop_map(|(operator, values)| Item {
+        field: "",
+        operator,
+        negated: false,
+        values,
+    })
+}
+
+fn related_item() -> impl Strategy<Value = Item> {
+    let item = |field, operator, negated, values: &[&str]| Item {
+        field,
+        operator,
+        negated,
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+    };
+    prop::sample::select(vec![
+        item("process_name", "fieldref", false, &["parent_process"]),
+        item("process_name", "fieldref", true, &["parent_process"]),
+        item("process_name", "fieldref|cased", false, &["parent_process", "model_line"]),
+        item("process_name", "fieldref|contains", false, &["parent_process"]),
+        item("parent_process", "fieldref|startswith", false, &["model_line"]),
+        item("parent_process", "fieldref|endswith", false, &["process_name"]),
+        item("user_id", "fieldref", false, &["count"]),
+        item("voltage_v", "fieldref", false, &["user_id", "bus"]),
+        item("event_time", "hour", false, &["23", "5"]),
+        item("event_time", "hour", true, &["0"]),
+        item("event_time", "minute|lt", false, &["59"]),
+        item("event_time", "day", false, &["1", "2"]),
+        item("event_time", "week", false, &["53"]),
+        item("event_time", "month", false, &["1"]),
+        item("event_time", "year|gte", false, &["2010"]),
+    ])
 }
 
 fn other_item() -> impl Strategy<Value = Item> {
@@ -244,7 +343,7 @@ fn other_item() -> impl Strategy<Value = Item> {
 }
 
 fn model_rule() -> impl Strategy<Value = ModelRule> {
-    let item = prop_oneof![4 => text_item(), 2 => number_item(), 2 => other_item()];
+    let item = prop_oneof![16 => text_item(), 8 => number_item(), 8 => other_item(), 4 => related_item(), 1 => keyword_item()];
     let items = prop::collection::vec(item, 1..3).prop_map(|mut items| {
         let mut keys = Vec::new();
         items.retain(|item| {
@@ -273,6 +372,8 @@ struct Row {
     volts: Option<i64>,
     privileged: Option<bool>,
     source: Option<&'static str>,
+    /// Microseconds.
+    at: i64,
 }
 
 fn row() -> impl Strategy<Value = Row> {
@@ -283,7 +384,12 @@ fn row() -> impl Strategy<Value = Row> {
     (
         (prop::sample::select(types), 1..4u8, prop::sample::select(Lane::ALL.to_vec())),
         (prop::sample::select(Severity::ALL.to_vec()), 1..4u32, prop::option::of(0..3u8)),
-        (some(word().boxed()), some(word().boxed()), some(word().boxed())),
+        (
+            some(word().boxed()),
+            some(word().boxed()),
+            some(word().boxed()),
+            prop::sample::select(TIMES.to_vec()),
+        ),
         (prop::option::of(-1..4i64), prop::option::of(-1..4i64), prop::option::of(any::<bool>())),
         prop::option::of(prop::sample::select(addresses)),
     )
@@ -300,6 +406,7 @@ fn row() -> impl Strategy<Value = Row> {
             volts: numbers.1,
             privileged: numbers.2,
             source,
+            at: texts.3.0,
         })
 }
 
@@ -313,7 +420,7 @@ fn batch_of(rows: &[Row]) -> EventBatch {
             id: EventId { vehicle, epoch: BootEpoch(1), lane: row.lane, seq },
             event_type: event_type_by_name(row.event_type).expect("the generator knows the types").id,
             severity: row.severity,
-            time: EventTime { best: UnixMicros(0), error_us: 0 },
+            time: EventTime { best: UnixMicros(row.at), error_us: 0 },
             ingest: IngestTime(UnixMicros(0)),
             mono: VehicleMicros(0),
             count: row.count,

@@ -4,4 +4,6 @@ mod agree;
 mod content;
 mod corpus;
 mod encoded;
+mod modifiers;
+mod packs;
 mod problems;

@@ -8,7 +8,7 @@ use outrider_types::UnixMicros;
 use super::{
     BUILD, FINDINGS, FINDINGS_LATE, GAPS, LAKE_BYTES, LAKE_COMMIT_AGE, LAKE_FILES, LAKE_ROWS, LAKE_VERSION,
     LINK_BROKER_FRAMES, LINK_FINDINGS, LINK_HANDSHAKES, LINK_PACKETS, LINK_REFUSALS, LINK_SESSIONS,
-    LOG_BYTES, LOG_HEAD, LOG_LAG, Metric, PROCESS_CPU, PROCESS_FILES, PROCESS_MEMORY, PROCESS_START,
+    LOG_BYTES, LOG_HEAD, LOG_LAG, Metric, OWNED, PROCESS_CPU, PROCESS_FILES, PROCESS_MEMORY, PROCESS_START,
     ProcessStatus, RULE_ENTRIES, RULE_GROUPS, RULE_MATCHES, RULE_UNCOUNTED, RULES_IDLE, STAGE_DROPPED,
     STAGE_PASSED, STAGE_QUARANTINED, STAGE_RECEIVED, STAGE_UNBALANCED, STORE_BYTES, WATERMARK_AGE,
     WORKER_BUSY, WORKER_STUCK,
@@ -33,17 +33,69 @@ pub struct Readings<'a> {
     pub started: UnixMicros,
 }
 
+/// What the page of a process without API is made of.
+#[derive(Debug)]
+pub struct RoleReadings<'a> {
+    /// Version of the program.
+    pub version: &'a str,
+    /// Stages that run here.
+    pub stages: &'a [StageBalance],
+    /// Of workers and correlators.
+    pub worker: Option<WorkerReadings<'a>>,
+    /// Of an edge.
+    pub links: Option<&'a VehicleLinkStatus>,
+    /// What the kernel says.
+    pub process: ProcessStatus,
+    /// Start of the program.
+    pub started: UnixMicros,
+    /// Moment of the readings.
+    pub now: UnixMicros,
+}
+
+/// Workers or correlators of one process.
+#[derive(Debug)]
+pub struct WorkerReadings<'a> {
+    /// All of them together.
+    pub status: &'a PipelineStatus,
+    /// Their partitions.
+    pub partitions: &'a [PartitionHealth],
+    /// Whether the log does not say how far it goes.
+    pub is_log_mute: bool,
+}
+
 /// Writes the page. O(stages, reasons and rules); a vehicle adds no line.
 #[must_use]
 pub fn render(readings: &Readings<'_>) -> String {
+    let (health, worker) = (readings.health, readings.worker);
     let mut page = Page::default();
-    page.one(&BUILD, &[&readings.health.version], 1_u8);
-    stages(&mut page, &readings.health.stages);
-    worker(&mut page, readings);
-    rules(&mut page, readings.worker);
-    storage(&mut page, readings.health);
-    links(&mut page, &readings.health.links);
-    process(&mut page, readings);
+    page.one(&BUILD, &[&health.version], 1_u8);
+    stages(&mut page, &health.stages);
+    busy(&mut page, worker, health.trouble.is_some());
+    partitions(&mut page, &health.log.partitions, health.as_of.0);
+    page.one(&LOG_BYTES, &[], health.log.bytes);
+    gaps(&mut page, health);
+    rules(&mut page, worker);
+    storage(&mut page, health);
+    links(&mut page, &health.links);
+    process(&mut page, readings.process, readings.started);
+    page.text
+}
+
+/// Writes the page of a process without API: what runs in it, and nothing else.
+#[must_use]
+pub fn render_role(readings: &RoleReadings<'_>) -> String {
+    let mut page = Page::default();
+    page.one(&BUILD, &[readings.version], 1_u8);
+    stages(&mut page, readings.stages);
+    if let Some(worker) = &readings.worker {
+        busy(&mut page, worker.status, worker.status.trouble.is_some() || worker.is_log_mute);
+        partitions(&mut page, worker.partitions, readings.now);
+        rules(&mut page, worker.status);
+    }
+    if let Some(status) = readings.links {
+        links(&mut page, status);
+    }
+    process(&mut page, readings.process, readings.started);
     page.text
 }
 
@@ -76,15 +128,16 @@ fn reasons(page: &mut Page, metric: &Metric, stage: &StageBalance, counts: &BTre
     }
 }
 
-fn worker(page: &mut Page, readings: &Readings<'_>) {
-    let (health, worker) = (readings.health, readings.worker);
+fn busy(page: &mut Page, worker: &PipelineStatus, is_stuck: bool) {
+    page.one(&OWNED, &[], worker.owned);
     page.head(&WORKER_BUSY);
     for (stage, busy) in worker.busy.by_stage() {
         page.series(&WORKER_BUSY, &[stage], busy.as_secs_f64());
     }
-    page.one(&WORKER_STUCK, &[], u8::from(health.trouble.is_some()));
-    partitions(page, health);
-    page.one(&LOG_BYTES, &[], health.log.bytes);
+    page.one(&WORKER_STUCK, &[], u8::from(is_stuck));
+}
+
+fn gaps(page: &mut Page, health: &Health) {
     page.head(&GAPS);
     let gaps = health.gaps;
     for (state, events) in [("open", gaps.open), ("overdue", gaps.overdue), ("tombstoned", gaps.tombstoned)] {
@@ -92,8 +145,8 @@ fn worker(page: &mut Page, readings: &Readings<'_>) {
     }
 }
 
-fn partitions(page: &mut Page, health: &Health) {
-    let parts: Vec<_> = health.log.partitions.iter().map(|part| (part.partition.to_string(), part)).collect();
+fn partitions(page: &mut Page, partitions: &[PartitionHealth], now: UnixMicros) {
+    let parts: Vec<_> = partitions.iter().map(|part| (part.partition.to_string(), part)).collect();
     for (metric, value) in [
         (&LOG_HEAD, (|part| part.head_offset) as fn(&PartitionHealth) -> Option<u64>),
         (&LOG_LAG, |part| part.lag_records),
@@ -109,7 +162,7 @@ fn partitions(page: &mut Page, health: &Health) {
     for (name, part) in &parts {
         let age = match (part.lag_records, part.ingested_at) {
             (Some(0), _) => Some(0.0),
-            (Some(_), Some(at)) => Some(age_s(health.as_of.0, at.0)),
+            (Some(_), Some(at)) => Some(age_s(now, at.0)),
             (None, _) | (Some(_), None) => None,
         };
         if let Some(age) = age {
@@ -177,8 +230,7 @@ fn links(page: &mut Page, links: &VehicleLinkStatus) {
     page.one(&LINK_FINDINGS, &[], links.findings);
 }
 
-fn process(page: &mut Page, readings: &Readings<'_>) {
-    let process = readings.process;
+fn process(page: &mut Page, process: ProcessStatus, started: UnixMicros) {
     page.head(&PROCESS_CPU);
     if let Some(seconds) = process.cpu_seconds {
         page.series(&PROCESS_CPU, &[], seconds);
@@ -189,7 +241,7 @@ fn process(page: &mut Page, readings: &Readings<'_>) {
             page.series(metric, &[], value);
         }
     }
-    page.one(&PROCESS_START, &[], age_s(readings.started, UnixMicros(0)));
+    page.one(&PROCESS_START, &[], age_s(started, UnixMicros(0)));
 }
 
 /// Returns the seconds from `from` to `now`, 0 where the clock went back.

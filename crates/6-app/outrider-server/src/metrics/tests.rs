@@ -117,6 +117,39 @@ fn every_metric_is_announced_once_before_its_series() {
 }
 
 #[test]
+fn a_process_without_api_shows_what_runs_in_it_and_nothing_else() {
+    let process = ProcessStatus { cpu_seconds: Some(1.5), memory_bytes: Some(7), files: Some(3) };
+    let (whole, status) = (health(), PipelineStatus { owned: 2, ..PipelineStatus::default() });
+    let role = |worker, links| {
+        let (version, stages) = ("1.2.3", &whole.stages[..]);
+        let page =
+            render_role(&RoleReadings { version, stages, worker, links, process, started: NOW, now: NOW });
+        assert!(!page.contains("NaN"));
+        page
+    };
+    let partitions = &whole.log.partitions[..];
+    let announced = |page: &str| -> BTreeSet<String> {
+        let heads: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        let names: BTreeSet<_> =
+            heads.iter().filter_map(|head| Some(head.split_once(' ')?.0.to_owned())).collect();
+        assert_eq!(names.len(), heads.len(), "each once");
+        names
+    };
+    let has = |names: &BTreeSet<String>, metric: &Metric| names.contains(metric.name);
+    let working = |is_log_mute| WorkerReadings { status: &status, partitions, is_log_mute };
+    let page = role(Some(working(false)), None);
+    assert!(page.contains("outrider_owned_partitions 2\n") && page.contains("outrider_worker_stuck 0\n"));
+    assert!(page.contains("outrider_log_lag_records{partition=\"1\"} 4\n"), "{page}");
+    let names = announced(&page);
+    assert!(has(&names, &WATERMARK_AGE) && has(&names, &RULE_ENTRIES) && has(&names, &STAGE_PASSED));
+    assert!(!has(&names, &LINK_SESSIONS) && !has(&names, &LAKE_ROWS) && !has(&names, &GAPS));
+    assert!(role(Some(working(true)), None).contains("outrider_worker_stuck 1\n"));
+    let names = announced(&role(None, Some(&whole.links)));
+    assert!(has(&names, &LINK_SESSIONS) && has(&names, &PROCESS_CPU));
+    assert!(!has(&names, &OWNED) && !has(&names, &WORKER_STUCK));
+}
+
+#[test]
 fn labels_are_escaped() {
     let page = page(&health(), &PipelineStatus::default());
     let line =
@@ -172,10 +205,31 @@ fn what_is_not_known_has_no_series() {
 fn the_checked_in_page_is_the_generated_one() {
     let mut text = String::from(
         "# Metrics\n\nGenerated from the program. How to read them: [operations](operations.md#monitoring).\n\n\
-         | metric | kind | labels | says |\n| --- | --- | --- | --- |\n",
+         `all` and `api` show every metric, processes without API those that are marked.\n\n\
+         | metric | kind | labels | says | edge | worker, correlator |\n| --- | --- | --- | --- | --- | --- |\n",
     );
+    let (health, status) = (health(), PipelineStatus::default());
+    let readings = |worker, links| RoleReadings {
+        version: "",
+        stages: &[],
+        worker,
+        links,
+        process: ProcessStatus::default(),
+        started: NOW,
+        now: NOW,
+    };
+    let edge = render_role(&readings(None, Some(&health.links)));
+    let worker = WorkerReadings { status: &status, partitions: &[], is_log_mute: false };
+    let worker = render_role(&readings(Some(worker), None));
     for Metric { name, kind, help, labels } in ALL {
-        text.push_str(&format!("| `{name}` | {} | {} | {help} |\n", kind.word(), labels.join(", ")));
+        let mark = |page: &str| if page.contains(&format!("# TYPE {name} ")) { "yes" } else { "" };
+        text.push_str(&format!(
+            "| `{name}` | {} | {} | {help} | {} | {} |\n",
+            kind.word(),
+            labels.join(", "),
+            mark(&edge),
+            mark(&worker)
+        ));
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/book/metrics.md");
     expect_test::expect_file![path].assert_eq(&text);

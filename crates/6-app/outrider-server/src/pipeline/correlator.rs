@@ -298,6 +298,7 @@ impl Run {
         status.not_evaluated = idle.map(|note| (note.rule.to_string(), note.reason.to_owned())).collect();
         (status.findings, status.late_findings) = self.findings;
         (status.next, status.lake_next) = (self.next, self.next);
+        status.owned = 1;
         status.partitions = vec![PartitionStatus {
             partition: self.parts.part,
             next: self.next,

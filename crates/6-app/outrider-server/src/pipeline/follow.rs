@@ -1,4 +1,4 @@
-//! A process that serves pages while others work: it reads what they write down.
+//! A process that serves pages while others work: it reads what they write down, and tells the live stream of alerts.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +14,14 @@ use super::doorbell::Doorbell;
 use super::parts::PipelineError;
 use super::running::{RunningPipeline, spawn};
 use super::status::{PartitionStatus, PipelineStatus};
-use crate::store::{Scope, Store};
+use crate::notices::Notices;
+use crate::store::{AlertChange, Scope, Store};
 
 /// How often it looks; a checkpoint is written every two seconds.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Alerts that are told at once; the rest of a burst follows at the next look.
+const ALERTS_A_LOOK: u32 = 500;
 
 /// What it needs.
 pub struct FollowParts {
@@ -25,6 +29,8 @@ pub struct FollowParts {
     pub partitions: u16,
     /// Where workers write checkpoints.
     pub store: Arc<dyn Store>,
+    /// Live stream.
+    pub notices: Arc<dyn Notices>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Runs the store.
@@ -41,6 +47,8 @@ struct Run {
     doorbell: Arc<Doorbell>,
     /// Newest offset read, of each partition that has a checkpoint.
     seen: BTreeMap<Partition, LogOffset>,
+    /// Newest change of an alert that was told; what was there at the start is not news.
+    told: Option<AlertChange>,
 }
 
 /// Reads all checkpoints and follows them from then on. Blocks until they are read once.
@@ -53,7 +61,7 @@ pub fn follow(parts: FollowParts) -> Result<RunningPipeline, PipelineError> {
     let doorbell = Arc::new(Doorbell::default());
     parts.runtime.block_on(parts.store.prepare_to_follow())?;
     let shown = (Arc::clone(&ingest), Arc::clone(&status), Arc::clone(&doorbell));
-    let mut run = Run { parts, ingest, status, doorbell, seen: BTreeMap::new() };
+    let mut run = Run { parts, ingest, status, doorbell, seen: BTreeMap::new(), told: None };
     run.look()?;
     spawn("follower", shown, move |stop| run.work(stop))
 }
@@ -85,6 +93,10 @@ impl Run {
                 self.seen.insert(partition, news.next);
             }
         }
+        let changed = self.parts.store.alerts_changed(scope, self.told, ALERTS_A_LOOK);
+        let (alerts, last) = self.parts.runtime.block_on(changed)?;
+        alerts.iter().for_each(|alert| self.parts.notices.alert(alert));
+        self.told = Some(last);
         self.publish();
         Ok(())
     }

@@ -414,18 +414,20 @@ impl Run {
     }
 
     fn publish(&self, trouble: Option<String>) {
-        let (rows, batches) = {
+        let (rows, batches, (bodies, documents)) = {
             let worker = self.ingest.lock().unwrap_or_else(PoisonError::into_inner);
-            (worker.rows().clone(), worker.batches().clone())
+            (worker.rows().clone(), worker.batches().clone(), worker.feed_totals())
         };
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.rows = rows;
         status.batches = batches;
+        (status.bodies, status.documents) = (bodies, documents);
         self.detection.describe(&mut status);
         status.next = self.places.total_next();
         status.lake_next = self.places.total_lake();
         status.busy = self.busy;
         status.partitions = self.places.statuses();
+        status.owned = status.partitions.len();
         status.trouble = trouble;
     }
 

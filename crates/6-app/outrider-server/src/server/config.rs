@@ -1,5 +1,6 @@
 //! Options of an installation.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use outrider_decode::Package;
@@ -36,6 +37,8 @@ pub struct ServerConfig {
     pub folder: PathBuf,
     /// Listener for browsers and programs.
     pub http: HttpConfig,
+    /// Where a process without API shows its counters; without it nowhere.
+    pub monitor: Option<SocketAddr>,
     /// Listener for vehicles that speak HTTPS.
     pub vehicles: ListenerConfig,
     /// Listener for vehicles that speak MQTT.
@@ -76,6 +79,7 @@ impl ServerConfig {
             tenant: TenantId(1),
             folder: folder.into(),
             http: HttpConfig::loopback(),
+            monitor: None,
             vehicles: ListenerConfig::loopback(),
             mqtt: MqttConfig::loopback(),
             broker: None,

@@ -41,6 +41,10 @@ pub enum FindingOwner {
     Part(Partition, OwnerEpoch),
 }
 
+/// Place in the order in which alerts changed, as they were committed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AlertChange(pub u64);
+
 /// Finding as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFinding {
@@ -168,6 +172,18 @@ pub trait AlertStore: Send + Sync {
         cursor: Option<&str>,
         limit: u32,
     ) -> StoreResult<Page<Alert>>;
+
+    /// Returns alerts that changed after a change, oldest change first, with the number of the last of them; `None` for the
+    /// change returns none and the number of the newest.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Database`].
+    async fn alerts_changed(
+        &self,
+        scope: Scope,
+        after: Option<AlertChange>,
+        limit: u32,
+    ) -> StoreResult<(Vec<Alert>, AlertChange)>;
 
     /// Counts alerts of a filter by severity; its own condition on severity is ignored.
     ///

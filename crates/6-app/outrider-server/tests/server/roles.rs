@@ -1,12 +1,13 @@
 //! Workers, correlators and API in processes of their own say what one process says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use outrider_model::{EventLog, LogOffset, OwnerEpoch, Partition};
 use outrider_server::edge::{self, RunningEdge};
+use outrider_server::hub::Resume;
 use outrider_server::pipeline::PipelineError;
 use outrider_server::port::Ports;
 use outrider_server::roles::{Logs, RunningRole, start_correlators, start_workers};
@@ -166,6 +167,32 @@ async fn alerts(server: &RunningServer) -> Vec<serde_json::Value> {
     values
 }
 
+/// Waits until the live stream has told of every alert as it stands; none is told again as it was before.
+async fn hears_every_alert(server: &RunningServer, since: u64) {
+    let app = server.app();
+    let filter = AlertFilter::default();
+    let page = app.store.alerts(app.scope(), &filter, (AlertOrder::LastAt, false), None, 500).await;
+    let revision = |alert: &serde_json::Value| alert["revision"].as_u64().expect("a revision");
+    let expected: BTreeMap<String, u64> =
+        page.expect("they are listed").items.into_iter().map(|alert| (alert.id, alert.revision)).collect();
+    assert!(!expected.is_empty());
+    let mut told = BTreeMap::new();
+    for _ in 0..2000 {
+        let Resume::Messages(messages) = app.hub.after(since) else { panic!("the ring is large enough") };
+        told.clear();
+        for message in messages.iter().filter(|message| message.event == "alert") {
+            let alert: serde_json::Value = serde_json::from_str(&message.data).expect("an alert is JSON");
+            let before = told.insert(alert["id"].as_str().expect("an id").to_owned(), revision(&alert));
+            assert!(before < Some(revision(&alert)), "{alert} after {before:?}");
+        }
+        if told == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("told {told:?} of {expected:?}");
+}
+
 /// Batches of a round, of all vehicles.
 fn batches(round: u64) -> impl Iterator<Item = (TestVehicle, Vec<u8>)> {
     vehicles().into_iter().map(move |vehicle| {
@@ -201,6 +228,7 @@ async fn roles_apart_say_what_one_process_says_while_partitions_move() {
     let cluster = Cluster::new().await;
     let api = cluster.server(false).await.expect("the api starts");
     assert_eq!(api.vehicle_addr, None, "frames are taken elsewhere");
+    let heard_from = api.app().hub.latest();
     let edge = cluster.edge().await;
     let (one, two) = (cluster.workers().await, cluster.workers().await);
     let (left, right) = (cluster.correlators().await, cluster.correlators().await);
@@ -238,6 +266,7 @@ async fn roles_apart_say_what_one_process_says_while_partitions_move() {
     assert_eq!(ids, rows, "every row once");
     assert_eq!(said, expected);
     assert!(said.iter().any(|alert| alert["vehicle_count"] == 6), "the fleet's alert: {said:?}");
+    hears_every_alert(&api, heard_from).await;
     // The api has what the workers wrote down of each vehicle.
     let vehicle = vehicles().remove(0).id;
     let lanes = api.app().pipeline.with_ingest(|worker| worker.lanes(vehicle));
@@ -277,6 +306,93 @@ async fn what_one_process_began_correlators_go_on_with_and_it_does_not_come_back
     api.shutdown().await;
     let back = cluster.server(true).await;
     assert!(matches!(back.err(), Some(StartError::Pipeline(PipelineError::Correlators))));
+}
+
+/// Asks for counters with a token, over a connection of its own.
+async fn scrape(addr: Option<std::net::SocketAddr>, head: &str, token: &str) -> (u16, String) {
+    let stream = tokio::net::TcpStream::connect(addr.expect("it shows counters")).await.expect("it listens");
+    let answer = exchange(stream, &format!("{head}Authorization: Bearer {token}\r\n"), b"").await;
+    (answer.status, String::from_utf8(answer.body).expect("text"))
+}
+
+/// Sums the series of a metric that carry a label.
+fn sum(page: &str, metric: &str, label: &str) -> f64 {
+    let lines = page.lines().filter(|line| line.starts_with(metric) && line.contains(label));
+    lines.map(|line| line.rsplit(' ').next().expect("a value").parse::<f64>().expect("a number")).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_process_shows_its_counters_and_none_falls_when_partitions_move() {
+    let cluster = Cluster::new().await;
+    let api = cluster.server(false).await.expect("the api starts");
+    let loopback = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+    let config = || ServerConfig { monitor: loopback, ..cluster.config() };
+    let (ports, world) = (|| ports(&cluster.world), cluster.world.clone());
+    let sinks: outrider_server::roles::Sinks = Arc::new(move || world.sink());
+    let edge = edge::start(config(), ports(), cluster.world.log.clone()).await.expect("the edge starts");
+    let one = start_workers(config(), ports(), cluster.logs(), sinks.clone()).await.expect("a worker");
+    let two = start_workers(cluster.config(), ports(), cluster.logs(), sinks).await.expect("another");
+    assert_eq!(two.monitor_addr, None, "nobody asked for it");
+    let left = start_correlators(config(), ports(), cluster.logs()).await.expect("a correlator");
+    (0..EVENT_PARTITIONS).for_each(|partition| one.owner().acquire(Partition(partition), epoch()));
+    (0..PARTS).for_each(|part| left.owner().acquire(Partition(part), epoch()));
+    for (vehicle, batch) in batches(0) {
+        send(edge.vehicle_addr, &api, &vehicle, &batch).await;
+    }
+    cluster.settle(&api, &[&left]).await;
+    let token = std::fs::read_to_string(cluster.folder.path().join("secrets/metrics.token"));
+    let token = token.expect("a token was drawn").trim().to_owned();
+    let get = "GET /metrics HTTP/1.1\r\n";
+    for wrong in ["", "x", &token[1..], &format!("{token}0")] {
+        assert_eq!(scrape(one.monitor_addr, get, wrong).await, (401, String::new()));
+    }
+    assert_eq!(scrape(one.monitor_addr, "GET /livez HTTP/1.1\r\n", "").await, (200, "ok\n".to_owned()));
+    assert_eq!(scrape(one.monitor_addr, "POST /metrics HTTP/1.1\r\n", &token).await.0, 405);
+    assert_eq!(scrape(one.monitor_addr, "GET /api/v1/health HTTP/1.1\r\n", &token).await.0, 404);
+    let page = |addr| {
+        let token = &token;
+        async move {
+            let (status, page) = scrape(addr, get, token).await;
+            assert_eq!(status, 200);
+            page
+        }
+    };
+    let events = f64::from(VEHICLES) * 3.0;
+    let edge_page = page(edge.monitor_addr).await;
+    let frames = sum(&edge_page, "outrider_stage_passed_units_total", "stage=\"uplink\"");
+    assert!((frames - f64::from(VEHICLES)).abs() < 0.5, "{edge_page}");
+    let before = page(one.monitor_addr).await;
+    for (metric, label, expected) in [
+        ("outrider_stage_passed_units_total", "stage=\"ingest_events\"", events),
+        ("outrider_stage_passed_units_total", "stage=\"lake\"", events),
+        ("outrider_stage_unbalanced", "", 0.0),
+        ("outrider_owned_partitions", "", f64::from(EVENT_PARTITIONS)),
+        ("outrider_log_lag_records", "", 0.0),
+        ("outrider_worker_stuck", "", 0.0),
+    ] {
+        let seen = sum(&before, metric, label);
+        assert!((seen - expected).abs() < 0.5, "{metric} {seen}, not {expected}: {before}");
+    }
+    let said = page(left.monitor_addr).await;
+    assert!(sum(&said, "outrider_detect_findings_total", "") >= 1.0, "{said}");
+    assert!(sum(&said, "outrider_stage_passed_units_total", "stage=\"sightings\"") >= 1.0, "{said}");
+    // Half of the partitions go elsewhere; what was counted on them stays counted.
+    let (gone, owner) = ([Partition(0), Partition(1)], one.owner());
+    tokio::task::spawn_blocking(move || owner.hand_over(&gone)).await.expect("it gives up");
+    gone.iter().for_each(|partition| two.owner().acquire(*partition, epoch()));
+    let after = page(one.monitor_addr).await;
+    let counted = sum(&after, "outrider_stage_passed_units_total", "stage=\"ingest_events\"");
+    assert!((counted - events).abs() < 0.5, "{after}");
+    assert!(
+        sum(&after, "outrider_worker_busy_seconds_total", "")
+            >= sum(&before, "outrider_worker_busy_seconds_total", "")
+    );
+    assert!((sum(&after, "outrider_owned_partitions", "") - 2.0).abs() < 0.5, "{after}");
+    for role in [one, two, left] {
+        role.shutdown().await;
+    }
+    edge.shutdown().await;
+    api.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

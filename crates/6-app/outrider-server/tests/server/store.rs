@@ -7,8 +7,9 @@ use outrider_server::api::dto::{
     AlertActionKind, AlertActionRequest, AlertSelection, AlertStatus, CaseStatus, Disposition, Role, Severity,
 };
 use outrider_server::store::{
-    AccountChange, AlertFilter, AlertOrder, CaseFilter, FindingInput, FindingOwner, NewCase, PartProgress,
-    Progress, QuarantineEntry, QuarantineFilter, RuleCard, SavedPart, Scope, SqlStore, Store, StoreError,
+    AccountChange, AlertChange, AlertFilter, AlertOrder, CaseFilter, FindingInput, FindingOwner, NewCase,
+    PartProgress, Progress, QuarantineEntry, QuarantineFilter, RuleCard, SavedPart, Scope, SqlStore, Store,
+    StoreError,
 };
 use outrider_types::{TenantId, UnixMicros, VehicleId};
 
@@ -37,6 +38,7 @@ async fn conforms(open: impl AsyncFn() -> SqlStore) {
     pages_hold_every_alert_once(&store).await;
     a_quiet_group_begins_a_new_alert(&store).await;
     a_selection_by_query_spares_later_alerts(&store).await;
+    changes_of_alerts_are_told_once_and_in_order(&store).await;
     a_case_is_opened_worked_on_and_closed(&store).await;
     progress_is_all_or_nothing(&store).await;
     accounts_keep_an_administrator(&store).await;
@@ -286,6 +288,46 @@ async fn a_selection_by_query_spares_later_alerts(store: &dyn Store) {
     request.selection.except = Some(vec![some.items[0].id.clone()]);
     let result = store.act_on_alerts(SCOPE, "ada", Some(&filter), &request).await.expect("it acts");
     assert_eq!((result.changed, result.changed_ids.len()), (14, 14));
+}
+
+async fn changes_of_alerts_are_told_once_and_in_order(store: &dyn Store) {
+    let scope = Scope { tenant: TenantId(60), ..SCOPE };
+    let (none, start) = store.alerts_changed(scope, None, 10).await.expect("it reads");
+    assert_eq!((none.len(), start), (0, AlertChange(0)), "nothing is there");
+    let (card, owner) = (card(), FindingOwner::Whole(OwnerEpoch(0)));
+    let state = async |number: u8, revision| {
+        let group = format!("changed-{number}");
+        let finding = Finding { tenant: scope.tenant, ..finding(number, &group, revision) };
+        let inputs = [FindingInput { finding: &finding, rule: &card }];
+        store.record_findings(scope, owner, &inputs, LogOffset(1)).await.expect("it writes")
+    };
+    let mut ids = Vec::new();
+    for number in [104, 103, 102, 101, 100] {
+        ids.extend(state(number, 1).await.into_iter().map(|alert| alert.id));
+    }
+    let (mut from, mut told) = (start, Vec::new());
+    loop {
+        let (alerts, last) = store.alerts_changed(scope, Some(from), 2).await.expect("it reads");
+        if alerts.is_empty() {
+            assert_eq!(last, from, "nothing more is no step");
+            break;
+        }
+        assert!(last > from && alerts.len() <= 2);
+        from = last;
+        told.extend(alerts.into_iter().map(|alert| alert.id));
+    }
+    assert_eq!(told, ids);
+    assert_eq!(store.alerts_changed(scope, None, 10).await.expect("it reads"), (Vec::new(), from));
+    // An act is a change, and so is a revision; what says nothing new is none.
+    let act = action(AlertActionKind::Acknowledge, vec![ids[1].clone()]);
+    store.act_on_alerts(scope, "ada", None, &act).await.expect("it acts");
+    assert_eq!((state(104, 2).await.len(), state(100, 1).await.len()), (1, 0));
+    let (alerts, _) = store.alerts_changed(scope, Some(from), 10).await.expect("it reads");
+    let said: Vec<_> = alerts.iter().map(|alert| (alert.id.as_str(), alert.revision, alert.status)).collect();
+    let expected = [(ids[1].as_str(), 2, AlertStatus::Acknowledged), (ids[0].as_str(), 2, AlertStatus::New)];
+    assert_eq!(said, expected);
+    let others = store.alerts_changed(OTHER, Some(AlertChange(0)), 10).await.expect("it reads");
+    assert_eq!(others, (Vec::new(), AlertChange(0)), "of another tenant nothing");
 }
 
 async fn a_case_is_opened_worked_on_and_closed(store: &dyn Store) {

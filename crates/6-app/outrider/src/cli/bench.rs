@@ -8,6 +8,7 @@ mod uplink;
 mod wire;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use outrider_agent::bench::edge;
@@ -75,6 +76,12 @@ impl Bench {
             What::Edge(arguments) => arguments.run(&mut std::io::stdout().lock()).map_err(Failure::failed),
         }
     }
+}
+
+/// CPU time of this thread so far; the kernel's account in `/proc` is only brought up to date at a tick.
+fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// CPU seconds of this process so far, all threads, user and system; resolution 10 ms.

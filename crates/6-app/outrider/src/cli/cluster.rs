@@ -36,16 +36,19 @@ const SENDERS: usize = 4;
 /// them with SIGKILL at random moments while a fleet sends, and compares the result with that of one process which takes
 /// the same frames undisturbed.
 ///
-/// `make cluster` starts what it needs. JSON fields: vehicles, frames, events, kills, kills_by_process, lost, duplicated,
+/// `make cluster` starts what it needs. JSON fields: vehicles, senders, frames, events, kills, kills_by_process, lost, duplicated,
 /// reordered, findings, findings_alone, differing, seconds, seed.
 #[derive(Debug, Args)]
 pub(crate) struct Cluster {
     /// How long to go on killing.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Vehicles that send.
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Vehicles of the fleet, all of them registered; every second frame comes from any of them.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     vehicles: u32,
+    /// Vehicles among them that send again and again: the other frames.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    busy: u32,
     /// Decides what is sent, and the moments.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -67,6 +70,9 @@ pub(crate) struct Cluster {
     /// Folder in which `scripts/kafka.sh` keeps its brokers; then they are killed, too, one at a time.
     #[arg(long)]
     kill_brokers: Option<PathBuf>,
+    /// Folder in which `scripts/postgres.sh` keeps its server; then that is killed, too.
+    #[arg(long)]
+    kill_database: Option<PathBuf>,
     #[command(flatten)]
     log: EventLogArgs,
     #[command(flatten)]
@@ -97,11 +103,11 @@ impl Cluster {
         let fleet = Arc::new(Sender::fleet(self.seed, self.vehicles, now));
         let places = Places::make(&self.folder, self.cases_url_file.as_deref())?;
         let lake = self.lake.config(&places.cluster)?;
-        let files = runtime.block_on(register(&places.cluster, &fleet, now))?;
+        let issuer = Arc::new(runtime.block_on(Issuer::register(&places.cluster, &fleet, now))?);
         let mut processes = Processes::start(&self, &places)?;
         let stop = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(Mutex::new(Sent::default()));
-        let threads = self.send(&fleet, &files, &processes.edges(), (&stop, &sent));
+        let threads = self.send(&fleet, &issuer, &processes.edges(), (&stop, &sent));
         let kills = processes.kill_for(Duration::from_secs(self.seconds), self.seed);
         stop.store(true, Ordering::SeqCst);
         let delivered = threads.into_iter().all(|thread| matches!(thread.join(), Ok(Ok(()))));
@@ -117,31 +123,43 @@ impl Cluster {
         self.report(&sent, &kills, &rows, (&together, &alone), begun.elapsed().as_secs_f64())
     }
 
-    /// Sends rounds of frames until it is told to stop; each vehicle waits for one acknowledgement before it goes on.
+    /// Sends frames until it is told to stop; each vehicle waits for one acknowledgement before it goes on.
     fn send(
         &self,
         fleet: &Arc<Vec<Sender>>,
-        files: &Arc<BTreeMap<VehicleId, TlsFiles>>,
+        issuer: &Arc<Issuer>,
         edges: &[String],
         (stop, sent): (&Arc<AtomicBool>, &Arc<Mutex<Sent>>),
     ) -> Vec<std::thread::JoinHandle<Result<(), Failure>>> {
+        let busy = usize::try_from(self.busy).unwrap_or(usize::MAX).min(fleet.len());
         let start = |number: usize| {
-            let (fleet, files, edges) = (Arc::clone(fleet), Arc::clone(files), edges.to_vec());
+            let (fleet, issuer, edges) = (Arc::clone(fleet), Arc::clone(issuer), edges.to_vec());
             let (stop, sent) = (Arc::clone(stop), Arc::clone(sent));
             let mut draw = Seed::new(self.seed.wrapping_add(number as u64 + 1));
             std::thread::spawn(move || {
-                let mut round = 0;
-                while !stop.load(Ordering::SeqCst) {
-                    for vehicle in fleet.iter().skip(number).step_by(SENDERS) {
-                        let (frame, ids) = vehicle.frame(round)?;
-                        let files = &files[&vehicle.id];
-                        post(&edges, files, &frame, &mut draw, PATIENCE)?;
-                        let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
-                        sent.frames += 1;
-                        sent.ids.extend(ids);
-                        sent.rounds.insert(vehicle.id, round + 1);
-                    }
-                    round += 1;
+                // No vehicle is two threads'.
+                let mine = |count: usize| (count.saturating_sub(number)).div_ceil(SENDERS);
+                let (all, busy) = (mine(fleet.len()), mine(busy));
+                let (mut next, mut is_any) = (0, false);
+                while all > 0 && !stop.load(Ordering::SeqCst) {
+                    is_any = !is_any;
+                    let choice = if is_any || busy == 0 {
+                        usize::try_from(draw.below(all as u64)).unwrap_or(0)
+                    } else {
+                        next = (next + 1) % busy;
+                        next
+                    };
+                    let vehicle = &fleet[choice * SENDERS + number];
+                    let round = {
+                        let sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+                        sent.rounds.get(&vehicle.id).copied().unwrap_or(0)
+                    };
+                    let (frame, ids) = vehicle.frame(round)?;
+                    post(&edges, &*issuer.files(vehicle.id)?, &frame, &mut draw, PATIENCE)?;
+                    let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+                    sent.frames += 1;
+                    sent.ids.extend(ids);
+                    sent.rounds.insert(vehicle.id, round + 1);
                 }
                 Ok(())
             })
@@ -206,14 +224,19 @@ impl Cluster {
         sent: &Sent,
         now: UnixMicros,
     ) -> Result<Findings, Failure> {
-        let files = runtime.block_on(register(&places.alone, fleet, now))?;
+        let issuer = runtime.block_on(Issuer::register(&places.alone, fleet, now))?;
         let mut one = Processes::alone(places)?;
         let mut draw = Seed::new(self.seed);
-        for round in 0..sent.rounds.values().copied().max().unwrap_or(0) {
-            for vehicle in fleet.iter().filter(|one| sent.rounds.get(&one.id).is_some_and(|all| round < *all))
-            {
+        let by_id: BTreeMap<VehicleId, &Sender> = fleet.iter().map(|vehicle| (vehicle.id, vehicle)).collect();
+        let mut left: Vec<_> = sent.rounds.iter().map(|(id, rounds)| (by_id[id], *rounds)).collect();
+        for round in 0.. {
+            left.retain(|(_, rounds)| round < *rounds);
+            if left.is_empty() {
+                break;
+            }
+            for (vehicle, _) in &left {
                 let (frame, _) = vehicle.frame(round)?;
-                post(&one.edges(), &files[&vehicle.id], &frame, &mut draw, PATIENCE)?;
+                post(&one.edges(), &*issuer.files(vehicle.id)?, &frame, &mut draw, PATIENCE)?;
             }
         }
         let lake = LakeConfig::new(places.alone.join("lake").to_string_lossy());
@@ -250,7 +273,7 @@ impl Cluster {
         }
         let all: u64 = kills.values().sum();
         let object = json!({
-            "vehicles": self.vehicles, "frames": sent.frames, "events": sent.ids.len(), "kills": all,
+            "vehicles": self.vehicles, "senders": sent.rounds.len(), "frames": sent.frames, "events": sent.ids.len(), "kills": all,
             "kills_by_process": kills, "lost": lost, "duplicated": duplicated, "reordered": rows.reordered,
             "findings": together.len(), "findings_alone": alone.len(), "differing": differing.len(),
             "seconds": seconds, "seed": self.seed,
@@ -259,8 +282,9 @@ impl Cluster {
             print(&format!("{object}\n"))?;
         } else {
             print(&format!(
-                "{all} kills; {} vehicles sent {} frames with {} events: {lost} lost, {duplicated} duplicated, {} \
+                "{all} kills; {} of {} vehicles sent {} frames with {} events: {lost} lost, {duplicated} duplicated, {} \
                  reordered; {} findings, {} of one process alone, {} differ\n",
+                sent.rounds.len(),
                 self.vehicles,
                 sent.frames,
                 sent.ids.len(),
@@ -279,24 +303,36 @@ impl Cluster {
     }
 }
 
-/// Registers the fleet in an installation and issues its certificates.
-async fn register(
-    folder: &std::path::Path,
-    fleet: &[Sender],
-    now: UnixMicros,
-) -> Result<Arc<BTreeMap<VehicleId, TlsFiles>>, Failure> {
-    let ports = crate::ports::system(Arc::new(SystemClock));
-    let store = SqlStore::of_folder(folder).await.map_err(Failure::failed)?;
-    let scope = Scope { tenant: TenantId(1), now };
-    for some in fleet.chunks(1000) {
-        let entries: Vec<_> = some.iter().map(Sender::entry).collect();
-        store.put_vehicles(scope, &entries).await.map_err(Failure::failed)?;
+/// Issues certificates of an installation's vehicles when they are needed, and keeps them.
+struct Issuer {
+    ca: VehicleCa,
+    files: Mutex<BTreeMap<VehicleId, Arc<TlsFiles>>>,
+}
+
+impl Issuer {
+    /// Registers the fleet in an installation.
+    ///
+    /// # Errors
+    /// The case database, or the secrets.
+    async fn register(folder: &std::path::Path, fleet: &[Sender], now: UnixMicros) -> Result<Self, Failure> {
+        let ports = crate::ports::system(Arc::new(SystemClock));
+        let store = SqlStore::of_folder(folder).await.map_err(Failure::failed)?;
+        let scope = Scope { tenant: TenantId(1), now };
+        for some in fleet.chunks(5000) {
+            let entries: Vec<_> = some.iter().map(Sender::entry).collect();
+            store.put_vehicles(scope, &entries).await.map_err(Failure::failed)?;
+        }
+        store.close().await;
+        let ca = VehicleCa::open(&folder.join("secrets"), ports.clock, ports.random);
+        Ok(Self { ca: ca.map_err(Failure::failed)?, files: Mutex::default() })
     }
-    store.close().await;
-    let ca = VehicleCa::open(&folder.join("secrets"), ports.clock, ports.random).map_err(Failure::failed)?;
-    let mut files = BTreeMap::new();
-    for vehicle in fleet {
-        files.insert(vehicle.id, ca.issue_vehicle(vehicle.id).map_err(Failure::failed)?);
+
+    fn files(&self, vehicle: VehicleId) -> Result<Arc<TlsFiles>, Failure> {
+        if let Some(files) = self.files.lock().unwrap_or_else(PoisonError::into_inner).get(&vehicle) {
+            return Ok(Arc::clone(files));
+        }
+        let files = Arc::new(self.ca.issue_vehicle(vehicle).map_err(Failure::failed)?);
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(vehicle, Arc::clone(&files));
+        Ok(files)
     }
-    Ok(Arc::new(files))
 }

@@ -32,6 +32,10 @@ use crate::traces::TraceArgs;
 /// How long the worker waits before it looks into a log that other processes write, too.
 const REMOTE_IDLE: std::time::Duration = std::time::Duration::from_millis(200);
 
+/// Why a process with API has no listener for counters.
+const API_SHOWS: &str =
+    "--metrics is for the roles edge, worker and correlator: the API itself serves /metrics";
+
 /// Part of the cloud that a process plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Role {
@@ -56,6 +60,9 @@ pub(crate) struct Serve {
     /// Where the dashboard and the API listen.
     #[arg(long, default_value = "127.0.0.1:8440")]
     api: SocketAddr,
+    /// Where an edge, a worker or a correlator shows its counters (/metrics); without it nowhere. The API shows its own.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Where vehicles connect with HTTPS, with mutual TLS.
     #[arg(long, default_value = "127.0.0.1:8441")]
     vehicles: SocketAddr,
@@ -131,6 +138,7 @@ impl Serve {
 
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.role {
+            Role::All | Role::Api if self.metrics.is_some() => Err(Failure::input(API_SHOWS)),
             // Feeds would give vehicles pseudonyms that are not the vault's.
             Role::All | Role::Worker | Role::Api if self.vault.needs_key(&self.folder) => {
                 Err(Failure::input(NEEDS_KEY))
@@ -147,6 +155,7 @@ impl Serve {
     fn config(&self) -> Result<ServerConfig, Failure> {
         let mqtt = MqttConfig::loopback();
         Ok(ServerConfig {
+            monitor: self.metrics,
             vehicles: ListenerConfig { address: self.vehicles, ..ListenerConfig::loopback() },
             mqtt: MqttConfig { listener: ListenerConfig { address: self.mqtt, ..mqtt.listener }, ..mqtt },
             broker: self.broker()?,
@@ -201,10 +210,12 @@ impl Serve {
                 "vehicles   https://{}\nmqtt       mqtts://{}\n",
                 edge.vehicle_addr, edge.mqtt_addr
             ))?;
+            show_monitor(edge.monitor_addr)?;
             if let Some(path) = &self.ready_file {
                 let object = json!({
                     "vehicles": format!("https://{}", edge.vehicle_addr),
                     "mqtt": format!("mqtts://{}", edge.mqtt_addr),
+                    "metrics": edge.monitor_addr.map(|address| format!("http://{address}/metrics")),
                 });
                 write_ready(path, &object.to_string())?;
             }
@@ -305,6 +316,11 @@ pub(super) fn announce(server: &RunningServer, ready_file: Option<&Path>) -> Res
         write_ready(path, &object.to_string())?;
     }
     Ok(())
+}
+
+/// Says where a process without API shows its counters.
+fn show_monitor(address: Option<SocketAddr>) -> Result<(), Failure> {
+    address.map_or(Ok(()), |address| print(&format!("metrics    http://{address}/metrics\n")))
 }
 
 /// Writes the ready file at once, readable by its owner only: it may hold the first password.

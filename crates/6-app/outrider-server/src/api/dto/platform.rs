@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use outrider_model::Balance;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Lane, RuleKind, Severity, Timestamp};
+use crate::pipeline::PartitionBacklog;
 use crate::vehicle::VehicleLinkStatus;
 
 /// What one stage received and what became of it: received = passed + dropped + quarantined.
@@ -25,6 +27,25 @@ pub struct StageBalance {
     pub quarantined: BTreeMap<String, u64>,
     /// Whether the sum holds.
     pub balanced: bool,
+}
+
+impl StageBalance {
+    /// Says the counters of a stage in the words of the API.
+    #[must_use]
+    pub(crate) fn of(stage: &str, unit: &str, balance: &Balance) -> Self {
+        let owned = |counts: &BTreeMap<&'static str, u64>| {
+            counts.iter().map(|(reason, units)| ((*reason).to_owned(), *units)).collect()
+        };
+        Self {
+            stage: stage.to_owned(),
+            unit: unit.to_owned(),
+            received: balance.received(),
+            passed: balance.passed(),
+            dropped: owned(balance.dropped()),
+            quarantined: owned(balance.quarantined()),
+            balanced: balance.difference() == 0,
+        }
+    }
 }
 
 /// Event log.
@@ -58,6 +79,20 @@ pub struct PartitionHealth {
     /// When the newest record the worker has finished was accepted; absent before the first since the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingested_at: Option<Timestamp>,
+}
+
+impl PartitionHealth {
+    /// Says it in the words of the API.
+    #[must_use]
+    pub(crate) fn of(part: &PartitionBacklog) -> Self {
+        Self {
+            partition: u32::from(part.partition.0),
+            head_offset: part.head.map(|head| head.0),
+            worker_offset: part.next.0,
+            lag_records: part.lag(),
+            ingested_at: part.ingested_at.map(Timestamp),
+        }
+    }
 }
 
 /// Lake.

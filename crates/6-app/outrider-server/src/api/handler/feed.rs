@@ -7,11 +7,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::{Extension, Json};
 use outrider_decode::{Package, Release};
 
-use super::platform::stage;
 use super::text;
 use crate::api::app::{App, Shared};
 use crate::api::dto::{
-    CreateFeedRequest, CreatedFeed, Decoder, Feed, FeedReceipt, FeedStateRequest, Timestamp,
+    CreateFeedRequest, CreatedFeed, Decoder, Feed, FeedReceipt, FeedStateRequest, StageBalance, Timestamp,
 };
 use crate::api::error::ApiFailure;
 use crate::api::extract::{Body, By, Octets};
@@ -126,8 +125,8 @@ fn shown(app: &App, feed: StoredFeed) -> Feed {
         changed_by,
         changed_at: Timestamp(changed_at),
         reason,
-        requests: stage("feed_requests", "requests", &app.feeds.requests(id)),
-        documents: stage("feed_documents", "documents", &counts.documents),
+        requests: StageBalance::of("feed_requests", "requests", &app.feeds.requests(id)),
+        documents: StageBalance::of("feed_documents", "documents", &counts.documents),
     }
 }
 

@@ -1,11 +1,10 @@
 //! Health, quarantine, rules, catalogue, hunting and the document.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
-use outrider_model::{Balance, catalogue};
+use outrider_ingest::Worker;
+use outrider_model::catalogue;
 use outrider_types::UnixMicros;
 
 use super::text;
@@ -18,7 +17,6 @@ use crate::api::error::ApiFailure;
 use crate::api::extract::Body;
 use crate::api::openapi_json;
 use crate::metrics::{self, ProcessStatus, Readings};
-use crate::pipeline::PartitionBacklog;
 use crate::rulebook::severity;
 
 /// Rows of an answer where the caller does not say.
@@ -38,34 +36,28 @@ pub(crate) async fn health(state: Shared) -> Result<Json<Health>, ApiFailure> {
 pub(crate) async fn read_health(app: &App) -> Result<Health, ApiFailure> {
     let scope = app.scope();
     let status = app.pipeline.status();
-    let (bodies, documents) = app.pipeline.with_ingest(|worker| {
-        worker.feed_counts().values().fold((Balance::default(), Balance::default()), |mut sum, counts| {
-            sum.0.merge(&counts.bodies);
-            sum.1.merge(&counts.documents);
-            sum
-        })
-    });
+    let (bodies, documents) = app.pipeline.with_ingest(Worker::feed_totals);
     let backlog = app.backlog(&status).await?;
     let unanswered = backlog.trouble.as_ref().map(|error| format!("event log: {error}"));
     Ok(Health {
         stages: vec![
-            stage("uplink", "frames", &app.exchange.frames()),
-            stage("evidence", "captures", &app.exchange.uploads()),
-            stage("artifacts", "pieces", &app.exchange.downloads()),
-            stage("feed_requests", "requests", &app.feeds.all_requests()),
-            stage("feed_bodies", "bodies", &bodies),
-            stage("feed_documents", "documents", &documents),
-            stage("ingest_batches", "batches", &status.batches),
-            stage("ingest_events", "events", &status.rows),
-            stage("detect", "matches", &status.detect),
-            stage("lake", "events", &status.lake),
+            StageBalance::of("uplink", "frames", &app.exchange.frames()),
+            StageBalance::of("evidence", "captures", &app.exchange.uploads()),
+            StageBalance::of("artifacts", "pieces", &app.exchange.downloads()),
+            StageBalance::of("feed_requests", "requests", &app.feeds.all_requests()),
+            StageBalance::of("feed_bodies", "bodies", &bodies),
+            StageBalance::of("feed_documents", "documents", &documents),
+            StageBalance::of("ingest_batches", "batches", &status.batches),
+            StageBalance::of("ingest_events", "events", &status.rows),
+            StageBalance::of("detect", "matches", &status.detect),
+            StageBalance::of("lake", "events", &status.lake),
         ],
         log: LogHealth {
             head_offset: backlog.head(),
             worker_offset: status.next.0,
             lag_records: backlog.lag(),
             bytes: app.log.bytes(),
-            partitions: backlog.partitions.iter().map(partition).collect(),
+            partitions: backlog.partitions.iter().map(PartitionHealth::of).collect(),
         },
         lake: app.history.health().await?,
         detect: DetectHealth {
@@ -94,33 +86,6 @@ pub(crate) async fn metrics(state: Shared) -> Result<([(HeaderName, &'static str
         started: state.started,
     };
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(&readings)))
-}
-
-/// A partition in the words of the API.
-fn partition(part: &PartitionBacklog) -> PartitionHealth {
-    PartitionHealth {
-        partition: u32::from(part.partition.0),
-        head_offset: part.head.map(|head| head.0),
-        worker_offset: part.next.0,
-        lag_records: part.lag(),
-        ingested_at: part.ingested_at.map(Timestamp),
-    }
-}
-
-/// Counters of a stage in the words of the API.
-pub(super) fn stage(name: &str, unit: &str, balance: &Balance) -> StageBalance {
-    let owned = |counts: &BTreeMap<&'static str, u64>| {
-        counts.iter().map(|(reason, units)| ((*reason).to_owned(), *units)).collect()
-    };
-    StageBalance {
-        stage: name.to_owned(),
-        unit: unit.to_owned(),
-        received: balance.received(),
-        passed: balance.passed(),
-        dropped: owned(balance.dropped()),
-        quarantined: owned(balance.quarantined()),
-        balanced: balance.difference() == 0,
-    }
 }
 
 /// Counts the holes of all vehicles.

@@ -18,8 +18,8 @@ use crate::api::dto::{
     SeverityCounts,
 };
 use crate::store::{
-    AlertFilter, AlertOrder, AlertStore, Counts, FindingInput, FindingOwner, Page, Scope, StoreError,
-    StoreResult, StoredFinding,
+    AlertChange, AlertFilter, AlertOrder, AlertStore, Counts, FindingInput, FindingOwner, Page, Scope,
+    StoreError, StoreResult, StoredFinding,
 };
 
 /// Alerts of each kind that are compared when similar ones are looked for.
@@ -123,6 +123,32 @@ impl AlertStore for SqlStore {
             .then(|| items.last().map(|alert| format!("{}.{}", order_value(order.0, alert), alert.id)))
             .flatten();
         Ok(Page { items, next_cursor, total: count(total) })
+    }
+
+    async fn alerts_changed(
+        &self,
+        scope: Scope,
+        after: Option<AlertChange>,
+        limit: u32,
+    ) -> StoreResult<(Vec<Alert>, AlertChange)> {
+        let tenant = i64::from(scope.tenant.0);
+        let Some(after) = after else {
+            let newest: Option<i64> = engine::query_scalar("SELECT max(changed) FROM alert WHERE tenant = ?")
+                .bind(tenant)
+                .fetch_one(&self.read)
+                .await?;
+            return Ok((Vec::new(), AlertChange(u64::try_from(newest.unwrap_or(0)).unwrap_or(0))));
+        };
+        let rows = engine::query(
+            "SELECT * FROM alert WHERE tenant = ? AND changed > ? ORDER BY changed, id LIMIT ?",
+        )
+        .bind(tenant)
+        .bind(int(after.0))
+        .bind(i64::from(limit))
+        .fetch_all(&self.read)
+        .await?;
+        let last = rows.last().map_or(Ok(after.0), |row| number(row, "changed"))?;
+        Ok((rows.iter().map(alert_of).collect::<StoreResult<_>>()?, AlertChange(last)))
     }
 
     async fn alert_counts(&self, scope: Scope, filter: &AlertFilter) -> StoreResult<SeverityCounts> {

@@ -163,14 +163,15 @@ async fn act_on_one(
         AlertActionKind::AddToCase => (alert.owner.or(me), alert.disposition, request.case_id.clone()),
     };
     engine::query(
-        "UPDATE alert SET status = ?, owner = ?, disposition = ?, case_id = ?, revision = revision + 1 WHERE tenant = ? AND id = ?",
+        "UPDATE alert SET status = ?3, owner = ?4, disposition = ?5, case_id = ?6, revision = revision + 1, \
+         changed = (SELECT max(changed) FROM alert WHERE tenant = ?1) + 1 WHERE tenant = ?1 AND id = ?2",
     )
+    .bind(i64::from(scope.tenant.0))
+    .bind(id)
     .bind(status.word())
     .bind(owner)
     .bind(disposition.map(|disposition| disposition.word()))
     .bind(case_id)
-    .bind(i64::from(scope.tenant.0))
-    .bind(id)
     .execute(&mut *connection)
     .await?;
     write_history(connection, scope, id, actor, request.action.word(), request.note.as_deref()).await?;

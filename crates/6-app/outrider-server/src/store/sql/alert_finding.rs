@@ -204,7 +204,8 @@ fn grouping(input: &FindingInput<'_>) -> String {
 pub(super) async fn summarise(connection: &mut Connection, scope: Scope, id: &str) -> StoreResult<()> {
     engine::query(
         "UPDATE alert SET finding_count = f.n, event_count = f.events, severity = f.severity, first_at = f.first_at, \
-         last_at = f.last_at, revision = alert.revision + 1, late = f.late, detected_at = f.detected_at, \
+         last_at = f.last_at, revision = alert.revision + 1, changed = \
+         (SELECT max(changed) FROM alert WHERE tenant = ?1) + 1, late = f.late, detected_at = f.detected_at, \
          vehicle_count = max(f.vehicles, (SELECT count(*) FROM alert_vehicle v WHERE v.tenant = alert.tenant AND v.alert_id = alert.id)), \
          model_line = CASE WHEN f.models = 1 AND f.unnamed = 0 THEN f.model_line END \
          FROM (SELECT count(*) AS n, sum(event_count) AS events, max(severity) AS severity, min(window_from) AS first_at, \

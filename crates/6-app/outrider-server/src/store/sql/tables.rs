@@ -6,7 +6,7 @@ use super::engine::{self, Pool};
 use crate::store::{StoreError, StoreResult};
 
 /// Version of the tables: `PRAGMA user_version` in SQLite, the row of `case_database` in PostgreSQL.
-const SCHEMA_VERSION: i64 = 8;
+const SCHEMA_VERSION: i64 = 9;
 /// Tables of version 2, and what each later version added.
 const TABLES: &str = include_str!("../schema.sql");
 const IDENTITY: &str = include_str!("../schema_identity.sql");
@@ -15,15 +15,17 @@ const ANCHOR: &str = include_str!("../schema_anchor.sql");
 const FEED: &str = include_str!("../schema_feed.sql");
 const REGISTRY: &str = include_str!("../schema_registry.sql");
 const REVEAL: &str = include_str!("../schema_reveal.sql");
+const ALERT_CHANGE: &str = include_str!("../schema_alert_change.sql");
 /// Version with which each part came, ascending.
-const PARTS: [(i64, &str); 7] = [
+const PARTS: [(i64, &str); 8] = [
     (2, TABLES),
     (3, IDENTITY),
     (4, UPDATE),
     (5, ANCHOR),
     (6, FEED),
     (7, REGISTRY),
-    (SCHEMA_VERSION, REVEAL),
+    (8, REVEAL),
+    (SCHEMA_VERSION, ALERT_CHANGE),
 ];
 
 /// What PostgreSQL needs beside them. SQLite knows `max` and `min` of several values. An index over whole lists of ECUs
@@ -56,7 +58,7 @@ pub(super) async fn upgrade_file(pool: &SqlitePool) -> StoreResult<()> {
     for (_, part) in PARTS.iter().filter(|(since, _)| *since > version) {
         sqlx::raw_sql(*part).execute(&mut *transaction).await?;
     }
-    sqlx::raw_sql("PRAGMA user_version = 8").execute(&mut *transaction).await?;
+    sqlx::raw_sql("PRAGMA user_version = 9").execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
 }

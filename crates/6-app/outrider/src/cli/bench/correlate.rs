@@ -1,6 +1,7 @@
 //! `outrider bench correlate`: the second stage of detection over a fleet, a part of which is weeks late.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use outrider_detect::{Correlator, DetectorConfig, Sightings, Spotter};
@@ -14,7 +15,7 @@ use outrider_wire::catalogue::event;
 use serde_json::{Value, json};
 
 use super::super::{Failure, print};
-use super::START;
+use super::{START, thread_cpu};
 
 /// Distinct vehicles of a model line within a day, of events of 30 days that arrive in order or 21 days late.
 ///
@@ -53,8 +54,8 @@ const DAY_US: i64 = 86_400_000_000;
 struct Sums {
     sightings: u64,
     wire_bytes: usize,
-    decode_ns: u64,
-    insert_ns: u64,
+    decode: Duration,
+    insert: Duration,
     revisions: usize,
 }
 
@@ -77,12 +78,12 @@ impl Correlate {
             let (batch, now) = self.batch(first, &mut seed)?;
             for part in spotter.on_batch(&batch) {
                 let bytes = part.encode();
-                let zero = cpu_ns()?;
+                let zero = thread_cpu();
                 let part = Sightings::decode(&bytes).map_err(Failure::failed)?;
-                let one = cpu_ns()?;
+                let one = thread_cpu();
                 correlator.on_sightings(&part, now, &mut findings);
-                sums.insert_ns += cpu_ns()? - one;
-                sums.decode_ns += one - zero;
+                sums.insert += thread_cpu() - one;
+                sums.decode += one - zero;
                 sums.sightings += part.len() as u64;
                 sums.wire_bytes += bytes.len();
                 sums.revisions += findings.len();
@@ -94,26 +95,26 @@ impl Correlate {
         if sums.sightings != self.events || entries != self.events {
             return Err(Failure::failed(format!("{entries} of {} events were counted", self.events)));
         }
-        let (mut snapshot, zero) = (Vec::new(), cpu_ns()?);
+        let (mut snapshot, zero) = (Vec::new(), thread_cpu());
         correlator.save(&mut snapshot);
-        let one = cpu_ns()?;
+        let one = thread_cpu();
         drop(correlator);
         let mut restored = Correlator::new(&rules, DetectorConfig::default());
-        let two = cpu_ns()?;
+        let two = thread_cpu();
         restored.load(&snapshot).map_err(Failure::failed)?;
-        let three = cpu_ns()?;
+        let three = thread_cpu();
         #[expect(clippy::cast_precision_loss, reason = "figures for a person")]
-        let (count, seconds) = (entries as f64, |ns: u64| ns as f64 / 1e9);
+        let count = entries as f64;
         #[expect(clippy::cast_precision_loss, reason = "figures for a person")]
         let (held, wire) = (held as f64, sums.wire_bytes as f64);
         Ok(json!({
             "events": self.events, "sightings": sums.sightings, "vehicles": self.vehicles, "groups": self.groups,
             "late_percent": self.late_percent, "threshold": self.threshold,
-            "inserts_per_cpu_second": count / seconds(sums.insert_ns),
-            "decode_per_cpu_second": count / seconds(sums.decode_ns), "entries": entries,
+            "inserts_per_cpu_second": count / sums.insert.as_secs_f64(),
+            "decode_per_cpu_second": count / sums.decode.as_secs_f64(), "entries": entries,
             "revisions": sums.revisions, "bytes_per_entry": held / count,
             "wire_bytes_per_sighting": wire / count, "snapshot_bytes": snapshot.len(),
-            "snapshot_seconds": seconds(one - zero), "restore_seconds": seconds(three - two),
+            "snapshot_seconds": (one - zero).as_secs_f64(), "restore_seconds": (three - two).as_secs_f64(),
         }))
     }
 
@@ -177,13 +178,6 @@ impl Correlate {
         batch.seal();
         Ok((batch, now))
     }
-}
-
-/// Nanoseconds that this thread ran on a processor.
-fn cpu_ns() -> Result<u64, Failure> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").map_err(Failure::failed)?;
-    let ns = text.split(' ').next().and_then(|word| word.parse().ok());
-    ns.ok_or_else(|| Failure::failed("/proc/thread-self/schedstat has another shape"))
 }
 
 /// Resident memory in bytes; a page has 4 KiB.

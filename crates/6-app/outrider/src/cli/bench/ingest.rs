@@ -9,7 +9,7 @@ use outrider_bench::{Events, Figures, Ingest, TENZIR_NORMALISED, TENZIR_RULES_ON
 use serde_json::{Map, Value, json};
 
 use super::tenzir::{Run, Tenzir};
-use super::{float, wire};
+use super::{float, thread_cpu, wire};
 use crate::cli::{Failure, print};
 
 /// Ingestion: lines of JSON to matches of fifty rules, beside Tenzir on the same file, and signed wire batches to the lake.
@@ -43,13 +43,6 @@ pub(super) struct BenchIngest {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-/// CPU time of this thread so far; the loop that is measured has no other.
-fn cpu() -> Duration {
-    let account = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanos = account.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0);
-    Duration::from_nanos(nanos)
 }
 
 impl BenchIngest {
@@ -105,7 +98,7 @@ impl BenchIngest {
         (0..self.events).for_each(|_| events.write(&mut text));
         std::fs::write(file, &text).map_err(Failure::failed)?;
         tracing::info!(events = self.events, bytes = text.len(), "lines are made");
-        let figures = Ingest::new().map_err(Failure::failed)?.run(text.as_bytes(), &mut cpu);
+        let figures = Ingest::new().map_err(Failure::failed)?.run(text.as_bytes(), &mut thread_cpu);
         if (figures.events, figures.refused) != (self.events, 0) {
             return Err(Failure::failed(format!(
                 "{} of {} lines became rows, {} were set aside",

@@ -17,6 +17,9 @@ use super::Cluster;
 use super::fleet::RULES;
 use crate::cli::Failure;
 
+/// How long a process may take until it runs.
+const START: Duration = Duration::from_secs(300);
+
 /// Folders of the two installations.
 pub(super) struct Places {
     /// Of the cluster: settings and secrets that its processes share, and their logs.
@@ -57,10 +60,16 @@ struct Process {
     name: String,
     arguments: Vec<String>,
     log: PathBuf,
+    /// Written when it is up.
+    ready: PathBuf,
     child: Option<Child>,
 }
 
 impl Process {
+    fn is_ready(&self) -> bool {
+        self.ready.exists()
+    }
+
     fn start(&mut self) -> Result<(), Failure> {
         let log = File::options().create(true).append(true).open(&self.log).map_err(Failure::failed)?;
         let program = std::env::current_exe().map_err(Failure::failed)?;
@@ -76,10 +85,22 @@ impl Process {
 
     fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
+            let _ = std::fs::remove_file(&self.ready);
             // A process that has ended by itself is found by what it has lost.
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Starts it again if it has ended by itself, as an operator's supervisor does.
+    fn revive(&mut self) -> Result<(), Failure> {
+        let has_ended = self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))));
+        if has_ended {
+            tracing::warn!(process = self.name, "it has ended by itself; started again");
+            self.kill();
+            self.start()?;
+        }
+        Ok(())
     }
 
     /// Asks it to end, and kills it if it does not.
@@ -96,11 +117,20 @@ impl Process {
     }
 }
 
+/// What an installation needs, killed beside it.
+enum Service {
+    /// Broker of this number.
+    Broker(String),
+    /// PostgreSQL in this folder.
+    Database(PathBuf),
+}
+
 /// All processes of an installation.
 pub(super) struct Processes {
     all: Vec<Process>,
     edges: Vec<String>,
     brokers: Option<PathBuf>,
+    database: Option<PathBuf>,
 }
 
 impl Drop for Processes {
@@ -115,8 +145,12 @@ impl Processes {
     /// # Errors
     /// The program cannot be started.
     pub(super) fn start(cluster: &Cluster, places: &Places) -> Result<Self, Failure> {
-        let mut processes =
-            Self { all: Vec::new(), edges: Vec::new(), brokers: cluster.kill_brokers.clone() };
+        let mut processes = Self {
+            all: Vec::new(),
+            edges: Vec::new(),
+            brokers: cluster.kill_brokers.clone(),
+            database: cluster.kill_database.clone(),
+        };
         let log = &cluster.log;
         let mut common = shared(&places.cluster, places);
         common.extend(
@@ -147,11 +181,27 @@ impl Processes {
                 processes.add(&name, arguments, &places.cluster)?;
                 if processes.all.len() == 1 {
                     // The first one makes topics and tables; the others find them.
-                    pause(Duration::from_secs(5));
+                    processes.wait_until_up()?;
                 }
             }
         }
+        processes.wait_until_up()?;
         Ok(processes)
+    }
+
+    /// Waits until every process says that it runs: with a large fleet, reading the registry takes its time.
+    fn wait_until_up(&mut self) -> Result<(), Failure> {
+        let begun = Instant::now();
+        loop {
+            let Some(process) = self.all.iter_mut().find(|process| !process.is_ready()) else {
+                return Ok(());
+            };
+            if begun.elapsed() > START {
+                return Err(Failure::failed(format!("{} does not come up", process.name)));
+            }
+            process.revive()?;
+            pause(Duration::from_millis(100));
+        }
     }
 
     /// Starts one process with all roles.
@@ -159,7 +209,7 @@ impl Processes {
     /// # Errors
     /// The program cannot be started.
     pub(super) fn alone(places: &Places) -> Result<Self, Failure> {
-        let mut processes = Self { all: Vec::new(), edges: Vec::new(), brokers: None };
+        let mut processes = Self { all: Vec::new(), edges: Vec::new(), brokers: None, database: None };
         let mut arguments = shared(&places.alone, places);
         arguments.extend(["--api", "127.0.0.1:0", "--no-enrolment"].map(str::to_owned));
         processes.edges.push(listeners(&mut arguments)?);
@@ -167,9 +217,11 @@ impl Processes {
         Ok(processes)
     }
 
-    fn add(&mut self, name: &str, arguments: Vec<String>, folder: &Path) -> Result<(), Failure> {
+    fn add(&mut self, name: &str, mut arguments: Vec<String>, folder: &Path) -> Result<(), Failure> {
         let log = folder.join(format!("{name}.log"));
-        let mut process = Process { name: name.to_owned(), arguments, log, child: None };
+        let ready = folder.join(format!("{name}.ready"));
+        arguments.extend(["--ready-file".to_owned(), ready.to_string_lossy().into_owned()]);
+        let mut process = Process { name: name.to_owned(), arguments, log, ready, child: None };
         process.start()?;
         self.all.push(process);
         Ok(())
@@ -180,32 +232,39 @@ impl Processes {
         self.edges.clone()
     }
 
-    /// Kills one process after the other at random moments and starts it again; returns how often each was killed.
+    /// Kills one process after the other at random moments and starts it again; returns how often each was killed. A third
+    /// of the processes is down at the same time at most, so that all of them come up again and again.
     ///
     /// # Errors
     /// A process cannot be started again.
     pub(super) fn kill_for(&mut self, length: Duration, seed: u64) -> Result<BTreeMap<String, u64>, Failure> {
         let (mut draw, begun) = (Seed::new(seed), Instant::now());
         let mut kills: BTreeMap<String, u64> = BTreeMap::new();
-        let brokers = self.brokers();
-        // Everything is up before the first is killed.
-        pause(Duration::from_secs(10));
+        let mut services: Vec<Service> = self.brokers().into_iter().map(Service::Broker).collect();
+        services.extend(self.database.clone().map(Service::Database));
         while begun.elapsed() < length {
             pause(Duration::from_millis(500 + draw.below(3000)));
-            let choice = draw.below((self.all.len() + brokers.len()) as u64);
+            let choice = draw.below((self.all.len() + services.len()) as u64);
             let choice = usize::try_from(choice).unwrap_or(0);
             let down = Duration::from_millis(draw.below(2000));
+            let too_many =
+                self.all.iter().filter(|process| !process.is_ready()).count() * 3 >= self.all.len();
             let name = match self.all.get_mut(choice) {
+                Some(process) if too_many || !process.is_ready() => {
+                    process.revive()?;
+                    continue;
+                }
                 Some(process) => {
                     process.kill();
                     pause(down);
                     process.start()?;
                     process.name.clone()
                 }
-                None => self.kill_broker(&brokers[choice - self.all.len()], down)?,
+                None => self.kill_service(&services[choice - self.all.len()], down)?,
             };
             *kills.entry(name).or_default() += 1;
         }
+        self.wait_until_up()?;
         Ok(kills)
     }
 
@@ -216,18 +275,32 @@ impl Processes {
         numbers.filter(|number| folder.join(number).join("pid").exists()).collect()
     }
 
-    fn kill_broker(&self, number: &str, down: Duration) -> Result<String, Failure> {
-        let folder = self.brokers.as_deref().unwrap_or(Path::new("."));
-        let pid = std::fs::read_to_string(folder.join(number).join("pid")).map_err(Failure::failed)?;
-        Command::new("kill").args(["-KILL", pid.trim()]).status().map_err(Failure::failed)?;
-        pause(down);
-        let mut again = Command::new("bash");
-        again.args(["scripts/kafka.sh", "restart"]).arg(folder).arg(number).stdout(Stdio::null());
-        let status = again.status().map_err(Failure::failed)?;
-        if !status.success() {
-            return Err(Failure::failed(format!("broker {number} does not come back")));
+    fn kill_service(&self, service: &Service, down: Duration) -> Result<String, Failure> {
+        let script = |script: &str, act: &str, folder: &Path, more: Option<&str>| {
+            let mut command = Command::new("bash");
+            command.arg(script).arg(act).arg(folder).args(more).stdout(Stdio::null());
+            match command.status().map_err(Failure::failed)?.success() {
+                true => Ok(()),
+                false => Err(Failure::failed(format!("{script} {act}: it did not work"))),
+            }
+        };
+        match service {
+            Service::Broker(number) => {
+                let folder = self.brokers.as_deref().unwrap_or(Path::new("."));
+                let pid =
+                    std::fs::read_to_string(folder.join(number).join("pid")).map_err(Failure::failed)?;
+                Command::new("kill").args(["-KILL", pid.trim()]).status().map_err(Failure::failed)?;
+                pause(down);
+                script("scripts/kafka.sh", "restart", folder, Some(number))?;
+                Ok(format!("broker-{number}"))
+            }
+            Service::Database(folder) => {
+                script("scripts/postgres.sh", "crash", folder, None)?;
+                pause(down);
+                script("scripts/postgres.sh", "restart", folder, None)?;
+                Ok("database".to_owned())
+            }
         }
-        Ok(format!("broker-{number}"))
     }
 
     /// Ends all in order.
@@ -244,14 +317,22 @@ fn shared(folder: &Path, places: &Places) -> Vec<String> {
     arguments
 }
 
+/// Ports that Linux does not hand out to outgoing connections: else a client could take that of a killed process.
+const PORTS: std::ops::Range<u16> = 12_000..20_000;
+
 /// Adds listeners of vehicles on free ports, the same after a restart; returns the address.
 fn listeners(arguments: &mut Vec<String>) -> Result<String, Failure> {
-    // Free now, and nobody else asks for it by number until the process does.
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-    let address = port.map_err(Failure::failed)?.to_string();
-    arguments.extend(["--vehicles".to_owned(), address.clone()]);
-    arguments.extend(["--mqtt", "127.0.0.1:0"].map(str::to_owned));
-    Ok(format!("https://{address}"))
+    let mut draw = Seed::new(u64::from(std::process::id()) ^ (arguments.len() as u64) << 32);
+    for _ in 0..1_000 {
+        let port = PORTS.start + u16::try_from(draw.below(PORTS.len() as u64)).unwrap_or(0);
+        // Free now, and nobody else asks for it by number until the process does.
+        let Ok(socket) = TcpListener::bind(("127.0.0.1", port)) else { continue };
+        let address = socket.local_addr().map_err(Failure::failed)?.to_string();
+        arguments.extend(["--vehicles".to_owned(), address.clone()]);
+        arguments.extend(["--mqtt", "127.0.0.1:0"].map(str::to_owned));
+        return Ok(format!("https://{address}"));
+    }
+    Err(Failure::failed("no free port on loopback"))
 }
 
 /// Sends a frame to one edge after the other until one of them acknowledges it.

@@ -8,7 +8,7 @@ use outrider_server::roles::{Logs, RunningRole, start_correlators, start_workers
 use outrider_server::server::{Backends, ServerConfig, start};
 use serde_json::json;
 
-use super::{REMOTE_IDLE, Role, Serve, announce, print, runtime, stop_signal, write_ready};
+use super::{REMOTE_IDLE, Role, Serve, announce, print, runtime, show_monitor, stop_signal, write_ready};
 use crate::cli::Failure;
 use crate::cli::event_log::Kind;
 use crate::content::{decoders, rules};
@@ -83,8 +83,11 @@ impl Serve {
         };
         let member = group.join(&role).await?;
         print(&format!("{name} takes part in the group {}\n", group.name))?;
+        show_monitor(role.monitor_addr)?;
+        let metrics = role.monitor_addr.map(|address| format!("http://{address}/metrics"));
+        let ready = json!({ "role": name, "metrics": metrics });
         if let Some(path) = &self.ready_file {
-            write_ready(path, &json!({ "role": name }).to_string())?;
+            write_ready(path, &ready.to_string())?;
         }
         stop_signal().await;
         member.leave().await;
